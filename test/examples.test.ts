@@ -1,14 +1,12 @@
 import { globSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { readInvocation } from '../port/invocation/invocation.ts'
 import { packClientPayload } from '../port/payload.ts'
 import type { JsonObject } from '../port/types.ts'
 import { fitInputs, offeredNames, offerInputs } from '../relay/github/workflow-inputs.ts'
 import { createTargets } from '../relay/intake/target.ts'
-import { startGitHubApi } from '../tools/simulator/github/github.ts'
 import { parseWorkflow } from '../tools/simulator/runner/parser.ts'
-import { runWorkflow } from '../tools/simulator/runner/workflow.ts'
 import {
   definition,
   entity,
@@ -48,16 +46,6 @@ describe.each(ownWorkflows)('%s', file => {
       expect(job.steps[0]?.uses).toBe('org/port-webhook-action@v1')
     }
   })
-})
-
-test('the deployment examples with and without Port credentials differ only in the credentials and the OIDC permission', () => {
-  const [oidc, direct] = ['deploy-oidc', 'deploy'].map(folder => parsed(`examples/${folder}/deploy.yml`))
-  expect(JSON.stringify(oidc)).not.toContain('secrets.')
-  expect(oidc.permissions).toEqual({ ...direct.permissions, 'id-token': 'write' })
-  const [{ with: credentials, ...first }, ...rest] = direct.jobs.deploy.steps
-  expect(Object.keys(credentials)).toEqual(['port-client-id', 'port-client-secret', 'port-api-url'])
-  expect(oidc.jobs.deploy).toEqual({ ...direct.jobs.deploy, steps: [first, ...rest] })
-  expect(oidc.on).toEqual(direct.on)
 })
 
 test('an existing workflow needs one input, a title, two permissions, and one more step to report to Port', () => {
@@ -230,25 +218,4 @@ test('an existing workflow, started by the relay, gets typed inputs, and uses it
   expect(rollOut.stdout).toBe(lines.join(''))
   expect(run.status).toBe('IN_PROGRESS')
   expect((await start({ dry_run: true })).rollOut.conclusion).toBe('skipped')
-})
-
-test("the project's own workflow finds the expected outputs and the expected Port run", async () => {
-  const github = await startGitHubApi()
-  onTestFinished(() => github.close())
-  github.addRepository('org/port-webhook-action')
-  // In this test, the container is this machine with its node_modules.
-  const yaml = text('.github/workflows/self.yml')
-    .replace(/^ +container: .*\n/m, '')
-    .replace(/npm ci .*/, 'true')
-  const { jobs } = await runWorkflow({
-    yaml,
-    event: { name: 'push', payload: { ref: 'refs/heads/main' } },
-    repository: 'org/port-webhook-action',
-    github,
-    workspace: root,
-    actions: { 'actions/checkout@*': 'test/fixtures/simulator/echo-action' },
-  })
-  const ended = jobs.flatMap(({ steps }) => steps.map(({ name, conclusion }) => `${name}: ${conclusion}`))
-  expect(ended.filter(line => !line.endsWith(': success'))).toEqual([])
-  expect(ended).toContain('Post Run ./test/fake-port: success')
 })

@@ -152,15 +152,14 @@ test('accepts a Port workflow node, a body without a run, a dispatch, and Port�
       ok: true,
       run: { id: RUN_ID, status: 'SUCCESS', payload: { body: { version: '1.4.2' } } },
     },
-    'list.json': { ok: true, run: { id: RUN_ID, payload: { body: ['1.4.2'] } } },
   })
   const runs = await Promise.all(
-    ['node', 'flat', 'dispatch', 'kept', 'list'].map(name => simulate('--event', `${name}.json`)),
+    ['node', 'flat', 'dispatch', 'kept'].map(name => simulate('--event', `${name}.json`)),
   )
   for (const run of runs) expect(run).toMatchObject({ code: 0, errors: '' })
-  const [node, flat, dispatched, kept, list] = runs
+  const [node, flat, dispatched, kept] = runs
   expect(node!.lines).toContain('Port shows node run wfnr_Q0YotCZMKxDLdlaU')
-  expect(node!.lines).toContain('  status   COMPLETED, SUCCESS')
+  expect(node!.lines).toContain('  status   COMPLETED, SUCCESS, "Succeeded"')
   expect(flat!.lines.slice(0, 2)).toEqual([
     'Simulating a workflow that shows the outputs, started by repository_dispatch of type port_action',
     '  The body names no run in Port, so the simulation uses the run id r_LocalTrial00000.',
@@ -173,10 +172,7 @@ test('accepts a Port workflow node, a body without a run, a dispatch, and Port�
   expect(dispatched!.lines.at(-1)).toBe('Workflow run: success')
   expect(kept!.lines).toContain(String.raw`        "inputs": "{\"version\":\"1.4.2\"}",`)
   const source = "  The event is Port's response about a run, so the simulation uses its run.payload.body."
-  for (const { lines } of [kept!, list!]) {
-    expect(lines[1]).toBe(source)
-    expect(lines).toContain(`Port shows run ${RUN_ID}`)
-  }
+  expect(kept!.lines[1]).toBe(source)
 })
 
 test("uses the event type from --type, and shows the relay’s result if the action didn't report", async () => {
@@ -184,13 +180,8 @@ test("uses the event type from --type, and shows the relay’s result if the act
   const { code, lines } = await simulateWorkflow(yaml, '--type', 'other')
   expect(lines[0]).toBe('Simulating deploy.yml, started by repository_dispatch of type other')
   expect(lines).toContainEqual(expect.stringMatching(/the action's report input is off\.$/))
-  expect(lines.slice(-9)).toEqual([
-    `Port shows run ${RUN_ID}, which received no updates`,
-    '  status   IN_PROGRESS',
-    '  link     none',
-    '  log      none',
-    '  summary  none',
-    '',
+  expect(lines).toContain(`Port shows run ${RUN_ID}, which received no updates`)
+  expect(lines.slice(-3)).toEqual([
     "The relay finishes the run, because the action didn't",
     '  status   SUCCESS, "Succeeded"',
     '  log      The workflow run in you/your-repository succeeded.',
@@ -221,7 +212,7 @@ test('Ctrl-C cancels the workflow like GitHub’s cancel button, and leaves no t
   expect(left).toEqual([])
 })
 
-test('skipped actions have the outputs that --output sets; entities are shown with all fields', async () => {
+test('skipped actions have the outputs that --output sets', async () => {
   const yaml = workflow(`${USES}
       - { uses: docker/build-push-action@v6, id: build }
       - { uses: actions/setup-node@v6, id: node }
@@ -230,10 +221,7 @@ test('skipped actions have the outputs that --output sets; entities are shown wi
           cat >> "$PORT_ENTITIES" <<EOF
           blueprint: service
           identifier: cart
-          title: Cart
-          team: [web]
-          properties: { image: "\${{ steps.build.outputs.digest }}", tags: [a, b], none: null }
-          relations: { owner: ada }
+          properties: { image: "\${{ steps.build.outputs.digest }}" }
           ---
           blueprint: image
           identifier: old
@@ -248,58 +236,14 @@ test('skipped actions have the outputs that --output sets; entities are shown wi
     '  Left out, with empty outputs: actions/setup-node@v6.',
   ])
   expect(linesFrom(lines, '  ✓ Tell', 3)).toEqual(['  ✓ Tell', '      one', '      two, node .'])
-  expect(linesFrom(lines, '  entity   service/cart')).toEqual([
-    '  entity   service/cart',
-    '             title: Cart',
-    '             team:',
-    '               - web',
-    '             properties:',
-    '               image: sha256:1=',
-    '               tags:',
-    '                 - a',
-    '                 - b',
-    '               none: null',
-    '             relations:',
-    '               owner: ada',
-    '  entity   image/old, deleted',
-  ])
-})
-
-test('shows the position of an expression that cannot be evaluated, in a step and in a job', async () => {
-  const yaml = `${workflow(`${USES}
-      - name: Read
-        env:
-          WHOLE: |
-            first \${{ steps.port.outputs.version }}
-            then \${{ fromJSON(steps.port.outputs.nothing) }}
-        run: echo read`)}
-  after:
-    needs: deploy
-    if: always() && fromJSON(github.event.client_payload.action)
-    runs-on: ubuntu-latest
-    steps: [{ run: echo after }]
-`
-  const { code, lines, errors } = await simulateWorkflow(yaml)
-  expect({ code, errors }).toEqual({ code: 1, errors: '' })
-  const [inStep, inJob] = lines.filter(line => line.includes("can't be evaluated"))
-  const place = (text: string) => {
-    const before = yaml.slice(0, yaml.indexOf(text)).split('\n')
-    return `deploy.yml:${before.length}:${before.at(-1)!.length + 1}`
-  }
-  const expression = 'fromJSON(steps.port.outputs.nothing)'
-  expect(inStep).toMatch(/^ {6}error: .*: \S.*[^.]\.$/)
-  expect(inStep).toContain(`\${{ ${expression} }} at ${place(expression)} can't be evaluated: `)
-  const condition = 'always() && fromJSON(github.event.client_payload.action)'
-  expect(inJob).toContain(`\${{ ${condition} }} at ${place(condition)} can't be evaluated: `)
-  expect(lines).toContain('Job after: failure')
+  expect(lines.at(-1)).toBe('  entity   image/old, deleted')
 })
 
 test("shows the message that the relay would send if the action didn't run", async () => {
   const late = workflow(`\n      - { name: Check, run: exit 1 }${USES}`)
   const never = workflow(USES).replace('runs-on:', "if: github.ref == 'none'\n    runs-on:")
-  const broken = workflow(USES).replace('runs-on:', "env: { A: '${{ fromJSON(vars.NONE) }}' }\n    runs-on:")
   const ends: string[][] = []
-  for (const yaml of [late, never, broken]) {
+  for (const yaml of [late, never]) {
     const { lines } = await simulateWorkflow(yaml)
     expect(lines).toContain(`Port shows run ${RUN_ID}, which received no updates`)
     ends.push(linesFrom(lines, "The relay finishes the run, because the action didn't").slice(1))
@@ -310,7 +254,6 @@ test("shows the message that the relay would send if the action didn't run", asy
       '  status   FAILURE, "Skipped"',
       '  log      Every job of the workflow run in you/your-repository was skipped, so nothing was done: check the "if" of its jobs.',
     ],
-    ['  status   FAILURE, "Failed"', expect.stringMatching(/^ {2}log {6}Job "deploy" couldn't be set up: /)],
   ])
 })
 

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
 import { rerunWorkflow } from '../../tools/simulator/runner/workflow.ts'
-import { openRunner } from './open-runner.ts'
 import { action, ownSteps, payloadFor, repositoryWith, startSystem, workflow } from './play.ts'
 import { transcript } from './transcript.ts'
 
@@ -158,20 +157,4 @@ test('using the action twice in a job sets the outputs twice, but reports once',
           B: \${{ steps.again.outputs.payload }}`),
   })
   await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/twice.yml')
-})
-
-test("inputs that the action's second step ignores cause a warning, because only the first step reports", async () => {
-  const system = await startSystem()
-  const job = openRunner(system, { report: 'updates' })
-  await job.run('main')
-  const asked = system.port.requests.length
-  const remark = 'An earlier step of this job reports this run to Port.'
-  const warning = (unused: string) =>
-    `::warning::${remark} These inputs of this step are ignored: ${unused}. Set them on the earlier step. See ` +
-    'https://github.com/org/port-webhook-action/blob/v1/docs/errors.md#inputs'
-  expect(await job.run('main')).toEqual([remark])
-  expect(await job.run('main', { INPUT_REPORT: 'job' })).toEqual([warning('report: job')])
-  const more = { INPUT_NEEDS: '{"build":{"result":"failure"}}', INPUT_SUMMARY: 'Done.' }
-  expect(await job.run('main', more)).toEqual([warning('needs, summary')])
-  expect(system.port.requests).toHaveLength(asked)
 })

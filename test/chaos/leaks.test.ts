@@ -4,7 +4,6 @@ import { expect, test } from 'vitest'
 import { until } from '../../tools/simulator/http-server.ts'
 import { encryptWith } from '../action/encrypt.ts'
 import { temporaryFolder } from '../support/relay.ts'
-import { newDatabase } from '../support/shared-postgres.ts'
 import { CLEAR, openSearched, type Searched } from './leaks.ts'
 
 /** The inputs that the steps use. */
@@ -116,8 +115,8 @@ async function portDown({ deliver, simulate, readDatabase, system, places }: Sea
   const delivered = await deliver()
   await system.port.stop()
   await simulate(delivered, workflow({ live: 'false', summary: SUMMARY, end: 'exit 1' }))
-  await readDatabase()
-  const table = Object.keys(places).find(place => /table .*deliveries$/.test(place))!
+  readDatabase()
+  const table = Object.keys(places).find(place => place === 'table deliveries')!
   expect(places[table]).toContain('With ***:')
   await system.port.start()
   await finished(delivered.portRun)
@@ -148,7 +147,7 @@ async function refused({ system, post, api }: Searched) {
 }
 
 test("no secret or decrypted input appears on GitHub, in Port, or in the relay's responses, output, or database", async () => {
-  const searched = await openSearched({})
+  const searched = await openSearched()
   const [delivered] = await Promise.all([
     success(searched),
     failure(searched),
@@ -168,11 +167,4 @@ test("no secret or decrypted input appears on GitHub, in Port, or in the relay's
   const files = Object.entries(searched.places).filter(([place]) => place.startsWith('file relay.db'))
   expect(files.map(([, bytes]) => bytes).join('\n')).toContain(delivered.portRun.id)
   expect(searched.places['what Port got']).toContain('***')
-})
-
-test('with PostgreSQL, no secret or decrypted input appears outside the job', async () => {
-  const searched = await openSearched({ RELAY_DATABASE: await newDatabase() })
-  const delivered = await portDown(searched)
-  expect(await searched.search()).toEqual([])
-  expect(searched.places['table public.deliveries']).toContain(delivered.inputs.token)
 })

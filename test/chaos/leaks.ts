@@ -1,7 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import pg from 'pg'
 import { expect } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
 import type { RunOptions, SimulatedRun } from '../../tools/simulator/runner/types.ts'
@@ -82,53 +81,31 @@ function shownOf(run: SimulatedRun): string {
 const printedBy = (run: SimulatedRun): string =>
   run.jobs.flatMap(job => job.steps.map(({ stdout, stderr }) => stdout + stderr)).join('\n')
 
-/** Returns the bytes of every file of a SQLite database, including its log. */
-function filesOf(address: string): Record<string, string> {
-  if (!address.startsWith('sqlite:')) return {}
-  const path = address.slice('sqlite:'.length)
-  const names = readdirSync(dirname(path)).filter(name => name.startsWith(basename(path)))
+/** Returns every row of every table of a SQLite database, and the bytes of its files. */
+function contentOf(path: string): Record<string, string> {
+  const database = new DatabaseSync(path, { readOnly: true })
+  const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all()
+  const rows = tables.map(({ name }) => [
+    `table ${name}`,
+    JSON.stringify(database.prepare(`SELECT * FROM ${name}`).all()),
+  ])
+  database.close()
+  const files = readdirSync(dirname(path)).filter(name => name.startsWith(basename(path)))
   const read = (name: string) => readFileSync(join(dirname(path), name), 'utf8')
-  return Object.fromEntries(names.map(name => [`file ${name}`, read(name)]))
-}
-
-/** Every row of every table. */
-async function rowsOf(address: string): Promise<Record<string, string>> {
-  if (address.startsWith('sqlite:')) {
-    const database = new DatabaseSync(address.slice('sqlite:'.length), { readOnly: true })
-    const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all()
-    const rows = tables.map(({ name }) => [
-      `table ${name}`,
-      JSON.stringify(database.prepare(`SELECT * FROM ${name}`).all()),
-    ])
-    database.close()
-    return Object.fromEntries(rows)
-  }
-  const client = new pg.Client(address)
-  await client.connect()
-  try {
-    const { rows: tables } = await client.query(
-      "SELECT schemaname || '.' || tablename AS name FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')",
-    )
-    const found: Record<string, string> = {}
-    for (const { name } of tables)
-      found[`table ${name}`] = JSON.stringify((await client.query(`SELECT * FROM ${name}`)).rows)
-    return found
-  } finally {
-    await client.end()
-  }
+  return Object.fromEntries([...rows, ...files.map(name => [`file ${name}`, read(name)])])
 }
 
 export type Searched = Awaited<ReturnType<typeof openSearched>>
 
 /** Starts a relay process that logs everything, and collects every place that must not contain a secret. */
-export async function openSearched(database: Record<string, string>) {
+export async function openSearched() {
   const env = { LOG_LEVEL: 'trace', RELAY_ADMIN_TOKEN: ADMIN_TOKEN, PORT_PREVIOUS_SECRETS: PREVIOUS_SECRET }
   const allowed = { RELAY_ALLOWED_REPOSITORIES: REPOSITORY }
-  const system = await startSystem({ ...env, ...allowed, ...database }, startRelay)
+  const system = await startSystem({ ...env, ...allowed }, startRelay)
   const secrets: Record<string, string> = {
     ...{ ADMIN_TOKEN, PREVIOUS_SECRET, clientSecret: system.port.clientSecret, token: system.github.token },
   }
-  const address = system.env.RELAY_DATABASE!
+  const path = system.env.RELAY_DATABASE!.replace('sqlite:', '')
   const places: Record<string, string> = {}
   const add = (place: string, text: string) => (places[place] = `${places[place] ?? ''}${text}\n`)
   let printed = ''
@@ -186,13 +163,12 @@ export async function openSearched(database: Record<string, string>) {
     add('what the relay responds', `${JSON.stringify([...response.headers])}\n${await response.text()}`)
     return response.status
   }
-  async function readDatabase() {
-    const found = { ...(await rowsOf(address)), ...filesOf(address) }
-    for (const [place, text] of Object.entries(found)) add(place, text)
+  function readDatabase() {
+    for (const [place, text] of Object.entries(contentOf(path))) add(place, text)
   }
   /** Lists each leaked secret with its place. Also checks that the search finds the secrets that the job printed. */
   async function search() {
-    await readDatabase()
+    readDatabase()
     await system.relay.stop()
     add('what the relay printed', system.relay.printed())
     const sent = system.port.requests.filter(({ path }) => !path.startsWith('/v1/auth'))

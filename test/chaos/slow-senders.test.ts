@@ -80,54 +80,19 @@ describe('memory for bodies', () => {
     await sleep(ms)
   }
 
-  type Sent = [bytes: number, sender?: string]
-  const [ONE, MANY] = ['10.0.0.2', '10.0.0.1']
-  /** Columns: the number of trusted proxies, the bodies in the order of their arrival, and the body that is dropped. */
-  test.each<[string, number, Sent[], dropped: number]>([
-    ['the body that has been arriving longest', 0, [[40], [40], [50]], 0],
-    [
-      'the sender of the most bytes',
-      1,
-      [
-        [1, ONE],
-        [40, MANY],
-        [40, MANY],
-        [30, '10.9.9.9'],
-      ],
-      1,
-    ],
-    ['the same address at other ports', 1, [[1, `${ONE}:1`], [40, `${MANY}:1`], [40, `${MANY}:2`], [30]], 1],
-    [
-      'another /64 network of IPv6',
-      1,
-      [[1, '2001:db8:0:2::1'], [40, '2001:db8::1'], [40, '2001:db8::2'], [30]],
-      1,
-    ],
-    [
-      'one /64 network of IPv6',
-      1,
-      [
-        [10, '2001:db8::1'],
-        [80, '2001:db8:0:0:ffff::2'],
-        [20, '2001:db8::1'],
-      ],
-      0,
-    ],
-    [
-      'one sender if no proxy is trusted',
-      0,
-      [
-        [10, ONE],
-        [80, MANY],
-        [20, MANY],
-      ],
-      0,
-    ],
+  /** Columns: the trusted proxies, `sender=bytes` of each body in the order of their arrival, and the dropped body. */
+  test.each<[string, proxies: number, bodies: string, dropped: number]>([
+    ['the body that has been arriving longest', 0, 'a=40 a=40 a=50', 0],
+    ['the sender of the most bytes', 1, '10.0.0.2=1 10.0.0.1=40 10.0.0.1=40 10.9.9.9=30', 1],
+    ['a sender with several ports', 1, '10.0.0.2:1=1 10.0.0.1:1=40 10.0.0.1:2=40 10.9.9.9=30', 1],
+    ['another /64 network of IPv6', 1, '2001:db8:0:2::1=1 2001:db8::1=40 2001:db8::2=40 10.9.9.9=30', 1],
+    ['one /64 network of IPv6', 1, '2001:db8::1=10 2001:db8:0:0:ffff::2=80 2001:db8::1=20', 0],
+    ['one sender if no proxy is trusted', 0, '10.0.0.1=10 10.0.0.2=80 10.0.0.2=20', 0],
   ])('is reclaimed from %s; the sender gets 503 with Retry-After', async (_, proxies, bodies, dropped) => {
     const memory = open(proxies)
     const sent: ReturnType<typeof memory.send>[] = []
-    for (const [bytes, sender] of bodies) {
-      sent.push(memory.send(bytes, sender ? { 'x-forwarded-for': `1.1.1.1, ${sender}` } : {}))
+    for (const [sender, bytes] of bodies.split(' ').map(each => each.split('='))) {
+      sent.push(memory.send(Number(bytes), { 'x-forwarded-for': `1.1.1.1, ${sender}` }))
       await arrived(40)
     }
     const { status, headers } = await sent[dropped]!.answer

@@ -14,7 +14,7 @@ import { type GitHubApi, startGitHubApi } from '../../tools/simulator/github/git
 import { type OidcIssuer, startOidcIssuer } from '../../tools/simulator/github/oidc-issuer.ts'
 import type { DeclaredInput } from '../../tools/simulator/github/types.ts'
 import { type PortApi, startPortApi } from '../../tools/simulator/port/port.ts'
-import { placeDeliveries, REJECTED } from '../admin/place-deliveries.ts'
+import { placeDeliveries } from '../admin/place-deliveries.ts'
 import { runRelay } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
 import { send } from '../support/send.ts'
@@ -271,34 +271,6 @@ describe('while it checks services, doctor', () => {
       { check: 'relay', status: 'ok', sentence: `A relay responds at ${PUBLIC_URL}.` },
       { check: 'relay', status: 'problem', sentence: `The running relay: ${detail}` },
     ])
-  })
-
-  test('checks the repositories of recent failures and the repositories in the options', async () => {
-    const path = join(folder, 'failures.db')
-    const events = REJECTED
-    await placeDeliveries(path, [
-      { runId: 'r_1', repository: 'acme/bare', eventType: null, workflow: 'gone.yml', events },
-      { runId: 'r_2', repository: 'acme/listed', eventType: 'deploy', events },
-      { runId: 'r_3', repository: 'other/forbidden', events },
-      { runId: 'r_4', repository: 'acme/bare', events, receivedAt: Date.now() - 2 * 864e5 },
-    ])
-    const env = { ...clean, RELAY_DATABASE: `sqlite:${path}`, RELAY_ALLOWED_REPOSITORIES: 'acme/*' }
-    const named = ['--repository', 'acme/none', '--repository', 'other/shop']
-    const { stdout } = await run(doctor, ['--json', ...named], env)
-    const all = JSON.parse(stdout).findings as { check: string; sentence: string }[]
-    expect(all.filter(({ check }) => check.includes('/')).map(({ sentence }) => sentence)).toEqual([
-      "The relay's credential can dispatch to acme/shop.",
-      'acme/shop: deploy.yml listens to repository_dispatch.',
-      "GitHub can't find acme/none: it doesn't exist, or the credential has no access to it.",
-      "other/shop isn't in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.",
-      "GitHub can't find other/shop: it doesn't exist, or the credential has no access to it.",
-      "The relay's credential can dispatch to acme/listed.",
-      'acme/listed: all.yml listens to repository_dispatch of type "deploy".',
-      "The relay's credential can read acme/bare; to start a workflow, it needs the permission Actions: write.",
-      'acme/bare has no workflow gone.yml.',
-    ])
-    const stderr = '--repository must be OWNER/NAME, not "shop".'
-    expect(await run(doctor, ['--repository', 'shop'], env)).toMatchObject({ code: 2, stderr })
   })
 
   test('reports Port problems: wrong credentials, clock skew', async () => {

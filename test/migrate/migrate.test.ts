@@ -276,23 +276,6 @@ test.each([
   expect(step!['working-directory']).toBe('defaults' in job ? '.' : undefined)
 })
 
-test('adds remarks for a forbidden blueprint, an unknown input, and a missing run', async () => {
-  const steps = [
-    port({ operation: 'DELETE', identifier: 'x', blueprint: 'service', runId: RUN }),
-    entity({ blueprint: '_user', identifier: '${{ inputs.nobody }}' }),
-    entity({ runId: '' }),
-    patch({ status: 'SUCCESS' }),
-    WORK,
-  ]
-  expect(remarksOf(await migrateOne(workflow(steps)))).toEqual([
-    expect.stringContaining('RELAY_REPORT_DELETE_BLUEPRINTS must allow service; a missing entity'),
-    expect.stringContaining('RELAY_REPORT_BLUEPRINTS of the relay must allow'),
-    expect.stringContaining(`the input "nobody" isn't declared`),
-    expect.stringContaining("the entity's change is now attributed to the Port run"),
-    expect.stringContaining('the Port run finished at this step'),
-  ])
-})
-
 const ALIASES = workflow([LOGGED])
   .replace('type: string', 'type: &t string')
   .replace('type: string', 'type: *t')

@@ -123,22 +123,6 @@ test.each<[JsonObject, string, JsonObject, Target]>([
   },
 )
 
-test("an automation about another run starts through the relay as its own run, and passes the other run's ID", async () => {
-  const runId = '{{ .event.diff.after.id }}'
-  const workflowInputs = { port_context: { runId, kind: 'a' }, port_payload: '{"runId": "{{ .run.id }}"}' }
-  const event = { type: 'RUN_UPDATED', actionIdentifier: 'x' }
-  const automation = { ...ofGitHub({ workflowInputs }), trigger: { type: 'automation', event } }
-  const { definition, notes } = await migrated(automation, '--relay', RELAY)
-  expect(notes).toEqual([
-    `The workflow gets the run ID ${runId}, and reports to that run. The relay reports to the action's own run.`,
-  ])
-  const other = 'r_anotherrun000000'
-  const context = { run: { id: RUN_ID }, event: { diff: { after: { id: other } } } }
-  const invocation = readInvocation(renderBody(definition.invocationMethod.body, context, () => null))
-  expect(invocation.runId).toBe(RUN_ID)
-  expect(invocation.forWorkflow).toMatchObject({ port_context: { runId: other, kind: 'a' } })
-})
-
 test('all actions of an export in JSON or YAML are converted, and notes name the action', async () => {
   const actions = [ofGitHub({}), { ...ofGitHub({ workflow: null }), identifier: 'other' }]
   for (const text of [JSON.stringify({ ok: true, actions }), stringify(actions)]) {
