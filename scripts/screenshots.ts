@@ -63,6 +63,7 @@ if (process.argv[3] === 'all') {
   await shoot('delivery-narrow.png', `/deliveries/${ids.approval}`, { width: 360 })
   await shoot('bulk.png', '/redeliver?outcome=not_started')
   await shoot('refused.png', '/refused')
+  await shoot('status.png', '/status')
   await shoot('confirm.png', `/deliveries/${ids.failed}/redeliver`)
 }
 await browser.close()

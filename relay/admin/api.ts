@@ -37,9 +37,9 @@ export function createAdminApi({ roles, store, redelivery, refusals }: AdminApiD
     const filter = readFilter(given, store.clock())
     const before = readWhole('before', c.req.query('before'), Number.MAX_SAFE_INTEGER)
     const limit = readWhole('limit', c.req.query('limit'), MAX_LISTED) ?? 50
-    const deliveries = await store.list(filter, { ...(before !== undefined && { before }), limit })
+    const deliveries = await store.list(filter, { before, limit })
     const isFull = deliveries.length === limit
-    const next = isFull ? (deliveries.at(-1)?.seq ?? null) : await store.listedTo(filter, before)
+    const next = isFull ? (deliveries.at(-1)?.seq ?? null) : await store.listedTo(filter, { before })
     const heads = await store.heads(deliveries)
     return c.json({ deliveries: deliveries.map(each => showDelivery(each, blockerOf(each, heads))), next })
   })

@@ -6,7 +6,7 @@ import { Problem } from '../http/problem.ts'
 import type { Filter } from '../store/store.ts'
 
 /** As named in URLs, bodies, and forms. */
-export const FILTERS = ['state', 'outcome', 'repository', 'action', 'run_id', 'since'] as const
+export const FILTERS = ['state', 'outcome', 'q', 'repository', 'action', 'run_id', 'since'] as const
 
 export const MAX_LISTED = 200
 
@@ -14,7 +14,7 @@ export type GivenFilter = { [name in (typeof FILTERS)[number]]?: string | undefi
 
 /** @throws Problem 400 that describes the valid values */
 export function readFilter(given: GivenFilter, now: number): Filter {
-  const { state, outcome, repository, action, run_id: runId, since } = given
+  const { state, outcome, q, repository, action, run_id: runId, since } = given
   if (state !== undefined && !STATES.includes(state as State))
     throw new Problem(400, `state must be one of ${STATES.join(', ')}.`)
   if (outcome !== undefined && !OUTCOMES.includes(outcome as Outcome))
@@ -24,6 +24,7 @@ export function readFilter(given: GivenFilter, now: number): Filter {
   return {
     ...(state && { state: state as State }),
     ...(outcome && { outcome: outcome as Outcome }),
+    ...(q && { search: q }),
     ...(repository && { repository }),
     ...(action && { action }),
     ...(runId && { runId }),

@@ -59,6 +59,7 @@ const portRunEnded = described(
 const filters = {
   state: { type: 'string', enum: STATES },
   outcome: { type: 'string', enum: OUTCOMES },
+  q: described("a part of the run's or delivery's id, the repository, or the action", text),
   repository: described('owner/name', text),
   action: described('identifier of the Port action', text),
   run_id: described('id of the run in Port', text),

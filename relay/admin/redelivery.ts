@@ -38,11 +38,11 @@ export function createRedelivery({ store, apply, port }: Pick<RouteDeps, 'store'
     /** Returns the newest matching deliveries, oldest first. `more`: whether older deliveries match as well. */
     async find(filter: Filter, limit: number): Promise<{ deliveries: Delivery[]; more: boolean }> {
       const deliveries: Delivery[] = []
-      let before: number | null | undefined
+      let before: number | undefined | null
       while (before !== null && deliveries.length <= limit) {
-        const page: Delivery[] = await store.list(filter, { limit: PAGE, ...(before && { before }) })
+        const page: Delivery[] = await store.list(filter, { limit: PAGE, before })
         deliveries.push(...page)
-        before = page.length === PAGE ? page.at(-1)!.seq : await store.listedTo(filter, before)
+        before = page.length === PAGE ? page.at(-1)!.seq : await store.listedTo(filter, { before })
       }
       return { deliveries: deliveries.slice(0, limit).reverse(), more: deliveries.length > limit }
     },

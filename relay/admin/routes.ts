@@ -1,4 +1,5 @@
 import { html } from 'hono/html'
+import packageJson from '../../package.json' with { type: 'json' }
 import { createTtlCache } from '../cache.ts'
 import type { Delivery } from '../delivery/delivery.ts'
 import { boundRun } from '../delivery/match.ts'
@@ -14,7 +15,7 @@ import type { Html } from './dashboard/format.ts'
 import { createDashboard } from './dashboard/pages.ts'
 import { createRedelivery } from './redelivery.ts'
 import { createSessions } from './sessions.ts'
-import type { Sides } from './sides.ts'
+import { SIDES, type Sides } from './sides.ts'
 
 export type Admin = ReturnType<typeof createAdmin>
 
@@ -28,6 +29,11 @@ export function createAdmin(deps: RouteDeps & { roles: Roles; sides: Sides; time
     api: createAdminApi(shared),
     dashboard: createDashboard({
       ...{ ...shared, port, trustedProxies, log, throttled },
+      about: {
+        host: config.publicUrl && new URL(config.publicUrl).host,
+        version: packageJson.version,
+        database: config.database.kind === 'postgres' ? 'PostgreSQL' : 'SQLite',
+      },
       sessions: createSessions(config, deps.clock, store),
       async health() {
         const now = store.clock()
@@ -39,8 +45,10 @@ export function createAdmin(deps: RouteDeps & { roles: Roles; sides: Sides; time
         ])
         return {
           problems: sides.problems(),
+          sides: SIDES.filter(sides.isUsed).map(side => ({ side, lastSuccess: sides.lastSuccess(side) })),
           isDatabaseOk: database.ok,
           limits: pauses.allPaused().filter(({ cause }) => cause === 'limit'),
+          rateLimitRemaining: github.facts.rateLimitRemaining(),
           ...{ queued, stalled, oldestMessage: backlog.oldestMessage },
           queuedSince: backlog.dueSince.dispatch,
           portPausedUntil: port.pausedUntil(),

@@ -7,7 +7,7 @@ import type { ThrottledLog } from '../log.ts'
 
 export const SIDES = ['github', 'port'] as const
 export type Side = (typeof SIDES)[number]
-const NAMES = { github: 'GitHub', port: 'Port' }
+export const NAMES = { github: 'GitHub', port: 'Port' }
 
 /** A text for operators. Numbers in it are times, in milliseconds since 1970 by the store's clock. */
 export type Text = readonly (string | number)[]

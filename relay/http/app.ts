@@ -1,6 +1,6 @@
 import { type Context, Hono } from 'hono'
 import { createRoles, logCalls } from '../admin/auth.ts'
-import { sendProblemPage } from '../admin/dashboard/guard.ts'
+import { problemPage, sendPage } from '../admin/dashboard/guard.ts'
 import type { Metrics } from '../admin/metrics.ts'
 import type { Admin } from '../admin/routes.ts'
 import { createCancel } from '../intake/cancel.ts'
@@ -97,5 +97,5 @@ export function createApp(deps: AppDeps): Hono {
 
 const respond = (c: Context, problem: Problem) =>
   /\btext\/html\b/.test(c.req.header('accept') ?? '')
-    ? sendProblemPage(c, problem, null)
+    ? sendPage(c, problemPage(problem, null), {}, problem.status, problem.headers)
     : sendProblem(c, problem)

@@ -184,7 +184,7 @@ test('refuses a bulk redelivery without a filter or with an invalid field', asyn
   const state =
     'Only failed or canceled deliveries can be redelivered: set a state (failed or cancelled) or an outcome other than succeeded.'
   const unknown =
-    'The body has the unknown field "repo": the known fields are state, outcome, repository, action, run_id, since, limit, dry_run.'
+    'The body has the unknown field "repo": the known fields are state, outcome, q, repository, action, run_id, since, limit, dry_run.'
   const limits: unknown[] = [1001, { toString: 1 }, { valueOf: {} }, [], null, '5', 1.5, 0]
   const limit = 'limit must be a whole number from 1 to 1000.'
   const dryRun = 'dry_run must be true or false.'

@@ -121,7 +121,7 @@ test('wrong API and metrics tokens are rate limited; correct tokens always work,
 const NOW = Date.parse('2026-03-01T12:00:00Z')
 const MINUTE = 60_000
 const WELL: Health = {
-  ...{ problems: [], isDatabaseOk: true, limits: [], stalled: [] },
+  ...{ problems: [], isDatabaseOk: true, limits: [], sides: [], rateLimitRemaining: null, stalled: [] },
   ...{ queued: 3, queuedSince: NOW - MINUTE / 2, oldestMessage: NOW - MINUTE },
   ...{ portPausedUntil: 0, tokenExpiresAt: NOW + 30 * 1440 * MINUTE, clock: null },
   refused: { count: 0, statuses: [], reason: '' },
@@ -192,7 +192,7 @@ test.each<[string, Partial<Health>, RegExp[]]>([
     [/GITHUB_TOKEN expires on .*2026-03-10 12:00:00/],
   ],
 ])('the banner shows %s', async (_what, health, expected) => {
-  const items = String(await banner({ ...WELL, ...health }, NOW)).match(/<li>.*?<\/li>/gs) ?? []
+  const items = String(await banner({ ...WELL, ...health }, NOW)).match(/<li class=.*?<\/li>/gs) ?? []
   expect(items).toHaveLength(expected.length)
   for (const [i, pattern] of expected.entries()) expect(items[i]).toMatch(pattern)
 })

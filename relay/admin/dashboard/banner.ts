@@ -5,14 +5,17 @@ import type { RateLimitPause } from '../../github/rate-limit-pause.ts'
 import { ownerOf } from '../../github/rate-limit-pause.ts'
 import type { Refusals } from '../../http/refusals.ts'
 import { SOON_MS } from '../../workers/maintenance.ts'
-import type { SideProblem, Text } from '../sides.ts'
-import { at, counted, type Html, span, withTimes } from './format.ts'
+import { NAMES, type Side, type SideProblem, type Text } from '../sides.ts'
+import { ago, at, counted, type Html, number, span, withTimes } from './format.ts'
 
 /** The banner's input. Times are milliseconds since 1970 by the store's clock. */
 export interface Health {
   problems: readonly SideProblem[]
+  /** The services that the relay uses, and when a request to each last succeeded. */
+  sides: readonly { side: Side; lastSuccess: number | null }[]
   isDatabaseOk: boolean
   limits: readonly RateLimitPause[]
+  rateLimitRemaining: number | null
   queued: number
   /** Queues from which nothing was dispatched for a minute, without a pause; the longest first. */
   stalled: readonly Stalled[]
@@ -30,7 +33,12 @@ export interface Health {
 export const BACKLOG_MS = 60_000
 const MESSAGES_MS = 120_000
 
-/** Lists current problems and how to fix them. Empty without problems. */
+/** An outage, a problem that needs an operator, or a wait that ends without one. */
+type Severity = 'outage' | 'warning' | 'note'
+/** `section`: of docs/runbook.md. */
+type Item = false | [severity: Severity, section: string, text: Html]
+
+/** Lists current problems, the worst first, and how to fix them. Empty without problems. */
 export function banner(health: Health, now: number): Html {
   const { problems, limits, queued, queuedSince, oldestMessage, portPausedUntil } = health
   const { tokenExpiresAt, clock, refused } = health
@@ -40,43 +48,98 @@ export function banner(health: Health, now: number): Html {
     port: portPausedUntil > now || problems.some(({ side }) => side === 'port'),
   }
   const inQueue = queued > 0 && html` ${counted(queued)} queued.`
-  const items = [
-    !health.isDatabaseOk &&
+  const items: Item[] = [
+    !health.isDatabaseOk && [
+      'outage',
+      'PortRelayDatabaseUnavailable',
       html`<strong>The database (RELAY_DATABASE) doesn't accept writes.</strong> Webhooks are refused with 503.`,
+    ],
     ...problems.map(
-      problem =>
-        html`<strong>${show(problem.text)}</strong>${problem.advice && ` ${problem.advice}`}${problem.side === 'github' ? inQueue : oldest()}`,
+      ({ type, side, text, advice }): Item => [
+        'outage',
+        type === 'unreachable' ? 'PortRelayUnreachable' : 'PortRelayCredentialRejected',
+        html`<strong>${show(text)}</strong>${advice && ` ${advice}`}${side === 'github' ? inQueue : oldest()}`,
+      ],
     ),
-    ...limits.map(
-      limit =>
-        html`<strong>${limit.reason}${ownerOf(limit) && ` (${ownerOf(limit)})`}.</strong> Next request at ${at(limit.pausedUntil)}.${inQueue}`,
-    ),
-    portPausedUntil > now &&
-      html`<strong>Port is rate limiting the relay.</strong> Next message at ${at(portPausedUntil)}.`,
+    clock !== null && ['outage', 'PortRelayClockOff', html`<strong>${withTimes(clock)}</strong>`],
     tokenExpiresAt !== null &&
-      tokenExpiresAt - now < SOON_MS &&
-      html`<strong>GITHUB_TOKEN ${tokenExpiresAt > now ? html`expires on ${at(tokenExpiresAt)}` : 'has expired'}.</strong> Set a new token.`,
-    clock !== null && html`<strong>${withTimes(clock)}</strong>`,
+      tokenExpiresAt - now < SOON_MS && [
+        'warning',
+        'PortRelayTokenExpires',
+        html`<strong>GITHUB_TOKEN ${tokenExpiresAt > now ? html`expires on ${at(tokenExpiresAt)}` : 'has expired'}.</strong> Set a new token.`,
+      ],
     !isExplained.port &&
-      waits(oldestMessage, MESSAGES_MS) &&
-      html`<strong>Messages to Port are delayed.</strong>${oldest()} The relay's log has Port's responses.`,
+      waits(oldestMessage, MESSAGES_MS) && [
+        'warning',
+        'PortRelayMessagesWait',
+        html`<strong>Messages to Port are delayed.</strong>${oldest()} The relay's log has Port's responses.`,
+      ],
     ...health.stalled.map(
-      ({ id, runId, repository, reason, stalledSince }) =>
+      ({ id, runId, repository, reason, stalledSince }): Item => [
+        'warning',
+        'PortRelayQueueStalled',
         html`<strong>Nothing was dispatched to ${repository} for ${span(now - stalledSince)}</strong>, because <a href="/deliveries/${encodeURIComponent(id)}">${runId ?? id}</a> waits: ${reason ?? OTHERS_FIRST}.`,
+      ],
     ),
     !isExplained.github &&
       health.stalled.length === 0 &&
-      waits(queuedSince, BACKLOG_MS) &&
-      html`<strong>Dispatches are delayed.</strong>${inQueue} The oldest delivery has waited for ${span(now - (queuedSince ?? now))}. GitHub is slow or failing, or RELAY_DISPATCH_RATE is too low.`,
-    refused.count > 0 &&
+      waits(queuedSince, BACKLOG_MS) && [
+        'warning',
+        'PortRelayQueueIsOld',
+        html`<strong>Dispatches are delayed.</strong>${inQueue} The oldest delivery has waited for ${span(now - (queuedSince ?? now))}. GitHub is slow or failing, or RELAY_DISPATCH_RATE is too low.`,
+      ],
+    refused.count > 0 && [
+      'warning',
+      'PortRelayWebhooksRefused',
       html`<strong>${counted(refused.count)} ${refused.count === 1 ? 'webhook was' : 'webhooks were'} refused in the last hour</strong> (${refused.statuses.join(', ')}). ${refused.count > 1 && 'The last one: '}${refused.reason} <a href="/refused">Refused webhooks</a>`,
-  ].filter(item => item !== false)
-  if (items.length === 0) return html``
-  return html`<ul class="banner" aria-label="Problems">${items.map(item => html`<li>${item}</li>`)}</ul>`
+    ],
+    ...limits.map(
+      (limit): Item => [
+        'note',
+        'PortRelayPaused',
+        html`<strong>${limit.reason}${ownerOf(limit) && ` (${ownerOf(limit)})`}.</strong> Next request at ${at(limit.pausedUntil)}.${inQueue}`,
+      ],
+    ),
+    portPausedUntil > now && [
+      'note',
+      'PortRelayPaused',
+      html`<strong>Port is rate limiting the relay.</strong> Next message at ${at(portPausedUntil)}.`,
+    ],
+  ]
+  const shown = items.filter(item => item !== false)
+  if (shown.length === 0) return html``
+  return html`<ul class="banner" aria-label="Problems">${shown.map(
+    ([severity, section, text]) =>
+      html`<li class="${severity}">${text} <a href="${RUNBOOK}#${section.toLowerCase()}">What to do</a></li>`,
+  )}</ul>`
 
   function oldest() {
     return oldestMessage !== null && html` The oldest message has waited for ${span(now - oldestMessage)}.`
   }
+}
+
+const RUNBOOK = 'https://github.com/org/port-webhook-action/blob/main/docs/runbook.md'
+
+/** Shows each part that the relay depends on: whether it works, and since when, or when it last did. */
+export function statusTable(health: Health, now: number): Html {
+  const { problems, limits, queued, queuedSince, rateLimitRemaining, oldestMessage } = health
+  const row = (name: string, isOk: boolean, text: Html | string) =>
+    html`<div><dt>${name} <span class="state ${isOk ? 'succeeded' : 'failed'}">${isOk ? 'ok' : 'problem'}</span></dt><dd>${text}</dd></div>`
+  const limited = limits.map(
+    limit =>
+      html`${limit.reason}${ownerOf(limit) && ` (${ownerOf(limit)})`}: next request at ${at(limit.pausedUntil)}. `,
+  )
+  return html`<dl class="card">${health.sides.map(({ side, lastSuccess }) => {
+    const found = problems.filter(each => each.side === side)
+    const last =
+      lastSuccess === null ? 'No request has succeeded yet.' : html`Last success ${ago(lastSuccess, now)}.`
+    return row(NAMES[side], found.length === 0, html`${found.map(({ text }) => html`${show(text)} `)}${last}`)
+  })}
+${row('Database', health.isDatabaseOk, health.isDatabaseOk ? 'Accepts writes.' : 'RELAY_DATABASE accepts no writes.')}
+${row('Queue', health.stalled.length === 0 && (queuedSince === null || now - queuedSince < BACKLOG_MS), html`${counted(queued)} queued${queuedSince !== null && html`, the oldest due delivery since ${at(queuedSince)}`}.`)}
+${row('Messages to Port', oldestMessage === null || now - oldestMessage < MESSAGES_MS, oldestMessage === null ? 'None waits.' : html`The oldest waits since ${at(oldestMessage)}.`)}
+${row("GitHub's rate limit", limits.length === 0, html`${limited}${rateLimitRemaining !== null ? `${number(rateLimitRemaining)} requests left.` : limits.length === 0 && 'Not known yet.'}`)}
+</dl>`
 }
 
 const show = (text: Text) => text.map(part => (typeof part === 'string' ? part : at(part)))

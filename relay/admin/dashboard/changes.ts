@@ -7,7 +7,6 @@ import { knownDelivery, MAX_REDELIVERED, mustBeOpen, mustBeRedeliverable } from 
 import type { Session } from '../sessions.ts'
 import { ago, type Html, query } from './format.ts'
 import type { Guard } from './guard.ts'
-import { layout } from './layout.ts'
 import { amount, filterText } from './list-page.ts'
 
 export function addChanges({ get, post }: Guard, store: Store, redelivery: Redelivery): void {
@@ -56,7 +55,7 @@ const csrf = (session: Session) => html`<input type="hidden" name="csrf" value="
 function confirmPage(session: Session, delivery: Delivery, change: 'redeliver' | 'cancel', line: Html) {
   const [title, verb, look] = QUESTIONS[change]
   const page = `/deliveries/${encodeURIComponent(delivery.id)}`
-  return layout({
+  return {
     title,
     session,
     body: html`<section class="card narrow"><h1>${title}</h1>
@@ -64,7 +63,7 @@ function confirmPage(session: Session, delivery: Delivery, change: 'redeliver' |
 <p>${line}</p>
 <form method="post" action="${page}/${change}" class="buttons">${csrf(session)}<button class="${look}">${verb}</button> <a class="button" href="${page}">Back</a></form>
 </section>`,
-  })
+  }
 }
 const QUESTIONS = {
   redeliver: ['Redeliver?', 'Redeliver', 'primary'],
@@ -87,7 +86,7 @@ function bulkPage(
 ) {
   const ended = deliveries.filter(({ id }) => ends.get(id) === true).length
   const back = `/${query({ ...given })}`
-  return layout({
+  return {
     title: 'Redeliver all that match',
     session,
     body: html`<section class="card"><h1>Redeliver all that match</h1>
@@ -114,7 +113,7 @@ ${byReason(deliveries).map(
 )}`
 }
 </section>`,
-  })
+  }
 }
 
 /** Groups failures with the same reason across repositories, largest group first. */

@@ -4,8 +4,8 @@ import { boundRun } from '../../delivery/match.ts'
 import type { WaitingMessages } from '../../store/store.ts'
 import type { Session } from '../sessions.ts'
 import { ago, at, type Html, id, link, query, span, withTimes } from './format.ts'
-import { layout } from './layout.ts'
-import { badge, reason } from './list-page.ts'
+import type { Page } from './layout.ts'
+import { badge, reason, runUrl } from './list-page.ts'
 import { durations, type Step } from './timeline.ts'
 
 export interface DeliveryPage {
@@ -24,11 +24,11 @@ export interface DeliveryPage {
   now: number
 }
 
-export function deliveryPage(page: DeliveryPage) {
+export function deliveryPage(page: DeliveryPage): Page {
   const { session, delivery, live } = page
   const path = `/deliveries/${encodeURIComponent(delivery.id)}`
   const steps = page.steps === null ? null : 1
-  return layout({
+  return {
     title: `${delivery.action ?? 'Delivery'} to ${delivery.repository}`,
     session,
     live: { on: live, toggle: `${path}${query({ live: live ? 'off' : null, steps })}` },
@@ -41,7 +41,7 @@ ${session.role === 'admin' && html`<div id="actions" data-live class="buttons">$
 <div id="timeline" data-live>${timelineOf(page)}
 ${page.steps ?? (boundRun(delivery) && html`<p><a id="steps" href="${path}${query({ steps: 1, live: live ? null : 'off' })}">Show the steps of the workflow run</a></p>`)}
 </div>`,
-  })
+  }
 }
 
 const fact = (name: string, value: Html | string | null) =>
@@ -50,7 +50,6 @@ const fact = (name: string, value: Html | string | null) =>
 function facts(page: DeliveryPage) {
   const { delivery: d, who, portUrl, serverUrl, now } = page
   const run = boundRun(d)
-  const runUrl = run && (run.url || `${serverUrl}/${d.repository}/actions/runs/${run.id}`)
   return html`<p class="lead">${badge(d)} ${durations(d)}</p>
 <div class="${d.outcome || d.state}">${reason(d, now, page.blocker)}</div>
 <dl>
@@ -62,7 +61,7 @@ ${fact('Repository', link(`${serverUrl}/${d.repository}`, d.repository))}
 ${fact('Event type', d.eventType)}
 ${fact('Workflow', d.workflow)}
 ${fact('Ref', d.ref)}
-${fact('Workflow run', run ? id(link(runUrl, String(run.id))) : null)}
+${fact('Workflow run', run ? id(link(runUrl(d, run, serverUrl), String(run.id))) : null)}
 ${fact('Attempts', String(d.attempts))}
 ${fact('Messages to Port', sent(page))}
 ${fact('Delivery', id(d.id))}

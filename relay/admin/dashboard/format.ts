@@ -44,8 +44,9 @@ export const link = (url: string | null, text: string) =>
     ? html`<a href="${url}" rel="noreferrer">${text}</a>`
     : html`${text}`
 
+export const number = (amount: number) => amount.toLocaleString('en-US')
 export const counted = (amount: number) =>
-  amount >= MOST_COUNTED ? `${MOST_COUNTED.toLocaleString('en-US')}+` : String(amount)
+  amount >= MOST_COUNTED ? `${number(MOST_COUNTED)}+` : number(amount)
 
 /** From the parameters that have a value: `?a=b`, or an empty string. */
 export function query(parameters: Record<string, string | number | null | undefined>): string {

@@ -1,12 +1,12 @@
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { LIMITS } from '../../config/limits.ts'
 import { Problem } from '../../http/problem.ts'
 import { createTokenBuckets, senderAddress, VERIFIED } from '../../http/request.ts'
 import { type CallLogs, logCalls, type Role, type Roles } from '../auth.ts'
 import { type createSessions, isOwnForm, isOwnSite, type Session } from '../sessions.ts'
-import type { Html } from './format.ts'
-import { message, signInPage } from './layout.ts'
+import { type About, layout, message, type Page, signInPage } from './layout.ts'
 
 const MAX_FORM = 16_384
 
@@ -21,18 +21,28 @@ export const SECURITY = {
 
 type Form = Record<string, unknown>
 
-export function sendProblemPage(c: Context, problem: Problem, session: Session | null) {
-  const title = problem.status === 404 ? 'Not found' : 'Not possible'
-  const page = message(session, title, problem.message)
-  return c.html(page, problem.status, { ...SECURITY, ...problem.headers })
+export function problemPage({ status, message: sentence }: Problem, session: Session | null): Page {
+  return message(session, status === 404 ? 'Not found' : 'Not possible', sentence)
 }
 
-export type GuardDeps = CallLogs & { roles: Roles; sessions: ReturnType<typeof createSessions> }
+/** Sends a page. Without RELAY_PUBLIC_URL, it shows the host of the request. */
+export function sendPage(
+  c: Context,
+  page: Page,
+  about: Partial<About>,
+  status: ContentfulStatusCode,
+  headers: Record<string, string> = {},
+) {
+  const host = about.host ?? new URL(c.req.url).host
+  return c.html(layout(page, { ...about, host }), status, { ...SECURITY, ...headers })
+}
+
+export type GuardDeps = CallLogs & { roles: Roles; sessions: ReturnType<typeof createSessions>; about: About }
 
 export type Guard = ReturnType<typeof createGuard>
 
 /** Protects pages with the sign-in. Each form contains a session secret, so that other sites can't submit forms. */
-export function createGuard({ roles, sessions, ...logs }: GuardDeps) {
+export function createGuard({ roles, sessions, about, ...logs }: GuardDeps) {
   const app = new Hono()
   const signIns = createTokenBuckets(LIMITS.signInRate)
   const tooLarge = () => {
@@ -46,7 +56,7 @@ export function createGuard({ roles, sessions, ...logs }: GuardDeps) {
 
   app.onError(async (error, c) => {
     if (!(error instanceof Problem)) throw error
-    return sendProblemPage(c, error, await readOrNull(c))
+    return sendPage(c, problemPage(error, await readOrNull(c)), about, error.status, error.headers)
   })
   const roleOf = async (c: Context) => (await readOrNull(c))?.role ?? null
   const logged = logCalls(logs, 'a dashboard form was submitted', roleOf)
@@ -58,14 +68,14 @@ export function createGuard({ roles, sessions, ...logs }: GuardDeps) {
     if (wait > 0) {
       const seconds = Math.ceil(wait / 1000)
       const page = signInPage('/', `Too many sign-in attempts: wait ${seconds} s.`)
-      return c.html(page, 429, { ...SECURITY, 'retry-after': String(seconds) })
+      return sendPage(c, page, about, 429, { 'retry-after': String(seconds) })
     }
     const form = await parseForm(c)
     const next = localPath(form.next)
     const role = roles.of(typeof form.token === 'string' ? form.token.trim() : null)
     if (role === null) {
       const sentence = 'The token is wrong: use RELAY_ADMIN_TOKEN or RELAY_VIEW_TOKEN.'
-      return c.html(signInPage(next, sentence), 401, SECURITY)
+      return sendPage(c, signInPage(next, sentence), about, 401)
     }
     c.set(VERIFIED, true)
     await sessions.start(c, role)
@@ -81,13 +91,13 @@ export function createGuard({ roles, sessions, ...logs }: GuardDeps) {
   return {
     app,
     /** Shows a page to signed-in users. Others see the sign-in page. */
-    get(path: string, role: Role, show: (c: Context, session: Session) => Promise<Html> | Html): void {
+    get(path: string, role: Role, show: (c: Context, session: Session) => Promise<Page> | Page): void {
       app.get(path, async c => {
         checkOpen()
         const session = await sessions.read(c)
-        if (!session) return c.html(signInPage(localPath(pathOf(c)), null), 401, SECURITY)
+        if (!session) return sendPage(c, signInPage(localPath(pathOf(c)), null), about, 401)
         if (role === 'admin' && session.role !== 'admin') throw viewOnly()
-        return c.html(await show(c, session), 200, SECURITY)
+        return sendPage(c, await show(c, session), about, 200)
       })
     },
     /** Accepts a form that an admin sent from one of our pages. @param change returns the URL to redirect to */
@@ -95,7 +105,8 @@ export function createGuard({ roles, sessions, ...logs }: GuardDeps) {
       app.post(path, logged, limit, async c => {
         checkOpen()
         const session = await sessions.read(c)
-        if (!session) return c.html(signInPage('/', 'Sign in again: the session has expired.'), 401, SECURITY)
+        if (!session)
+          return sendPage(c, signInPage('/', 'Sign in again: the session has expired.'), about, 401)
         const form = await readForm(c, session)
         if (session.role !== 'admin') throw viewOnly()
         return c.redirect(await change(c, form), 303)

@@ -10,32 +10,49 @@ export interface Page {
   body: Html
 }
 
-export const layout = ({ title, session, live, body }: Page) => html`<!doctype html>
+/** Which relay the pages belong to. Only signed-in users see the version and the database. */
+export interface About {
+  /** The host of RELAY_PUBLIC_URL; null if it isn't set. */
+  host: string | null
+  version: string
+  database: string
+}
+
+export const layout = (
+  { title, session, live, body }: Page,
+  { host, version, database }: Partial<About>,
+) => html`<!doctype html>
 <html lang="en" ${live?.on && html`data-follow`}>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${title} · Port relay</title>
+<title>${title} · ${host} · Port relay</title>
 <link rel="icon" href="/dashboard/icon.svg">
 <link rel="stylesheet" href="/dashboard/style.css">
 ${session && html`<script src="/dashboard/live.js" defer></script>`}
 </head>
 <body>
-<a class="skip" href="#main">Skip to the content</a>
+<a class="skip" href="#list">Skip to the content</a>
 <header>
-<a class="brand" href="/"><svg viewBox="0 0 16 16" aria-hidden="true" focusable="false"><path d="M2 5h9M8 2l3 3-3 3M14 11H5M8 8l-3 3 3 3"></path></svg>Port relay</a>
+<a class="brand" href="/"><svg viewBox="0 0 16 16" aria-hidden="true" focusable="false"><path d="M2 5h9M8 2l3 3-3 3M14 11H5M8 8l-3 3 3 3"></path></svg>Port relay <span class="host">${host}</span></a>
 ${session && top(session, live)}
 </header>
-<main id="main" tabindex="-1">
 <p id="stale" role="status" hidden></p>
+<main>
 ${body}
 </main>
+${
+  session &&
+  html`<footer>Version ${version}, ${database}. Press <kbd>?</kbd> for the keys.</footer>
+<dialog id="keys" aria-label="Keys">${KEYS.map(([key, what]) => html`<p><kbd>${key}</kbd> ${what}</p>`)}</dialog>`
+}
 </body>
 </html>`
 
 const top = ({ role, csrf }: Session, live: Page['live']) => html`<nav aria-label="Pages">
 <a href="/">Deliveries</a>
 <a href="/refused">Refused webhooks</a>
+<a href="/status">Status</a>
 </nav>
 <div class="who">
 ${live && html`<a class="quiet" href="${live.toggle}">${live.on ? 'Pause updates' : 'Resume updates'}</a>`}
@@ -43,19 +60,25 @@ ${live && html`<a class="quiet" href="${live.toggle}">${live.on ? 'Pause updates
 <form method="post" action="/sign-out"><input type="hidden" name="csrf" value="${csrf}"><button class="quiet">Sign out</button></form>
 </div>`
 
-export const message = (session: Session | null, title: string, sentence: string) =>
-  layout({
-    title,
-    session,
-    body: html`<section class="card narrow"><h1>${title}</h1><p>${sentence}</p><p><a href="/">Go to the deliveries</a></p></section>`,
-  })
+const KEYS = [
+  ['/', 'search'],
+  ['j', 'next delivery'],
+  ['k', 'previous delivery'],
+  ['Enter', 'open the delivery'],
+  ['?', 'show the keys'],
+] as const
+
+export const message = (session: Session | null, title: string, sentence: string): Page => ({
+  title,
+  session,
+  body: html`<section id="list" class="card narrow"><h1>${title}</h1><p>${sentence}</p><p><a href="/">Go to the deliveries</a></p></section>`,
+})
 
 /** @param next path on this relay to open after sign-in */
-export const signInPage = (next: string, problem: string | null) =>
-  layout({
-    title: 'Sign in',
-    session: null,
-    body: html`<section class="card narrow">
+export const signInPage = (next: string, problem: string | null): Page => ({
+  title: 'Sign in',
+  session: null,
+  body: html`<section id="list" class="card narrow">
 <h1>Sign in</h1>
 <p>Use <code>RELAY_ADMIN_TOKEN</code>, or <code>RELAY_VIEW_TOKEN</code> for read-only access.</p>
 ${problem && html`<p class="problem" role="alert" id="problem">${problem}</p>`}
@@ -67,7 +90,7 @@ ${problem && html`<p class="problem" role="alert" id="problem">${problem}</p>`}
 <button class="primary">Sign in</button>
 </form>
 </section>`,
-  })
+})
 
 export const STYLE = `:root {
   color-scheme: light dark;
@@ -114,13 +137,16 @@ button.quiet:hover { color: var(--text); }
 .danger { border-color: var(--red); color: var(--red); }
 button.danger { background: var(--red); color: var(--card); }
 [data-copy] { user-select: all; }
-#stale:not([hidden]) { background: var(--red-back); color: var(--red); border-left: 4px solid currentColor; border-radius: 6px; padding: 0.4rem 1rem; margin: 0 0 0.6rem; }
+#stale:not([hidden]) { position: sticky; top: 0; z-index: 1; background: var(--red-back); color: var(--red); border-left: 4px solid currentColor; border-radius: 6px; padding: 0.4rem 1rem; margin: 0; }
 .buttons { display: flex; flex-wrap: wrap; gap: 0.6rem; align-items: center; }
 #actions, p + .buttons { margin-top: 0.9rem; }
 .problem { color: var(--red); font-weight: 600; }
 .notice { background: var(--green-back); color: var(--green); border-radius: 8px; padding: 0.6rem 1rem; }
 .banner { list-style: none; margin: 0 0 0.8rem; padding: 0; display: grid; gap: 0.4rem; }
-.banner li { background: var(--amber-back); color: var(--amber); border-left: 4px solid currentColor; border-radius: 6px; padding: 0.35rem 1rem; }
+.banner .outage { background: var(--red-back); color: var(--red); }
+.banner .warning { background: var(--amber-back); color: var(--amber); }
+.banner .note { background: var(--blue-back); color: var(--blue); }
+.banner li { border-left: 4px solid currentColor; border-radius: 6px; padding: 0.35rem 1rem; }
 .overview { display: flex; flex-wrap: wrap; gap: 0.6rem 1rem; align-items: center; justify-content: space-between; }
 #tabs { display: flex; flex: 1 1 30rem; flex-wrap: wrap; gap: 0.3rem; }
 .tab { padding: 0.2rem 0.6rem; border: 1px solid var(--line); border-radius: 99px; background: var(--card); color: var(--text); text-decoration: none; font-size: 0.9rem; }
@@ -140,16 +166,13 @@ summary { cursor: pointer; color: var(--quiet); }
 table { border-collapse: collapse; margin-top: 0.4rem; font-variant-numeric: tabular-nums; width: 100%; }
 th, td { text-align: right; padding: 0.1rem 0.5rem; font-weight: 400; white-space: nowrap; }
 th:first-child { text-align: left; }
-.filters { margin: 0.8rem 0; }
-.filters form { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)) auto; gap: 0.4rem 0.8rem; align-items: end; }
-.filters label { display: block; font-size: 0.85rem; color: var(--quiet); }
-.filters .problem { grid-column: 1 / -1; }
-@supports selector(::details-content) {
-  @media (min-width: 52.01rem) {
-    .filters summary { display: none; }
-    .filters::details-content { content-visibility: visible; height: auto; }
-  }
-}
+.filters { margin: 0.8rem 0; display: flex; flex-wrap: wrap; gap: 0.4rem 0.6rem; align-items: center; }
+.filters input { flex: 1 1 14rem; }
+.filters select { width: auto; }
+.filters p { flex-basis: 100%; margin: 0; }
+.host, .rows .links { color: var(--quiet); font-weight: 400; }
+footer { max-width: 72rem; margin: 0 auto; padding: 0 1rem 1rem; color: var(--quiet); font-size: 0.85rem; }
+kbd { border: 1px solid var(--line); border-radius: 4px; padding: 0 0.3rem; background: var(--card); }
 .bulk { margin: 0 0 0.6rem; }
 .buttons + .group { margin-top: 0.8rem; }
 .group { border-top: 1px solid var(--line); padding: 0.4rem 0; }
@@ -158,7 +181,9 @@ th:first-child { text-align: left; }
 .headings { font-size: 0.8rem; color: var(--quiet); padding-bottom: 0.3rem; }
 .rows li + li { border-top: 1px solid var(--line); }
 .rows .main { font-weight: 600; }
-.rows .reason { grid-column: 2 / -1; margin: 0; }
+.rows .links { grid-column: 2 / -1; font-size: 0.85rem; display: flex; flex-wrap: wrap; gap: 0 0.9rem; }
+.rows .links:empty { display: none; }
+.rows .reason { grid-column: 2 / -1; margin: 0; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; }
 .rows .by:empty::before { content: "–"; }
 .reason { color: var(--red); font-size: 0.92rem; }
 .state { display: inline-block; border-radius: 99px; padding: 0.05rem 0.65rem; font-size: 0.85rem; font-weight: 600; background: var(--grey-back); color: var(--grey); justify-self: start; }
@@ -191,14 +216,14 @@ thead th, .rows .what, .by, .age, .lead, .cancelled .reason, .queued .reason, .d
 .plain li { padding: 0.35rem 0; border-top: 1px solid var(--line); }
 .refused li { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 0.5rem 1rem; margin-bottom: 0.6rem; }
 @media (max-width: 52rem) {
-  .filters form { grid-template-columns: minmax(0, 1fr); margin-top: 0.5rem; }
   .headings { display: none; }
   .rows li { grid-template-columns: auto minmax(0, 1fr); }
-  .rows .main, .rows .target, .rows .by, .rows .reason { grid-column: 1 / -1; }
+  .rows .main, .rows .target, .rows .by, .rows .links, .rows .reason { grid-column: 1 / -1; }
   .rows .age { grid-area: 1 / 2; text-align: right; }
   .rows .by:empty { display: none; }
-  .rows .state, .filters summary { white-space: nowrap; }
-  .filters summary { overflow: hidden; text-overflow: ellipsis; }
+  .rows .state { white-space: nowrap; }
+  #tabs { flex-wrap: nowrap; overflow-x: auto; }
+  .tab { white-space: nowrap; }
 }
 @media (max-width: 30rem) {
   .timeline li { grid-template-columns: minmax(0, 1fr); }
@@ -261,6 +286,17 @@ async function follow() {
     if (id) document.getElementById(id)?.focus()
   }
 }
+document.addEventListener('keydown', event => {
+  const { target, key } = event
+  if (event.ctrlKey || event.metaKey || event.altKey || target.matches('input, select, textarea')) return
+  const links = [...document.querySelectorAll('.rows .main')]
+  const next = links[links.indexOf(document.activeElement) + (key === 'k' ? -1 : 1)]
+  if (key === 'j' || key === 'k') next?.focus()
+  else if (key === '/' && document.getElementById('q')) document.getElementById('q').focus()
+  else if (key === '?') document.getElementById('keys').showModal()
+  else return
+  event.preventDefault()
+})
 const followOn = () => setTimeout(() => (document.hidden ? Promise.resolve() : follow().catch(() => {})).then(followOn), 3000)
 if ('follow' in document.documentElement.dataset) followOn()
 `

@@ -1,17 +1,27 @@
 import { html } from 'hono/html'
-import { type Delivery, OPEN_STATES, OUTCOMES, type Outcome } from '../../delivery/delivery.ts'
+import {
+  type Delivery,
+  type DeliveryRun,
+  OPEN_STATES,
+  OUTCOMES,
+  type Outcome,
+  REDELIVERABLE,
+} from '../../delivery/delivery.ts'
+import { boundRun } from '../../delivery/match.ts'
 import { blockerOf, waitsFor } from '../../delivery/waiting.ts'
 import type { Hour } from '../../store/store.ts'
 import { FILTERS, type GivenFilter, isBulk } from '../filter.ts'
 import type { Session } from '../sessions.ts'
-import { ago, at, counted, type Html, query, span } from './format.ts'
-import { layout } from './layout.ts'
+import { ago, at, counted, type Html, link, number, query, span } from './format.ts'
+import type { Page } from './layout.ts'
 
 export interface ListPage {
   session: Session
   given: GivenFilter
   problem: string | null
-  before: number | undefined
+  isOldestFirst: boolean
+  /** Where the page starts, exclusive; undefined for the first page. */
+  from: number | undefined
   live: boolean
   redelivered: number | null
   banner: Html
@@ -23,17 +33,19 @@ export interface ListPage {
   users: ReadonlyMap<string, string | null>
   next: number | null
   webhookUrl: string
+  portRunUrl: (runId: string) => string | null
+  serverUrl: string
   now: number
 }
 
 const SINCE = { '1h': 'last hour', '24h': 'last 24 hours', '7d': 'last 7 days' }
 
-export function listPage(page: ListPage) {
-  const { session, given, before, live } = page
-  return layout({
+export function listPage(page: ListPage): Page {
+  const { session, given, live } = page
+  return {
     title: 'Deliveries',
     session,
-    live: { on: live, toggle: `/${query({ ...given, before, live: live ? 'off' : null })}` },
+    live: { on: live, toggle: `/${query({ ...given, ...placeOf(page), live: live ? 'off' : null })}` },
     body: html`<h1 class="away">Deliveries</h1>
 ${page.redelivered !== null && html`<p class="notice" role="status">${amount(page.redelivered)} queued again.</p>`}
 <div id="banner" data-live>${page.banner}</div>
@@ -43,13 +55,16 @@ ${page.redelivered !== null && html`<p class="notice" role="status">${amount(pag
 </section>
 ${filters(page)}
 <section id="list" data-live aria-label="List of deliveries">${rows(page)}</section>`,
-  })
+  }
 }
 
-export const amount = (number: number) =>
-  number === 1 ? '1 delivery' : `${number.toLocaleString('en-US')} deliveries`
+const placeOf = ({ isOldestFirst, from }: Pick<ListPage, 'isOldestFirst' | 'from'>) =>
+  isOldestFirst ? { order: 'oldest', after: from } : { before: from }
+
+export const amount = (count: number) => (count === 1 ? '1 delivery' : `${number(count)} deliveries`)
 
 const words = (value: string) => value.replace('_', ' ')
+const NAMES = { q: 'contains', run_id: 'run' } as Partial<Record<keyof GivenFilter, string>>
 
 const FIELDS = FILTERS.filter(name => name !== 'state' && name !== 'outcome')
 
@@ -57,7 +72,7 @@ const FIELDS = FILTERS.filter(name => name !== 'state' && name !== 'outcome')
 export const filterText = (given: GivenFilter, names: readonly (keyof GivenFilter)[] = FILTERS) =>
   names
     .flatMap(name =>
-      given[name] ? [`${words(name)} ${name === 'outcome' ? words(given[name]) : given[name]}`] : [],
+      given[name] ? [`${NAMES[name] ?? name} ${name === 'outcome' ? words(given[name]) : given[name]}`] : [],
     )
     .join(', ')
 
@@ -74,68 +89,74 @@ ${OPEN_STATES.map(state => tab('state', state, counts[state] ?? 0))}
 ${OUTCOMES.map(outcome => tab('outcome', outcome, outcomes[outcome]))}`
 }
 
-function filters({ given, problem, deliveries, session, live }: ListPage) {
-  const value = (name: keyof GivenFilter) => given[name] ?? ''
-  const since = value('since')
+function filters({ given, problem, deliveries, session, live, isOldestFirst }: ListPage) {
+  const since = given.since ?? ''
   const periods = Object.entries({
     ...SINCE,
     ...(since && !(since in SINCE) && { [since]: `since ${since}` }),
   })
-  const kept = { state: given.state, outcome: given.outcome, live: live ? undefined : 'off' }
-  const field = (name: keyof GivenFilter, label: string, example: string) =>
-    html`<div><label for="${name}">${label}</label><input id="${name}" name="${name}" value="${value(name)}" placeholder="${example}" autocapitalize="off" spellcheck="false"></div>`
-  return html`<details class="filters" ${problem ? html`open` : ''}><summary>Filter${filterText(given, FIELDS) && `: ${filterText(given, FIELDS)}`}</summary>
-<form method="get" action="/" role="search" aria-label="Filter the deliveries">
-${field('repository', 'Repository', 'owner/name')}${field('action', 'Action', '')}${field('run_id', 'Run in Port', 'r_…')}
-<div><label for="since">Received</label><select id="since" name="since"><option value="">at any time</option>${periods.map(
+  const { q, since: _, ...rest } = given
+  const kept = { ...rest, live: live ? undefined : 'off' }
+  const others = (['repository', 'action', 'run_id'] as const).filter(name => given[name])
+  return html`<form class="filters" method="get" action="/" role="search" aria-label="Search the deliveries">
+<label class="away" for="q">Search</label><input id="q" name="q" type="search" value="${given.q ?? ''}" placeholder="Search a run, delivery, repository, or action" autocapitalize="off" spellcheck="false">
+<label class="away" for="since">Received</label><select id="since" name="since"><option value="">at any time</option>${periods.map(
     ([time, label]) =>
       html`<option value="${time}" ${since === time ? html`selected` : ''}>${label}</option>`,
-  )}</select></div>
+  )}</select>
+<label class="away" for="order">Order</label><select id="order" name="order"><option value="">newest first</option><option value="oldest" ${isOldestFirst ? html`selected` : ''}>oldest first</option></select>
 ${Object.entries(kept).map(([name, kept]) => kept && html`<input type="hidden" name="${name}" value="${kept}">`)}
-<div class="buttons"><button class="primary">Filter</button> <a class="button" href="/">Clear</a></div>
+<button class="primary">Search</button>${(filterText(given) || isOldestFirst) && html` <a class="button" href="/">Clear</a>`}
+${others.length > 0 && html`<p>${filterText(given, others)}</p>`}
 ${problem && html`<p class="problem" role="alert">${problem}</p>`}
-</form></details>
-${session.role === 'admin' && isBulk(given) && deliveries.length > 0 && html`<p class="bulk"><a href="/redeliver${query({ ...given })}">Redeliver all that match…</a></p>`}`
+</form>
+${session.role === 'admin' && isBulk(given) && deliveries.some(({ state }) => REDELIVERABLE.includes(state)) && html`<p class="bulk"><a href="/redeliver${query({ ...given })}">Redeliver all that match…</a></p>`}
+${given.outcome === 'failed' && html`<p class="quiet">A delivery whose workflow run failed is finished: re-run the workflow on GitHub, or press the button in Port again.</p>`}`
 }
 
 function rows(page: ListPage) {
-  const { deliveries, heads, next, given, before, live, now, users } = page
+  const { deliveries, heads, next, given, from, live, isOldestFirst } = page
   const off = live ? null : 'off'
+  const first = isOldestFirst ? { order: 'oldest' } : {}
   return html`${
     deliveries.length === 0
       ? nothing(page)
-      : html`<div class="headings" aria-hidden="true"><span>Outcome</span><span>Action</span><span>Target</span><span>Who</span><span>Received</span></div>
-<ol class="rows">${deliveries.map(each => row(each, users.get(each.id) ?? null, now, blockerOf(each, heads)))}</ol>`
+      : html`<div class="headings" aria-hidden="true"><span>State or outcome</span><span>Action</span><span>Target</span><span>Who</span><span>Received</span></div>
+<ol class="rows">${deliveries.map(each => row(each, blockerOf(each, heads), page))}</ol>`
   }
-<p class="pages">${before !== undefined && html`<a id="newest" href="/${query({ ...given, live: off })}">Newest</a>`}
-${next !== null && html`<a id="older" href="/${query({ ...given, before: next, live: off })}">Older</a>`}</p>`
+<p class="pages">${from !== undefined && html`<a id="first" href="/${query({ ...given, ...first, live: off })}">${isOldestFirst ? 'Oldest' : 'Newest'}</a>`}
+${next !== null && html`<a id="next" href="/${query({ ...given, ...placeOf({ isOldestFirst, from: next }), live: off })}">${isOldestFirst ? 'Newer' : 'Older'}</a>`}</p>`
 }
 
-function nothing({ given, problem, before, next, webhookUrl }: ListPage) {
+function nothing({ given, problem, from, next, webhookUrl }: ListPage) {
   const filter = filterText(given)
   if (problem)
     return html`<p class="empty">The filter isn't valid. <a id="clear" href="/">Clear the filter</a></p>`
-  if (filter || before !== undefined)
-    return html`<p class="empty">No delivery matches${filter && html`: <strong>${filter}</strong>`}${next !== null && ', among the deliveries searched so far'}. <a id="clear" href="/">${filter ? 'Clear the filter' : 'Newest'}</a></p>`
+  if (filter || from !== undefined)
+    return html`<p class="empty">No delivery matches${filter && html`: <strong>${filter}</strong>`}${next !== null && ', among the deliveries searched so far'}. <a id="clear" href="/">${filter ? 'Clear the filter' : 'All deliveries'}</a></p>`
   return html`<div class="empty"><p>No webhook has been accepted yet. Use this URL as the webhook of an action in Port:</p>
 <p><code data-copy>${webhookUrl}</code></p>
 <p>Or send a test webhook:</p>
 <p><code data-copy>npx port-webhook-relay send --action NAME</code></p></div>`
 }
 
-const row = (
-  d: Delivery,
-  who: string | null,
-  now: number,
-  blocker: Delivery | null,
-) => html`<li class="${d.outcome || d.state}">
+function row(d: Delivery, blocker: Delivery | null, { users, now, portRunUrl, serverUrl }: ListPage) {
+  const who = users.get(d.id)
+  const run = boundRun(d)
+  const took = d.outcome && d.dispatchedAt !== null && `took ${span(d.updatedAt - d.queuedAt)}`
+  return html`<li class="${d.outcome || d.state}">
 ${badge(d)}
 <a class="main" id="d-${d.seq}" href="/deliveries/${encodeURIComponent(d.id)}">${d.action ?? 'no action'}</a>
 <span class="target">${d.repository} <span class="what">${d.workflow ?? d.eventType}${d.ref !== null && `@${d.ref}`}</span></span>
 <span class="by">${who && html`<span class="away">by </span>${who}`}</span>
 <span class="age">${ago(d.receivedAt, now)}</span>
+<span class="links">${d.runId !== null && html`${link(portRunUrl(d.runId), d.runId)} `}${run && html`${link(runUrl(d, run, serverUrl), 'GitHub')} `}${took}</span>
 ${reason(d, now, blocker)}
 </li>`
+}
+
+export const runUrl = ({ repository }: Delivery, run: DeliveryRun, serverUrl: string) =>
+  run.url || `${serverUrl}/${repository}/actions/runs/${run.id}`
 
 export function reason(delivery: Delivery, now: number, blocker: Delivery | null) {
   const { state, outcome, reason, ...d } = delivery
@@ -179,7 +200,7 @@ export function chart(given: readonly Hour[], now: number) {
 <line class="base" x1="0" y1="${HEIGHT - 0.5}" x2="${WIDTH}" y2="${HEIGHT - 0.5}"></line>
 ${hours.map((each, i) => html`${bar('accepted', i, each.accepted)}${bar('failed', i, notDone(each))}`)}
 </svg>
-${sum('accepted')} in 24 h: ${sum('failed')} failed, ${sum('not_started')} not started</summary>
+${number(sum('accepted'))} in 24 h: ${number(sum('failed'))} failed, ${number(sum('not_started'))} not started</summary>
 <table><caption class="away">Deliveries of the last 24 hours, by hour</caption>
 <thead><tr><th scope="col">Hour</th><th scope="col">accepted</th>${OUTCOMES.map(each => html`<th scope="col">${words(each)}</th>`)}</tr></thead>
 <tbody>${hours

@@ -10,12 +10,12 @@ import type { Filter } from '../../store/store.ts'
 import { type GivenFilter, givenIn, readFilter, readWhole } from '../filter.ts'
 import { knownDelivery, MAX_REDELIVERED, type Redelivery } from '../redelivery.ts'
 import type { Session } from '../sessions.ts'
-import { banner, type Health } from './banner.ts'
+import { banner, type Health, statusTable } from './banner.ts'
 import { addChanges } from './changes.ts'
 import { deliveryPage } from './delivery-page.ts'
 import { ago, at, type Html } from './format.ts'
 import { createGuard, type Guard, type GuardDeps, SECURITY } from './guard.ts'
-import { ICON, layout, SCRIPT, STYLE } from './layout.ts'
+import { ICON, SCRIPT, STYLE } from './layout.ts'
 import { chart, listPage } from './list-page.ts'
 import { timeline } from './timeline.ts'
 
@@ -61,10 +61,12 @@ function addPages({ get }: Guard, deps: DashboardDeps): void {
   get('/', 'view', async (c, session) => {
     const given = givenIn(name => c.req.query(name))
     const [filter, problem] = tryFilter(given)
-    const before = readWhole('before', c.req.query('before'), Number.MAX_SAFE_INTEGER)
+    const isOldestFirst = c.req.query('order') === 'oldest'
+    const name = isOldestFirst ? 'after' : 'before'
+    const from = readWhole(name, c.req.query(name), Number.MAX_SAFE_INTEGER)
+    const bound = isOldestFirst ? { after: from ?? 0 } : { before: from }
     const now = store.clock()
-    const options = { ...(before !== undefined && { before }), limit: PAGE }
-    const deliveries = filter ? (await store.list(filter, options)).map(paused) : []
+    const deliveries = filter ? (await store.list(filter, { ...bound, limit: PAGE })).map(paused) : []
     const ids = deliveries.map(({ id }) => id)
     const isFull = deliveries.length === PAGE
     const [health, heads, hours, counts, outcomes, invocations, continued] = await Promise.all([
@@ -74,10 +76,11 @@ function addPages({ get }: Guard, deps: DashboardDeps): void {
       store.counts(),
       store.outcomes(),
       store.invocations(ids, MAX_INVOCATION),
-      isFull || !filter ? null : store.listedTo(filter, before),
+      isFull || !filter ? null : store.listedTo(filter, bound),
     ])
     return listPage({
-      ...{ session, given, problem, before, counts, outcomes, deliveries, heads, now },
+      ...{ session, given, problem, isOldestFirst, from, counts, outcomes, deliveries, heads, now },
+      ...{ portRunUrl: deps.portRunUrl, serverUrl: deps.serverUrl },
       webhookUrl: deps.webhookUrl(new URL(c.req.url).origin),
       live: isLive(c),
       redelivered: readWhole('redelivered', c.req.query('redelivered'), MAX_REDELIVERED) ?? null,
@@ -110,6 +113,16 @@ function addPages({ get }: Guard, deps: DashboardDeps): void {
       serverUrl: deps.serverUrl,
     })
   })
+  get('/status', 'view', async (c, session) => {
+    const [health, now, live] = [await deps.health(), store.clock(), isLive(c)]
+    return {
+      title: 'Status',
+      session,
+      live: { on: live, toggle: live ? '/status?live=off' : '/status' },
+      body: html`<h1>Status</h1><div id="banner" data-live>${banner(health, now)}</div>
+<section id="list" data-live aria-label="Status of each part">${statusTable(health, now)}</section>`,
+    }
+  })
   get('/refused', 'view', (c, session) => refusedPage(session, refusals, store.clock(), isLive(c)))
 
   function tryFilter(given: GivenFilter): [Filter | null, string | null] {
@@ -138,7 +151,7 @@ function parse(text: string | null): JsonObject {
 
 function refusedPage(session: Session, { since, list }: Refusals, now: number, live: boolean) {
   const refused = list(MOST_LISTED)
-  return layout({
+  return {
     title: 'Refused webhooks',
     session,
     live: { on: live, toggle: live ? '/refused?live=off' : '/refused' },
@@ -155,5 +168,5 @@ function refusedPage(session: Session, { since, list }: Refusals, now: number, l
 </li>`,
           )}</ol>`
     }</section>`,
-  })
+  }
 }

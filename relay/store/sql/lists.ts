@@ -13,6 +13,8 @@ export interface Filter {
   redeliverable?: boolean
   repository?: string
   action?: string
+  /** A part of the action's identifier, the repository, the delivery's ID, or the run's ID in Port. */
+  search?: string
   /** Port's run. */
   runId?: string
   /** Only deliveries received since this time. */
@@ -26,13 +28,25 @@ const QUEUED_MARGIN_MS = 60_000
 const outcomesOf = (state: State): readonly (Outcome | '')[] =>
   OPEN_STATES.includes(state) ? [''] : OUTCOMES
 
+const MAX = Number.MAX_SAFE_INTEGER
+
+/** Where a list starts, exclusive: below `before`, the newest first, or above `after`, the oldest first. */
+type Bound = { before?: number | undefined; after?: number | undefined }
+
+const isSearch = ({ action, search, runId }: Filter) => !runId && (action ?? search) !== undefined
+const contains = (pattern: string) =>
+  `(${['lower(action)', 'repository', 'id', 'lower(run_id)'].map(each => `${each} LIKE ${pattern} ESCAPE '\\'`).join(' OR ')})`
+
 const amountOf = (where: string) =>
   `(SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE ${where} LIMIT ${MOST_COUNTED}) AS counted)`
 
 export function lists(db: Backend) {
   const { dialect } = db
-  /** The lowest `seq` that a list by action searches. */
-  const edge = `SELECT ${dialect.least}(CAST(?1 AS BIGINT), max(seq) + 1) - ${LIMITS.listed} FROM deliveries`
+  /** How far a list that has no index searches: the lowest `seq`, or with `after`, the `seq` above the highest. */
+  const edge = {
+    before: `SELECT ${dialect.least}(CAST(?1 AS BIGINT), max(seq) + 1) - ${LIMITS.listed} FROM deliveries`,
+    after: `SELECT ${dialect.greatest}(CAST(?1 AS BIGINT), min(seq) - 1) + ${LIMITS.listed + 1} FROM deliveries`,
+  }
 
   /**
    * Returns a `seq` below which all deliveries were received before the given time. There is no index on times, but
@@ -53,31 +67,37 @@ export function lists(db: Backend) {
 
   return {
     /**
-     * Lists deliveries, newest first. Queued deliveries have a separate index, so that intake updates fewer indexes.
+     * Lists deliveries, the newest first, or with `after`, the oldest first. Queued deliveries have a separate index, so that intake updates fewer indexes.
      * Each pair of state and outcome is an index range, so an empty list is just as fast. Ranges are compared as rows,
-     * because PostgreSQL would otherwise search all deliveries for a rare pair. A filter by action has no index, and
-     * searches only the newest deliveries: see `listedTo`.
+     * because PostgreSQL would otherwise search all deliveries for a rare pair. A filter by action or a
+     * search has no index, and reads only so many deliveries: see `listedTo`.
      */
     async list(
-      { state, outcome, redeliverable, repository, action, runId, since }: Filter,
-      { before = Number.MAX_SAFE_INTEGER, limit }: { before?: number; limit: number },
+      { state, outcome, redeliverable, repository, action, search, runId, since }: Filter,
+      { before = MAX, after, limit }: Bound & { limit: number },
     ): Promise<Delivery[]> {
-      const params: Statement['params'] = [before, limit]
+      const params: Statement['params'] = [after ?? before, limit]
+      const isSearched = isSearch({ action, search, runId })
+      const direction = after === undefined ? 'DESC' : 'ASC'
       const parameter = (value: string | number) => `?${params.push(value)}`
       const lowest = [
-        ...(action === undefined ? [] : [`(${edge})`]),
+        ...(after !== undefined ? ['CAST(?1 AS BIGINT) + 1'] : isSearched ? [`(${edge.before})`] : []),
         ...(since === undefined || runId ? [] : [parameter(await floorOf(since))]),
       ]
       const from = lowest.length > 1 ? `${dialect.greatest}(${lowest.join(', ')})` : (lowest[0] ?? '0')
-      const within = [...(lowest.length > 0 ? [`seq >= ${from}`] : []), 'seq < ?1']
+      const to = after === undefined ? '?1' : isSearched ? `(${edge.after})` : String(MAX)
+      const within = [...(lowest.length > 0 ? [`seq >= ${from}`] : []), `seq < ${to}`]
       const rest = [
         ...(runId === undefined ? [] : [`dedupe_key = ${parameter(runKey(runId))}`]),
         ...(action === undefined ? [] : [`action = ${parameter(action)}`]),
+        ...(search === undefined
+          ? []
+          : [contains(parameter(`%${search.toLowerCase().replace(/[%_\\]/g, '\\$&')}%`))]),
         ...(since === undefined ? [] : [`received_at >= ${parameter(since)}`]),
       ]
       const newest = (order: string[], ...where: string[]) =>
         `SELECT seq FROM (SELECT seq FROM deliveries WHERE ${[...where, ...rest].join(' AND ')}
-           ORDER BY ${order.map(each => `${each} DESC`).join(', ')} LIMIT ?2) AS newest`
+           ORDER BY ${order.map(each => `${each} ${direction}`).join(', ')} LIMIT ?2) AS newest`
       const names = repository === undefined ? [] : [parameter(repository.toLowerCase())]
       const named = names.map(name => `repository = ${name}`)
       const keys = [...names.map(() => 'repository'), 'state', 'outcome', 'seq']
@@ -86,7 +106,7 @@ export function lists(db: Backend) {
         if (state === 'queued') return newest(['seq + 0'], `state = 'queued'`, ...named, ...within)
         const at = (seq: string) => `(${[...names, `'${state}'`, `'${outcome}'`, seq].join(', ')})`
         const key = `(${keys.join(', ')})`
-        return newest(keys, `state <> 'queued'`, `${key} >= ${at(from)}`, `${key} < ${at('?1')}`)
+        return newest(keys, `state <> 'queued'`, `${key} >= ${at(from)}`, `${key} < ${at(to)}`)
       }
       const states = state ? [state] : redeliverable ? REDELIVERABLE : STATES
       const isNarrow = states !== STATES || outcome !== undefined
@@ -101,19 +121,18 @@ export function lists(db: Backend) {
         runId || !(isNarrow || repository)
           ? newest(['seq'], ...named, ...within, ...isOfRun)
           : ranges.join(' UNION ALL ') || newest(['seq'], ...named, ...within, '1 = 0')
-      const sql = `SELECT ${columns(dialect, SHOWN)} FROM deliveries WHERE ${dialect.among('seq', found)} ORDER BY seq DESC LIMIT ?2`
+      const sql = `SELECT ${columns(dialect, SHOWN)} FROM deliveries WHERE ${dialect.among('seq', found)} ORDER BY seq ${direction} LIMIT ?2`
       return deliveriesOf(db, sql, ...params)
     },
-    /** The `seq` from which to continue a short list: older deliveries weren't searched. Null if there are no more. */
-    async listedTo(
-      { action, runId, since }: Filter,
-      before = Number.MAX_SAFE_INTEGER,
-    ): Promise<number | null> {
-      if (action === undefined || runId) return null
-      const sql = `SELECT (${edge}) AS edge, (SELECT min(seq) FROM deliveries) AS first`
-      const [row] = await rowsOf(db, sql, before)
+    /** The `seq` from which to continue a short list, because its search was limited. Null if there are no more. */
+    async listedTo(filter: Filter, { before = MAX, after }: Bound = {}): Promise<number | null> {
+      const { since } = filter
+      if (!isSearch(filter)) return null
+      const sql = `SELECT (${after === undefined ? edge.before : edge.after}) AS edge, (SELECT min(seq) FROM deliveries) AS first, (SELECT max(seq) FROM deliveries) AS last`
+      const [row] = await rowsOf(db, sql, after ?? before)
       // Check `first`, because PostgreSQL's LEAST skips nulls and returns an edge even for an empty table.
       if (row?.first == null) return null
+      if (after !== undefined) return Number(row.edge) <= Number(row.last) ? Number(row.edge) - 1 : null
       const lowest = Math.max(Number(row.first), since === undefined ? 0 : await floorOf(since))
       return Number(row.edge) > lowest ? Number(row.edge) : null
     },

@@ -136,7 +136,7 @@ export function lookupTests(place: Place): void {
     await backend.run([{ sql, params: [] }])
     const listed = async (filter: Filter, before?: number) => [
       (await store.list(filter, { limit: 5, ...(before && { before }) })).map(({ id }) => id),
-      await store.listedTo(filter, before),
+      await store.listedTo(filter, { before }),
     ]
     const filters: Filter[] = [{}, { state: 'finished' }, { repository: 'acme/0' }, { since: 1_500_000 }]
     for (const filter of filters) {
