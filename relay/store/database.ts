@@ -24,8 +24,8 @@ export interface Backend {
    *   delivery, if the first attempt's response was lost.
    */
   insert(delivery: NewDelivery): Promise<boolean>
-  /** Calls the listener when another relay on this database has accepted a delivery. */
-  onWork(listener: () => void): void
+  /** Calls the listener when a claim can find new deliveries, of this relay (`isOwn`) or another one on this database. */
+  onWork(listener: (isOwn: boolean) => void): void
   close(): Promise<void>
 }
 

@@ -28,9 +28,9 @@ export function createStore(db: Backend) {
   const notify = (...work: Work[]) => {
     for (const listener of listeners) listener(work)
   }
-  db.onWork(() => notify(...WORK))
+  db.onWork(isOwn => (isOwn ? notify('dispatch') : notify(...WORK)))
   return {
-    ...intake(db, notify),
+    ...intake(db),
     ...applying(db, notify),
     ...claims(db),
     ...outbox(db),

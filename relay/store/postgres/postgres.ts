@@ -54,12 +54,10 @@ export async function openPostgres(url: string): Promise<Backend> {
     throw refusal(url, error)
   }
 
-  const listeners: (() => void)[] = []
+  let onWork = (_: boolean) => {}
   const listener = await listen(
     () => new pg.Client(settings),
-    () => {
-      for (const each of listeners) each()
-    },
+    () => onWork(false),
   )
   const pool = new pg.Pool({
     ...settings,
@@ -87,8 +85,16 @@ export async function openPostgres(url: string): Promise<Backend> {
       const [, rows = []] = await runTogether(pool, [NOT_ON_DISK, statement])
       return rows
     },
-    insert: createIntake(statement => runOne(pool, statement), listener.notify),
-    onWork: each => void listeners.push(each),
+    insert: createIntake(
+      statement => runOne(pool, statement),
+      () => {
+        onWork(true)
+        listener.notify()
+      },
+    ),
+    onWork(each) {
+      onWork = each
+    },
     close() {
       clearInterval(reading)
       closing ??= listener.close().then(() => pool.end())

@@ -82,20 +82,9 @@ const accepted = (
   duplicate: boolean,
 ): Accepted => ({ id, state, runId, repository, eventType, workflow, ref, duplicate })
 
-export function intake(db: Backend, notify: (work: 'dispatch') => void) {
+export function intake(db: Backend) {
   let waiting = 0
   let waitingSize = 0
-  let isNotifying = false
-
-  /** Notifies once for the deliveries of one commit, whose promises resolve together. */
-  function notifyOnce(): void {
-    if (isNotifying) return
-    isNotifying = true
-    queueMicrotask(() => {
-      isNotifying = false
-      notify('dispatch')
-    })
-  }
 
   /** Refuses webhooks that exceed the limits, to restrict memory use. */
   async function admit<T>(size: number, persist: () => Promise<T>): Promise<T> {
@@ -134,10 +123,7 @@ export function intake(db: Backend, notify: (work: 'dispatch') => void) {
     accept: (delivery: NewDelivery): Promise<Accepted> =>
       admit(delivery.invocation.length, async () => {
         while (true) {
-          if (await db.insert(delivery)) {
-            notifyOnce()
-            return accepted({ ...delivery, state: 'queued' }, false)
-          }
+          if (await db.insert(delivery)) return accepted({ ...delivery, state: 'queued' }, false)
           const { cancellation, signed, delivery: earlier } = await findEarlier(delivery)
           if (cancellation || (signed && signed.sentAs !== delivery.sentAs)) throw new SignatureUsed()
           if (earlier) return accepted(earlier, earlier.id !== delivery.id)

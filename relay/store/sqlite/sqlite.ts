@@ -52,6 +52,7 @@ export async function openSqlite(path: string): Promise<Backend> {
   let claims = 0
   let scheduled = false
   let ended: Error | null = null
+  let onInsert = () => {}
 
   const flush = () => {
     scheduled = false
@@ -100,7 +101,9 @@ export async function openSqlite(path: string): Promise<Backend> {
     dialect: sqlite,
     clock: { now: Date.now },
     // No other relay uses the file.
-    onWork() {},
+    onWork(listener) {
+      onInsert = () => listener(true)
+    },
     run,
     async claim(statement) {
       claims++
@@ -113,7 +116,8 @@ export async function openSqlite(path: string): Promise<Backend> {
       return new Promise((resolve, reject) => {
         if (ended) return reject(ended)
         collected.batch.inserts.push(toRow(delivery))
-        collected.inserts.push({ resolve, reject })
+        // A claim in the same batch finds the deliveries, so that a dispatch needs no commit of its own.
+        if (collected.inserts.push({ resolve, reject }) === 1) onInsert()
         schedule()
       })
     },

@@ -119,13 +119,4 @@ export function intakeTests(place: Place): void {
     const big = { ...aDelivery(), invocation: 'x'.repeat(129 * 1024 * 1024) }
     await expect(store.accept(big)).rejects.toThrow(StoreBusy)
   })
-
-  test('accepting a new delivery wakes the worker, and accepting a duplicate does not', async () => {
-    const store = await place.emptied()
-    let calls = 0
-    store.onWork(() => calls++)
-    await store.accept(aDelivery({ runId: 'r_work' }))
-    await store.accept(aDelivery({ runId: 'r_work' }))
-    expect(calls).toBe(1)
-  })
 }
