@@ -9,10 +9,31 @@ const COLORS: Record<string, 'red' | 'yellow' | 'dim'> = {
   ...{ error: 'red', fatal: 'red', warn: 'yellow', debug: 'dim' },
 }
 
+type Destination = DestinationStream & { flush(done?: () => void): void }
+
+/** Writes the lines of one event loop turn together. SonicBoom would copy all waiting lines for each further line. */
+export function joinLines(destination: Destination): Destination {
+  let lines = ''
+  const write = () => {
+    if (lines) destination.write(lines)
+    lines = ''
+  }
+  return {
+    write(line) {
+      if (!lines) queueMicrotask(write)
+      lines += line
+    },
+    flush(done) {
+      write()
+      destination.flush(done)
+    },
+  }
+}
+
 /** Writes lines such as `12:03:04 WARN  database unavailable; retrying  count=3`, in color unless `NO_COLOR` is set. */
-export const forTerminal = (destination: DestinationStream & { flush(done?: () => void): void }) => ({
-  write: (line: string) => destination.write(readable(line)),
-  flush: (done?: () => void) => destination.flush(done),
+export const forTerminal = (destination: Destination): Destination => ({
+  write: line => destination.write(readable(line)),
+  flush: done => destination.flush(done),
 })
 
 function readable(line: string): string {

@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8'
 import pino from 'pino'
 import { readConfig } from '../config/config.ts'
 import { LIMITS } from '../config/limits.ts'
-import { createLog, forTerminal } from '../log.ts'
+import { createLog, forTerminal, joinLines } from '../log.ts'
 import { openStore } from '../store/open.ts'
 import { defineCommand } from './command.ts'
 
@@ -11,10 +11,13 @@ export const serve = defineCommand({
   summary: 'Runs the relay until SIGTERM or SIGINT, with the configuration from the environment.',
   options: {},
   async run({ env }) {
+    // Otherwise, V8 allocates objects of requests among old objects, because most survived the first collections. There,
+    // they keep all of a request's other objects alive. V8 copies these too, which takes a sixth of the CPU time.
+    setFlagsFromString('--no-allocation-site-pretenuring')
     const config = readConfig(env)
     // Without a minimum, flush doesn't wait until everything is written.
     const maxLength = LIMITS.logWaiting
-    const destination = pino.destination({ dest: 1, sync: false, minLength: 1, maxLength })
+    const destination = joinLines(pino.destination({ dest: 1, sync: false, minLength: 1, maxLength }))
     const log = createLog(config.logLevel, process.stdout.isTTY ? forTerminal(destination) : destination)
     // The database opens in its own thread while other modules load.
     const opening = openStore(config.database)
