@@ -87,12 +87,8 @@ function notRead(error: Error & { linePos?: [{ line: number }] }, text: string, 
   }
 }
 
-function toSource(_: string, value: Json, { source }: { source?: string } = {}): Json {
-  if (typeof value !== 'number' && typeof value !== 'boolean') return value
-  // Node 20, used by ARM32 runners, doesn't provide the source text. The YAML parser does.
-  if (source === undefined) throw new Error('no source')
-  return source
-}
+const toSource = (_: string, value: Json, context?: { source: string }): Json =>
+  typeof value === 'number' || typeof value === 'boolean' ? context!.source : value
 
 /** Omits null fields, because an input that Port didn't send is null. */
 function listOf(given: Json): Json[] | null {

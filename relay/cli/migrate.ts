@@ -1,9 +1,11 @@
-import { renameSync, writeFileSync } from 'node:fs'
+import { existsSync, renameSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { LOCKFILE } from '../github/workflow-files.ts'
 import { defineCommand, flag, JSON_OPTION, readInput, text, UsageError } from './command.ts'
 import { FORMAT_OPTION, formatOf, relayOf } from './generate.ts'
 
 const ACTION = 'org/port-webhook-action@v1'
+const LOCKED = `${LOCKFILE} must list the added action, or GitHub starts no job: run "gh actions-lock", and commit the file.`
 
 export const migrate = defineCommand({
   name: 'migrate',
@@ -41,8 +43,12 @@ is JSON or YAML with one action or several.`,
     const results = []
     for (const [folder, paths] of Map.groupBy(files, dirname)) {
       const texts = new Map(paths.map(path => [basename(path), readInput(path).toString()]))
-      for (const [name, { text: workflow, ...rest }] of await migrateFiles(texts, { action, keepLogs }))
-        results.push({ file: join(folder, name), changed: workflow !== texts.get(name), workflow, ...rest })
+      const isLocked = existsSync(join(folder, basename(LOCKFILE)))
+      for (const [name, { text: workflow, ...rest }] of await migrateFiles(texts, { action, keepLogs })) {
+        const changed = workflow !== texts.get(name)
+        if (isLocked && changed) rest.remarks.push({ line: 1, message: LOCKED })
+        results.push({ file: join(folder, name), changed, workflow, ...rest })
+      }
     }
     for (const { file, remarks } of results)
       for (const { line, message } of remarks) note(`${file}:${line}: ${message}`)

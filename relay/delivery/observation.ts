@@ -79,7 +79,7 @@ const LATEST_PORT_MS = 300_000
 const UNREAD_MS = 300_000
 /** Maximum wait for the jobs after the run finished on GitHub. A restart of the relay doesn't extend the wait. */
 const JOBS_MS = 60_000
-const WITHOUT_JOBS = ['success', 'neutral', 'skipped', 'startup_failure']
+const WITHOUT_JOBS = ['success', 'neutral', 'skipped']
 /** After this time without a run, the relay checks whether a workflow listens to the dispatch. */
 const LISTENER_MS = 30_000
 

@@ -194,7 +194,7 @@ function failure(delivery: Delivery, run: DeliveryRun, jobs: Job[] | null): stri
 
 function cancelled(jobs: Job[] | null, repository: string): string {
   if (jobs && !jobs.some(job => job.started))
-    return `The workflow run in ${repository} was canceled before a runner picked it up, either by a user or by the workflow's concurrency group. Run the Port action again if the work is still needed.`
+    return `The workflow run in ${repository} was canceled before a runner picked it up: by a user, or because a newer run of its concurrency group replaced it, which "queue: max" under "concurrency" prevents. Run the Port action again if the work is still needed.`
   return `The workflow run in ${repository} was canceled or reached timeout-minutes before it could report its result. The run's page shows who or what stopped it.`
 }
 

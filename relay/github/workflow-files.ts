@@ -16,6 +16,9 @@ interface WorkflowFile {
 
 const FOLDER = '.github/workflows'
 
+/** Lists the actions that GitHub runs. @see https://github.com/github/gh-actions-lock */
+export const LOCKFILE = `${FOLDER}/actions.lock`
+
 export type WorkflowFileReader = ReturnType<typeof createWorkflowFileReader>
 
 /** Reads workflow files on the default branch. All functions throw Octokit's errors and CredentialError. */

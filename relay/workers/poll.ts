@@ -18,7 +18,10 @@ import { cancelRuns, findFailedJobs, readApprovals, readWait } from './run-detai
 export interface PollDeps {
   store: Pick<Store, 'clock'>
   github: JobReader &
-    Pick<GitHub, 'workflows' | 'cancelRun' | 'forceCancelRun' | 'pendingDeployments' | 'approvals'>
+    Pick<
+      GitHub,
+      'workflows' | 'workflowFile' | 'cancelRun' | 'forceCancelRun' | 'pendingDeployments' | 'approvals'
+    >
   findRuns: FindRuns
   findListeners: ReturnType<typeof createFindListeners>
   apply: ApplyEvent

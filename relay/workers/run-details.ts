@@ -8,11 +8,16 @@ import { isProtection, PROTECTION_HINT, readFailure } from '../github/errors.ts'
 import { cleanLog, type Job, type JobReader } from '../github/jobs.ts'
 import type { RequestBudget } from '../github/rate-limit-pause.ts'
 import { cleanText } from '../github/response.ts'
+import { LOCKFILE, type WorkflowFileReader } from '../github/workflow-files.ts'
 
 /** Maximum number of job logs to fetch. For other failed jobs, only the names are shown. */
 const MAX_LOGS = 5
 const MAX_NAMED = 50
 const BLOCKED: LogLine = { level: 'ERROR', message: `What to change: ${PROTECTION_HINT}.` }
+const LOCKED: LogLine = {
+  level: 'ERROR',
+  message: `The repository has a workflow lockfile, ${LOCKFILE}, and GitHub starts no workflow with an action that it lacks: run "gh actions-lock", and commit the file.`,
+}
 const MAX_ANNOTATION = 1_000
 /** Requests that job logs leave in the budget for other runs' jobs, so that the results of ten runs a minute don't wait. */
 const LEFT_BY_LOGS = 9
@@ -25,9 +30,9 @@ const LEFT_BY_LOGS = 9
  */
 export async function findFailedJobs(
   repository: string,
-  run: { id: number; attempt: number },
+  run: Pick<DeliveryRun, 'id' | 'attempt' | 'conclusion'>,
   isReported: (job: Job) => boolean,
-  { github, budget }: { github: JobReader; budget: RequestBudget },
+  { github, budget }: { github: JobReader & Pick<WorkflowFileReader, 'workflowFile'>; budget: RequestBudget },
 ): Promise<JobsFound | null> {
   if (!budget.take()) return null
   let found: Awaited<ReturnType<JobReader['jobs']>>
@@ -52,13 +57,22 @@ export async function findFailedJobs(
     .slice(0, MAX_NAMED)
     .flatMap((job, i): LogLine[] => [{ level: 'ERROR', message: describe(job) }, ...(logs[i] ?? [])])
   const isBlocked = annotations.flat().some(({ message }) => isProtection(message))
-  lines.unshift(...shown, ...(isBlocked ? [BLOCKED] : []))
+  const isUnstarted = run.conclusion !== 'cancelled' && !jobs.some(job => job.started)
+  lines.unshift(...shown, ...(isBlocked ? [BLOCKED] : []), ...(isUnstarted ? await findLockfile() : []))
   const unnamed = bad.length - MAX_NAMED + (total - jobs.length)
   if (unnamed > 0 && bad.length > 0) {
     const message = 'The run has more jobs than are listed here; the run on GitHub shows all of them.'
     lines.push({ level: 'WARN', message })
   }
   return { jobs, lines }
+
+  async function findLockfile(): Promise<LogLine[]> {
+    if (!budget.take()) return []
+    return github.workflowFile(repository, LOCKFILE).then(
+      () => [LOCKED],
+      () => [],
+    )
+  }
 
   /** Reads a job's annotations. Returns none if the permission is missing or GitHub fails. */
   async function readAnnotations(job: Job): Promise<Annotation[]> {

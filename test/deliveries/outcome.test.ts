@@ -69,7 +69,7 @@ test.each<[conclusion: string | null, jobs: Job[] | null, sentence: string]>([
   [
     'cancelled',
     job('cancelled', [], false),
-    `${RUN} was canceled before a runner picked it up, either by a user or by the workflow's concurrency group. Run the Port action again if the work is still needed.`,
+    `${RUN} was canceled before a runner picked it up: by a user, or because a newer run of its concurrency group replaced it, which "queue: max" under "concurrency" prevents. Run the Port action again if the work is still needed.`,
   ],
   ['cancelled', job('cancelled', []), `${RUN} was canceled or reached timeout-minutes ${LOST}`],
   ['timed_out', null, `${RUN} timed out: raise the job's timeout-minutes, or find out which step hangs.`],

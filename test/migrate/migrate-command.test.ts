@@ -16,11 +16,14 @@ function folderWith(files: Record<string, string>): string {
   return folder
 }
 
-test('prints the workflow, and remarks with file and line', async () => {
-  const folder = folderWith({ 'deploy.yml': text('deploy.yml') })
+test('prints the workflow, and remarks with file and line, also about a lockfile', async () => {
+  const folder = folderWith({ 'deploy.yml': text('deploy.yml'), 'actions.lock': '' })
   const { code, stdout, stderr } = await run(migrate, [join(folder, 'deploy.yml')])
   expect({ code, stdout: `${stdout}\n` }).toEqual({ code: 0, stdout: golden('deploy.after.yml') })
   expect(stderr).toContain(`${folder}/deploy.yml:10: the job had default permissions`)
+  expect(stderr).toContain(
+    `${folder}/deploy.yml:1: .github/workflows/actions.lock must list the added action`,
+  )
 })
 
 test('--write writes the files; a second run changes nothing; a refused file exits with 1', async () => {

@@ -64,6 +64,20 @@ describe.each([
   )
 })
 
+test('a run that started no job, in a repository with a lockfile: Port names the lockfile', async () => {
+  const { system, run } = await startWithRun()
+  const permissions = { contents: 'write', metadata: 'read', actions: 'read' } as const
+  const lockfile = { path: '.github/workflows/actions.lock', name: '', eventTypes: [], content: 'version: 1' }
+  system.github.addRepository('acme/shop', { permissions, workflows: [lockfile] })
+  system.end(run, 'startup_failure')
+  await system.pass(60_000)
+  const { logs, status } = system.port.run(RUN)
+  expect(status).toBe('FAILURE')
+  expect(logs.at(-1)!.message).toMatch(
+    /a workflow lockfile, \.github\/workflows\/actions\.lock, .*"gh actions-lock"/,
+  )
+})
+
 test('a run from before a redelivery is not bound again, even if Port and the title identify the run', async () => {
   const { system, id, run: old } = await startWithRun()
   system.port.run(RUN).externalRunId = String(old.id)
