@@ -16,13 +16,16 @@ import { knownDelivery, MAX_REDELIVERED, mustBeRedeliverable, type Redelivery } 
 
 const MAX_BODY = 4096
 
-type AdminApiDeps = { roles: Roles; store: Store; redelivery: Redelivery; refusals: Refusals }
+type AdminApiDeps = { roles: Roles; store: Store; redelivery: Redelivery; refusals: Refusals } & {
+  /** Returns the delivery with the time of its next attempt, which a rate-limit pause delays. */
+  paused: (delivery: Delivery) => Delivery
+}
 
 /**
  * The admin API. It requires `RELAY_ADMIN_TOKEN` as a bearer token, or `RELAY_VIEW_TOKEN` for reading, and is disabled
  * if neither is set. Responses contain no inputs or users.
  */
-export function createAdminApi({ roles, store, redelivery, refusals }: AdminApiDeps): Hono {
+export function createAdminApi({ roles, store, redelivery, refusals, paused }: AdminApiDeps): Hono {
   const app = new Hono()
   app.use(async (c, next) => {
     if (!roles.isOpen) throw new Problem(404, 'The admin API is off: set RELAY_ADMIN_TOKEN to turn it on.')
@@ -41,12 +44,15 @@ export function createAdminApi({ roles, store, redelivery, refusals }: AdminApiD
     const isFull = deliveries.length === limit
     const next = isFull ? (deliveries.at(-1)?.seq ?? null) : await store.listedTo(filter, { before })
     const heads = await store.heads(deliveries)
-    return c.json({ deliveries: deliveries.map(each => showDelivery(each, blockerOf(each, heads))), next })
+    return c.json({
+      deliveries: deliveries.map(each => showDelivery(paused(each), blockerOf(each, heads))),
+      next,
+    })
   })
   app.get('/deliveries/:id', async c => {
     const delivery = await knownDelivery(c, store)
     return c.json({
-      ...showDelivery(delivery, blockerOf(delivery, await store.heads([delivery]))),
+      ...showDelivery(paused(delivery), blockerOf(delivery, await store.heads([delivery]))),
       events: showEvents(delivery, await store.history(delivery.id)),
     })
   })

@@ -23,7 +23,12 @@ export function createAdmin(deps: RouteDeps & { roles: Roles; sides: Sides; time
   const { config, roles, store, apply, port, github, pauses, sides, timeouts, log, throttled } = deps
   const { trustedProxies } = config
   const refusals = createRefusals(trustedProxies, store.clock)
-  const shared = { roles, store, refusals, redelivery: createRedelivery({ store, apply, port }) }
+  /** During a rate-limit pause, nothing is dispatched. */
+  const paused = (d: Delivery): Delivery => ({
+    ...d,
+    dueAt: d.dueAt && Math.max(d.dueAt, pauses.find(d.repository)?.pausedUntil ?? 0),
+  })
+  const shared = { roles, store, refusals, paused, redelivery: createRedelivery({ store, apply, port }) }
   return {
     refusals,
     api: createAdminApi(shared),
@@ -61,7 +66,6 @@ export function createAdmin(deps: RouteDeps & { roles: Roles; sides: Sides; time
       webhookUrl: origin =>
         `${config.publicUrl ?? origin}/webhook${config.targets.repository === null ? '/OWNER/REPOSITORY' : ''}`,
       serverUrl: github.serverUrl,
-      pausedUntil: repository => pauses.find(repository)?.pausedUntil ?? 0,
       portRunUrl: portRunUrl(config.port.apiUrl),
     }),
   }

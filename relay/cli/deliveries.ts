@@ -59,7 +59,7 @@ export const deliveries = defineCommand({
 })
 
 const COLUMNS: [title: string, text: (delivery: ShownDelivery) => string][] = [
-  ['RECEIVED', d => d.received_at.slice(0, 19)],
+  ['RECEIVED', d => `${d.received_at.slice(0, 19)}Z`],
   ['DELIVERY', d => d.delivery],
   ['STATE', d => d.state],
   ['OUTCOME', d => d.outcome ?? '-'],

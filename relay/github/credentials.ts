@@ -78,7 +78,7 @@ function tokenCredential(options: Options, token: string): Credential & Credenti
   }
 }
 
-/** How often to recheck an installation after a 404, which can also mean that the requested object doesn't exist. */
+/** How often to recheck an installation after a 404 or 403, which can also mean a missing object or permission. */
 const RECHECK_MS = 60_000
 
 function appCredential(
@@ -151,7 +151,7 @@ function appCredential(
     const status = cause instanceof RequestError && cause.response ? cause.status : 0
     const gone = ofToken
       ? status === 404 || status === 401
-      : status === 401 || (status === 404 && clock() - (known?.at ?? 0) > RECHECK_MS)
+      : status === 401 || ([403, 404].includes(status) && clock() - (known?.at ?? 0) > RECHECK_MS)
     if (!known || !gone) return false
     installations.delete(repository.toLowerCase())
     octokits.delete(known.id)

@@ -305,6 +305,8 @@ describe('while it checks services, doctor', () => {
     expect(await wrong()).toEqual([
       "warning: GitHub's rate limit is nearly used up: 12 of 5000 requests are left until 08:00 UTC. Give the relay its own credential.",
     ])
+    limit(0, { 'retry-after': '60' }, 403, { message: 'You have exceeded a secondary rate limit.' })
+    expect((await wrong())[0]).toMatch(/^problem: GitHub limits the relay's requests \(403\)/)
     limit(0, {}, 404, { message: 'Rate limiting is not enabled.' })
     expect(await wrong()).toEqual([])
   })

@@ -71,6 +71,20 @@ test('after an App was reinstalled, the relay looks up the new installation and 
   expect(asked(api)).toContain(`POST /app/installations/${app.installationId}/access_tokens`)
 })
 
+test('a dispatch to a repository that was removed from the App names the installation, not a permission', async () => {
+  const clock = { now: Date.now() }
+  const { api } = await open()
+  const app = api.createApp()
+  const github = connect(api.url, authOf(app), () => clock.now)
+  expect(await dispatch(github)).toMatchObject({ kind: 'accepted' })
+  clock.now += 61_000
+  const refused = (path: string, status: number, message: string) =>
+    api.fail({ match: each => each.path.endsWith(path), status, body: { message }, times: 9 })
+  refused('/dispatches', 403, 'Resource not accessible by integration')
+  refused('/installation', 404, 'Not Found')
+  expect(await dispatch(github)).toMatchObject({ reason: expect.stringMatching(notInstalled) })
+})
+
 const notInstalled =
   /^The relay's GitHub App isn't installed on acme\/shop \(404: Not Found\): install it there, or add the repository to its installation \(the owner's Settings, GitHub Apps, Configure, Repository access\)\.$/
 const suspended: Fault = {

@@ -27,8 +27,7 @@ interface DashboardDeps extends GuardDeps, Pick<RouteDeps, 'store' | 'port'> {
   /** URL for Port's webhooks. Uses the given origin if RELAY_PUBLIC_URL isn't set. */
   webhookUrl: (origin: string) => string
   serverUrl: string
-  /** End of GitHub's pause for a repository, milliseconds since 1970; 0 if there is none. */
-  pausedUntil: (repository: string) => number
+  paused: (delivery: Delivery) => Delivery
   portRunUrl: (runId: string) => string | null
 }
 
@@ -52,11 +51,7 @@ export function createDashboard(deps: DashboardDeps): Hono {
 }
 
 function addPages({ get }: Guard, deps: DashboardDeps): void {
-  const { store, refusals } = deps
-  /** During a rate-limit pause, nothing is dispatched. */
-  const paused = (d: Delivery): Delivery => {
-    return { ...d, dueAt: Math.max(d.dueAt ?? 0, deps.pausedUntil(d.repository)) }
-  }
+  const { store, refusals, paused } = deps
 
   get('/', 'view', async (c, session) => {
     const given = givenIn(name => c.req.query(name))

@@ -3,6 +3,7 @@ import { RequestError } from '@octokit/request-error'
 import { Octokit } from '@octokit/rest'
 import { createPortClient } from '../../../port/client/client.ts'
 import { octokitOptions } from '../../github/credentials.ts'
+import { readLimit } from '../../github/rate-limit-pause.ts'
 import type { Check, CheckDeps, Finding, Findings } from './check.ts'
 import { compareClock, ok, problem, secondsAhead, TIMEOUT_MS, warning, whyUnreachable } from './check.ts'
 
@@ -104,6 +105,8 @@ function refusal(error: unknown, apiUrl: string, isToken: boolean): string {
         ? `GitHub rejects GITHUB_TOKEN (401: ${message}): the token is wrong, expired, or revoked. Set a new token.`
         : `GitHub rejects the App (${error.status}: ${message}): check that GITHUB_APP_ID is correct, that GITHUB_APP_PRIVATE_KEY is a key of that App, and that this machine's clock is right.`
     }
+    if (readLimit(error, 0, 0))
+      return `GitHub limits the relay's requests (${error.status}): run this command again later. Deliveries wait until the limit ends.`
     if (error.status >= 500) return `GitHub responded with ${error.status}: see https://www.githubstatus.com.`
   }
   if (response || error instanceof TypeError)
