@@ -70,15 +70,6 @@ test('skips a batch that Port rejects, sends the other batches, and reports the 
   const { sent, send } = openSender([first, null, second])
   await expect(send(BATCH)).rejects.toBe(first)
   expect(sent.flat()).toEqual(BATCH.map(({ message }) => message))
-
-  // If responses are lost as well, retries eventually stop.
-  const mixed = openSender([cutBy('EPIPE'), second, null, second])
-  await expect(mixed.send(BATCH)).rejects.toThrow('x')
-  expect(mixed.sent.map(batch => batch[0])).toEqual([BATCH[0]!.message, lost(perBatch), lost(perBatch)])
-  const cut = openSender([second, cutBy('EPIPE'), cutBy('EPIPE')])
-  await expect(cut.send(BATCH)).rejects.toMatchObject({ message: 'Odd.', linesLost: BATCH.length - perBatch })
-  const mark = openSender([cutBy('EPIPE'), second])
-  await expect(mark.send([line('a')])).rejects.toMatchObject({ message: 'x', linesLost: 1 })
 })
 
 test('sends no batch after the time limit, and the error counts the remaining lines', async () => {
@@ -88,12 +79,6 @@ test('sends no batch after the time limit, and the error counts the remaining li
     linesSent: 2 * perBatch,
     temporary: true,
   })
-  const one = openSender([], () => true)
-  await expect(one.send(BATCH.slice(0, perBatch + 1))).rejects.toThrow('for the last line of the log.')
-  const away = openSender([cutBy(undefined)], () => true)
-  await expect(away.send(BATCH)).rejects.toMatchObject({ message: 'x', linesSent: perBatch })
-  expect([one.sent.length, away.sent.length]).toEqual([1, 1])
-  await openSender([]).send([])
 })
 
 // Tests how the final status is determined. outcomes.test.ts covers whole jobs.
@@ -136,22 +121,14 @@ const summaryOf = (
 test.each([
   ['a | b', 'a \\| b'],
   ['two\r\nlines\n\n| x |', 'two lines \\| x \\|'],
-  ['C:\\temp', 'C:\\temp'],
   ['C:\\.cache', '`C:\\.cache`'],
   ['a\\|b <c> &lt;', 'a\\\\\\|b &lt;c> &amp;lt;'],
   ['a `code` *b* | ~s~', '``a `code` *b* \\| ~s~``'],
-  ['`', '`` ` ``'],
   ['[l](u)', '`[l](u)`'],
   [['a', 'b'], '`["a","b"]`'],
   ['<img src=x onerror=alert(1)>', '`<img src=x onerror=alert(1)>`'],
-  ['&lt; & co', '`&lt; & co`'],
-  ['here & there, 3 > 2 #7', 'here & there, 3 > 2 #7'],
-  ['dry_run', 'dry_run'],
   ['__proto__x', '`__proto__x`'],
   ['$HOME and $PATH', '`$HOME and $PATH`'],
-  ['5 $ < 6 $<', '`5 $ < 6 $<`'],
-  ['[x] a < b, ~1 _ $5', '[x] a < b, ~1 _ $5'],
-  ['~a~', '`~a~`'],
   ['x'.repeat(300), `${'x'.repeat(120)}…`],
   ['with top|secret`value', '`with ***`'],
   [`${'x'.repeat(110)} top|secret\`value`, `\`${'x'.repeat(110)} ***\``],

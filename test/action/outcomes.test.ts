@@ -82,45 +82,6 @@ test("a Port workflow's node run gets its link, log, and result, and each update
   expect(system.port.nodeRun(ID)).toMatchObject({ status: 'COMPLETED', result: 'FAILED' })
 })
 
-test("the action reports the job from inside a composite action, and the composite action returns the action's outputs", async () => {
-  const repository = repositoryWith({
-    'port/action.yml': `
-name: Port
-description: What all workflows of acme begin with.
-inputs:
-  id: { description: Client id., required: true }
-  secret: { description: Client secret., required: true }
-  url: { description: API., required: true }
-outputs:
-  version: { description: Version., value: "\${{ steps.port.outputs.version }}" }
-runs:
-  using: composite
-  steps:
-    - uses: ./
-      id: port
-      with:
-        port-client-id: \${{ inputs.id }}
-        port-client-secret: \${{ inputs.secret }}
-        port-api-url: \${{ inputs.url }}
-`,
-  })
-  const system = await startSystem()
-  const simulated = await system.simulate({
-    ...repository,
-    yaml: workflow(`
-      - uses: ./port
-        id: start
-        with: { id: "\${{ vars.PORT_CLIENT_ID }}", secret: "\${{ secrets.PORT_CLIENT_SECRET }}", url: "\${{ vars.PORT_API_URL }}" }
-      - name: Deploy
-        run: |
-          echo "to $VERSION" >> "$PORT_LOG"
-          exit 1
-        env: { VERSION: "\${{ steps.start.outputs.version }}" }`),
-  })
-  await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/composite.yml')
-  expect(system.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
-})
-
 test('a reusable workflow gets the payload from its caller, and finishes the Port run', async () => {
   const repository = repositoryWith({
     '.github/workflows/called.yml': workflow(

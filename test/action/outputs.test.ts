@@ -28,23 +28,6 @@ const workflow = (pause: string, credentials: string) => `  deploy:
           printf 'output.broken:json={"a"\\noutput.two words=x\\n' >> "$PORT_RUN"
 `
 
-/** Two jobs that leave the result to the relay. */
-const TWO_JOBS = `  build:
-    runs-on: ubuntu-latest
-    steps:
-      - { uses: ./, with: { report: workflow, live: "false" } }
-      - run: printf 'output.digest=sha256:1\\noutput.env=build\\n' >> "$PORT_RUN"
-  deploy:
-    needs: build
-    runs-on: ubuntu-latest
-    steps:
-      - { uses: ./, with: { report: workflow, live: "false", mask: zq } }
-      - run: |
-          printf 'output.grows=%s\\n' "$(yes zq | head -n 30000 | tr -d '\\n')" >> "$PORT_RUN"
-          printf 'output.env=prod\\noutput.large=%s\\n' "$(head -c 65500 /dev/zero | tr '\\0' x)" >> "$PORT_RUN"
-          exit 1
-`
-
 const CREDENTIALS = `port-client-id: \${{ vars.PORT_CLIENT_ID }}
           port-client-secret: \${{ secrets.PORT_CLIENT_SECRET }}
           port-api-url: \${{ vars.PORT_API_URL }}`
@@ -102,21 +85,6 @@ test.each(['directly', 'through a relay that is killed in between'])(
     expect(JSON.stringify(port.requests)).not.toContain(SECRET)
   },
 )
-
-test('through the relay, outputs of two jobs are merged, and the relay sends them with the result', async () => {
-  const system = await startSystem()
-  const { node, running } = await runNode(system, TWO_JOBS)
-  await running
-  await until(() => node.finishedAt !== undefined, 'Port shows the result')
-  expect(node).toMatchObject({ status: 'COMPLETED', statusLabel: 'Failed', result: 'FAILED' })
-  expect(node.output).toMatchObject({ digest: 'sha256:1', env: 'prod' })
-  expect(node.output).not.toHaveProperty('large')
-  // One output exceeds 64 KB after redaction. The other one exceeds it together with the first job's outputs.
-  for (const name of ['grows', 'large']) {
-    const message = `The outputs of a run can have at most 64 KB, so these are omitted: ${name}.`
-    expect(node.logs).toContainEqual(expect.objectContaining({ level: 'WARN', message }))
-  }
-})
 
 test('outputs beyond 64 KB are omitted and listed by name; the others are sent', () => {
   const large = 'x'.repeat(40_000)
