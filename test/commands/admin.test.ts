@@ -96,7 +96,7 @@ test('deliveries shows the target of each delivery, and the history of a single 
     /^(attempt \d+ at|waits for an earlier run: r_\w+|waits for its dispatch)/,
   )
   const rejected = 'GitHub rejected the dispatch: no such repository.'
-  expect(stdout.split('\n').map(line => line.slice(21).trimEnd().split(/ {2,}/))).toEqual([
+  expect(stdout.split('\n').map(line => line.slice(22).trimEnd().split(/ {2,}/))).toEqual([
     ['DELIVERY', 'STATE', 'OUTCOME', 'RUN', 'REPOSITORY', 'TARGET', 'REASON'],
     [queued, 'queued', '-', 'r_3', 'acme/web', 'deploy', waits],
     [bound, 'running', '-', 'r_2', 'acme/shop', 'deploy.yml@main'],
