@@ -47,7 +47,8 @@ export async function applyFiles(call: ApplyCall, options: ToActionOptions): Pro
     if (result === 'refused') note(`${file}: ${message}`)
     for (const sentence of planned?.notes ?? []) note(`${file}: ${sentence}`)
     if (!planned) continue
-    print(`${file}: ${planned.format} ${planned.identifier}${result === 'unchanged' ? '' : ' differs'}`)
+    const state = result === 'unchanged' ? 'is unchanged' : planned.found ? 'differs' : 'is missing'
+    print(`${file}: the ${planned.format} ${planned.identifier} ${state}`)
     for (const line of planned.differences) print(`  ${line}`)
   }
   const changes = outcomes.filter(({ result }) => result === 'differs')

@@ -50,9 +50,9 @@ test('--apply creates what is missing, and --check fails until then', async () =
   const missing = await call('. --check')
   expect([missing.code, missing.written]).toEqual([1, []])
   expect(missing.stdout.split('\n')).toEqual([
-    'deploy.yml: action deploy_service differs',
+    'deploy.yml: the action deploy_service is missing',
     '  + action deploy_service, with the inputs (none)',
-    'release.yml: action release differs',
+    'release.yml: the action release is missing',
     '  + action release, with the inputs tag',
     '3 files: 1 skipped, 2 differs.',
   ])
@@ -93,6 +93,7 @@ test('--apply changes what the file says, asks before it writes, and keeps what 
     variables: {},
     config: { type: 'WEBHOOK', url: 'https://slack.example' },
   }
+  portWorkflow('release_flow').folder = 'tools'
   portWorkflow('release_flow').nodes.push(slack as unknown as Node)
   portWorkflow('release_flow').nodes[1]!.config.body.mine = 1
   portWorkflow('release_flow').connections.push({ sourceIdentifier: 'github', targetIdentifier: 'slack' })
@@ -110,7 +111,7 @@ test('--apply changes what the file says, asks before it writes, and keeps what 
   const applied = await call('release.yml --apply', answer(true))
   expect([applied.code, applied.written]).toEqual([0, ['PUT /v1/actions/release 200']])
   expect(applied.stdout.split('\n')).toEqual([
-    'release.yml: action release differs',
+    'release.yml: the action release differs',
     '  - trigger.userInputs.properties.old: {"type":"string","title":"Old"}',
     '  + trigger.userInputs.properties.count: {"type":"number","title":"Count"}',
     '  ~ trigger.userInputs.required: [] → ["count"]',
@@ -122,6 +123,7 @@ test('--apply changes what the file says, asks before it writes, and keeps what 
     trigger: { userInputs: { properties: { tag: { default: query } } } },
   })
   const flow = await call(ofWorkflow)
+  expect(flow.stderr).toContain("An update doesn't send folder: check it in Port afterward.")
   expect([flow.code, flow.written]).toEqual([0, ['PUT /v1/workflows/release_flow 200']])
   // The entity isn't an input of the file, so it isn't added to a form.
   expect((await call(`${ofWorkflow} --operation DAY-2 --blueprint service`)).written).toEqual([])

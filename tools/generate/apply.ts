@@ -4,7 +4,7 @@ import { PortError } from '../../port/client/errors.ts'
 import { object } from '../../port/invocation/values.ts'
 import type { JsonObject } from '../../port/types.ts'
 import { merge, type Said } from './merge.ts'
-import { formOf, type PortAction, readPortActions } from './port-action.ts'
+import { formOf, OF_PORT, type PortAction, readPortActions } from './port-action.ts'
 import { toPortWorkflow } from './port-workflow.ts'
 
 export type Format = 'action' | 'workflow'
@@ -56,7 +56,8 @@ export async function plan(
     // The input for the entity isn't an input of the workflow file.
     const trigger = { ...action.trigger, operation: 'CREATE' }
     const generated = chosen === 'action' ? action : toPortWorkflow({ ...action, trigger }).workflow
-    return { ...all, ...merge(definitionOf(chosen, all.found), generated, said) }
+    const merged = merge(definitionOf(chosen, all.found), generated, said)
+    return { ...all, ...merged, notes: [...merged.notes, ...lostIn(chosen, all.found)] }
   }
   if (found[other])
     throw new Error(
@@ -85,6 +86,13 @@ async function read(port: Port, format: Format, identifier: string): Promise<Jso
     if (error instanceof PortError && error.kind === 'refused' && error.status === 404) return null
     throw error
   }
+}
+
+/** Names the settings that Port returned, but that its schema for requests lacks. */
+function lostIn(format: Format, found: JsonObject): string[] {
+  const known = [...KEYS[format], ...OF_PORT]
+  const lost = Object.keys(found).filter(key => !known.includes(key) && found[key] !== null)
+  return lost.length > 0 ? [`An update doesn't send ${lost.join(', ')}: check it in Port afterward.`] : []
 }
 
 /** Returns what Port accepts of a definition that it returned. */

@@ -19,7 +19,10 @@ export const formOf = ({ trigger: { userInputs } }: PortAction) =>
     properties: Record<string, Property>
   }
 
-const OF_PORT = ['id', 'createdAt', 'createdBy', 'updatedAt', 'updatedBy', 'triggerType']
+/** What Port adds to a definition. */
+export const OF_PORT = [
+  ...['id', 'orgId', 'version', 'createdAt', 'createdBy', 'updatedAt', 'updatedBy', 'triggerType'],
+]
 
 /** Reads every Port action of an export, or of a response of Port's API (JSON or YAML). @throws Error with a message */
 export function readPortActions(text: string): PortAction[] {
