@@ -52,7 +52,8 @@ export async function applyFiles(call: ApplyCall, options: ToActionOptions): Pro
     for (const line of planned.differences) print(`  ${line}`)
   }
   const changes = outcomes.filter(({ result }) => result === 'differs')
-  const question = `Write ${changes.length} of these definitions to Port (${new URL(config.apiUrl).host})?`
+  const what = changes.length === 1 ? 'this definition' : `these ${changes.length} definitions`
+  const question = `Write ${what} to Port (${new URL(config.apiUrl).host})?`
   if (!check && changes.length > 0 && (yes || (await ask?.(question))))
     for (const outcome of changes) {
       try {
@@ -107,7 +108,8 @@ async function planAll(
         )
       const planned = await plan(port, each, format)
       const result = planned.differences.length === 0 ? 'unchanged' : 'differs'
-      outcomes.push({ file, result, plan: { ...planned, notes: [...each.notes, ...planned.notes] } })
+      const notes = [...(planned.found ? [] : each.notes), ...planned.notes]
+      outcomes.push({ file, result, plan: { ...planned, notes } })
     } catch (error) {
       outcomes.push({ file, ...refused(error) })
     }

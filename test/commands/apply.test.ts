@@ -107,7 +107,7 @@ test('--apply changes what the file says, asks before it writes, and keeps what 
       return yes
     }
   expect(await call('release.yml --apply', answer(false))).toMatchObject({ code: 1, written: [] })
-  expect(questions).toEqual([`Write 1 of these definitions to Port (${new URL(port.url).host})?`])
+  expect(questions).toEqual([`Write this definition to Port (${new URL(port.url).host})?`])
   const applied = await call('release.yml --apply', answer(true))
   expect([applied.code, applied.written]).toEqual([0, ['PUT /v1/actions/release 200']])
   expect(applied.stdout.split('\n')).toEqual([
