@@ -48,6 +48,8 @@ export interface Invocation {
     fault: string | null
     /** False if another system reports the final status of a workflow that has started. */
     reportWorkflowStatus?: false
+    /** Whether the relay runs the workflow again, once, if every failed job lost its runner. */
+    rerun?: 'lost-runner'
   } | null
   /** Absent if the body has none of these facts, or once the relay no longer needs these facts. */
   forWorkflow?: ForWorkflow | undefined

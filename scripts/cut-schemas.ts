@@ -32,6 +32,7 @@ const ROUTES: Record<string, string[]> = {
     'POST /repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches',
     'POST /repos/{owner}/{repo}/actions/runs/{run_id}/cancel',
     'POST /repos/{owner}/{repo}/actions/runs/{run_id}/force-cancel',
+    'POST /repos/{owner}/{repo}/actions/runs/{run_id}/rerun-failed-jobs',
     'GET /repos/{owner}/{repo}/actions/runs/{run_id}/pending_deployments',
     'GET /repos/{owner}/{repo}/actions/runs/{run_id}/approvals',
     'GET /repos/{owner}/{repo}/installation',

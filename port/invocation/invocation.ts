@@ -109,6 +109,7 @@ function readBody(body: unknown): Asked & Pick<Invocation, 'github'> {
 
 const NAMES = ['repository', 'event_type', 'workflow', 'ref']
 const STATUS = 'reportWorkflowStatus'
+const LOST_RUNNER = 'lost-runner' as const
 
 /**
  * Reads `github` in the signed body. If it has other keys, it's one of the author's inputs. `null` and `""` mean "not
@@ -118,12 +119,13 @@ const STATUS = 'reportWorkflowStatus'
 function readBodyTarget(value: Json | undefined): Invocation['github'] {
   if (!isObject(value)) return null
   const names = Object.keys(value)
-  if (!names.every(name => NAMES.includes(name) || name === STATUS)) return null
+  if (!names.every(name => [...NAMES, STATUS, 'rerun'].includes(name))) return null
   const given: JsonObject = Number.isSafeInteger(value.workflow)
     ? { ...value, workflow: String(value.workflow) }
     : value
   const fault = NAMES.find(name => typeof (given[name] ?? '') !== 'string')
   const status = value[STATUS] ?? true
+  const rerun = value.rerun || null
   const textOf = (item: Json | undefined) => (typeof item === 'string' && item !== '' ? item : null)
   return {
     repository: textOf(given.repository),
@@ -131,10 +133,16 @@ function readBodyTarget(value: Json | undefined): Invocation['github'] {
     workflow: textOf(given.workflow),
     ref: textOf(given.ref),
     fault: fault
-      ? `"github.${fault}" in the body must be a string: correct or remove it in the "body" of the Port action.`
+      ? mustBe(fault, 'a string')
       : typeof status !== 'boolean'
-        ? `"github.${STATUS}" in the body must be true or false: correct or remove it in the "body" of the Port action.`
-        : null,
+        ? mustBe(STATUS, 'true or false')
+        : rerun !== null && rerun !== LOST_RUNNER
+          ? mustBe('rerun', `"${LOST_RUNNER}"`)
+          : null,
     ...(status === false && { [STATUS]: false as const }),
+    ...(rerun === LOST_RUNNER && { rerun: LOST_RUNNER }),
   }
 }
+
+const mustBe = (name: string, what: string) =>
+  `"github.${name}" in the body must be ${what}: correct or remove it in the "body" of the Port action.`

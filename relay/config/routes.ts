@@ -32,6 +32,7 @@ const rule = z
       z.string().refine(isWorkflow, WORKFLOW_RULE).optional(),
     ),
     ref: z.string().refine(isRef, REF_RULE).optional(),
+    rerun: z.literal('lost-runner', 'must be "lost-runner"').optional(),
   })
   .refine(route => route.event_type === undefined || route.workflow === undefined, EXCLUSIVE)
   .refine(route => route.ref === undefined || route.workflow !== undefined, REF_NEEDS_WORKFLOW)
@@ -42,7 +43,7 @@ const file = z.array(rule, 'must be a list of routes, each with a repository and
 
 /**
  * Parses the routes file, a YAML list of `{ match: { action, blueprint, operation }, repository, event_type | workflow,
- * ref }`. Appends problems to `problems`.
+ * ref, rerun }`. Appends problems to `problems`.
  */
 export function readRoutes(path: string, readFile: (path: string) => string, problems: string[]): Route[] {
   try {

@@ -44,9 +44,8 @@ export function decide(delivery: Delivery, seen: Seen, policy: Pick<Policy, 'ser
     const ofGitHub = outcomeOfRun(delivery, run, seen.jobs)
     const author = conclusionOfAuthors(delivery, run)
     const sentence = `The workflow run in ${repository} finished as "${run.conclusion}" on GitHub, but its author set the conclusion "${author}" in $PORT_RUN or by the input needs.`
-    return worstOf([author, ofGitHub.conclusion]) === ofGitHub.conclusion
-      ? ofGitHub
-      : byAction(author, sentence)
+    const isAuthors = worstOf([author, ofGitHub.conclusion]) !== ofGitHub.conclusion
+    return withFirstAttempt(delivery, run, isAuthors ? byAction(author, sentence) : ofGitHub)
   }
   const { cause } = seen
   const ending = outcomeOfJobs(delivery, cause) ?? outcomeWithoutRun(cause, delivery)
@@ -78,4 +77,25 @@ function cancelledWithoutRun(
     'Unknown',
     `A user canceled the delivery, but the relay canceled nothing on GitHub: a workflow run may be going on, see ${page}. ${ending.sentence}`,
   )
+}
+
+/** Whether the relay runs a finished run again if every failed job lost its runner. It must not have been canceled. */
+export const canRerun = (
+  { rerunAt, cancelRequestedAt, cancelSentAt }: Delivery,
+  { attempt, conclusion }: DeliveryRun,
+): boolean =>
+  rerunAt === 0 &&
+  attempt === 1 &&
+  conclusion === 'failure' &&
+  cancelRequestedAt === null &&
+  cancelSentAt === null
+
+/** Adds the cause of the first attempt to the cause of the second attempt. */
+function withFirstAttempt({ rerunAt, reason }: Delivery, { attempt }: DeliveryRun, ending: Ending): Ending {
+  if (!rerunAt || ending.conclusion !== 'failure') return ending
+  const before =
+    attempt === 1
+      ? 'The relay asked GitHub to run the failed jobs again, but no second attempt started.'
+      : `The first attempt had failed, too: ${reason}`
+  return { ...ending, sentence: `${ending.sentence} ${before}` }
 }

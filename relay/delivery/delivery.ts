@@ -117,6 +117,11 @@ export interface Delivery extends Target {
   finishingAt: number | null
   /** Whether the relay reports the final status of a workflow that has started. If not, another system does. */
   reportWorkflowStatus: boolean
+  /**
+   * When the relay requested the only re-run, recorded before the request; 0 if a lost runner leads to that request, and
+   * null if not.
+   */
+  rerunAt: number | null
   /** Whether GitHub has sent a `workflow_run` webhook about the delivery since it was queued. */
   runWebhook: boolean
   runs: DeliveryRun[]
@@ -131,10 +136,13 @@ export interface NewDelivery
   /** The digest of the signature; null if the signed body names the run, so that the dedupe key identifies it. */
   signature: string | null
   reportWorkflowStatus?: boolean
+  rerunAt?: number | null
 }
 
 /** The fields that a transition can change. `runs` contains all runs, including unchanged runs. */
-export type Change = Partial<Omit<Delivery, keyof NewDelivery | 'seq' | 'updatedAt' | 'version'>>
+export type Change = Partial<
+  Omit<Delivery, Exclude<keyof NewDelivery, 'rerunAt'> | 'seq' | 'updatedAt' | 'version'>
+>
 
 export type Message =
   | { log: LogLine[] }
@@ -160,6 +168,7 @@ export type HistoryType =
   | 'runReported'
   | 'jobFinished'
   | 'reportReceived'
+  | 'rerunRequested'
   | 'runFinished'
   | 'finishedInPort'
   | 'listenerMissing'

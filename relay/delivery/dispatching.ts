@@ -87,6 +87,7 @@ export function redeliver(delivery: Delivery, _: Event<'redelivered'>, { now }: 
       reported: null,
       finishingAt: null,
       runWebhook: false,
+      rerunAt: delivery.rerunAt && 0,
       runs: delivery.runs.map(run => ({ ...run, past: true })),
     },
     messages: [],

@@ -15,6 +15,8 @@ export interface FinishedJob {
 /** Jobs of a finished run, as read from GitHub. */
 export interface JobsFound {
   jobs: Job[] | null
+  /** The failed jobs, if every one of them lost its runner. */
+  lost: Job[]
   /** The failed jobs, their failed steps, and the last lines of their logs, for Port's log. */
   lines: LogLine[]
 }
@@ -53,6 +55,8 @@ export type DeliveryEvent =
   | { type: 'jobFinished'; runId: number; job: FinishedJob }
   /** Messages from the action, in this attempt of the workflow run. `ending`: the action's job is finishing. */
   | { type: 'reportReceived'; messages: Message[]; attempt: number; ending: boolean }
+  /** Every failed job of the run's first attempt lost its runner. The request follows. */
+  | { type: 'rerunRequested'; run: DeliveryRun; lost: Job[] }
   | { type: 'runFinished'; run: DeliveryRun; runs: DeliveryRun[]; found: JobsFound | null }
   /** The run in Port has finished for any reason. `conclusion` is Port's status of the run. */
   | { type: 'finishedInPort'; runs: DeliveryRun[]; conclusion?: string }

@@ -12,9 +12,9 @@ import type {
   Transition,
 } from './delivery.ts'
 import type { Context, Event, FinishedJob } from './events.ts'
-import { boundRun, FIRST_POLL_MS, mergeRuns } from './match.ts'
+import { boundRun, FIRST_POLL_MS, mergeRuns, REQUESTED } from './match.ts'
 import { isFinished, QUICK_READS_MS } from './observation.ts'
-import { CANCELLED, finish, nothingListens, outcomeInPort, outcomeOf } from './outcome.ts'
+import { CANCELLED, finish, names, nothingListens, outcomeInPort, outcomeOf } from './outcome.ts'
 import { addReport } from './reported.ts'
 import { showWait, waitOnGitHub } from './waiting.ts'
 
@@ -51,12 +51,12 @@ export function see(
   }
 }
 
-const bound = ({ dispatchedAt, attemptedAt, reason }: Delivery, now: number): Change => ({
+const bound = ({ dispatchedAt, attemptedAt, reason, rerunAt }: Delivery, now: number): Change => ({
   state: 'running',
   dispatchedAt: dispatchedAt ?? attemptedAt ?? now,
   awaitingResponseSince: null,
-  // Remove the warning, because a workflow listens after all.
-  ...(reason !== null && { reason: null }),
+  // Remove the warning, because a workflow listens after all. Keep why the first attempt failed.
+  ...(reason !== null && !rerunAt && { reason: null }),
 })
 
 /** Binds the delivery to the run from which the action reported. */
@@ -153,6 +153,30 @@ function takeOutputs(
 /** Forwards the last log lines of a run after its delivery has finished. Other messages are ignored. */
 export function forward(_delivery: Delivery, { messages }: Event<'reportReceived'>): Transition | null {
   return messages.every(each => 'log' in each) ? { change: {}, messages, history: null } : null
+}
+
+/** Records the request before it is sent. From now on, only the second attempt counts. */
+export function rerun(
+  delivery: Delivery,
+  { run, lost }: Event<'rerunRequested'>,
+  { now }: Context,
+): Transition {
+  const named = lost.map(({ name, runner }) => `"${name}"${runner === null ? '' : ` (${runner})`}`)
+  const reason = `${lost.length > 1 ? 'The runners of jobs' : 'The runner of job'} ${names(named)} ${lost.length > 1 ? 'were' : 'was'} lost.`
+  const next = { attempt: 2, status: REQUESTED, conclusion: null }
+  return {
+    change: {
+      ...{ rerunAt: now, reason, dueAt: now + FIRST_POLL_MS },
+      runs: delivery.runs.map(each => (each.id === run.id ? { ...each, ...next } : each)),
+    },
+    messages: [
+      {
+        log: [{ level: 'WARN', message: `${reason} The relay runs the failed jobs again, once: ${run.url}` }],
+      },
+      { update: { statusLabel: 'Runner lost, running again' } },
+    ],
+    history: { type: 'rerunRequested', details: { github_run_id: run.id } },
+  }
 }
 
 export function end(

@@ -76,6 +76,10 @@ export const HISTORY: { [T in HistoryType]: Texts } = {
     log: 'the delivery finished: its workflow run reported the conclusion',
     timeline: d => timelineText('The action reported the conclusion', toneOf(d), conclusion(d)),
   },
+  rerunRequested: {
+    log: 'the failed jobs lost their runner; GitHub is asked to run them again',
+    timeline: d => timelineText('Runner lost, running again', 'wait', run(d)),
+  },
   runFinished: {
     log: 'the delivery finished with its workflow run',
     timeline: d => timelineText('The workflow run finished', toneOf(d), conclusion(d), text(d.reason)),

@@ -203,6 +203,9 @@ export function refresh(
   return { ...run, attempt, status, conclusion, url: url || run.url }
 }
 
+/** The status of a second attempt that the relay has requested and not seen yet. */
+export const REQUESTED = 'requested'
+
 /**
  * Merges polled runs into a delivery's runs. Keeps changes recorded since the poll started, such as a report.
  * Adds no runs if the delivery has a run with stronger evidence than a title.

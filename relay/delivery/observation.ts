@@ -2,9 +2,10 @@ import type { RunState } from '../../port/types.ts'
 import type { Snapshot } from '../github/run-cache.ts'
 import type { WorkflowRun } from '../github/runs.ts'
 import type { Listeners } from '../github/workflow-files.ts'
+import { canRerun } from './decide.ts'
 import type { Delivery, DeliveryRun, Wait } from './delivery.ts'
 import { type DeliveryEvent, type JobsFound, type NoRun, type Policy, timeoutEnd } from './events.ts'
-import { decisiveRuns, followsPort } from './match.ts'
+import { decisiveRuns, followsPort, REQUESTED } from './match.ts'
 import { resultOfJobs } from './reported.ts'
 import { NOTIFY_AFTER_MS, waitOnGitHub } from './waiting.ts'
 
@@ -39,6 +40,7 @@ export type PollStep =
   | { do: 'read Port' | 'read approvals' | 'read listeners' | 'read workflows' }
   | { do: 'read jobs'; run: DeliveryRun }
   | { do: 'read wait'; run: DeliveryRun; cause: 'runner' | 'concurrency' }
+  | { do: 'rerun'; run: DeliveryRun; found: JobsFound }
   | { do: 'cancel runs'; runs: DeliveryRun[]; pollAt: number }
   | { do: 'apply'; event: DeliveryEvent }
 
@@ -79,6 +81,8 @@ const LATEST_PORT_MS = 300_000
 const UNREAD_MS = 300_000
 /** Maximum wait for the jobs after the run finished on GitHub. A restart of the relay doesn't extend the wait. */
 const JOBS_MS = 60_000
+/** Maximum wait for a run's second attempt after the request. */
+const RERUN_MS = 300_000
 const WITHOUT_JOBS = ['success', 'neutral', 'skipped']
 /** After this time without a run, the relay checks whether a workflow listens to the dispatch. */
 const LISTENER_MS = 30_000
@@ -132,7 +136,7 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
     case 'canceled in Port':
       return apply({ type: 'cancelRequested', by: 'port' })
     case 'run finished':
-      return finishRun(verdict.run, seen)
+      return finishRun(delivery, verdict.run, seen)
     default: {
       const { kind: type, cause } = verdict
       if (cause.why !== 'nothing listens') return apply({ type, cause } as DeliveryEvent)
@@ -148,17 +152,21 @@ const canShow = (delivery: Delivery, { now, canReport }: Observation) =>
 const apply = (event: DeliveryEvent): PollStep => ({ do: 'apply', event })
 
 /** Reads a failed run's jobs, then finishes the delivery. Waits at most {@link JOBS_MS} for the jobs. */
-function finishRun(run: DeliveryRun, seen: Observation): PollStep {
+function finishRun(delivery: Delivery, run: DeliveryRun, seen: Observation): PollStep {
   const { now, found, canReport, jobs, finishedSince, clockOffset } = seen
-  const { runs, snapshot } = found
-  const needsJobs = canReport && !WITHOUT_JOBS.includes(run.conclusion ?? '')
+  const { snapshot } = found
+  const runs = found.runs.map(each => (each.id === run.id ? run : each))
+  const mayRerun = canRerun(delivery, run)
+  const needsJobs = (canReport || mayRerun) && !WITHOUT_JOBS.includes(run.conclusion ?? '')
   if (needsJobs && jobs === 'not read') return { do: 'read jobs', run }
   if (needsJobs && typeof jobs === 'number') {
     const pollAt = Math.max(now + 1_000, jobs)
     const shown = snapshot.runs.get(run.id)
     const finishedAt = shown ? shown.updatedAt - clockOffset : (finishedSince ?? now)
-    if (pollAt < finishedAt + JOBS_MS) return apply({ type: 'runsSeen', runs, pollAt })
+    if (pollAt < finishedAt + (mayRerun ? RERUN_MS : JOBS_MS))
+      return apply({ type: 'runsSeen', runs, pollAt })
   }
+  if (mayRerun && typeof jobs === 'object' && jobs.lost.length > 0) return { do: 'rerun', run, found: jobs }
   return apply({ type: 'runFinished', run, runs, found: typeof jobs === 'object' ? jobs : null })
 }
 
@@ -187,7 +195,16 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
   // A dispatch's response, a report, or a webhook can identify a run before GitHub's API returns the run.
   const isAwaited = ({ evidence }: DeliveryRun) =>
     now < (evidence === 'response' ? startBy : Math.min(startBy, endOf(FIRST_MOMENTS_MS)))
-  const there = present.filter(run => !snapshot.gone.has(run.id) || isAwaited(run))
+  const rerunAt = delivery.rerunAt || Number.POSITIVE_INFINITY
+  const rerunBy = timeoutEnd(rerunAt, RERUN_MS, policy)
+  /** The first attempt counts if the second attempt hasn't started in time. */
+  const counted = (run: DeliveryRun): DeliveryRun => {
+    const first = snapshot.runs.get(run.id)
+    const isLate = now >= rerunBy && run.status === REQUESTED && (snapshot.readAt ?? 0) > rerunAt
+    if (!isLate || first?.attempt !== 1) return run
+    return { ...run, attempt: 1, status: first.status, conclusion: first.conclusion }
+  }
+  const there = present.filter(run => !snapshot.gone.has(run.id) || isAwaited(run)).map(counted)
   const areFinished = isFinished(there)
   const isGone = present.length > 0 && there.length === 0
   const overdue = present.length === 0 && now >= startBy
@@ -228,7 +245,9 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
       port === 'unread' ? observation.portFreeAt : 0,
     )
     const listenBy = delivery.state === 'dispatched' ? startedAt(delivery) + LISTENER_MS : 0
-    const limits = [startBy, finishBy, listenBy, ...quickReads(delivery)].filter(limit => limit > now)
+    const limits = [startBy, finishBy, listenBy, rerunBy, ...quickReads(delivery)].filter(
+      limit => limit > now,
+    )
     return { kind: 'poll again', at: Math.ceil(Math.min(at, next, ...limits)) }
   }
   // The action could have reported the result to Port already, so wait up to UNREAD_MS for Port's response.
@@ -240,7 +259,7 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
   }
   if (areFinished) {
     // Requires that an earlier poll, by any relay, already found the runs finished.
-    const before = delivery.runs.filter(run => there.some(each => each.id === run.id))
+    const before = delivery.runs.filter(run => there.some(each => each.id === run.id)).map(counted)
     if (!isFinished(before) || now < delivery.updatedAt + GRACE_MS) return pollAgain(now + GRACE_MS)
     const run = worstOf(there)
     // The work could continue in another repository's run. Only Port shows that run's result.

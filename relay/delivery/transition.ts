@@ -29,6 +29,7 @@ const TABLE: { [T in EventType]: Partial<Record<State, Handler<T>>> } = {
   runReported: inAll(OPEN_STATES, following.start),
   jobFinished: inAll(BOUND, following.noteJob),
   reportReceived: { ...inAll(BOUND, following.forward), running: following.report },
+  rerunRequested: { running: following.rerun },
   runFinished: { running: following.end },
   finishedInPort: inAll(OPEN_STATES, following.finishInPort),
   listenerMissing: { dispatched: following.warn },

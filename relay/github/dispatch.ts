@@ -72,10 +72,11 @@ export interface DispatchPolicy {
 /** Statuses with which GitHub redirects to the new URL of a renamed or transferred repository. */
 const MOVED = [301, 302, 307, 308]
 /** The rest of the path after `/repos/OWNER/NAME` or `/repositories/ID`. */
-const ROUTE = /(\/actions\/workflows\/[^/]+)?\/dispatches$|\/actions\/runs\/\d+\/(force-)?cancel$/
+const ROUTE =
+  /(\/actions\/workflows\/[^/]+)?\/dispatches$|\/actions\/runs\/\d+\/((force-)?cancel|rerun-failed-jobs)$/
 
 /**
- * Posts a dispatch or a cancellation. If the repository has moved, posts again to the new URL, because `fetch` would
+ * Posts a dispatch, a cancellation, or a re-run. If the repository has moved, posts again to the new URL, because `fetch` would
  * follow a 301 or 302 with a GET. The new name must be allowed, and the token is sent only to GitHub's API.
  *
  * @returns `foreign`: why the response isn't from GitHub, as a clause. Nothing was started in this case.

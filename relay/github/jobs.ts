@@ -8,6 +8,8 @@ export interface Job {
   name: string
   conclusion: string | null
   started: boolean
+  /** The runner's name; null if no runner has picked up the job. */
+  runner: string | null
   /** Milliseconds since 1970 by GitHub's clock; null if the job didn't start or finish. */
   startedAt: number | null
   finishedAt: number | null
@@ -42,6 +44,7 @@ export function createJobReader(credential: Credential) {
           startedAt: timeOf(job.started_at),
           finishedAt: timeOf(job.completed_at),
           started: Boolean(job.runner_name) || (job.steps?.length ?? 0) > 0,
+          runner: job.runner_name ? cleanText(job.runner_name) : null,
           steps: (job.steps ?? []).map(step => ({
             name: cleanText(step.name),
             number: step.number,

@@ -115,10 +115,10 @@ async function tagged<D, T>(
   }
 }
 
-/** Cancels workflow runs. Needs Actions: write. All functions throw Octokit's errors and CredentialError. */
+/** Cancels workflow runs, and runs their failed jobs again. Needs Actions: write. All functions throw Octokit's errors and CredentialError. */
 export function createRunControl(credential: Credential, policy: DispatchPolicy) {
   const post = (
-    route: 'cancel' | 'force-cancel',
+    route: 'cancel' | 'force-cancel' | 'rerun-failed-jobs',
     repository: string,
     runId: number,
   ): Promise<'accepted' | 'finished'> =>
@@ -139,6 +139,8 @@ export function createRunControl(credential: Credential, policy: DispatchPolicy)
     cancelRun: (repository: string, runId: number) => post('cancel', repository, runId),
     /** Force-cancels a run that `cancelRun` didn't stop. Nothing else runs, not even post steps. */
     forceCancelRun: (repository: string, runId: number) => post('force-cancel', repository, runId),
+    /** Starts the run's next attempt with the jobs that failed or were canceled, and the jobs that need them. */
+    rerunFailedJobs: (repository: string, runId: number) => post('rerun-failed-jobs', repository, runId),
   }
 }
 

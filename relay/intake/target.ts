@@ -16,6 +16,7 @@ import {
   type Route,
   WORKFLOW_RULE,
 } from '../config/routes.ts'
+import type { Delivery } from '../delivery/delivery.ts'
 import type { Target } from '../github/client.ts'
 import { Problem } from '../http/problem.ts'
 
@@ -30,14 +31,18 @@ export type TargetSource = 'body' | 'url' | 'route' | 'default'
 export function createTargets(targets: Config['targets']) {
   const isAllowed = matcher(targets.allowed)
   const routes = targets.routes.map(route => {
-    const { repository, event_type: eventType = null, workflow = null, ref = null } = route
-    return { target: { repository, eventType, workflow, ref }, matches: routeMatcher(route) }
+    const { repository, event_type: eventType = null, workflow = null, ref = null, rerun } = route
+    return { target: { repository, eventType, workflow, ref }, rerun, matches: routeMatcher(route) }
   })
-  return (invocation: Invocation, url: NamedTarget): Target & { from: TargetSource } => {
+  return (
+    invocation: Invocation,
+    url: NamedTarget,
+  ): Target & { from: TargetSource; rerunAt: Delivery['rerunAt'] } => {
     const body = invocation.github
     if (body?.fault) throw new Problem(422, body.fault)
     const given = body?.repository ?? url.repository
-    const route = given ? undefined : routes.find(({ matches }) => matches(invocation))?.target
+    const found = given ? undefined : routes.find(({ matches }) => matches(invocation))
+    const route = found?.target
     const repository = given ?? route?.repository ?? targets.repository
     if (!repository)
       throw new Problem(
@@ -54,7 +59,8 @@ export function createTargets(targets: Config['targets']) {
       )
     // GitHub's names are case-insensitive. Use lowercase names, so that each repository has one ordered queue.
     const from = body?.repository ? 'body' : url.repository ? 'url' : route ? 'route' : 'default'
-    return { repository: repository.toLowerCase(), ...chooseDispatch(body, url, route), from }
+    const rerunAt = (body?.rerun ?? found?.rerun) ? 0 : null
+    return { repository: repository.toLowerCase(), ...chooseDispatch(body, url, route), from, rerunAt }
 
     function chooseDispatch(...sources: (NamedTarget | null | undefined)[]): Omit<Target, 'repository'> {
       const named = sources.filter(source => source !== null && source !== undefined)

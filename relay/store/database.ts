@@ -124,6 +124,7 @@ const DELIVERY = named(
   ...['version', 'changeId', 'attempts', 'firstAttemptAt', 'attemptedAt', 'awaitingResponseSince'],
   ...['shownCause', 'dispatchedAt', 'cancelRequestedAt', 'cancelSentAt', 'cancelForced'],
   ...['waitingFor', 'decisions', 'outputs', 'reported', 'finishingAt', 'runWebhook', 'reportWorkflowStatus'],
+  'rerunAt',
 )
 
 /** Excludes the summaries that jobs reported, because loading them for many deliveries takes too long. */

@@ -1,4 +1,5 @@
 import { BoundedMap } from '../cache.ts'
+import { canRerun } from '../delivery/decide.ts'
 import type { Delivery } from '../delivery/delivery.ts'
 import type { DeliveryEvent, Policy } from '../delivery/events.ts'
 import { decisiveRuns, toGithubRunId } from '../delivery/match.ts'
@@ -13,14 +14,20 @@ import type { Store } from '../store/store.ts'
 import type { ApplyEvent } from './apply.ts'
 import type { FindRuns } from './find-runs.ts'
 import { NO_PORT_RUN, type PortAccess } from './outbox.ts'
-import { cancelRuns, findFailedJobs, readApprovals, readWait } from './run-details.ts'
+import { cancelRuns, findFailedJobs, readApprovals, readWait, rerunFailedJobs } from './run-details.ts'
 
 export interface PollDeps {
   store: Pick<Store, 'clock'>
   github: JobReader &
     Pick<
       GitHub,
-      'workflows' | 'workflowFile' | 'cancelRun' | 'forceCancelRun' | 'pendingDeployments' | 'approvals'
+      | 'workflows'
+      | 'workflowFile'
+      | 'cancelRun'
+      | 'forceCancelRun'
+      | 'rerunFailedJobs'
+      | 'pendingDeployments'
+      | 'approvals'
     >
   findRuns: FindRuns
   findListeners: ReturnType<typeof createFindListeners>
@@ -115,11 +122,24 @@ export function createPoll(deps: PollDeps) {
         }
         case 'read jobs': {
           const isReported = (job: Job) => hasReported(delivery, step.run, job)
-          const jobs = await findFailedJobs(repository, step.run, isReported, { github, budget: details })
+          const run = { ...step.run, mayRerun: canRerun(delivery, step.run) }
+          const jobs = await findFailedJobs(repository, run, isReported, {
+            ...{ github, budget: details, now: store.clock() },
+          })
           return { jobs: jobs ?? details.freeAt() }
         }
         case 'read wait':
           return { wait: await readWait(repository, step, { github, budget: details }) }
+        case 'rerun': {
+          const { run, found } = step
+          const request = await apply(delivery, { type: 'rerunRequested', run, lost: found.lost })
+          if (request.outcome !== 'applied') return 'done'
+          const refusal = await rerunFailedJobs(repository, run, { github, now: store.clock() })
+          if (refusal === null) return 'done'
+          const more = { ...found, lines: [refusal, ...found.lines] }
+          await deps.apply(request.delivery, { type: 'runFinished', run, runs, found: more })
+          return 'done'
+        }
         case 'read listeners':
           return { listeners: await findListeners(repository, eventType ?? '') }
         case 'read workflows':

@@ -19,52 +19,74 @@ const LOCKED: LogLine = {
   message: `The repository has a workflow lockfile, ${LOCKFILE}, and GitHub starts no workflow with an action that it lacks: run "gh actions-lock", and commit the file.`,
 }
 const MAX_ANNOTATION = 1_000
+/** What GitHub's annotations say about a lost runner. */
+const LOST = /lost communication|shutdown signal/i
+/** The conclusions of jobs that didn't run to their end, for example because another job failed. */
+const STOPPED: (string | null)[] = ['cancelled', 'neutral', null]
 /** Requests that job logs leave in the budget for other runs' jobs, so that the results of ten runs a minute don't wait. */
 const LEFT_BY_LOGS = 9
 
 /**
  * Reads a failed run's jobs. Never throws. If a read fails, a log line reports it.
  *
+ * @param run.mayRerun whether the relay runs the run again if every failed job lost its runner
  * @param isReported such a job gets no lines, because the action redacts what it sends, and the relay can't
  * @returns null if the request budget is used up
  */
 export async function findFailedJobs(
   repository: string,
-  run: Pick<DeliveryRun, 'id' | 'attempt' | 'conclusion'>,
+  run: Pick<DeliveryRun, 'id' | 'attempt' | 'conclusion'> & { mayRerun: boolean },
   isReported: (job: Job) => boolean,
-  { github, budget }: { github: JobReader & Pick<WorkflowFileReader, 'workflowFile'>; budget: RequestBudget },
+  {
+    github,
+    budget,
+    now,
+  }: { github: JobReader & Pick<WorkflowFileReader, 'workflowFile'>; budget: RequestBudget; now: number },
 ): Promise<JobsFound | null> {
-  if (!budget.take()) return null
+  if (!budget.take(run.mayRerun ? 2 : 1)) return null
   let found: Awaited<ReturnType<JobReader['jobs']>>
   try {
     found = await github.jobs(repository, run.id, run.attempt)
   } catch {
     const message = "The relay couldn't read from GitHub which jobs failed; see the run on GitHub."
-    return { jobs: null, lines: [{ level: 'WARN', message }] }
+    return { jobs: null, lost: [], lines: [{ level: 'WARN', message }] }
   }
   const { jobs, total } = found
   const isBad = (job: Job) => job.conclusion !== 'success' && job.conclusion !== 'skipped'
   const bad = jobs.filter(job => isBad(job) && !isReported(job))
   const isRead = (job: Job, i: number) => i < MAX_LOGS && job.conclusion === 'failure'
-  const [logs, annotations] = await Promise.all([
-    Promise.all(bad.map((job, i) => (isRead(job, i) ? readLog(job) : null))),
-    Promise.all(bad.filter(isRead).map(readAnnotations)),
-  ])
-  const shown = annotationLines(annotations.flat(), text =>
+  const failed = jobs.filter(job => isBad(job) && !STOPPED.includes(job.conclusion))
+  const mayBeLost = run.mayRerun && total <= jobs.length && failed.every(job => failedStep(job) === null)
+  const unread: LogLine[] = []
+  const read = new Map(
+    await Promise.all(
+      [...new Set([...bad.filter(isRead), ...(mayBeLost ? failed : [])])].map(
+        async job => [job, await readAnnotations(job)] as const,
+      ),
+    ),
+  )
+  const isLost = (job: Job) => read.get(job)?.some(({ message }) => LOST.test(message)) === true
+  const lost = mayBeLost && failed.every(isLost) ? failed : []
+  const annotations = bad.filter(isRead).flatMap(job => read.get(job) ?? [])
+  const logs = await Promise.all(
+    bad.map((job, i) => (isRead(job, i) && lost.length === 0 ? readLog(job) : null)),
+  )
+  const shown = annotationLines(annotations, text =>
     cleanText(text.replaceAll(/\*{3,}/g, '[masked]'), MAX_ANNOTATION),
   )
   const lines = bad
     .slice(0, MAX_NAMED)
     .flatMap((job, i): LogLine[] => [{ level: 'ERROR', message: describe(job) }, ...(logs[i] ?? [])])
-  const isBlocked = annotations.flat().some(({ message }) => isProtection(message))
+  const isBlocked = annotations.some(({ message }) => isProtection(message))
   const isUnstarted = run.conclusion !== 'cancelled' && !jobs.some(job => job.started)
-  lines.unshift(...shown, ...(isBlocked ? [BLOCKED] : []), ...(isUnstarted ? await findLockfile() : []))
+  const causes = [...(isBlocked ? [BLOCKED] : []), ...(isUnstarted ? await findLockfile() : [])]
+  lines.unshift(...unread.slice(0, 1), ...shown, ...causes)
   const unnamed = bad.length - MAX_NAMED + (total - jobs.length)
   if (unnamed > 0 && bad.length > 0) {
     const message = 'The run has more jobs than are listed here; the run on GitHub shows all of them.'
     lines.push({ level: 'WARN', message })
   }
-  return { jobs, lines }
+  return { jobs, lost, lines }
 
   async function findLockfile(): Promise<LogLine[]> {
     if (!budget.take()) return []
@@ -76,8 +98,15 @@ export async function findFailedJobs(
 
   /** Reads a job's annotations. Returns none if the permission is missing or GitHub fails. */
   async function readAnnotations(job: Job): Promise<Annotation[]> {
-    if (!budget.take(1, LEFT_BY_LOGS)) return []
-    return github.annotations(repository, job.id).catch(() => [])
+    if (!mayBeLost && !budget.take(1, LEFT_BY_LOGS)) return []
+    try {
+      return await github.annotations(repository, job.id)
+    } catch (error) {
+      const failure = readFailure(error, { repository, now, tries: 0, permission: 'Checks: read' })
+      const message = `The relay can't see whether job "${job.name}" lost its runner, so it isn't run again: ${failure.reason}.`
+      if (mayBeLost) unread.push({ level: 'WARN', message })
+      return []
+    }
   }
 
   async function readLog(job: Job): Promise<LogLine[]> {
@@ -140,6 +169,22 @@ export async function readApprovals(
     }
   } catch {
     return null
+  }
+}
+
+/** @returns why GitHub refused to run the failed jobs again; null if it accepted, or if its response is unknown */
+export async function rerunFailedJobs(
+  repository: string,
+  run: DeliveryRun,
+  { github, now }: { github: Pick<GitHub, 'rerunFailedJobs'>; now: number },
+): Promise<LogLine | null> {
+  try {
+    await github.rerunFailedJobs(repository, run.id)
+    return null
+  } catch (error) {
+    const failure = readFailure(error, { repository, now, tries: 0, permission: 'Actions: write' })
+    const message = `The failed jobs can't be run again: ${failure.reason}.`
+    return failure.kind === 'forbidden' ? { level: 'WARN', message } : null
   }
 }
 

@@ -77,7 +77,7 @@ const of404 = (evidence: DeliveryRun['evidence'], more: Scene = {}): Scene => ({
 const REFUSED = { access: 'forbidden' as const, refusedFor: MINUTE }
 const candidates = (...statuses: string[]) =>
   ({ candidates: statuses.map((status, id) => ({ id, status })) }) as unknown as Scene['of']
-const READ = { jobs: { jobs: [], lines: [] } }
+const READ = { jobs: { jobs: [], lost: [], lines: [] } }
 /** GitHub shows that the run finished this long after the dispatch. */
 const seenAt = (after: number) =>
   ({ snapshot: { runs: new Map([[7, { updatedAt: BEGIN + after }]]) } }) as unknown as Scene

@@ -11,7 +11,7 @@ const job = (
   started = true,
 ): Job[] => [
   {
-    ...{ id: 1, name: 'deploy', conclusion, started, startedAt: null, finishedAt: null },
+    ...{ id: 1, name: 'deploy', conclusion, started, runner: null, startedAt: null, finishedAt: null },
     steps: steps.map(([name, result], n) => ({ name, number: n + 1, conclusion: result, finishedAt: null })),
   },
 ]

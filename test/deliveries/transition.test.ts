@@ -45,6 +45,7 @@ const inState = (state: State, more: Partial<Delivery> = {}): Delivery => {
     dispatchedAt: isDispatched ? NOW - 500 : null,
     ...{ cancelRequestedAt: null, cancelSentAt: null, cancelForced: false },
     ...{ waitingFor: null, decisions: '', outputs: '', reported: null, finishingAt: null, runWebhook: false },
+    rerunAt: null,
     runs: state === 'running' ? [run()] : [],
     ...more,
   } as Delivery
@@ -70,6 +71,7 @@ const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
     messages: [{ update: { conclusion: 'success' } }],
     ...{ attempt: 1, ending: true },
   },
+  rerunRequested: { type: 'rerunRequested', run: run(), lost: [] },
   runFinished: {
     type: 'runFinished',
     ...{ run: run({ status: 'completed', conclusion: 'success' }), found: null },
@@ -100,7 +102,7 @@ const REPORTED = 'state=running dispatchedAt awaitingResponseSince dueAt runs ·
 const ENDED = 'state=finished outcome reason dueAt awaitingResponseSince runs · 0'
 const FAILED = 'state=failed outcome reason dueAt · 2'
 const REQUEUED =
-  'state=queued outcome reason queuedAt dueAt attempts firstAttemptAt attemptedAt awaitingResponseSince shownCause dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions outputs reported finishingAt runWebhook runs · 0'
+  'state=queued outcome reason queuedAt dueAt attempts firstAttemptAt attemptedAt awaitingResponseSince shownCause dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions outputs reported finishingAt runWebhook rerunAt runs · 0'
 const CANCEL_DUE = 'cancelRequestedAt cancelSentAt cancelForced dueAt · 0'
 /**
  * The effect of each event in each state: the changed fields, including the state if it changes, then the number of
@@ -119,6 +121,7 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
   runReported: { queued: REPORTED, dispatched: REPORTED, running: REPORTED },
   jobFinished: { running: ' · 0', finished: ' · 0', failed: ' · 0', cancelled: ' · 0' },
   reportReceived: { running: 'finishingAt dueAt state=finished outcome reason · 1' },
+  rerunRequested: { running: 'rerunAt reason dueAt runs · 2' },
   runFinished: { running: 'state=finished outcome reason dueAt runs · 2' },
   finishedInPort: { queued: ENDED, dispatched: ENDED, running: ENDED },
   listenerMissing: { dispatched: 'reason dueAt · 1' },

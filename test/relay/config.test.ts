@@ -280,6 +280,7 @@ describe('each configuration error names the variable:', () => {
     ['{ repository: a/b, match: { action: "a[" } }', "match action isn't a glob: "],
     ['{ repository: a/b, match: { action: "{deploy,!x}" } }', 'match action has a "!" within braces'],
     ['{ repository: a/b, match: { actoin: x } }', 'match '],
+    ['{ repository: a/b, rerun: always }', 'rerun must be "lost-runner"'],
   ])('RELAY_ROUTES with the second route %j', (route, start) => {
     const r = `- { repository: a/b }\n- ${route}`
     const [problem, ...more] = problems({ ...LEAST, RELAY_ROUTES: 'r' }, { r })

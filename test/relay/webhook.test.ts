@@ -114,6 +114,16 @@ describe('a repeated delivery', () => {
   })
 })
 
+test('a run whose runner was lost is run again if the body or the route that chose the target says so', async () => {
+  const files = { routes: '[{ match: { action: heal }, repository: acme/shop, rerun: lost-runner }]' }
+  const relay = await openReceiving({ env: { RELAY_ROUTES: 'routes' }, files })
+  const heal = { action: { identifier: 'heal' } }
+  const bodies = [{ v: 1 }, { v: 2, github: { rerun: 'lost-runner' } }, { v: 3, ...heal }]
+  for (const body of bodies) await relay.post({ body })
+  await relay.post({ body: { v: 4, ...heal }, path: '/webhook/acme/shop' })
+  expect((await relay.written()).map(({ rerunAt }) => rerunAt)).toEqual([null, 0, 0, null])
+})
+
 describe('a webhook is refused', () => {
   const nested = (levels: number) => Buffer.from(`${'['.repeat(levels)}"]["${']'.repeat(levels)}`)
   const keys = (count: number) => ({
@@ -181,6 +191,7 @@ describe('a webhook is refused', () => {
     ],
     [422, '"github.event_type" in the body must be a string', { body: { github: { event_type: 5 } } }],
     [422, '"github.reportWorkflowStatus" in', { body: { github: { reportWorkflowStatus: 'no' } } }],
+    [422, '"github.rerun" in the body must be "lost-runner"', { body: { github: { rerun: 'always' } } }],
     [422, `${isLong}: it must be 1 to 100 characters`, { body: context({ action: { identifier: long } }) }],
     [422, isLong, { path: `/webhook?event_type=${long}` }, { body: { github: { event_type: long } } }],
     [422, `"a\\nb" can't be an event type`, ...paths('/webhook?event_type=a%0Ab')],

@@ -75,7 +75,7 @@ export function relayResult({ jobs, conclusion }: SimulatedRun, repository: stri
     id: databaseId,
     name,
     conclusion,
-    ...{ started: steps.length > 0, startedAt: null, finishedAt: null },
+    ...{ runner: null, started: steps.length > 0, startedAt: null, finishedAt: null },
     steps: steps.map(step => ({
       name: step.name,
       number: step.number,

@@ -31,10 +31,18 @@ export class StoreBusy extends Error {
   override message = 'Too many deliveries wait to be persisted'
 }
 
-/** Columns that intake writes, in the order of the parameters. The last two are numbers, the others are texts. */
+/** Columns that intake writes, in the order of the parameters. The last three are numbers, the others are texts. */
 const FIELDS = [
   ...(['id', 'dedupeKey', 'sentAs', 'signature', 'runId', 'kind', 'action', 'repository'] as const),
-  ...(['eventType', 'workflow', 'ref', 'invocation', 'reportWorkflowStatus', 'receivedAt'] as const),
+  ...([
+    'eventType',
+    'workflow',
+    'ref',
+    'invocation',
+    'reportWorkflowStatus',
+    'rerunAt',
+    'receivedAt',
+  ] as const),
 ] satisfies readonly (keyof NewDelivery)[]
 const NAMES = FIELDS.map(columnOf).join(', ')
 const INTO = `INSERT INTO deliveries (${NAMES}, queued_at, updated_at, due_at, state)`
@@ -49,12 +57,12 @@ export const INSERT = `
   ON CONFLICT DO NOTHING`
 
 export const toRow = (d: NewDelivery): Statement['params'] => [
-  ...FIELDS.map(field => (field === 'reportWorkflowStatus' ? Number(d[field] ?? true) : d[field])),
+  ...FIELDS.map(field => (field === 'reportWorkflowStatus' ? Number(d[field] ?? true) : (d[field] ?? null))),
   digestOf(d.sentAs),
 ]
 
 /** Used on PostgreSQL to insert many deliveries with one list per column. */
-const LISTS = [...FIELDS.map((_, i) => (i < FIELDS.length - 2 ? 'text' : 'bigint')), 'text']
+const LISTS = [...FIELDS.map((_, i) => (i < FIELDS.length - 3 ? 'text' : 'bigint')), 'text']
 const INSERT_MANY = `
   ${INTO} SELECT ${NAMES}, received_at, received_at, received_at, 'queued'
   FROM unnest(${LISTS.map((type, i) => `CAST(?${i + 1} AS ${type}[])`).join(', ')})

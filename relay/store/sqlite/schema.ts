@@ -1,5 +1,5 @@
 /** SQLite's `user_version`, and `relay_schema` in PostgreSQL. Versions 1 to 9 were used during development. */
-export const SCHEMA_VERSION = 14
+export const SCHEMA_VERSION = 15
 
 /** SQLite's schema. Partial indexes contain only open work, so finished deliveries don't slow down processing. */
 export const SCHEMA = `
@@ -42,6 +42,7 @@ export const SCHEMA = `
     finishing_at INTEGER,
     run_webhook INTEGER NOT NULL DEFAULT 0,
     report_workflow_status INTEGER NOT NULL DEFAULT 1,
+    rerun_at INTEGER,
     events INTEGER NOT NULL DEFAULT 0,
     report_lines INTEGER NOT NULL DEFAULT 0,
     report_bytes INTEGER NOT NULL DEFAULT 0,

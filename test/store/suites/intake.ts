@@ -26,6 +26,7 @@ export function intakeTests(place: Place): void {
         finishingAt: null,
         runWebhook: false,
         reportWorkflowStatus: true,
+        rerunAt: null,
       },
     })
     expect(await store.invocation(given.id)).toBe(invocation)

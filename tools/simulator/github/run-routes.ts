@@ -165,9 +165,11 @@ function paginate<T>(c: Context<GitHubEnv>, all: T[]): { page: T[]; link: Record
 }
 
 const RUN = '/repos/{owner}/{repo}/actions/runs/{run_id}'
+const MOST_RERUNS = 50
+const MOST_RERUN_MS = 30 * 86_400_000
 const DOCS = 'https://docs.github.com/rest/actions/workflow-runs#cancel-a-workflow-run'
 
-/** The routes that cancel runs, and that approve pending deployments. */
+/** The routes that cancel runs and run them again, and that approve pending deployments. */
 export function runControlRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHubEnv> {
   const app = new Hono<GitHubEnv>()
   const show = shower(state, schemas)
@@ -194,6 +196,32 @@ export function runControlRoutes(state: GitHubState, schemas: RouteSchemas): Hon
       return c.json({}, 202)
     })
   }
+
+  app.post('/:owner/:repo/actions/runs/:run{[0-9]+}/rerun-failed-jobs', c => {
+    const opened = open(c, 'write')
+    if (opened instanceof Response) return opened
+    const { run } = opened
+    const docs = DOCS.replace('cancel-a-workflow-run', 're-run-failed-jobs-from-a-workflow-run')
+    const jobs = state.jobs.get(`${run.id}/${run.runAttempt}`) ?? []
+    const refusal =
+      run.status !== 'completed'
+        ? 'This workflow is already running'
+        : state.now() - Date.parse(run.createdAt) > MOST_RERUN_MS
+          ? 'Unable to retry this workflow run because it was created over a month ago'
+          : run.runAttempt > MOST_RERUNS || jobs.every(job => job.conclusion === 'success')
+            ? 'This workflow run cannot be retried'
+            : null
+    if (refusal !== null) return refuse(403, refusal, docs)
+    Object.assign(run, { status: 'queued', conclusion: null, runAttempt: run.runAttempt + 1 })
+    // Jobs that succeeded aren't run again, and are part of the new attempt.
+    const kept = jobs.filter(job => job.conclusion === 'success')
+    state.jobs.set(
+      `${run.id}/${run.runAttempt}`,
+      kept.map(job => ({ ...job, id: state.nextId() })),
+    )
+    schemas.response(`POST ${RUN}/rerun-failed-jobs`, 201, {})
+    return c.json({}, 201)
+  })
 
   app.get('/:owner/:repo/actions/runs/:run{[0-9]+}/pending_deployments', c => {
     const opened = open(c, 'read')

@@ -1,0 +1,209 @@
+import { expect, test } from 'vitest'
+import { RUN, startSystem } from '../support/system.ts'
+
+// `rerun: lost-runner`: what Port shows, how many attempts GitHub has, and how many re-runs were requested.
+
+interface FailedJob {
+  name?: string
+  conclusion?: string
+  /** An annotation. Without it, a step failed. */
+  message?: string | undefined
+}
+
+const LOST = {
+  message: 'The self-hosted runner: spot-7 lost communication with the server. Verify the machine.',
+}
+const SHUT_DOWN = { message: 'The runner has received a shutdown signal.' }
+
+async function start(kind = 'action') {
+  const system = await startSystem({ actions: 'write', runTimeout: 3_600_000 })
+  const { github, port } = system
+  const runId = kind === 'node' ? `wfnr_${RUN.slice(2)}` : RUN
+  const id = await system.dispatch(runId, 'acme/shop', { rerunAt: 0 })
+  if (kind === 'synchronous')
+    Object.assign(port.run(RUN), { synchronized: true, payload: { synchronized: true } })
+  const run = system.run(`deploy ${runId}`, { status: 'in_progress' })
+  await system.pass(10_000)
+  await system.bind(id, run.id)
+  const isRequest = ({ path }: { path: string }) => path.endsWith('/rerun-failed-jobs')
+  return {
+    ...{ system, id, run },
+    /** Fails the current attempt, in which one job succeeded and these jobs failed. */
+    async fail(...jobs: FailedJob[]) {
+      const completed = { status: 'completed', runner_name: 'spot-7' } as const
+      const made = github.setJobs(run.id, run.runAttempt, [
+        { ...completed, name: 'build', conclusion: 'success' },
+        ...jobs.map(({ name = 'deploy', conclusion = 'failure', message }) => ({
+          ...{ ...completed, name, conclusion },
+          steps: [{ name: 'Deploy', conclusion: message ? null : conclusion }],
+        })),
+      ])
+      jobs.forEach(({ message }, i) => {
+        const at = { path: '.github', start_line: 1, annotation_level: 'failure' } as const
+        if (message) github.setAnnotations(made[i + 1]!.id, [{ ...at, message }])
+      })
+      system.end(run, 'failure')
+    },
+    /** Reports in the second attempt, and finishes it. */
+    async succeed() {
+      await system.pass(10_000)
+      expect(run).toMatchObject({ runAttempt: 2, status: 'queued' })
+      github.setRun(run.id, { status: 'in_progress' })
+      await system.bind(id, run.id, 2)
+      await system.reportJob(id, 'success', { attempt: 2, id: 9 })
+      system.end(run, 'success')
+    },
+    permit: (permissions: object) =>
+      github.addRepository('acme/shop', { permissions: { contents: 'write', ...permissions } }),
+    failRequest: (fault: object) => github.fail({ ...fault, match: isRequest }),
+    requests: () => github.requests.filter(isRequest).length,
+    log: () =>
+      (kind === 'node' ? port.nodeRun(runId) : port.run(RUN)).logs.map(({ message }) => message).join('\n'),
+    shown: () => `${port.run(RUN).status} ${port.run(RUN).statusLabel}`,
+  }
+}
+
+type Act = (given: Awaited<ReturnType<typeof start>>) => Promise<unknown>
+const [SUCCEEDED, FAILED] = ['SUCCESS Succeeded', 'FAILURE Failed']
+
+const CASES: [name: string, act: Act, shown: string, attempts: number, requests: number, log?: RegExp][] = [
+  [
+    'a lost runner: the second attempt counts, and what jobs of the first attempt reported does not',
+    async ({ system, id, fail, succeed, shown, log }) => {
+      await system.reportJob(id, 'success', { author: 'failure', id: 7, name: 'build' })
+      await fail(LOST)
+      await system.pass(10_000)
+      expect(shown()).toBe('IN_PROGRESS Runner lost, running again')
+      expect(log()).toMatch(/The runner of job "deploy" \(spot-7\) was lost\. .*\/actions\/runs\/\d+$/m)
+      await succeed()
+    },
+    ...([SUCCEEDED, 2, 1] as const),
+  ],
+  [
+    'a second loss',
+    async ({ system, fail }) => {
+      await fail(LOST)
+      await system.pass(10_000)
+      await fail(SHUT_DOWN)
+    },
+    ...([
+      FAILED,
+      2,
+      1,
+      /was lost while .* The first attempt had failed, too: The runner of job "deploy"/,
+    ] as const),
+  ],
+  ['an ordinary failure next to a loss', ({ fail }) => fail(LOST, { name: 'test' }), FAILED, 1, 0],
+  [
+    'a matrix with one lost job, whose other jobs were canceled',
+    async ({ fail, succeed }) => {
+      await fail({ name: 'test (1)', ...SHUT_DOWN }, { name: 'test (2)', conclusion: 'cancelled' })
+      await succeed()
+    },
+    ...([SUCCEEDED, 2, 1] as const),
+  ],
+  [
+    'a cancellation while the relay decides',
+    async ({ system, id, fail }) => {
+      const { annotations } = system.hub
+      system.hub.annotations = async (...given) => {
+        await system.engine().apply(await system.delivery(id), { type: 'cancelRequested', by: 'api' })
+        return annotations(...given)
+      }
+      await fail(LOST)
+    },
+    ...([FAILED, 1, 0] as const),
+  ],
+  [
+    'a run that a user finished in Port',
+    async ({ system, fail }) => {
+      await fail(LOST)
+      system.port.endRun(RUN, 'FAILURE', 'Mine')
+    },
+    ...(['FAILURE Mine', 1, 0] as const),
+  ],
+  [
+    'no Checks: read',
+    ({ fail, permit }) => fail(LOST).then(() => permit({ actions: 'write' })),
+    ...([FAILED, 1, 0, /can't see whether job "deploy" lost its runner.* lacks Checks: read/] as const),
+  ],
+  [
+    'no Actions: write',
+    ({ fail, permit }) => fail(LOST).then(() => permit({ actions: 'read', checks: 'read' })),
+    ...([FAILED, 1, 1, /can't be run again: .* lacks Actions: write/] as const),
+  ],
+  [
+    'a run that is older than 30 days',
+    ({ run, fail }) => fail(LOST).then(() => Object.assign(run, { createdAt: '2020-01-01T00:00:00Z' })),
+    ...([FAILED, 1, 1, /created over a month ago/] as const),
+  ],
+  [
+    'a response 502 to a request that had no effect',
+    async ({ system, fail, failRequest, shown }) => {
+      failRequest({ status: 502 })
+      await fail(LOST)
+      await system.pass(290_000)
+      expect(shown()).toMatch(/^IN_PROGRESS/)
+    },
+    ...([FAILED, 1, 1, /was lost.* but no second attempt started\./] as const),
+  ],
+  [
+    'a lost response, a restart, and a second attempt that waits for a runner',
+    async ({ system, fail, failRequest, succeed }) => {
+      failRequest({ cut: 'after' })
+      await fail(LOST)
+      await system.pass(10_000)
+      system.restart()
+      await system.pass(400_000)
+      await succeed()
+    },
+    ...([SUCCEEDED, 2, 1] as const),
+  ],
+  [
+    'a crash before the request, then a restart',
+    async ({ system, fail, failRequest }) => {
+      failRequest({ cut: 'before' })
+      await fail(LOST)
+      await system.pass(10_000)
+      system.restart()
+    },
+    ...([FAILED, 1, 1, /but no second attempt started\./] as const),
+  ],
+  [
+    'two relays, with webhooks and polls at the same time',
+    async ({ system, id, run, fail, succeed }) => {
+      const first = system.engine()
+      system.restart()
+      await fail(LOST)
+      await system.webhook(run)
+      const ended = structuredClone(run)
+      const delivery = await system.delivery(id)
+      system.advance(1_000)
+      await Promise.all([first.poll(delivery), system.engine().poll(delivery), system.webhook(run)])
+      await system.pass(2_000)
+      await Promise.all([first.poll(delivery), system.webhook(ended)])
+      await succeed()
+      await system.webhook(run)
+    },
+    ...([SUCCEEDED, 2, 1] as const),
+  ],
+]
+
+test.each(CASES)('%s', async (_, act, shown, attempts, requests, log = /./) => {
+  const given = await start()
+  await act(given)
+  await given.system.pass(400_000)
+  expect([given.shown(), given.run.runAttempt, given.requests()]).toEqual([shown, attempts, requests])
+  expect(given.log()).toMatch(log)
+  expect((await given.system.delivery(given.id)).state).toBe('finished')
+})
+
+test.each(['node', 'synchronous'])('a lost runner of a %s run', async kind => {
+  const { system, id, run, fail, succeed, requests, log } = await start(kind)
+  await fail(LOST)
+  await succeed()
+  await system.pass(60_000)
+  expect([run.runAttempt, requests()]).toEqual([2, 1])
+  expect(await system.delivery(id)).toMatchObject({ state: 'finished', outcome: 'succeeded' })
+  expect(log()).toMatch(/was lost/)
+})
