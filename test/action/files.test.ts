@@ -90,6 +90,12 @@ test('uses only the start of a file that is too large, and reports the ignored r
   })
 })
 
+test('reads at most nine links', () => {
+  const lines = Array.from({ length: 11 }, (_, index) => `link=https://a.example/${index}`)
+  const { links, problems } = read(lines.join('\n'))
+  expect([links.length, problems.length]).toEqual([9, 2])
+})
+
 /** Returns the documents in the text that steps have appended. */
 const split = (text: string, settled = true) =>
   splitDocuments(splitLines(Buffer.from(text), { rest: true }), { settled }).map(each => each.text)

@@ -298,6 +298,16 @@ test('if the relay accepts no more lines, one warning counts the omitted lines, 
   expect(reportsTo(relay).at(-1)).toMatchObject({ update: { conclusion: 'success' } })
 })
 
+test('after the delivery has finished, one notice states that nothing more is sent, and the job succeeds', async () => {
+  const relay = await openFakeRelay({ password: SECRET })
+  const job = await openJob(relay, { 'fail-on-report-error': 'true', summary: 'Done.' })
+  await job.run('main')
+  relay.fail({ status: 410, body: { status: 410, detail: 'It has ended.' }, times: Number.POSITIVE_INFINITY })
+  const notice = /^::notice::No further updates are sent to Port: the relay responded with 410 .*It has ended/
+  expect((await job.post()).slice(1)).toEqual([expect.stringMatching(notice)])
+  expect(process.exitCode).not.toBe(1)
+})
+
 /** Runs a job that finishes with these entities. Returns its output and the lines about entities in Port's log. */
 async function endWith(system: System, file: string, inputs: Record<string, string> = {}) {
   const job = openRunner(system, { 'github-token': '', ...inputs })

@@ -67,6 +67,5 @@ test.each([
 test("large reports of one author don't delay the reports of others", { timeout }, async () => {
   const result = await attackAsAuthor(seconds)
   expectServed(result.served, result)
-  expect(result.job).toMatchObject({ annotations: [], lines: 20 })
   expect(result.responses).toMatchObject(counts([202, 429]))
 })

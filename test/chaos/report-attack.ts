@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { until } from '../../tools/simulator/http-server.ts'
 import type { PortRun } from '../../tools/simulator/port/port.ts'
-import { linesOf, ownSteps, runDispatched } from '../action/play.ts'
 import { GITHUB_RUN_ID, startSystem } from '../reports/open-stage.ts'
 import { startRelay } from '../support/relay.ts'
 import { sendRunWebhook } from '../support/run-webhook.ts'
@@ -85,7 +84,7 @@ export function attackWithReports(options: { database: string; seconds: number; 
   })
 }
 
-/** Lets three deliveries of one author report as much as possible alongside reports and a job of another repository. */
+/** Lets three deliveries of one author report as much as possible alongside reports of another repository. */
 export async function attackAsAuthor(seconds: number) {
   const attack = { ...LARGE, parallel: 100 }
   const system = await startSystem({ RELAY_ALLOWED_REPOSITORIES: 'acme/*' }, startRelay)
@@ -98,33 +97,20 @@ export async function attackAsAuthor(seconds: number) {
     const started = await system.start(id, { ...own, runId: GITHUB_RUN_ID + n })
     runs.push({ delivery: id, token: String(started.body.token) })
   }
-  const [reporting, working] = [await system.deliver(), await system.deliver()]
-  const token = String((await system.start(reporting.id, { runId: GITHUB_RUN_ID - 1 })).body.token)
+  const { id } = await system.deliver()
+  const token = String((await system.start(id, { runId: GITHUB_RUN_ID - 1 })).body.token)
   const attacker = startAttacker<Attacked>(import.meta.url, { url, runs, attack } satisfies Target)
   try {
     await sleep(1_000)
     const report = [{ log: [{ level: 'INFO', message: 'honest' }] }]
     const end = performance.now() + seconds * 1_000
-    const [reports, { jobs }] = await Promise.all([
-      honest(end, 100, n => system.report(token, reporting.id, report, { sender: `s${n}` }), 202),
-      runDispatched(system, working.dispatch, JOB),
-    ])
+    const served = [await honest(end, 100, n => system.report(token, id, report, { sender: `s${n}` }), 202)]
     attacker.stop()
-    const { post } = ownSteps(jobs[0]!)
-    const lines = () => linesOf(working.portRun!).filter(line => line.startsWith('line '))
-    await until(() => lines().length === 20, 'Port gets the lines of the job').catch(() => {})
-    const job = { annotations: post.annotations, lines: lines().length, postMs: post.durationMs }
-    return { served: [reports], job, ...(await attacker.result()) }
+    return { served, ...(await attacker.result()) }
   } finally {
     await attacker.terminate()
   }
 }
-
-const JOB = `  deploy:
-    runs-on: ubuntu-latest
-    steps:
-      - uses: ./
-      - run: for n in $(seq 20); do echo "line $n" >> "$PORT_LOG"; done`
 
 async function sendWebhook({ relay, port }: System, accepted: string[]) {
   const { id } = port.createRun({ action: 'deploy' })

@@ -43,10 +43,7 @@ beforeAll(async () => {
       workflow('deploy', ['deploy', 'roll-back']),
       workflow('any', [], { content: dispatchable }),
       workflow('by-hand', [], { content: 'on: workflow_dispatch' }),
-      ...['{ type: number }', '{ default: 8080 }', '{ required: true }'].map((input, index) => {
-        const content = `on: { workflow_dispatch: { inputs: { port: ${input} } } }`
-        return workflow(`tcp-${index}`, [], { content })
-      }),
+      workflow('tcp', [], { content: 'on: { workflow_dispatch: { inputs: { port: { type: number } } } }' }),
       workflow('old', ['old'], { state: 'disabled_manually' }),
     ],
   })
@@ -317,9 +314,6 @@ describe('while it checks services, doctor', () => {
     expect((await wrong({ ...env, GITHUB_APP_PRIVATE_KEY: other.privateKey }))[0]).toBe(
       "problem: GitHub rejects the App (401: A JSON web token could not be decoded): check that GITHUB_APP_ID is correct, that GITHUB_APP_PRIVATE_KEY is a key of that App, and that this machine's clock is right.",
     )
-    const unknown =
-      /^problem: GitHub rejects the App \(404: Integration not found\): check that GITHUB_APP_ID/
-    expect((await wrong({ ...env, GITHUB_APP_ID: '9999' }))[0]).toMatch(unknown)
     expect(await wrong(env)).toEqual([
       "problem: The GitHub App isn't installed on acme/shop (404): install it there, or add the repository to its installation (the owner's Settings, GitHub Apps, Configure).",
     ])
@@ -333,10 +327,6 @@ describe('while it checks services, doctor', () => {
     hook({ url: 'https://old.example.com/github', content_type: 'json' })
     expect(await wrong(good)).toEqual([
       `warning: The GitHub App sends its webhooks to https://old.example.com/github: set its webhook URL to ${PUBLIC_URL}/github.`,
-    ])
-    hook({ url: `${PUBLIC_URL}/github`, content_type: 'form' })
-    expect(await wrong(good)).toEqual([
-      'warning: The GitHub App sends its webhooks as a form: set their content type to application/json.',
     ])
   })
 
@@ -358,10 +348,9 @@ describe('while it checks services, doctor', () => {
     expect(await to('deploy.yml')).toEqual([
       'problem: acme/shop: deploy.yml has no workflow_dispatch: add it under "on".',
     ])
-    for (const name of ['tcp-0.yml', 'tcp-1.yml', 'tcp-2.yml'])
-      expect(await to(name)).toEqual([
-        `warning: acme/shop: ${name} declares its own input "port", but the relay sends its payload in "port" unless the Port action has an input "port": rename the workflow's input.`,
-      ])
+    expect(await to('tcp.yml')).toEqual([
+      `warning: acme/shop: tcp.yml declares its own input "port", but the relay sends its payload in "port" unless the Port action has an input "port": rename the workflow's input.`,
+    ])
     expect(await to('by-hand.yml')).toEqual([
       `warning: acme/shop: by-hand.yml declares no input "port": without it, the action doesn't know the run in Port.`,
     ])
