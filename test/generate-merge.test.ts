@@ -1,205 +1,106 @@
 import { expect, test } from 'vitest'
-import type { Json, JsonObject } from '../port/types.ts'
+import { parse } from 'yaml'
+import type { JsonObject } from '../port/types.ts'
 import { merge } from '../tools/generate/merge.ts'
 import { toPortWorkflow } from '../tools/generate/port-workflow.ts'
 import { toAction } from '../tools/generate/to-action.ts'
 
-type Inputs = Record<string, JsonObject>
-const relay = 'https://new.acme.example'
+const RELAY = 'https://r.example'
+const rows = (table: string) =>
+  table
+    .trim()
+    .split('\n')
+    .map(row => row.split(' | ').map(cell => parse(cell)))
 
-/** Generates the action of a workflow with these inputs, or of one that reads `tag` from a `repository_dispatch`. */
-function generated(inputs: Inputs | 'repository_dispatch', repository = 'acme/shop') {
-  const on =
-    inputs === 'repository_dispatch' ? { [inputs]: { types: ['deploy'] } } : { workflow_dispatch: { inputs } }
-  const env = { TAG: '${{ github.event.client_payload.port.inputs.tag }}' }
-  const jobs = {
-    x: { 'runs-on': 'ubuntu-latest', ...(inputs === 'repository_dispatch' && { env }), steps: [] },
-  }
-  return toAction(JSON.stringify({ on, jobs }), 'deploy.yml', { relay, repository })
+/** Generates the action for a workflow with these inputs, or for one that reads `tag` from a `repository_dispatch`. */
+function generated(inputs: JsonObject | 'event', repository = 'acme/shop') {
+  const isEvent = inputs === 'event'
+  const on = isEvent ? { repository_dispatch: { types: ['deploy'] } } : { workflow_dispatch: { inputs } }
+  const env = isEvent ? { TAG: '${{ github.event.client_payload.port.inputs.tag }}' } : {}
+  const jobs = { x: { 'runs-on': 'ubuntu-latest', env, steps: [] } }
+  return toAction(JSON.stringify({ on, jobs }), 'deploy.yml', { relay: RELAY, repository })
 }
 
-/** Merges the workflow into the action that has been generated for `before`, and then changed in Port. */
-function merged(before: Inputs, change: JsonObject, after: Parameters<typeof generated>[0]) {
-  const { action, said } = generated(after)
-  const existing = changed(generated(before).action, change) as JsonObject
-  return { existing, ...merge(existing, action, said) }
-}
-
-/** Replaces the values at paths such as `trigger.userInputs.order`; null removes one. */
-function changed(definition: Json, change: JsonObject): Json {
-  const result = structuredClone(definition) as JsonObject
+/** Merges a workflow with the inputs `after` into the action of one with the inputs `before`, changed in Port. */
+function merged(before: JsonObject, change: JsonObject, after: JsonObject | 'event') {
+  const existing = structuredClone(generated(before).action) as JsonObject
   for (const [path, value] of Object.entries(change)) {
-    const keys = path.split('.')
+    const keys = path.replace(/^form/, 'trigger.userInputs').replace(/^hook/, 'invocationMethod').split('.')
     const last = keys.pop()!
-    const parent = keys.reduce((each, key) => each[key] as JsonObject, result)
+    const parent = keys.reduce((each, key) => each[key] as JsonObject, existing)
     if (value === null) delete parent[last]
     else parent[last] = value
   }
+  const { action, said } = generated(after)
+  const result = merge(existing, action, said)
+  // A second run changes nothing.
+  expect(merge(result.definition, action, said).differences).toEqual([])
   return result
 }
 
-const query = { jqQuery: '.form.x' }
-const choice = { type: 'choice', options: ['a', 'b'] }
+/** Columns: an input in the file, the input in Port, and what it becomes. */
+const INPUTS = `
+{ type: string, default: x } | { type: array, items: { type: string } } | same
+{ type: string } | { type: object, title: T, default: { a: 1 } } | same
+{} | { type: string, format: entity, blueprint: service, dataset: {}, encryption: fernet } | same
+{} | { type: string, default: x, enum: [x], visible: { jqQuery: q }, dependsOn: [x] } | same
+{ default: y } | { type: string, default: x, icon: I } | { type: string, default: y, icon: I }
+{ default: y } | { type: string, default: { jqQuery: q } } | same
+{ type: choice, options: [a, b] } | { type: string, enum: { jqQuery: q } } | same
+{ type: choice, options: [a, b] } | { type: string, enum: [c] } | { type: string, enum: [a, b] }
+{ type: choice, options: [a, b] } | { type: array, title: T, items: {} } | { type: string, title: T, enum: [a, b] }
+{ type: number, default: 3 } | { type: number, minimum: 1 } | { type: number, minimum: 1, default: 3 }
+{ type: boolean } | { type: string, description: D, format: yaml, enum: { jqQuery: q } } | { type: boolean, title: I, description: D }`
 
-test.each<[declared: JsonObject, inPort: JsonObject, becomes: JsonObject | 'the same']>([
-  [{ type: 'string', default: 'x' }, { type: 'array', items: { type: 'string' } }, 'the same'],
-  [{ type: 'string' }, { type: 'object', title: 'T', default: { a: 1 } }, 'the same'],
-  [
-    {},
-    { type: 'string', format: 'entity', blueprint: 'service', dataset: {}, encryption: 'fernet' },
-    'the same',
-  ],
-  [{}, { type: 'string', default: 'x', enum: ['x'], visible: query, dependsOn: ['x'] }, 'the same'],
-  [
-    { default: 'y' },
-    { type: 'string', default: 'x', icon: 'I' },
-    { type: 'string', default: 'y', icon: 'I' },
-  ],
-  [{ default: 'y' }, { type: 'string', default: query }, 'the same'],
-  [choice, { type: 'string', enum: query }, 'the same'],
-  [choice, { type: 'string', enum: ['c'] }, { type: 'string', enum: ['a', 'b'] }],
-  [choice, { type: 'array', title: 'T', items: {} }, { type: 'string', title: 'T', enum: ['a', 'b'] }],
-  [
-    { type: 'number', default: 3 },
-    { type: 'number', minimum: 1 },
-    { type: 'number', minimum: 1, default: 3 },
-  ],
-  [
-    { type: 'boolean', default: true },
-    {
-      type: 'string',
-      title: 'T',
-      description: 'D',
-      visible: query,
-      format: 'yaml',
-      default: query,
-      enum: query,
-    },
-    { type: 'boolean', title: 'T', description: 'D', visible: query, default: true },
-  ],
-])('the input %j turns %j in Port into %j', (declared, inPort, becomes) => {
-  const { definition } = merged({ i: {} }, { 'trigger.userInputs.properties.i': inPort }, { i: declared })
-  const form = (definition.trigger as JsonObject).userInputs
-  expect(form).toMatchObject({ properties: { i: becomes === 'the same' ? inPort : becomes } })
-  expect(Object.keys((form as { properties: Inputs }).properties.i!).length).toBe(
-    Object.keys(becomes === 'the same' ? inPort : becomes).length,
-  )
+test.each(rows(INPUTS))('the input %j turns %j in Port into %j', (declared, inPort, becomes) => {
+  const { definition } = merged({ i: {} }, { 'form.properties.i': inPort }, { i: declared })
+  const { userInputs } = definition.trigger as { userInputs: JsonObject }
+  expect(userInputs.properties).toEqual({ i: becomes === 'same' ? inPort : becomes })
 })
 
-const FORM = 'trigger.userInputs'
-const BODY = 'invocationMethod.body'
-const both = { a: {}, b: { required: true } }
+/** Columns: the inputs before, changes in Port, the inputs after, the paths that differ, and the notes. */
+const FORMS = `
+{ a: {}, b: {} } | { title: Mine, icon: X, requiredApproval: true } | { a: {}, b: {} } | [] | []
+{ a: { required: true }, x: {} } | {} | { a: {}, b: { required: true } } | [-form.properties.x, +form.properties.b, ~form.required, ~form.order] | []
+{ a: { required: true } } | {} | { a: { required: false } } | [~form.required] | []
+{ a: {} } | { form.required: { jqQuery: q } } | { a: { required: true } } | [] | []
+{ a: {}, x: {} } | { form.order: null, form.steps: [{ title: T, order: [x, a] }, { title: U }] } | { a: {}, b: {} } | [-form.properties.x, +form.properties.b, ~form.steps] | ["Add to a step of the form: b."]
+{ x: {} } | { hook.body.run: null } | event | [+form.properties.tag, ~form.order, ~hook.url, +hook.body.run] | ["Not read by the workflow: x."]
+{ p: {} } | { hook.body.inputs: { s: "{{ .inputs.p.identifier }}" } } | { s: { required: true } } | [] | ["Not read by the workflow: p."]
+{ a: {} } | { hook.method: PUT, hook.synchronized: true, hook.agent: true, hook.headers: { RUN_ID: "1" }, hook.body.mine: 1 } | { a: {} } | [~hook.synchronized, ~hook.method] | []`
 
-/** Columns: what it shows, the inputs before, the change in Port, the inputs after, the differences, and the notes. */
-test.each<[string, Inputs, JsonObject, Inputs | 'repository_dispatch', string[], string[]]>([
-  [
-    'nothing changed',
-    both,
-    { title: 'Mine', icon: 'X', requiredApproval: true, publish: false },
-    both,
-    [],
-    [],
-  ],
-  [
-    'an input is added and another one removed',
-    { a: { required: true }, x: {} },
-    {},
-    { a: {}, b: { required: true } },
-    [
-      `- ${FORM}.properties.x: {"type":"string","title":"X"}`,
-      `+ ${FORM}.properties.b: {"type":"string","title":"B"}`,
-      `~ ${FORM}.required: ["a"] → ["a","b"]`,
-      `~ ${FORM}.order: ["a","x"] → ["a","b"]`,
-    ],
-    [],
-  ],
-  [
-    'an input is declared as optional',
-    { a: { required: true } },
-    {},
-    { a: { required: false } },
-    [`~ ${FORM}.required: ["a"] → []`],
-    [],
-  ],
-  [
-    'a query decides which inputs are required',
-    both,
-    { [`${FORM}.required`]: query },
-    { a: {}, b: {} },
-    [],
-    [],
-  ],
-  [
-    'the form has steps',
-    { a: {}, x: {} },
-    { [`${FORM}.order`]: null, [`${FORM}.steps`]: [{ title: 'One', order: ['x', 'a'] }, { title: 'Two' }] },
-    { a: {}, b: {} },
-    [
-      `- ${FORM}.properties.x: {"type":"string","title":"X"}`,
-      `+ ${FORM}.properties.b: {"type":"string","title":"B"}`,
-      `~ ${FORM}.steps: [{"title":"One","order":["x","a"]},{"title":"Two"}] → [{"title":"One","order":["a"]},{"title":"Two"}]`,
-    ],
-    ['Add to a step of the form: b.'],
-  ],
-  [
-    'the workflow only reads inputs',
-    { x: {} },
-    { [`${BODY}.action`]: null, 'invocationMethod.url': 'https://old.acme.example/webhook/acme/shop?ref=v2' },
-    'repository_dispatch',
-    [
-      `+ ${FORM}.properties.tag: {"type":"string","title":"Tag"}`,
-      `~ ${FORM}.order: ["x"] → ["x","tag"]`,
-      `~ invocationMethod.url: "https://old.acme.example/webhook/acme/shop?ref=v2" → "${relay}/webhook/acme/shop?ref=v2"`,
-      `+ ${BODY}.action: {"identifier":"{{ .action.identifier }}","blueprint":"{{ .action.blueprint }}","encryptedProperties":"{{ .action.encryptedProperties }}"}`,
-    ],
-    ['Not read by the workflow: x.'],
-  ],
-  [
-    'the body fills the inputs of the workflow from others of the form',
-    { project: {} },
-    { [`${BODY}.inputs`]: { service: '{{ .inputs.project.identifier }}' } },
-    { service: { required: true } },
-    [],
-    ['Not read by the workflow: project.'],
-  ],
-  [
-    'of the webhook, only url, method, and synchronized change',
-    both,
-    {
-      invocationMethod: {
-        ...{ type: 'WEBHOOK', url: `${relay}/webhook/acme/shop?workflow=old.yml`, agent: true },
-        ...{ headers: { RUN_ID: '1' }, method: 'PUT', synchronized: true },
-        body: {
-          ...(generated({}).action.invocationMethod.body as JsonObject),
-          mine: 1,
-          github: { ref: 'v2' },
-        },
-      },
-    },
-    both,
-    [
-      `~ invocationMethod.url: "${relay}/webhook/acme/shop?workflow=old.yml" → "${relay}/webhook/acme/shop?workflow=deploy.yml"`,
-      '~ invocationMethod.method: "PUT" → "POST"',
-      '~ invocationMethod.synchronized: true → false',
-    ],
-    [],
-  ],
-])('%s', (_, before, change, after, differences, notes) => {
-  const result = merged(before, change, after)
-  expect({ differences: result.differences, notes: result.notes }).toEqual({ differences, notes })
-  // A second run changes nothing.
-  const { action, said } = generated(after)
-  expect(merge(result.definition, action, said).differences).toEqual([])
+test.each(rows(FORMS))(
+  'with the inputs %j and %j in Port, the inputs %j change %j',
+  (before, change, after, paths, notes) => {
+    const { differences, notes: told } = merged(before, change, after)
+    const short = differences.map(line =>
+      line
+        .replace(/^(.) (.*?):.*/, '$1$2')
+        .replace('trigger.userInputs', 'form')
+        .replace('invocationMethod', 'hook'),
+    )
+    expect([short, told]).toEqual([paths, notes])
+  },
+)
+
+test('the branch in the URL stays', () => {
+  const { definition } = merged({}, { 'hook.url': 'https://old.example/webhook?workflow=a.yml&ref=v2' }, {})
+  expect(definition.invocationMethod).toMatchObject({
+    url: `${RELAY}/webhook/acme/shop?workflow=deploy.yml&ref=v2`,
+  })
 })
 
-test('the action in Port has another backend', () => {
-  const others: JsonObject[] = [{ type: 'GITHUB' }, { type: 'WEBHOOK', url: 'https://ci.acme.example/start' }]
-  for (const invocationMethod of others)
-    expect(() => merged(both, { invocationMethod }, both)).toThrow('has another backend than a relay')
+test.each(
+  rows(`
+{ hook.type: GITHUB } | has another backend than a relay
+{ hook.url: "https://ci.example/start" } | has another backend than a relay
+{ hook.body.github: { workflow: other.yml } } | names another target in "github"`),
+)('refuses an action with %j', (change, message) => {
+  expect(() => merged({}, change, {})).toThrow(message)
 })
 
 test('in a Port workflow, only the form and our node change', () => {
-  const { action, said } = generated({ a: {}, b: {} })
+  const { action } = generated({ a: {}, b: {} })
   const trigger = { ...action.trigger, operation: 'DAY-2', blueprintIdentifier: 'service' }
   const { workflow } = toPortWorkflow({ ...action, trigger, requiredApproval: true })
   const slack = {
@@ -208,14 +109,17 @@ test('in a Port workflow, only the form and our node change', () => {
     body: { text: '{{ .outputs["trigger"].b }}' },
   }
   const nodes = [...(workflow.nodes as JsonObject[]), { identifier: 'slack', config: slack }]
-  const existing = { ...workflow, title: 'Mine', nodes }
-  const ours = (after: Inputs, repository?: string) => {
-    const made = generated(after, repository)
-    return merge(existing, toPortWorkflow(made.action).workflow, made.said)
+  const apply = (inputs: JsonObject, repository = 'acme/shop', existing = nodes) => {
+    const made = generated(inputs, repository)
+    return merge(
+      { ...workflow, title: 'Mine', nodes: existing },
+      toPortWorkflow(made.action).workflow,
+      made.said,
+    )
   }
-  expect(ours({ a: {}, b: {} }).differences).toEqual([])
+  expect(apply({ a: {}, b: {} }).differences).toEqual([])
   // The menu of the entity needs `entity`, and the other node needs `b`.
-  expect(ours({ c: {} })).toMatchObject({
+  expect(apply({ c: {} })).toMatchObject({
     differences: [
       '- nodes.trigger.config.userInputs.properties.a: {"type":"string","title":"A"}',
       '+ nodes.trigger.config.userInputs.properties.c: {"type":"string","title":"C"}',
@@ -223,11 +127,9 @@ test('in a Port workflow, only the form and our node change', () => {
     ],
     notes: ['Not read by the workflow: entity, b.'],
   })
-  const refused = 'of the workflow deploy in Port starts'
-  expect(() => ours({}, 'acme/other')).toThrow(
-    `No webhook node ${refused} acme/other deploy.yml: add the node`,
+  expect(() => apply({}, 'acme/other')).toThrow(
+    'No webhook node of the workflow deploy in Port starts acme/other',
   )
-  const twice = { ...existing, nodes: [...nodes, { ...nodes[2]!, identifier: 'again' }] }
-  const { workflow: again } = toPortWorkflow(action)
-  expect(() => merge(twice, again, said)).toThrow('several webhook nodes that start acme/shop deploy.yml')
+  const twice = [...nodes, { ...nodes[2]!, identifier: 'again' }]
+  expect(() => apply({}, 'acme/shop', twice)).toThrow('several webhook nodes that start acme/shop deploy.yml')
 })

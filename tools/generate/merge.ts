@@ -33,6 +33,11 @@ export function merge(existing: JsonObject, generated: JsonObject, said: Said) {
     trigger.userInputs = mergeForm(object(trigger.userInputs), object(ours.trigger?.userInputs), context)
   }
   Object.assign(webhook, mergeWebhook(webhook, ours.webhook))
+  const { workflow, event_type, repository } = object(object(webhook.body).github)
+  if (firstText(workflow, event_type, repository) && !isSame(targetOf(webhook), targetOf(ours.webhook)))
+    throw new Error(
+      `In Port, the body of ${existing.identifier} names another target in "github", which wins over the URL: change it in Port.`,
+    )
   return { definition, differences: differencesOf(existing, definition), notes }
 }
 
