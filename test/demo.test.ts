@@ -63,38 +63,6 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** Lines that the demo prints. */
-const STORY = [
-  'Port: sends the webhook, POST /webhook, signed with the client secret',
-  'relay: verifies the signature, persists the delivery, responds with 202',
-  'GitHub: accepts repository_dispatch “deploy_service” for acme/shop',
-  expect.stringMatching(/^GitHub: starts deploy\.yml, job deploy, as “deploy_service r_\w+”$/),
-  'runner: ✓ Run org/port-webhook-action@v1',
-  'runner: ✓ Roll out',
-  expect.stringMatching(/^Port: ✓ ends the run as SUCCESS “Succeeded”, (link \S+, )?with a summary$/),
-  // A Port workflow.
-  'GitHub: accepts repository_dispatch “create_preview” for acme/shop',
-  'Port: ✓ runs the next node, which reads the outputs:',
-  'runner: ✗ Find the release: failure, exit code 1',
-  expect.stringMatching(/^Port: ✗ ends the run as FAILURE “Failed”, (link \S+, )?with a summary$/),
-  // An existing workflow on a branch.
-  'Port: sends the webhook, POST /webhook?workflow=release.yml&ref=release, signed with the client secret',
-  'GitHub: accepts workflow_dispatch of release.yml on “release”, responds with its run',
-  expect.stringMatching(/^relay: binds run \d+, which GitHub's response identifies$/),
-  expect.stringMatching(/^GitHub: starts release\.yml, job release, as “Release/),
-  // A user cancels the run in Port.
-  'GitHub: queues release.yml: no runner is free',
-  'Port: ✗ Ada Lovelace ends the run as FAILURE “Canceled”',
-  'Port: runs the automation “Cancel the workflow run”:',
-  'relay: verifies the signature, cancels the delivery, responds with 202',
-  'GitHub: receives a cancel request, and finishes the run as cancelled',
-  // An event type to which no workflow listens.
-  'relay: starts again with RELAY_START_TIMEOUT=3s',
-  'Port: sends the webhook, POST /webhook?event_type=deploy_servise, signed with the client secret',
-  'GitHub: accepts repository_dispatch “deploy_servise” for acme/shop',
-  'GitHub: starts nothing: no workflow in acme/shop listens to “deploy_servise”',
-  'Port: ✗ ends the run as FAILURE “Not started”, link /acme/shop/actions, with a summary',
-]
 const OIDC = /^relay: verifies GitHub's OIDC token of run \d+, accepts its reports$/
 
 describe.concurrent('the demo', { timeout: 180_000 }, () => {
@@ -118,7 +86,6 @@ describe.concurrent('the demo', { timeout: 180_000 }, () => {
     expect(page).toMatch(/&lt;2&gt; is up in staging.*<b>service<\/b> shop.*<li>Roll out: success/s)
     expect(output).toContain('7 of 7 runs ended in Port as expected.')
     expect(exitCode).toBe(0)
-    expect(story(lines)).toEqual(expect.arrayContaining(STORY))
     expect(output).toContain('runner  examples/deploy-oidc/deploy.yml,')
     expect(story(lines).filter(line => OIDC.test(line))).toHaveLength(6)
     const direct = ['title', 'report']
@@ -162,13 +129,6 @@ describe.concurrent('the demo', { timeout: 180_000 }, () => {
     expect(output).toContain('Not as expected:')
     expect(output).not.toContain('ended in Port as expected')
     expect(relays.filter(isRunning)).toEqual([])
-    expect(left).toEqual([])
-  })
-
-  test('shows why the relay does not start', async context => {
-    const { exitCode, output, left } = await demo(context, ['--relay', 'PORT=eighty'])
-    expect(exitCode).toBe(1)
-    expect(output).toContain('PORT must be a port number, 0 to 65535')
     expect(left).toEqual([])
   })
 

@@ -32,18 +32,18 @@ test.each<[string, () => Promise<string>]>([
   expect(describeNetworkError(error)).toMatch(/^[A-Z_]+$/)
 })
 
-test('assumes that the request may have been processed if the connection is cut after sending', async () => {
-  const port = await listen(socket => void socket.once('data', () => socket.destroy()))
-  const error = await failure(`http://127.0.0.1:${port}`)
+test.each<[string, (socket: Socket) => void, RegExp]>([
+  [
+    'the connection is cut after sending',
+    socket => void socket.once('data', () => socket.destroy()),
+    /^[A-Z_]+$/,
+  ],
+  ['no response arrives in time', () => {}, /^no response in time$/],
+])('assumes that the request may have been processed if %s', async (_, respond, described) => {
+  const signal = AbortSignal.timeout(500)
+  const error = await failure(`http://127.0.0.1:${await listen(respond)}`, { signal })
   expect(wasNotSent(error)).toBe(false)
-  expect(describeNetworkError(error)).toMatch(/^[A-Z_]+$/)
-})
-
-test('assumes that the request may have been processed if no response arrives in time', async () => {
-  const port = await listen(() => {})
-  const error = await failure(`http://127.0.0.1:${port}`, { signal: AbortSignal.timeout(50) })
-  expect(wasNotSent(error)).toBe(false)
-  expect(describeNetworkError(error)).toBe('no response in time')
+  expect(describeNetworkError(error)).toMatch(described)
 })
 
 test('assumes that the request may have been processed if the thrown value is not an error', () => {

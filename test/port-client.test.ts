@@ -31,31 +31,27 @@ describe('an action run', () => {
 
   test('finishes even if Port rejects optional fields; the fields are omitted one by one, the summary last', async () => {
     const { port, client } = await openPort()
-    const refuse = (name: string) =>
-      port.fail({
-        match: ({ method, body }) => method === 'PATCH' && name in (body as object),
-        times: Number.POSITIVE_INFINITY,
-        status: 422,
-        body: { ok: false, error: 'invalid_request', message: `${name} will not do` },
-      })
-    const finish = async () => {
+    const finish = async (...refused: string[]) => {
       const { id } = port.createRun()
+      for (const name of refused)
+        port.fail({
+          match: ({ method, body }) => method === 'PATCH' && name in (body as object),
+          ...{ times: Number.POSITIVE_INFINITY, status: 422 },
+          body: { ok: false, error: 'invalid_request', message: `${name} will not do` },
+        })
       port.clearRequests()
       const update = { summary: 'Done', statusLabel: 'Done', link: ['https://a'] }
-      await client.run(id).update({ conclusion: 'success', ...update })
-      return { run: port.run(id), tries: calls(port).filter(call => call.startsWith('PATCH')).length }
+      const error = await client
+        .run(id)
+        .update({ conclusion: 'success', ...update })
+        .catch(String)
+      port.clearFailures()
+      const tries = calls(port).filter(call => call.startsWith('PATCH')).length
+      return { run: port.run(id), tries, error }
     }
-    const acceptLinks = refuse('link')
-    const first = await finish()
-    expect(first).toMatchObject({ run: { status: 'SUCCESS', summary: 'Done' }, tries: 2 })
-    expect(first.run.link).toBeFalsy()
-    refuse('summary')
-    expect(await finish()).toMatchObject({ run: { status: 'SUCCESS' }, tries: 3 })
-    acceptLinks()
-    refuse('status')
-    const { id } = port.createRun()
-    const error = await failure(client.run(id).update({ conclusion: 'failure', summary: 'x' }))
-    expect(error.message).toContain('status will not do')
+    expect(await finish('link')).toMatchObject({ run: { status: 'SUCCESS', summary: 'Done' }, tries: 2 })
+    expect(await finish('link', 'summary')).toMatchObject({ run: { status: 'SUCCESS' }, tries: 3 })
+    expect((await finish('status')).error).toContain('status will not do')
   })
 
   test.each(['x', '"\n', '😀'])('gets a long label and summary of %j with a truncation mark', async part => {
@@ -75,14 +71,6 @@ describe('an action run', () => {
     // Sends the truncated summary once more, as the relay does.
     await client.run(id).update({ summary: summary! })
     expect(port.run(id).summary).toBe(summary)
-  })
-
-  test('sends an update without a conclusion only once if Port rejects it', async () => {
-    const { port, client } = await openPort()
-    const { id } = port.createRun()
-    port.fail({ match: ({ method }) => method === 'PATCH', times: 9, status: 422 })
-    await failure(client.run(id).update({ statusLabel: 'x', summary: 'y' }))
-    expect(calls(port).filter(call => call.startsWith('PATCH'))).toHaveLength(1)
   })
 
   test('gets its log in few requests, in order, with long lines truncated', () => {
@@ -211,15 +199,10 @@ describe('each Port error has a kind and a message that states what to do:', () 
     [{ 'x-ratelimit-reset': '5' }, now + 5_000],
     [{ 'x-ratelimit-reset': String(now / 1000 + 90) }, now + 90_000],
     [{ 'retry-after': 'soon', 'x-ratelimit-reset': 'later' }, null],
-    [{ 'retry-after': '1.00049' }, now + 1_001],
-    [{ 'retry-after': '0', 'x-ratelimit-reset': '5' }, now + 5_000],
     [{ 'retry-after': '0.2' }, now + 1_000],
-    [{ 'retry-after': '-5' }, null],
     [{ 'retry-after': 'Tue, 24 Nov 2026 11:59:30 GMT' }, null],
     [{ 'retry-after': '99999999999999' }, now + 600_000],
-    [{ 'x-ratelimit-reset': String(now / 1000 - 30) }, null],
     [{ 'x-ratelimit-reset': String(now + 90_000) }, now + 90_000],
-    [{ 'x-ratelimit-reset': String(now / 1000 + 9e6) }, now + 600_000],
     [{}, null],
   ])('Port responds 429 with the headers %o', async (headers, retryAt) => {
     const { port, client } = await openPort({}, { clock: () => now })
@@ -228,20 +211,21 @@ describe('each Port error has a kind and a message that states what to do:', () 
     expect(await failure(client.authorize())).toMatchObject(later)
   })
 
+  const code = { ok: false, error: 'some_code', message: 'Some words' }
   test('the credentials lack a permission', async () => {
     const { port, client } = await openPort()
     await client.authorize()
-    port.fail({ status: 403, body: { ok: false, error: 'some_code', message: 'Some words' } })
-    const forbidden = await failure(client.run(port.createRun().id).read())
-    expect(forbidden).toMatchObject({ kind: 'refused', status: 403 })
-    expect(forbidden.message).toMatch(
-      /\(some_code: Some words\): PORT_CLIENT_ID and PORT_CLIENT_SECRET lack the permission for this request/,
-    )
+    port.fail({ status: 403, body: code })
+    expect(await failure(client.run(port.createRun().id).read())).toMatchObject({
+      ...{ kind: 'refused', status: 403 },
+      message: expect.stringContaining(
+        '(some_code: Some words): PORT_CLIENT_ID and PORT_CLIENT_SECRET lack the',
+      ),
+    })
   })
 
-  const UNACCEPTED = "(some_code: Some words): Port doesn't accept PORT_CLIENT_ID"
-  test.each<[number, string, string]>([
-    ...[400, 403, 422].map((status): [number, string, string] => [status, 'credentials', UNACCEPTED]),
+  test.each([
+    [403, 'credentials', "(some_code: Some words): Port doesn't accept PORT_CLIENT_ID"],
     [404, 'credentials', "to the address of Port's API without a path"],
     [409, 'unreachable', "Port can't accept this request right now."],
   ])(
@@ -249,10 +233,13 @@ describe('each Port error has a kind and a message that states what to do:', () 
     async (...row) => {
       const [status, kind, sentence] = row
       const { port, client } = await openPort()
-      port.fail({ status, body: { ok: false, error: 'some_code', message: 'Some words' } })
-      const error = await failure(client.run('r_1').update({ conclusion: 'success' }))
-      expect(error).toMatchObject({ kind, status })
-      expect(error.message).toContain(sentence)
+      port.fail({ status, body: code })
+      const message = expect.stringContaining(sentence)
+      expect(await failure(client.run('r_1').update({ conclusion: 'success' }))).toMatchObject({
+        kind,
+        status,
+        message,
+      })
     },
   )
 
@@ -289,9 +276,7 @@ describe('each Port error has a kind and a message that states what to do:', () 
 
   test.each([
     ['an HTML page with status 200', '<html>', 200, 'unreachable'],
-    ['an HTML page with status 403', '<html>', 403, 'unreachable'],
     ['an empty body with status 404', '', 404, 'unreachable'],
-    ['a JSON string with status 422', '"no"', 422, 'unreachable'],
     ['an HTML page with status 413', '<html>', 413, 'refused'],
     ['JSON from another service', '{"hello":1}', 200, 'unreachable'],
   ])('a proxy or gateway returns %s', async (_, text, status, kind) => {
@@ -324,28 +309,18 @@ describe('the sender stops retrying a result only if Port itself rejects the res
     [404, { ok, error: 'action_run_not_found', message: 'No such run' }, 'unknown_run', false],
     [404, { ok, error: 'maintenance', message: 'Come back later' }, 'unreachable', true],
     [404, { message: 'Not Found' }, 'unreachable', true],
-    [404, { error: 'Not Found', message: 'Route not found', statusCode: 404 }, 'unreachable', true],
     [404, { ok, error: 'Not Found', message: 'No app for this host' }, 'unreachable', true],
-    [404, { ok: true, error: 'not_found' }, 'unreachable', true],
     [404, { error: 'not_found' }, 'unreachable', true],
-    [404, [], 'unreachable', true],
     [404, null, 'unreachable', true],
-    [400, { message: 'Bad Request' }, 'unreachable', true],
     [403, { message: 'Forbidden' }, 'unreachable', true],
     [409, { message: 'Run already finished' }, 'unreachable', true],
-    [410, { message: 'Gone' }, 'unreachable', true],
-    [422, { message: 'already finished' }, 'unreachable', true],
     [422, { error: 'run_exhausted' }, 'unreachable', true],
-    [422, { error: 'run_synchronized_error', message: 'The run is synchronous' }, 'unreachable', true],
     [422, { ok, error: 'run_exhausted' }, 'finished', false],
-    [400, { ok, error: 'run_exhausted' }, 'finished', false],
     [422, { ok, error: 'invalid', message: 'Action run already finished execution' }, 'finished', false],
     [422, { ok, error: 'run_synchronized_error' }, 'synchronized', false],
     [422, { ok, error: 'invalid_request', message: 'status is unknown' }, 'refused', false],
     [409, { ok, error: 'x', message: 'Busy' }, 'unreachable', true],
     [409, { ok, error: 'x', message: 'Run already finished' }, 'finished', false],
-    [425, { ok, error: 'x', message: 'Too early' }, 'unreachable', true],
-    [408, { ok, error: 'x', message: 'Some words' }, 'unreachable', true],
     [500, { ok, error: 'x', message: 'Some words' }, 'unreachable', true],
     [413, { message: 'Payload Too Large' }, 'refused', false],
     [401, { message: 'Unauthorized' }, 'credentials', false],

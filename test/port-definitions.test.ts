@@ -51,9 +51,7 @@ describe('the recommended body', () => {
   const diff = { before: entity, after: { ...entity, title: 'Store' } }
   const contexts = {
     CREATE: context('CREATE'),
-    'CREATE without a blueprint': context('CREATE', { action: { identifier: 'deploy' } }),
     'DAY-2': context('DAY-2'),
-    DELETE: context('DELETE', { inputs: {} }),
     'encrypted inputs': context('CREATE', {
       inputs: { token: 'aGVsbG8=' },
       action: { identifier: 'deploy', blueprint: 'service', encryptedProperties: ['token'] },

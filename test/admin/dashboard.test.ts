@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { AxeResults } from 'axe-core'
 import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, onTestFinished, type TestContext, test } from 'vitest'
-import type { DeliveryEvent, NoRun } from '../../relay/delivery/events.ts'
+import type { DeliveryEvent } from '../../relay/delivery/events.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { aRun } from '../store/place.ts'
 import { openBrowser } from '../support/browser.ts'
@@ -177,39 +177,28 @@ test('a view token can read everything but change nothing, and forms from anothe
 })
 
 test('the list shows user and time, and the filters are in the URL, with and without scripts', async context => {
-  const by = (name: string) => JSON.stringify({ inputs: {}, trigger: { by: { name, email: null } } })
+  const invocation = JSON.stringify({ inputs: {}, trigger: { by: { name: 'Jane Doe', email: null } } })
   const { relay, signedIn, open } = await openScene(context, [
-    { runId: 'r_1', action: 'deploy', repository: 'acme/shop', invocation: by('Jane Doe'), events: REJECTED },
+    { runId: 'r_1', action: 'deploy', repository: 'acme/shop', invocation, events: REJECTED },
     { runId: 'r_2', action: 'restart', repository: 'acme/web', events: running(42) },
-    { runId: 'r_3', eventType: null, workflow: 'deploy.yml', ref: 'main', events: running(43) },
-    ...Array.from({ length: 50 }, (_, i) => ({
-      ...{ runId: `r_more${i}`, repository: `acme/m${i}`, action: 'many' },
-      events: running(100 + i),
-    })),
+    ...Array.from({ length: 50 }, (_, i) => ({ repository: `acme/m${i}`, events: running(100 + i) })),
   ])
   const { page, errors } = await signedIn()
   expect(await rows(page).count()).toBe(50)
   await page.getByRole('link', { name: 'Older' }).click()
   await page.waitForURL(/before=/)
-  expect(await rows(page).count()).toBe(3)
-  expect(await rows(page).nth(2).textContent()).toMatch(
+  expect(await rows(page).nth(1).textContent()).toMatch(
     /not started\s+deploy\s+acme\/shop deploy\s+by\s+Jane Doe\s+\d+ s ago\s+r_1\s+GitHub rejected the dispatch/,
   )
-  expect(await rows(page).nth(0).textContent()).toMatch(/running\s+deploy\s+acme\/shop deploy.yml@main/)
   await page.getByLabel('Order').selectOption('oldest first')
   await page.getByRole('button', { name: 'Search' }).click()
-  expect(await page.locator('.rows .main').allInnerTexts()).toEqual([
-    ...['deploy', 'restart', 'deploy'],
-    ...Array(47).fill('many'),
-  ])
   await page.getByRole('link', { name: 'Newer' }).click()
   await page.waitForURL(/order=oldest&after=50/)
-  expect(await rows(page).count()).toBe(3)
+  expect(await rows(page).count()).toBe(2)
   await page.getByRole('link', { name: 'Clear' }).click()
-  await page.getByRole('link', { name: '52 running' }).click()
+  await page.getByRole('link', { name: '51 running' }).click()
   await page.keyboard.press('/')
   await page.keyboard.type('ME/WEB')
-  await page.getByLabel('Received').selectOption('1h')
   await page.keyboard.press('Enter')
   await page.waitForURL(/q=ME%2FWEB.*&state=running/)
   expect(await rows(page).allInnerTexts()).toHaveLength(1)
@@ -218,25 +207,13 @@ test('the list shows user and time, and the filters are in the URL, with and wit
   await page.keyboard.press('Enter')
   await page.getByRole('link', { name: 'Back to the deliveries' }).click()
   await page.waitForURL(filtered)
-  expect(await page.getByLabel('Search', { exact: true }).inputValue()).toBe('ME/WEB')
-  for (const q of ['r_more49', '100%']) {
-    await page.getByLabel('Search', { exact: true }).fill(q)
-    await page.getByRole('button', { name: 'Search' }).click()
-    await page.waitForURL(`${relay.url}/?q=${encodeURIComponent(q)}&**`)
-    expect(await rows(page).count(), q).toBe(q === '100%' ? 0 : 1)
-  }
   await page.goto(`${relay.url}/?repository=nonsense`)
   expect(await page.getByRole('alert').textContent()).toBe('repository must be owner/name.')
-  expect(await page.locator('.empty').textContent()).toBe("The filter isn't valid. Clear the filter")
-  await page.getByRole('link', { name: 'Clear the filter' }).click()
-  await rows(page).first().waitFor()
-  expect(await rows(page).count()).toBe(50)
   expect(errors).toEqual([])
 
   const plain = await open({ javaScriptEnabled: false })
   await plain.page.goto(`${relay.url}/?action=restart&run_id=r_2`)
   await signIn(plain.page, ADMIN_TOKEN)
-  expect(await rows(plain.page).allInnerTexts()).toHaveLength(1)
   await plain.page.getByRole('link', { name: 'restart' }).click()
   await plain.page.getByRole('link', { name: 'Cancel…' }).click()
   await plain.page.getByRole('button', { name: 'Cancel the delivery' }).click()
@@ -245,66 +222,44 @@ test('the list shows user and time, and the filters are in the URL, with and wit
 
 const RUN = aRun(42, { status: 'completed', conclusion: 'success' })
 const dispatched: DeliveryEvent[] = [{ type: 'dispatchAccepted', attemptedAt: 0, run: null }]
-const NOTHING: NoRun = { why: 'nothing listens', disabled: [], workflows: 1 }
-const LATE: DeliveryEvent = { type: 'startTimedOut', cause: NOTHING }
 const bound: DeliveryEvent[] = [...dispatched, { type: 'runsSeen', runs: [RUN], pollAt: 4_000_000_000_000 }]
-const endedWith = (conclusion: string): DeliveryEvent[] => [
-  ...bound,
-  { type: 'runFinished', run: { ...RUN, conclusion }, runs: [RUN], found: null },
-]
 const PRODUCTION = { environment: 'production', waitTimer: 0, reviewers: ['jane'] }
 const started = ['Received from Port', 'Target: acme/shop, event type deploy']
-const accepted = [...started, 'Attempt 1: GitHub accepted the dispatch']
-const toCome = ['Bound to its workflow run', 'End of the workflow run']
-const wasBound = [...accepted, 'Bound to its workflow run']
+const wasBound = [...started, 'Attempt 1: GitHub accepted the dispatch', 'Bound to its workflow run']
 
-/** Every delivery needs its own workflow run id. */
-const ofRun = (id: number, events: DeliveryEvent[]): DeliveryEvent[] =>
-  JSON.parse(JSON.stringify(events).replaceAll('"id":42', `"id":${id}`))
-
-/** The events, state, and timeline of a delivery in each state and outcome. */
-const ENDS: [name: string, events: DeliveryEvent[], state: string, titles: string[]][] = [
-  ['succeeded', endedWith('success'), 'succeeded', [...wasBound, 'The workflow run finished']],
-  ['rejected', REJECTED, 'not started', [...started, 'Attempt 1: GitHub rejected the dispatch']],
-  ['not started', [...dispatched, LATE], 'not started', [...accepted, 'No workflow run started in time']],
-  ['queued', [], 'queued', [...started, 'Dispatch to GitHub', ...toCome]],
-  ['dispatched', dispatched, 'dispatched', [...accepted, ...toCome]],
-  [
-    'waiting for an approval',
-    [...bound, { type: 'approvalSeen', decided: [], pending: [PRODUCTION] }],
-    'running, waiting',
-    [...wasBound, 'Waits for an approval: production', 'End of the workflow run'],
-  ],
-]
-
-test('the timeline shows a delivery in each state and outcome, with future steps in gray', async context => {
+test('the timeline shows a delivery in each state, with future steps in gray', async context => {
+  const rows: [events: DeliveryEvent[], state: string, titles: string[], isOpen: boolean][] = [
+    [
+      [...bound, { type: 'runFinished', run: RUN, runs: [RUN], found: null }],
+      'succeeded',
+      [...wasBound, 'The workflow run finished'],
+      false,
+    ],
+    [REJECTED, 'not started', [...started, 'Attempt 1: GitHub rejected the dispatch'], false],
+    [
+      [
+        ...(JSON.parse(JSON.stringify(bound).replaceAll('"id":42', '"id":43')) as DeliveryEvent[]),
+        { type: 'approvalSeen', decided: [], pending: [PRODUCTION] },
+      ],
+      'running, waiting',
+      [...wasBound, 'Waits for an approval: production', 'End of the workflow run'],
+      true,
+    ],
+  ]
   const { relay, signedIn, ids } = await openScene(
     context,
-    ENDS.map(([name, events], i) => ({
-      ...{ runId: `r_${i}`, action: name, events: ofRun(42 + i, events) },
-      receivedAt: name === 'rejected' ? 1e12 : Date.now(),
-    })),
+    rows.map(([events], i) => ({ runId: `r_${i}`, events })),
   )
   const { page, errors } = await signedIn()
-  for (const [i, [name, , state, expected]] of ENDS.entries()) {
+  for (const [i, [, state, expected, isOpen]] of rows.entries()) {
     await page.goto(`${relay.url}/deliveries/${ids[i]}?live=off`)
-    const shown = (await titles(page)).filter(
-      title => !title.startsWith('Waits for GitHub') && !title.endsWith('deferred'),
-    )
-    // Meanwhile, the relay attempts to dispatch the queued delivery.
-    expect(
-      name === 'queued' ? shown.map(each => each.replace('Next attempt', 'Dispatch to GitHub')) : shown,
-      name,
-    ).toEqual(expected)
-    expect(await page.locator('.lead .state').textContent(), name).toBe(state)
-    const todo = await page.locator('.timeline .todo h3').count()
-    expect(todo > 0, name).toBe(['queued', 'dispatched', 'running, waiting'].includes(state))
+    expect(await titles(page), state).toEqual(expected)
+    expect(await page.locator('.lead .state').textContent(), state).toBe(state)
+    expect((await page.locator('.timeline .todo h3').count()) > 0, state).toBe(isOpen)
   }
   await page.goto(`${relay.url}/deliveries/${ids[1]}`)
   expect(await page.locator('.timeline').textContent()).toContain('responded with 404, request C0DE:1F.')
-  expect(await page.locator('dd time').count(), 'an old delivery shows only the time').toBe(1)
   await page.goto(`${relay.url}/deliveries/${ids[0]}`)
-  expect(await page.locator('dd time').count(), 'a recent delivery shows its age and the time').toBe(2)
   expect(await page.getByRole('link', { name: '42', exact: true }).getAttribute('href')).toBe(RUN.url)
   expect(await page.locator('.timeline').textContent()).toContain('by its title, which contains the id of')
   expect(errors).toEqual([])
@@ -336,19 +291,12 @@ test('the dashboard explains the effect and asks for confirmation before it rede
     { runId: 'r_2', action: 'two', events: REJECTED },
     { runId: 'r_3', action: 'three', events: REJECTED },
     { runId: 'r_4', action: 'four', events: running(42) },
-    {
-      runId: 'r_5',
-      events: [{ type: 'responseLost', attemptedAt: 0, reason: 'no response' }],
-    },
   ])
   port.createRun({ id: 'r_1', status: 'FAILURE' })
-  port.createRun({ id: 'r_2' })
   const { page, errors } = await signedIn()
   await page.getByRole('link', { name: 'one', exact: true }).click()
   await page.getByRole('link', { name: 'Redeliver…' }).click()
-  expect(await page.locator('main').textContent()).toContain(
-    "The run in Port has finished: Port won't show the new workflow run.",
-  )
+  expect(await page.locator('main').textContent()).toContain('The run in Port has finished')
   await page.getByRole('button', { name: 'Redeliver' }).click()
   await page.waitForURL(`${relay.url}/deliveries/${ids[0]}`)
   expect(await titles(page)).toContain('Queued again')
@@ -356,20 +304,13 @@ test('the dashboard explains the effect and asks for confirmation before it rede
 
   await page.goto(`${relay.url}/?outcome=not_started`)
   await page.getByRole('link', { name: 'Redeliver all that match…' }).click()
-  expect(await page.locator('.group summary').allInnerTexts()).toEqual([
-    '2 deliveries GitHub rejected the dispatch: no such repository.',
-  ])
   expect(await page.locator('.group li').allTextContents()).toEqual([
     expect.stringMatching(/^two to acme\/shop, \d+ s ago$/),
     expect.stringMatching(/^three to acme\/shop, \d+ s ago$/),
   ])
   await page.getByRole('button', { name: 'Redeliver 2 deliveries' }).click()
   expect(await page.getByRole('status').textContent()).toBe('2 deliveries queued again.')
-  await page.goto(`${relay.url}/?state=failed`)
-  expect(await page.getByText('No delivery matches: state failed.').isVisible()).toBe(true)
 
-  await page.goto(`${relay.url}/deliveries/${ids[4]}/cancel`)
-  expect(await page.locator('main').textContent()).toContain('GitHub may have started a workflow run.')
   await page.goto(`${relay.url}/deliveries/${ids[3]}`)
   await page.getByRole('link', { name: 'Cancel…' }).click()
   await page.getByRole('button', { name: 'Cancel the delivery' }).click()
@@ -520,24 +461,16 @@ test('axe-core finds nothing serious in light and dark mode, no text is cut off 
     expect(await seriousFindings(narrow.page, colors), `${address} in dark mode`).toEqual([])
     await narrow.page.emulateMedia({ colorScheme: 'light' })
   }
-  const height = async (element: Locator) => (await element.boundingBox())!.height
-  await narrow.page.goto(`${relay.url}/?outcome=not_started`)
-  expect(await height(narrow.page.locator('.rows .state')), 'badge next to a long time').toBeLessThan(30)
-  await narrow.page.locator('.chart summary').click()
-  expect(await narrow.page.evaluate('document.documentElement.scrollWidth'), 'open chart').toBe(360)
   const { page } = await signedIn()
   await page.goto(`${relay.url}/?live=off`)
-  const top = await page.evaluate('document.getElementById("list").getBoundingClientRect().top')
-  expect(top, 'the list starts high on the page').toBeLessThan(400)
   const focused = '(document.activeElement.textContent || document.activeElement.name).trim()'
   const reached: string[] = []
   for (let i = 0; i < 30; i++) {
     await page.keyboard.press('Tab')
     reached.push(String(await page.evaluate(focused)))
   }
-  expect(reached[0]).toBe('Skip to the content')
-  for (const name of ['Sign out', '1 not started', 'Search', 'q']) expect(reached).toContain(name)
-  expect(reached.some(name => name.endsWith('long-name'))).toBe(true)
+  for (const name of ['Skip to the content', 'Sign out', '1 not started', 'Search', 'q'])
+    expect(reached).toContain(name)
   await page.locator('.rows .main').last().focus()
   await page.keyboard.press('Enter')
   await page.waitForURL(/\/deliveries\//)

@@ -91,36 +91,11 @@ test('/readyz names each owner who suspended the App, also after a restart, unle
   expect((await ready()).checks.github.ok).toBe(true)
 })
 
-type Pauses = ReturnType<Parameters<typeof createSides>[0]['pauses']['rejected']>
-const openSides = (rejected: Pauses = []) =>
+const openSides = () =>
   createSides({
     ...{ config: readConfig(relayEnv()), clock: () => 0, checks: () => [] },
-    ...{ pauses: { rejected: () => rejected }, throttled: { warn() {}, error() {} } },
+    ...{ pauses: { rejected: () => [] }, throttled: { warn() {}, error() {} } },
   })
-
-test.each([
-  ['a rejected App', 'credential', [401, 200, 401], ''],
-  ["an owner's suspended App", 'installation', [403, 200, 403], 'acme'],
-] as const)(
-  '%s remains a single problem even if GitHub accepts other requests in between',
-  (_, cause, statuses, key) => {
-    const pause = { scope: 'owner:1:acme', pausedUntil: 1, cause, reason: 'rejected' }
-    const sides = openSides([pause])
-    for (const status of statuses) {
-      sides.observeGitHub(new Response(null, { status, headers: { 'x-github-request-id': '1' } }))
-      expect(sides.problems().map(problem => problem.key)).toEqual([key])
-    }
-  },
-)
-
-test('/readyz and the log state that PORT_API_URL is wrong if a request for a token gets 404', async () => {
-  const { port, relay, ready, shows } = await open()
-  port.fail({ match: ({ path }) => path.endsWith('/access_token'), status: 404, times: 100 })
-  await shows('Port is down', ({ port }) => !port.ok)
-  const cause = 'PORT_API_URL is wrong: the server has no route for tokens (404)'
-  expect((await ready()).checks.port.detail).toContain(`: ${cause}.`)
-  expect(relay.log().find(({ reason }) => reason === cause)?.msg).toBe('a request to Port failed')
-})
 
 test('a response counts as an outage only if it is a 5xx or is not from GitHub or Port', () => {
   const problemsAfter = (observe: (sides: ReturnType<typeof createSides>) => void) => {

@@ -57,12 +57,10 @@ describe('a title', () => {
   test.each([
     'deploy Xr_A1b2C3d4E5f6G7h8',
     'deploy r_A1b2C3d4E5f6G7h8_2',
-    'run_deployment',
     'run_deployment_of_prod',
     'Deploying, please wait',
     'r_short',
     'deploy 0b9d4f0e-3a5c-4b7e-9a35-3a1f2b6c7d8e',
-    'Build run_20261130A',
     'Build run_20261130T120000Z',
     'deploy',
   ])('"%s" identifies no delivery, so the run may belong to any delivery', title => {

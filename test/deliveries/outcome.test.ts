@@ -2,7 +2,6 @@ import { expect, test } from 'vitest'
 import { decide } from '../../relay/delivery/decide.ts'
 import type { Delivery, DeliveryRun } from '../../relay/delivery/delivery.ts'
 import type { NoRun } from '../../relay/delivery/events.ts'
-import { PROTECTION_HINT } from '../../relay/github/errors.ts'
 import type { Job } from '../../relay/github/jobs.ts'
 
 const job = (
@@ -20,8 +19,7 @@ const DELIVERY = {
   ...{ repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null },
   ...{ cancelRequestedAt: null, reported: null, runs: [] as DeliveryRun[] },
 } as Delivery
-const NO_JOBS = `The workflow run in acme/shop failed before any of its jobs started. The run's page shows GitHub's error, for example: the workflow file has an error; it uses an action or a permission that the repository doesn't allow (Settings, Actions, General); or ${PROTECTION_HINT}.`
-const LOST = "before it could report its result. The run's page shows who or what stopped it."
+const NO_JOBS = 'The workflow run in acme/shop failed before any of its jobs started.'
 
 /** The run's conclusion → the delivery's state, the conclusion in Port, the outcome, and the label in Port. */
 const RESULTS: Record<string, [state: string, conclusion: string, outcome: string, label: string]> = {
@@ -38,124 +36,83 @@ const RESULTS: Record<string, [state: string, conclusion: string, outcome: strin
   null: ['failed', 'failure', 'unknown', 'Finished'],
 }
 const RUN = 'The workflow run in acme/shop'
+const setup: Parameters<typeof job>[1] = [['Set up job', 'failure']]
+const second: Parameters<typeof job>[1] = [
+  ['Set up job', 'success'],
+  ['Run it', 'failure'],
+]
 
-test.each<[conclusion: string | null, jobs: Job[] | null, sentence: string]>([
+/** Columns: the run's conclusion, its jobs, and the start of the sentence. */
+test.each<[conclusion: string | null, jobs: Job[] | null, start: string]>([
   ['success', null, `${RUN} succeeded.`],
-  ['neutral', null, `${RUN} finished as neutral, which GitHub counts as passed.`],
+  ['neutral', null, `${RUN} finished as neutral`],
   ['failure', null, `${RUN} failed. The run's page shows where.`],
   ['failure', [], NO_JOBS],
   ['failure', job('failure', [], false), NO_JOBS],
+  ['failure', job('failure', setup), 'Job "deploy" couldn\'t be set up: '],
   [
     'failure',
-    job('failure', [['Set up job', 'failure']]),
-    "Job \"deploy\" couldn't be set up: an action that it uses doesn't exist or isn't allowed, or its runner isn't ready. The run's page shows the reason.",
-  ],
-  [
-    'failure',
-    [
-      ...job('failure', [
-        ['Set up job', 'success'],
-        ['Run it', 'failure'],
-      ]),
-      ...job('failure', []),
-    ],
-    'Job "deploy" failed at step 2 "Run it" (and 1 more failed). See its log.',
+    [...job('failure', second), ...job('failure', [])],
+    'Job "deploy" failed at step 2 "Run it" (and 1 more',
   ],
   [
     'failure',
     job('failure', [['Run it', null]]),
-    'The runner of job "deploy" was lost while step 1 "Run it" was running: it was shut down, ran out of memory, or lost its network. Look at the runner, and run the Port action again.',
+    'The runner of job "deploy" was lost while step 1 "Run it"',
   ],
-  [
-    'cancelled',
-    job('cancelled', [], false),
-    `${RUN} was canceled before a runner picked it up: by a user, or because a newer run of its concurrency group replaced it, which "queue: max" under "concurrency" prevents. Run the Port action again if the work is still needed.`,
-  ],
-  ['cancelled', job('cancelled', []), `${RUN} was canceled or reached timeout-minutes ${LOST}`],
-  ['timed_out', null, `${RUN} timed out: raise the job's timeout-minutes, or find out which step hangs.`],
+  ['cancelled', job('cancelled', [], false), `${RUN} was canceled before a runner picked it up`],
+  ['cancelled', job('cancelled', []), `${RUN} was canceled or reached timeout-minutes`],
+  ['timed_out', null, `${RUN} timed out: raise the job's timeout-minutes`],
   ['startup_failure', null, NO_JOBS],
-  [
-    'skipped',
-    null,
-    'Every job of the workflow run in acme/shop was skipped, so nothing was done: check the "if" of its jobs.',
-  ],
-  [
-    'action_required',
-    null,
-    `${RUN} waits for approval on GitHub: approve it on the run's page. Port gets no further updates.`,
-  ],
-  [
-    'stale',
-    null,
-    "GitHub stopped the workflow run in acme/shop, because it made no progress for too long: check that a runner with the job's labels is online, and run the Port action again.",
-  ],
-  [
-    'exploded',
-    null,
-    `${RUN} finished with the conclusion "exploded", which this relay doesn't know: see the run's page.`,
-  ],
-  [null, null, `${RUN} finished with no conclusion: see the run's page.`],
-])(
-  'a run with conclusion %j and jobs %j has its state, conclusion, and sentence',
-  (ended, jobs, sentence) => {
-    const [state, conclusion, outcome, label] = RESULTS[String(ended)]!
-    const expected = { state, conclusion, outcome, label, sentence }
-    const run = { conclusion: ended } as DeliveryRun
-    expect(decide(DELIVERY, { run, jobs }, POLICY)).toEqual(expected)
-  },
-)
+  ['skipped', null, 'Every job of the workflow run in acme/shop was skipped'],
+  ['action_required', null, `${RUN} waits for approval on GitHub`],
+  ['stale', null, 'GitHub stopped the workflow run in acme/shop, because it made no progress'],
+  ['exploded', null, `${RUN} finished with the conclusion "exploded", which this relay doesn't know`],
+  [null, null, `${RUN} finished with no conclusion`],
+])('a run with conclusion %j and jobs %j has its state, conclusion, and sentence', (ended, jobs, start) => {
+  const [state, conclusion, outcome, label] = RESULTS[String(ended)]!
+  const { sentence, ...found } = decide(DELIVERY, { run: { conclusion: ended } as DeliveryRun, jobs }, POLICY)
+  expect(found).toEqual({ state, conclusion, outcome, label })
+  expect(sentence.startsWith(start), sentence).toBe(true)
+})
 
-const LISTENS = 'No workflow in acme/shop listens to repository_dispatch type deploy on its default branch'
-const ADD = 'Add "on: repository_dispatch: types: [deploy]" to a workflow, or correct the event type.'
 const reason = 'its token lacks Actions: read'
-
-test.each<[cause: NoRun, label: string, sentence: string]>([
-  [{ why: 'nothing listens', disabled: [], workflows: 2 }, 'Not started', `${LISTENS}. ${ADD}`],
+/** Columns: why there is no run, the label, and a part of the sentence. */
+test.each<[cause: NoRun, label: string, part: string]>([
+  [
+    { why: 'nothing listens', disabled: [], workflows: 2 },
+    'Not started',
+    'Add "on: repository_dispatch: types: [deploy]"',
+  ],
   [
     { why: 'nothing listens', disabled: ['A'], workflows: 2 },
     'Not started',
-    `${LISTENS}. ${ADD} Disabled workflows don't listen: A.`,
+    "Disabled workflows don't listen: A.",
   ],
   [
     { why: 'nothing listens', disabled: ['A', 'B'], workflows: 2 },
     'Not started',
-    `${LISTENS}: all workflows in the repository are disabled (A, B). Enable the right workflow on the repository's Actions page.`,
+    'all workflows in the repository are disabled (A, B)',
   ],
-  [
-    { why: 'nothing listens', disabled: [], workflows: 0 },
-    'Not started',
-    `${LISTENS}: the repository has no workflows. Add a workflow with "on: repository_dispatch: types: [deploy]" to the default branch, and check that Actions are enabled in the repository's settings.`,
-  ],
+  [{ why: 'nothing listens', disabled: [], workflows: 0 }, 'Not started', 'the repository has no workflows'],
   [
     { why: 'not seen', reason, startTimeout: 60_000 },
     'Not started',
-    `No workflow run in acme/shop reported within 1 min of the dispatch of "deploy" to acme/shop. Either no workflow on the default branch listens to it, or the run still waits for a runner, or the workflow doesn't use the action. The relay can't read the runs: ${reason}. Give it the permission Actions: read, and check the repository's Actions page.`,
+    `within 1 min of the dispatch of "deploy"`,
   ],
-  [
-    { why: 'end not seen', reason, runTimeout: 300_000 },
-    'Not followed further',
-    `The workflow run in acme/shop reported no result within 5 min, and the relay can't read it: ${reason}. Look at the run on GitHub, and give the relay Actions: read.`,
-  ],
-  [
-    { why: 'unknown', reason, runTimeout: 300_000 },
-    'Unknown',
-    `The relay couldn't determine the result of the dispatch of "deploy" to acme/shop within 5 min: ${reason}. Look at the repository's Actions page.`,
-  ],
-])('a delivery without a workflow run because of %j becomes %s', (cause, label, sentence) => {
+  [{ why: 'end not seen', reason, runTimeout: 300_000 }, 'Not followed further', `can't read it: ${reason}`],
+  [{ why: 'unknown', reason, runTimeout: 300_000 }, 'Unknown', `within 5 min: ${reason}`],
+])('a delivery without a workflow run because of %j becomes %s', (cause, label, part) => {
   const outcome = label === 'Not started' ? 'not_started' : 'unknown'
   expect(decide(DELIVERY, { cause }, POLICY)).toEqual({
-    ...{ state: 'failed', conclusion: 'failure', outcome, label, sentence },
+    ...{ state: 'failed', conclusion: 'failure', outcome, label, sentence: expect.stringContaining(part) },
   })
 })
 
 const NOT_SEEN: NoRun = { why: 'not seen', reason, startTimeout: 60_000 }
 test.each<[Parameters<typeof decide>[1], sentAt: number | null, outcome: string]>([
-  ...['cancelled', 'success', 'failure'].map(
-    (conclusion): [{ run: DeliveryRun; jobs: null }, null, string] => [
-      { run: { conclusion } as DeliveryRun, jobs: null },
-      ...([null, RESULTS[conclusion]![2]] as const),
-    ],
-  ),
+  [{ run: { conclusion: 'cancelled' } as DeliveryRun, jobs: null }, null, 'cancelled'],
+  [{ run: { conclusion: 'success' } as DeliveryRun, jobs: null }, null, 'succeeded'],
   [{ cause: { why: 'nothing listens', disabled: [], workflows: 2 } }, null, 'cancelled'],
   [{ cause: { why: 'deleted' } }, 1, 'cancelled'],
   [{ cause: { why: 'deleted' } }, null, 'unknown'],

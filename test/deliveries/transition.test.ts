@@ -311,38 +311,27 @@ describe('only transitions change the state of a delivery:', () => {
     expect(makers.length).toBeGreaterThan(2)
     expect(filesWith(/\bstore\.apply\(/)).toEqual(['workers/apply.ts'])
   })
-
-  test('SQL sets the state only to apply a transition or to insert a queued delivery', () => {
-    const sets = sources(RELAY).flatMap(([path, text]) =>
-      [...text.matchAll(/UPDATE deliveries\s+SET([\s\S]*?)(?:WHERE|RETURNING|`)/g)].map(
-        ([, set]) => [path, set] as const,
-      ),
-    )
-    expect(sets.length).toBeGreaterThan(3)
-    expect(sets.filter(([, set]) => /\bstate\b\s*=(?!.*(?:THEN|CASE))/.test(set ?? ''))).toEqual([])
-    expect(filesWith(/\$\{columnOf\(field\)\} = /)).toEqual(['store/sql/apply.ts'])
-    const inserts = filesWith(/INSERT INTO deliveries/)
-    expect(inserts.filter(path => !path.endsWith('schema.ts'))).toEqual(['store/sql/intake.ts'])
-  })
 })
 
-test.each<[NoRun, string]>([
+test.each<[NoRun, RegExp]>([
   [
     { why: 'nothing listens', disabled: [], workflows: null },
-    `GitHub accepted the dispatch of workflow release.yml to acme/shop on next, but shows no run for it. Check that the workflow file has "workflow_dispatch:" in its "on:" on "next", and that the workflow is enabled on the repository's Actions page.`,
+    /Check that the workflow file has "workflow_dispatch:"/,
   ],
   [
     { why: 'not seen', reason: 'GitHub refuses', startTimeout: MINUTE },
-    `No workflow run in acme/shop reported within 1 min of the dispatch of workflow release.yml to acme/shop on next. Either the workflow has no "workflow_dispatch:" in its "on:" or is disabled, or the run still waits for a runner, or the workflow doesn't use the action. The relay can't read the runs: GitHub refuses. Give it the permission Actions: read, and check the repository's Actions page.`,
+    /The relay can't read the runs: GitHub refuses/,
   ],
   [
     { why: 'unidentified', amount: 2 },
-    `2 workflow runs started in acme/shop around the time of the dispatch of workflow release.yml to acme/shop on next, but the relay can't identify the run that belongs to it. The repository's Actions page lists them. Declare the input port in the workflow, and set run-name: \${{ fromJSON(inputs.port || '{}').run_id }} there, or use the action as the first step of its job.`,
+    /set run-name: \$\{\{ fromJSON\(inputs\.port \|\| '\{\}'\)\.run_id \}\} there/,
   ],
-])('the reason names the workflow of a workflow_dispatch whose run is missing: %j', (cause, reason) => {
+])('the reason names the workflow of a workflow_dispatch whose run is missing: %j', (cause, hint) => {
   const delivery = inState('dispatched', { eventType: null, workflow: 'release.yml', ref: 'next' })
-  const next = transition(delivery, { type: 'startTimedOut', cause }, NOW, POLICY)
-  expect(next?.change).toMatchObject({ state: 'failed', reason })
+  const { state, reason } = transition(delivery, { type: 'startTimedOut', cause }, NOW, POLICY)!.change
+  expect(state).toBe('failed')
+  expect(reason).toContain('workflow release.yml to acme/shop on next')
+  expect(reason).toMatch(hint)
 })
 
 test('the documentation lists every type of history entry', () => {

@@ -87,12 +87,6 @@ test.each(TABLE)('classifies the error: %s', (_, error, effects) => {
   }
 })
 
-test.each(['Forbidden', 'Forbidden.'])('the reason links to the documentation (message "%s")', message => {
-  const error = answered(403, { message, documentation_url: 'https://docs.github.com/rest' })
-  const { reason } = readFailure(error, { repository, now: NOW, tries: 0 })
-  expect(reason).toContain('(403: Forbidden. See https://docs.github.com/rest)')
-})
-
 const nock = useNock()
 const API = 'https://api.github.test'
 const TOKEN = 'a-token-of-our-own'
@@ -204,12 +198,6 @@ test('an unterminated escape sequence does not slow down parsing, and an overwri
   expect(cleanLog(`${endless}\nnext`, null).at(-1)).toBe('next')
   const bar = `${'\x1b[32m10 %\x1b[0m\r'.repeat(5_000)}\x1b[32m100 %\x1b[0m\r\x1b[K`
   expect(cleanLog(bar, null)).toEqual(['100 %'])
-})
-
-test('many lines with escape sequences do not slow down parsing, because only kept lines are parsed', () => {
-  const line = `2026-10-01T12:00:00.0Z ${'\x1b]'.repeat(8_000)}`
-  const log = [...Array.from({ length: 2_000 }, () => line), ...Array.from({ length: 100 }, (_, i) => `${i}`)]
-  expect(cleanLog(log.join('\n'), null)).toEqual(log.slice(-100))
 })
 
 test('returns only the last complete lines of a long stream', async () => {

@@ -5,7 +5,6 @@ import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import type { DeclaredInput, GitHubApiOptions, NewRepository } from '../../tools/simulator/github/types.ts'
 import { dispatchContent, formContent } from '../support/dispatch-content.ts'
 import { useNock } from '../support/nock.ts'
-import { REFUSALS } from './workflow-dispatch-refusals.ts'
 
 const nock = useNock()
 
@@ -157,11 +156,8 @@ describe('a workflow_dispatch', () => {
   test("is rejected if a user's input would be lost; the message suggests the closest declared name and a fix", async () => {
     const { api, workflow, dispatch, sent } = await open({ environment: {}, port: { type: 'number' } })
     const given = { enviroment: 'prod', note: 'x', port: 8080 }
-    const rejected = {
-      kind: 'rejected',
-      reason:
-        'Workflow deploy.yml in acme/shop doesn\'t declare the inputs "enviroment" (closest declared input: "environment"), "note" on "main": declare them under "on: workflow_dispatch: inputs:", or declare the input "port", which contains the values, or remove them from the Port action\'s body.',
-    }
+    const reason = /"enviroment" \(closest declared input: "environment"\), "note" on "main": declare them/
+    const rejected = { kind: 'rejected', reason: expect.stringMatching(reason) }
     expect(await dispatch(given)).toEqual(rejected)
     expect(sent()).toEqual([])
     // Cached declarations don't lead to a rejection, because the workflow may have been corrected.
@@ -215,15 +211,6 @@ describe('a workflow_dispatch', () => {
     expect(api.workflowDispatches.map(each => each.inputs)).toEqual([inputs, inputs])
   })
 
-  test('contains an omitted input again once the workflow requires the input', async () => {
-    const { workflow, dispatch, sent } = await open({})
-    await dispatch()
-    sent()
-    Object.assign(workflow.dispatch.inputs, { ...OFFERED, port_context: { required: true } })
-    expect(await dispatch()).toMatchObject({ kind: 'accepted' })
-    expect(sent().map(({ inputs }) => Object.keys(inputs).length)).toEqual([0, 5])
-  })
-
   test.each(['ignored', 'refused'] as const)(
     'no longer contains return_run_details after a server has %s this field',
     async runDetails => {
@@ -235,40 +222,16 @@ describe('a workflow_dispatch', () => {
     },
   )
 
-  test('still contains return_run_details if GitHub only quotes this word from an input or the workflow', async () => {
-    const { api, dispatch, sent } = await open({ size: { type: 'choice', options: ['s'] }, ...OFFERED })
-    const text = '"return_run_details" is not a permitted key'
-    expect(await dispatch({ size: text })).toMatchObject({ kind: 'rejected' })
-    expect(await dispatch({ [text]: 'x', return_run_details: 'x' })).toMatchObject({ kind: 'accepted' })
-    for (const message of [
-      'No ref found for: return_run_details',
-      "Required input 'return_run_details' not provided",
-      'Unexpected inputs provided: ["return_run_details"]',
-    ]) {
-      api.fail({ status: 422, body: { message } })
-      await dispatch()
-    }
-    expect(await dispatch()).toMatchObject({ run: { id: expect.any(Number) } })
-    for (const body of sent()) expect(body).toMatchObject({ return_run_details: true })
-  })
-
-  test.each([
-    'Invalid request. "return_run_details" is not a permitted key.',
-    'Unpermitted parameter: return_run_details',
-  ])('is sent again without return_run_details if a server responds with %j', async message => {
-    const { api, dispatch, sent } = await open(OFFERED)
-    api.fail({ match: isPost, status: 400, body: { message } })
-    expect(await dispatch()).toMatchObject({ kind: 'accepted' })
-    expect(sent().map(body => 'return_run_details' in body)).toEqual([true, false])
-  })
-
-  test("isn't affected by a message about an input that is named return_run_details", async () => {
+  test('is sent again without return_run_details if a server refuses this key, but not if an input has this name', async () => {
     const { api, dispatch, sent } = await open({ return_run_details: {}, ...OFFERED })
     const message = 'Invalid request.\n\n"return_run_details" is not a permitted key.'
     api.fail({ match: isPost, status: 422, body: { message } })
     expect(await dispatch({ return_run_details: 'x' })).toMatchObject({ kind: 'rejected' })
     expect(await dispatch()).toMatchObject({ run: { id: expect.any(Number) } })
-    expect(sent()).toHaveLength(2)
+    expect(sent().map(body => 'return_run_details' in body)).toEqual([true, true])
+    api.fail({ match: isPost, status: 400, body: { message: 'Unpermitted parameter: return_run_details' } })
+    expect(await dispatch()).toMatchObject({ kind: 'accepted' })
+    expect(sent().map(body => 'return_run_details' in body)).toEqual([true, false])
   })
 
   test('uses the new default branch if the default branch was renamed', async () => {
@@ -317,8 +280,7 @@ describe('a workflow_dispatch', () => {
 
   test('is rejected if its inputs have more characters than GitHub accepts', async () => {
     const { dispatch, sent } = await open({ big: {}, ...OFFERED })
-    const reason =
-      /^GitHub accepts at most 65,535 characters of inputs for a workflow \(the relay counts bytes\), and this invocation has 80\d{3}\. Send less data from Port: the largest input is "big"\.$/
+    const reason = /^GitHub accepts at most 65,535 characters .* has 80\d{3}\. .* the largest input is "big"/
     const rejected = { kind: 'rejected', reason: expect.stringMatching(reason) }
     expect(await dispatch({ big: 'é'.repeat(40_000) })).toEqual(rejected)
     expect(sent()).toEqual([])
@@ -353,11 +315,8 @@ describe('a dispatch that is too large as a whole', () => {
   test('is rejected unless the action can fetch the oversized input from the relay', async () => {
     const { api, send } = await open({ port: {} })
     const body = { run: { id: 'r_1' }, action: { identifier: 'deploy' }, inputs: long('note', 70_000) }
-    expect(await send(body)).toEqual({
-      kind: 'rejected',
-      reason:
-        'GitHub accepts at most 65,535 characters of inputs, so the input "port" of workflow deploy.yml in acme/shop has no room for the input "note", which the workflow doesn\'t declare. Declare it in the workflow, send less data from Port, or set RELAY_PUBLIC_URL, so that the action can fetch it from the relay.',
-    })
+    const reason = expect.stringMatching(/has no room for the input "note", .* or set RELAY_PUBLIC_URL/)
+    expect(await send(body)).toEqual({ kind: 'rejected', reason })
     expect(api.workflowDispatches).toEqual([])
     expect(await send(body, 'https://relay.example')).toMatchObject({ kind: 'accepted' })
     expect(JSON.parse(api.workflowDispatches[0]!.inputs.port!).port.truncated).toEqual(['inputs.note'])
@@ -386,8 +345,9 @@ describe('a workflow_dispatch without a response from GitHub', () => {
     expect(api.requests).toHaveLength(2)
   })
 
-  const notAllowed =
-    "acme/shop is now evil/store on GitHub, which RELAY_ALLOWED_REPOSITORIES doesn't include: add evil/store to that list, or correct the target."
+  const notAllowed = expect.stringContaining(
+    'acme/shop is now evil/store on GitHub, which RELAY_ALLOWED_REPOSITORIES',
+  )
   test.each<[string, object, string[], number]>([
     ['acme/store', { kind: 'accepted' }, ['POST', 'GET', 'POST'], 1],
     ['evil/store', { kind: 'rejected', reason: notAllowed }, ['POST', 'GET'], 0],
@@ -404,13 +364,32 @@ describe('a workflow_dispatch without a response from GitHub', () => {
   )
 })
 
-const refusals = Object.entries(REFUSALS).flatMap(([status, sentences]) =>
-  Object.entries(sentences).map(([message, sentence]) => [Number(status), message, sentence] as const),
-)
-
-test.each(refusals)(
+/** GitHub's response to a dispatch of deploy.yml on "main", and a part of the reason. The input's value is hunter2. */
+test.each([
+  [403, 'Resource not accessible by personal access token', 'needs the permission Actions: write'],
+  [
+    403,
+    'Resource protected by organization SAML enforcement.',
+    "authorize the relay's token for the organization",
+  ],
+  [403, 'the `acme` organization has an IP allow list enabled', "to the organization's IP allow list"],
+  [403, 'Repository was archived so is read-only.', 'the repository is archived; unarchive it'],
+  [404, 'Not Found', 'finds no workflow deploy.yml in acme/shop'],
+  [410, '', '(410: no reason given)'],
+  [422, "Required input 'service' not provided", 'requires the input "service", which Port didn\'t send'],
+  [422, 'Unexpected inputs provided: not a list', "doesn't declare the inputs not a list"],
+  [422, 'Unexpected inputs provided: ["other"]', 'doesn\'t declare the inputs ["other"] on "main"'],
+  [422, 'No ref found for: main', 'acme/shop has no branch or tag "main"'],
+  [422, "Workflow does not have 'workflow_dispatch' trigger", 'has no trigger workflow_dispatch on "main"'],
+  [422, "Cannot trigger a 'workflow_dispatch' on a disabled workflow", 'is disabled: enable it on GitHub'],
+  [422, "Provided value 'hunter2' for input 'service' not in the list of allowed values", 'input "service"'],
+  [422, "Invalid value 'hunter2' for input 'count'", 'doesn\'t accept the value of its input "count"'],
+  [422, 'No more than 10 properties are allowed; 11 were supplied.', 'gets more inputs than GitHub allows'],
+  [422, 'inputs are too large.', 'GitHub accepts at most 65,535 characters in total'],
+  [422, 'Something of hunter2 is new', '(422: Something of *** is new)'],
+])(
   'if GitHub rejects a dispatch with %i %j, the reason states what to change',
-  async (status, message, sentence) => {
+  async (status, message, part) => {
     const apiUrl = 'https://api.github.test'
     nock(apiUrl)
       .persist()
@@ -419,6 +398,7 @@ test.each(refusals)(
     onTestFinished(() => nock.cleanAll())
     const github = createGitHub({ apiUrl, auth: { token: 't' }, webhookSecret: null, oidcIssuer: '' })
     const outcome = await github.dispatch({ ...TARGET, ref: 'main' }, formContent({ service: 'hunter2' }))
-    expect(outcome).toMatchObject({ kind: 'rejected', reason: sentence })
+    expect(outcome).toMatchObject({ kind: 'rejected', reason: expect.stringContaining(part) })
+    expect(JSON.stringify(outcome)).not.toContain('hunter2')
   },
 )

@@ -123,7 +123,7 @@ test('logs one line for each event of a delivery, with the known fields', async 
 
 test('refused requests of unverified senders are logged at once, then once a minute with their number and reasons', async () => {
   const { relay } = await open({ RELAY_PUBLIC_URL: 'https://relay.example' })
-  const COUNT = 60
+  const COUNT = 10
   const post = (path: string) => fetch(relay.url + path, { method: 'POST' })
   const refused: Record<string, (n: number) => Promise<unknown>> = {
     'a Port webhook is refused': n => post(n % 2 ? '/webhook' : `/webhook/acme/shop-${n}/${n}`),
@@ -216,7 +216,4 @@ test(`the log of ${AMOUNT} deliveries with all outcomes contains no inputs, secr
   expect(relay.printed()).toContain('"run":"r_4"')
   const sent = JSON.stringify(github.requests.map(request => request.body))
   for (const text of ['hunter2', 'Lovelace', 'people.example']) expect(sent).toContain(text)
-  console.log(
-    `${AMOUNT} deliveries, ${relay.log().length} lines of log, ${relay.printed().length} bytes: no forbidden text found`,
-  )
 })

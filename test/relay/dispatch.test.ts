@@ -154,53 +154,6 @@ test('if GitHub rejects the credential, the delivery waits until GitHub accepts 
   expect((await relay.delivery(id)).state).toBe('dispatched')
 })
 
-describe('if GitHub rate limits the relay, the delivery waits and is then dispatched, and Port shows the wait once:', () => {
-  const cases: [string, (relay: System) => void, number][] = [
-    ['429 with Retry-After', ({ github }) => void github.failures.tooMany(45), 45_000],
-    ['403 for a secondary rate limit', ({ github }) => void github.failures.secondaryLimit(60), 60_000],
-    [
-      '403 for a primary rate limit until its reset',
-      relay => void relay.github.failures.primaryLimit(Math.floor(relay.now() / 1000) + 600),
-      600_000,
-    ],
-  ]
-  test.each(cases)('%s', async (_, arrange, wait) => {
-    const relay = await open(WORKFLOW)
-    relay.github.addRepository('acme/other', WORKFLOW)
-    arrange(relay)
-    const id = await relay.accept('r_1')
-    const before = relay.now()
-    await relay.step()
-    const { state, dueAt, awaitingResponseSince } = await relay.delivery(id)
-    expect({ state, awaitingResponseSince }).toEqual({ state: 'queued', awaitingResponseSince: null })
-    const waits = dueAt! - before
-    // Without a time from GitHub, the wait varies by 10%.
-    expect(waits).toBeGreaterThan(wait * 0.9 - 2000)
-    expect(waits).toBeLessThan(wait * 1.1 + 3000)
-    const after = await relay.accept('r_2')
-    const elsewhere = await relay.accept('r_3', 'acme/other')
-    relay.advance(waits - 3000)
-    expect(relay.github.dispatches).toEqual([])
-    await relay.notifyWaiting()
-    await relay.send()
-    expect(logs(relay, 'r_1')).toEqual([
-      expect.stringMatching(
-        /^Waits for GitHub's rate limit until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC: GitHub is rate limiting this credential\.$/,
-      ),
-    ])
-    expect(relay.port.run('r_1').statusLabel).toMatch(/^Waits for GitHub's rate limit until \d\d:\d\d UTC$/)
-    relay.advance(7000)
-    while ((await relay.step()) > 0);
-    for (const each of [id, after, elsewhere]) expect((await relay.delivery(each)).state).toBe('dispatched')
-    const order = relay.github.dispatches
-      .filter(each => each.repository === 'acme/shop')
-      .map(each => each.clientPayload.run_id)
-    expect(order).toEqual(['r_1', 'r_2'])
-    await relay.send()
-    expect(logs(relay, 'r_1')).toHaveLength(2)
-  })
-})
-
 describe("if GitHub's response was lost", () => {
   const failures: [string, (relay: System) => void][] = [
     ['a 500', ({ github }) => void github.failures.serverError({ create: false })],

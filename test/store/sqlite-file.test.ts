@@ -1,6 +1,6 @@
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { constants, DatabaseSync } from 'node:sqlite'
+import { DatabaseSync } from 'node:sqlite'
 import { Worker } from 'node:worker_threads'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { openStore } from '../../relay/store/open.ts'
@@ -69,26 +69,6 @@ test('only their owner can read the files', () => {
   open(path)
   const modes = ['', '-wal', '-shm', '-owner'].map(end => statSync(path + end).mode & 0o777)
   expect(modes).toEqual(Array(4).fill(0o600))
-})
-
-test('a statement with a limit is planned only once', () => {
-  const prepare = vi.spyOn(DatabaseSync.prototype, 'prepare')
-  const file = open(somewhere())
-  let planned: number[] = []
-  // SQLite asks for authorization while it plans a statement.
-  const database = prepare.mock.contexts.at(-1) as DatabaseSync
-  prepare.mockRestore()
-  database.setAuthorizer(action => {
-    planned.push(action)
-    return constants.SQLITE_OK
-  })
-  const plan = (limit: number) => {
-    planned = []
-    file.run({ inserts: [], requests: [[{ sql: CLAIM, params: [limit] }]], claims: false })
-    return planned
-  }
-  expect(plan(1)).toContain(constants.SQLITE_UPDATE)
-  expect(plan(2)).toEqual([constants.SQLITE_TRANSACTION, constants.SQLITE_TRANSACTION])
 })
 
 test('a commit with a delivery waits for the disk; a commit with only a claim does not', async () => {

@@ -1,6 +1,6 @@
-import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
 import { parse } from 'yaml'
 import type { JsonObject } from '../../port/types.ts'
 import type { WorkflowDispatch } from '../../tools/simulator/github/types.ts'
@@ -9,7 +9,6 @@ import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
 import { temporaryFolder } from '../support/relay.ts'
 import { sendRunWebhook } from '../support/run-webhook.ts'
 import { send } from '../support/send.ts'
-import { newDatabase } from '../support/shared-postgres.ts'
 import { openScene, type Scene, WEBHOOK_SECRET, workflow } from './open-scene.ts'
 
 const FIXTURES = join(import.meta.dirname, '../fixtures')
@@ -41,14 +40,6 @@ const GUIDES: Record<string, Guide> = {
     calls: ['restart -n web shop'],
     logs: ['Restarting The shop: it leaks'],
   },
-  'scale-service': {
-    body: run_id => ({
-      ...{ replicas: 3, dry_run: false, strategy: null },
-      port_context: { run_id, entity: ENTITY, relations: ENTITY.relations },
-    }),
-    calls: ['scale --cluster main --strategy rolling --replicas 3'],
-    logs: ['Scaled to 3 on main'],
-  },
   'create-service': {
     body: runId => ({
       ...{ service_name: 'cart', labels: ['a', 'b'] },
@@ -57,12 +48,6 @@ const GUIDES: Record<string, Guide> = {
     calls: ['create cart --labels a+b'],
     logs: [],
     entities: ['service/cart'],
-  },
-  'power-of-machine': {
-    // The author's jq expression derives this value. No other field contains it.
-    body: runId => ({ port_context: { runId, action: 'stop', resource_group: 'rg-1' } }),
-    calls: ['stop rg-1'],
-    logs: ['start skipped, stop success'],
   },
   'create-bucket': {
     // Port's older actions, with the whole body in one input.
@@ -85,16 +70,6 @@ const GUIDES: Record<string, Guide> = {
     }),
     calls: ['promote The shop --by ada@acme.example --from UI'],
     logs: ['Promoted'],
-  },
-  'lock-branch': {
-    body: port_run_id => ({ branch: 'main', port_run_id }),
-    calls: ['lock main'],
-    logs: ['Locked main'],
-  },
-  'rotate-key': {
-    body: id => ({ run: { id }, action: { identifier: 'rotate' }, trigger: TRIGGER, inputs: { key: 'k1' } }),
-    calls: ['rotate k1'],
-    logs: ['Rotated k1'],
   },
   'triage-incident': {
     // An automation: "port_payload": "{{ . }}".
@@ -119,16 +94,6 @@ const GUIDES: Record<string, Guide> = {
     calls: ['tag shop 1.4.2'],
     logs: ['Tagged for ada@acme.example'],
   },
-  'request-access': {
-    // No port_context in the body: the relay builds it.
-    body: id => ({
-      run: { id },
-      action: { identifier: 'request_access', blueprint: 'service' },
-      ...{ inputs: { role: 'admin' }, entity: ENTITY, trigger: TRIGGER },
-    }),
-    calls: ['grant admin --to ada@acme.example --on service/shop --by ada@acme.example'],
-    logs: ['Granted admin'],
-  },
   'delete-environment': {
     body: runId => ({
       port_context: { runId, blueprint: 'environment', entity: { identifier: 'broken-env' } },
@@ -141,79 +106,68 @@ const GUIDES: Record<string, Guide> = {
 
 const fileOf = (name: string) => join(FIXTURES, `guides/${name}.yml`)
 
-test('the fixtures contain twelve guide-style workflows, none of which uses the action', () => {
-  const files = readdirSync(join(FIXTURES, 'guides')).map(file => basename(file, '.yml'))
-  expect(files.sort()).toEqual(Object.keys(GUIDES).sort())
-  expect(files).toHaveLength(12)
-  for (const name of files) expect(readFileSync(fileOf(name), 'utf8')).not.toContain('port-webhook-action')
-})
-
-describe.each(['SQLite', 'PostgreSQL'] as const)('the workflows, on %s,', store => {
-  const open = async () => {
-    const database = store === 'PostgreSQL' && { RELAY_DATABASE: await newDatabase() }
-    return openScene({}, { ...database })
+test("workflows like those of Port's guides start unchanged, read their inputs, and report as before", {
+  timeout: 180_000,
+}, async () => {
+  const scene = await openScene()
+  const { github, port, relay } = scene
+  for (const name of Object.keys(GUIDES)) {
+    const yaml = readFileSync(fileOf(name), 'utf8')
+    expect(yaml).not.toContain('port-webhook-action')
+    const { inputs } = parse(yaml).on.workflow_dispatch
+    const file = { path: '.github/workflows/guide.yml', name: parse(yaml).name, content: yaml }
+    github.addRepository(`acme/${name}`, { workflows: [{ ...workflow(inputs), ...file }] })
   }
-
-  test('start unchanged, read their inputs, and report as before', { timeout: 180_000 }, async () => {
-    const scene = await open()
-    const { github, port, relay } = scene
-    for (const name of Object.keys(GUIDES)) {
-      const yaml = readFileSync(fileOf(name), 'utf8')
-      const { inputs } = parse(yaml).on.workflow_dispatch
-      const file = { path: '.github/workflows/guide.yml', name: parse(yaml).name, content: yaml }
-      github.addRepository(`acme/${name}`, { workflows: [{ ...workflow(inputs), ...file }] })
-    }
-    const waiting = Object.entries(GUIDES)
-    const shown: Record<string, Omit<Guide, 'body'>> = {}
-    const worker = async () => {
-      for (let next = waiting.pop(); next; next = waiting.pop()) {
-        const [name, { body }] = next
-        const run = port.createRun({ action: name })
-        const path = `/webhook/acme/${name}?workflow=guide.yml`
-        const response = await send(relay.url, { path, body: body(run.id), headers: { RUN_ID: run.id } })
-        expect(response.status, name).toBe(202)
-        const dispatch = await until(
-          () => github.workflowDispatches.find(each => each.repository === `acme/${name}`),
-          `GitHub accepts ${name}`,
-        )
-        const calls = await playGuide(scene, name, dispatch as WorkflowDispatch)
-        await until(() => run.status !== 'IN_PROGRESS', `the Port run of ${name} finishes`)
-        const ofRelay = /^(Dispatched workflow|.*finished|✗|The workflow run)/
-        shown[name] = {
-          calls,
-          logs: run.logs.map(({ message }) => message).filter(message => !ofRelay.test(message)),
-          ...(run.status === 'FAILURE' && { status: run.status }),
-        }
+  const waiting = Object.entries(GUIDES)
+  const shown: Record<string, Omit<Guide, 'body'>> = {}
+  const worker = async () => {
+    for (let next = waiting.pop(); next; next = waiting.pop()) {
+      const [name, { body }] = next
+      const run = port.createRun({ action: name })
+      const path = `/webhook/acme/${name}?workflow=guide.yml`
+      const response = await send(relay.url, { path, body: body(run.id), headers: { RUN_ID: run.id } })
+      expect(response.status, name).toBe(202)
+      const dispatch = await until(
+        () => github.workflowDispatches.find(each => each.repository === `acme/${name}`),
+        `GitHub accepts ${name}`,
+      )
+      const calls = await playGuide(scene, name, dispatch as WorkflowDispatch)
+      await until(() => run.status !== 'IN_PROGRESS', `the Port run of ${name} finishes`)
+      const ofRelay = /^(Dispatched workflow|.*finished|✗|The workflow run)/
+      shown[name] = {
+        calls,
+        logs: run.logs.map(({ message }) => message).filter(message => !ofRelay.test(message)),
+        ...(run.status === 'FAILURE' && { status: run.status }),
       }
     }
-    await Promise.all([worker(), worker(), worker()])
-    const guides = Object.entries(GUIDES)
-    const expected = guides.map(([name, { body: _, entities: __, ...guide }]) => [name, guide])
-    expect(shown).toEqual(Object.fromEntries(expected))
-    const entities = port.entities.map(({ blueprint, identifier }) => `${blueprint}/${identifier}`)
-    expect(entities).toEqual(guides.flatMap(([, guide]) => guide.entities ?? []))
-  })
-
-  /** Runs a workflow like GitHub, with a command `tool` that records its calls and fails for the argument `broken`. */
-  async function playGuide({ github, port, relay }: Scene, name: string, dispatch: WorkflowDispatch) {
-    const folder = temporaryFolder()
-    const calls = join(folder, 'calls')
-    writeFileSync(calls, '')
-    const tool = join(folder, 'tool')
-    writeFileSync(tool, `#!/bin/sh\necho "$*" >> ${calls}\ncase "$*" in *broken*) exit 1;; esac\n`)
-    chmodSync(tool, 0o755)
-    await runWorkflow({
-      file: fileOf(name),
-      event: { name: 'workflow_dispatch', payload: { inputs: dispatch.allInputs } },
-      repository: dispatch.repository,
-      runId: dispatch.runId,
-      github,
-      actions: { 'port-labs/port-github-action@*': join(FIXTURES, 'migrate/port-github-action') },
-      env: { PATH: `${folder}:${process.env.PATH}`, PORT_STAND_IN: port.url },
-      secrets: { PORT_CLIENT_ID: port.clientId, PORT_CLIENT_SECRET: port.clientSecret },
-    })
-    const run = github.runs.find(({ id }) => id === dispatch.runId)!
-    await sendRunWebhook(relay.url, run, { github, secret: WEBHOOK_SECRET })
-    return readFileSync(calls, 'utf8').split('\n').filter(Boolean)
   }
+  await Promise.all([worker(), worker(), worker()])
+  const guides = Object.entries(GUIDES)
+  const expected = guides.map(([name, { body: _, entities: __, ...guide }]) => [name, guide])
+  expect(shown).toEqual(Object.fromEntries(expected))
+  const entities = port.entities.map(({ blueprint, identifier }) => `${blueprint}/${identifier}`)
+  expect(entities).toEqual(guides.flatMap(([, guide]) => guide.entities ?? []))
 })
+
+/** Runs a workflow like GitHub, with a command `tool` that records its calls and fails for the argument `broken`. */
+async function playGuide({ github, port, relay }: Scene, name: string, dispatch: WorkflowDispatch) {
+  const folder = temporaryFolder()
+  const calls = join(folder, 'calls')
+  writeFileSync(calls, '')
+  const tool = join(folder, 'tool')
+  writeFileSync(tool, `#!/bin/sh\necho "$*" >> ${calls}\ncase "$*" in *broken*) exit 1;; esac\n`)
+  chmodSync(tool, 0o755)
+  await runWorkflow({
+    file: fileOf(name),
+    event: { name: 'workflow_dispatch', payload: { inputs: dispatch.allInputs } },
+    repository: dispatch.repository,
+    runId: dispatch.runId,
+    github,
+    actions: { 'port-labs/port-github-action@*': join(FIXTURES, 'migrate/port-github-action') },
+    env: { PATH: `${folder}:${process.env.PATH}`, PORT_STAND_IN: port.url },
+    secrets: { PORT_CLIENT_ID: port.clientId, PORT_CLIENT_SECRET: port.clientSecret },
+  })
+  const run = github.runs.find(({ id }) => id === dispatch.runId)!
+  await sendRunWebhook(relay.url, run, { github, secret: WEBHOOK_SECRET })
+  return readFileSync(calls, 'utf8').split('\n').filter(Boolean)
+}

@@ -75,10 +75,6 @@ export function sharedTests(place: Place): void {
   test.each([
     [[10], [10, 20]],
     [
-      [10, 20],
-      [20, 30],
-    ],
-    [
       [30, 20],
       [20, 10],
     ],
