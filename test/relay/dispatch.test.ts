@@ -197,7 +197,8 @@ describe("if GitHub's response was lost", () => {
         const id = await relay.accept(`r_${seconds}`, repository)
         failure?.(relay)
         await (failure ? relay.step() : dieInDispatch(relay))
-        const run = { repository, displayTitle: `deploy r_${seconds}`, createdAt: iso(relay.now()) }
+        const more = { status: 'in_progress', createdAt: iso(relay.now()) } as const
+        const run = { repository, displayTitle: `deploy r_${seconds}`, ...more }
         lost.push({ id, run, at: relay.now() + seconds * 1000 })
       }
       for (const { run, at } of lost.toSorted((a, b) => a.at - b.at)) {

@@ -1,6 +1,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { LIMITS } from '../../relay/config/limits.ts'
+import { reportMessage } from '../../relay/reports/report.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { type Env, openRelayHere } from '../support/relay.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
@@ -147,6 +148,22 @@ test('refuses a report that would delete a blueprint or all entities of a bluepr
 })
 
 const many = <T>(length: number, item: (n: number) => T) => Array.from({ length }, (_, n) => item(n))
+const entityOf = (values: unknown[]) => ({
+  entity: { blueprint: 'service', properties: { identifier: 'shop', properties: { values } } },
+})
+test.each<[string, boolean, object]>([
+  ['an entity of empty lists', true, entityOf(many(80_000, () => []))],
+  ['numbers instead of lines', false, { log: many(120_000, () => 1) }],
+])('a report of 250 KB that contains %s is checked in less than 20 ms of CPU time', (_, isReport, report) => {
+  const times = many(5, () => {
+    const before = process.cpuUsage()
+    const message = { delivery: 'd', sender: 'a', number: 1, reports: [report] }
+    expect(reportMessage.safeParse(message).success).toBe(isReport)
+    return process.cpuUsage(before).user / 1000
+  })
+  expect(Math.min(...times)).toBeLessThan(20)
+})
+
 test('the relay still accepts a report token after PORT_CLIENT_SECRET was rotated', async () => {
   const { system, id, token } = await startReporting()
   await system.relay.stop()
