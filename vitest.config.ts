@@ -6,7 +6,7 @@ import { TEST_ENV } from './test/support/environment.ts'
 if (!process.argv.includes('--coverage')) Object.assign(process.env, TEST_ENV)
 
 /** Attacks, faults, and load, which take much CPU time: `npm run test:load`. */
-const LOAD = ['test/chaos/*.test.ts', 'test/workflow-dispatch/exact-runs.test.ts']
+const LOAD = ['test/chaos/*.test.ts']
 
 /**
  * The packages, the demo, `simulate`, the dashboard in Chromium, and the examples, migrated workflows, and workflows

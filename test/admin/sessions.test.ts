@@ -200,6 +200,8 @@ test('counts events per hour and keeps the counts for two days', async () => {
   expect(await store.hours(0)).toEqual(hours)
   await store.accept(aDelivery())
   expect((await store.hours(0))[1], 'not persisted yet').toMatchObject({ accepted: 1, not_started: 1 })
+  await tally.flush()
+  expect((await store.hours(0))[1], 'persisted').toMatchObject({ accepted: 1, not_started: 1 })
   now += 49 * 60 * MINUTE
   await store.accept(aDelivery())
   await tally.stop()
@@ -246,18 +248,6 @@ test('the API shows why webhooks were refused, without their bodies', async () =
   }
   expect(JSON.stringify(refused)).not.toContain('Jane')
   expect((await relay.refused(1)).refused).toHaveLength(1)
-})
-
-test('counts repeated refusals; many refusals of one sender do not displace the refusals of another sender', async () => {
-  const relay = await open({ RELAY_TRUSTED_PROXIES: '1' })
-  const from = (address: string) => ({ 'x-forwarded-for': address })
-  await send(relay.url, { secret: 'wrong', headers: from('192.0.2.1') })
-  for (let i = 0; i < 50; i++) await send(relay.url, { secret: 'wrong', headers: from('192.0.2.66') })
-  const { refused } = await relay.refused()
-  expect(refused.map(({ sender, count }) => [sender, count])).toEqual([
-    ['192.0.2.66', 50],
-    ['192.0.2.1', 1],
-  ])
 })
 
 test(`at most ${LIMITS.refused} refusals per reason are kept, so that bots don't displace senders that were refused for another reason`, async () => {

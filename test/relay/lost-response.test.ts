@@ -91,6 +91,35 @@ describe('a dispatch whose response was lost', () => {
     })
   })
 
+  test('waits while Port is unreachable if the listed run is a candidate, because Port could store its ID', async () => {
+    const relay = await open()
+    await relay.accept('r_before')
+    await relay.step()
+    const id = await lose(relay)
+    const run = relay.github.createRun({ ...RUN, displayTitle: 'deploy' })
+    relay.port.run('r_1').externalRunId = String(run.id)
+    const responses = relay.port.fail({ status: 503, times: Number.POSITIVE_INFINITY })
+    await waitUntil(relay, relay.now() + 700_000)
+    responses()
+    await wait(relay)
+    expect([posts(relay), await relay.runs(id)]).toEqual([2, [[run.id, 'port']]])
+  })
+
+  test('is retried after a redelivery, although Port and GitHub still show the previous run', async () => {
+    const relay = await open()
+    const id = await relay.accept('r_1')
+    await relay.step()
+    const old = relay.github.createRun({ ...RUN, displayTitle: 'deploy r_1' })
+    await relay.bind(id, old.id)
+    relay.port.run('r_1').externalRunId = String(old.id)
+    relay.end(old, 'cancelled')
+    await relay.pass(30_000)
+    relay.github.failures.serverError({ create: false })
+    await relay.redeliver(id)
+    await wait(relay)
+    expect([posts(relay), await relay.runs(id)]).toEqual([3, []])
+  })
+
   describe('if the relay lacks Actions: read', () => {
     const lacks = { status: 403, body: { message: 'Resource not accessible by personal access token' } }
     const isList = ({ path }: { path: string }) => path.includes('/actions/runs')
@@ -115,6 +144,13 @@ describe('a dispatch whose response was lost', () => {
       await relay.send()
       const shown = { status: 'FAILURE', statusLabel: 'Unknown', summary: reason }
       expect(relay.port.run('r_1')).toMatchObject(shown)
+    })
+
+    test('finishes, and is not retried, if the Port run has finished', async () => {
+      const { relay, id } = await openBlind()
+      relay.port.run('r_1').status = 'SUCCESS'
+      await waitUntil(relay, relay.now() + 100_000)
+      expect([posts(relay), (await relay.delivery(id)).state]).toEqual([1, 'finished'])
     })
 
     test('waits while Port is unreachable, and is not retried', async () => {

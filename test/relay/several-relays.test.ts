@@ -1,10 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { deliveries } from '../../relay/cli/deliveries.ts'
 import { until } from '../../tools/simulator/http-server.ts'
-import { ADMIN_TOKEN, openWithDeliveries } from '../admin/place-deliveries.ts'
 import { openRelayHere, relayEnv } from '../support/relay.ts'
-import { run } from '../support/run-command.ts'
 import { sendRunWebhook } from '../support/run-webhook.ts'
 import { send } from '../support/send.ts'
 import { startServices } from '../support/services.ts'
@@ -108,15 +105,4 @@ test('if GitHub responds with 500 to one payload, Port shows what each delivery 
   await pass(1)
   expect(github.dispatches.map(each => each.clientPayload.run_id)).toEqual([1, 2, 3, 4, 5].map(n => `r_${n}`))
   expect(shown()[0]!.at(-1)).toContain('The relay searches for the run to cancel it')
-})
-
-test('the API and the command name the delivery that another one waits for', async () => {
-  const { relay, ids } = await openWithDeliveries([{ runId: 'r_0' }, { runId: 'r_1' }])
-  const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
-  const read = async (path: string) => (await fetch(`${relay.url}/api/deliveries${path}`, { headers })).json()
-  const blocked = { delivery: ids[1], blocked_by: { delivery: ids[0], run_id: 'r_0' } }
-  expect(await read(`/${ids[1]}`)).toMatchObject(blocked)
-  expect(await read('')).toMatchObject({ deliveries: [blocked, { delivery: ids[0], blocked_by: null }] })
-  const env = { RELAY_PUBLIC_URL: relay.url, RELAY_ADMIN_TOKEN: ADMIN_TOKEN }
-  expect((await run(deliveries, [], env)).stdout).toContain('waits for an earlier run: r_0')
 })

@@ -1,10 +1,9 @@
-import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { until } from '../../tools/simulator/http-server.ts'
 import { startSystem as startProcess } from '../reports/open-stage.ts'
 import { runSql } from '../store/place.ts'
-import { startRelay, temporaryFolder } from '../support/relay.ts'
+import { startRelay } from '../support/relay.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 import { startSystem } from '../support/system.ts'
 
@@ -79,63 +78,43 @@ test('timeouts count again if the difference stays the same for an hour, even if
   expect(await states()).toEqual(['failed', 'failed', 'failed'])
 })
 
-const FLAGS = ['scale', 'shift'].flatMap(name => [
-  '--import',
-  join(import.meta.dirname, `../support/${name}-clock.ts`),
-])
+test('no delivery ends before GitHub’s first response since the start', async () => {
+  const { system, states } = await openThree()
+  await system.github.stop()
+  system.restart()
+  system.hub.clockOffset = () => null
+  await system.pass(200 * MINUTE)
+  expect(await states()).toEqual(['running', 'dispatched', 'queued'])
+  expect(system.timeouts().problem()).toMatch(/^GitHub hasn't responded since the start/)
+})
 
-test.each(['SQLite, two days ahead after a restart', 'PostgreSQL, an hour ahead and back'])(
-  'a relay process ends no run because of a wrong clock, and says what is wrong (%s)',
-  async kind => {
-    const isSqlite = kind.startsWith('SQLite')
-    const [file, url] = [join(temporaryFolder(), 'clock'), await newDatabase()]
-    writeFileSync(file, '0')
-    // Replaces PostgreSQL's function. The relay reads the time every 30 s, so its own clock is faster.
-    const setClock = (ms: number) =>
-      runSql(
-        { kind, url },
-        'CREATE SCHEMA IF NOT EXISTS shifted',
-        `CREATE OR REPLACE FUNCTION shifted.clock_timestamp() RETURNS timestamptz LANGUAGE sql
-         AS $$ SELECT pg_catalog.clock_timestamp() + interval '${ms} ms' $$`,
-        `ALTER DATABASE ${new URL(url).pathname.slice(1)} SET search_path = shifted, pg_catalog, public`,
-      )
-    if (!isSqlite) await setClock(0)
-    const env = { CLOCK_OFFSET_FILE: file, CLOCK_SCALE: '10', RELAY_TOLERANCE: '20h' }
-    const open = (all: Record<string, string>) => startRelay(all, FLAGS)
-    const system = await startProcess({ ...env, ...(!isSqlite && { RELAY_DATABASE: url }) }, open)
-    const runs = await Promise.all([1, 2, 3, 4].map(() => system.deliver()))
-    await until(() => runs.every(({ portRun }) => portRun!.statusLabel !== undefined), 'Port is updated')
-    if (isSqlite) {
-      await system.relay.kill()
-      writeFileSync(file, String(2 * DAY))
-      await system.restart(open)
-    } else await setClock(60 * MINUTE)
-    const readiness = async () => (await fetch(`${system.url}/readyz`)).text()
-    await until(
-      async () => (await readiness()).includes('no timeout ends a delivery'),
-      'the relay notices it',
+test('a relay process on PostgreSQL ends no run because of a wrong clock, and /readyz says what is wrong', async () => {
+  const url = await newDatabase()
+  // Replaces PostgreSQL's function. The relay reads the time every 30 s, so its own clock is faster.
+  const setClock = (ms: number) =>
+    runSql(
+      { kind: 'postgres', url },
+      'CREATE SCHEMA IF NOT EXISTS shifted',
+      `CREATE OR REPLACE FUNCTION shifted.clock_timestamp() RETURNS timestamptz LANGUAGE sql
+       AS $$ SELECT pg_catalog.clock_timestamp() + interval '${ms} ms' $$`,
+      `ALTER DATABASE ${new URL(url).pathname.slice(1)} SET search_path = shifted, pg_catalog, public`,
     )
-    const polls = () => system.github.requests.filter(({ path }) => path.includes('/actions/runs?')).length
-    const before = polls()
-    await until(() => polls() > before + 1, 'the relay polls')
-    expect(system.relay.log().map(({ msg }) => msg)).toContain('timeouts are suspended: a clock is wrong')
-    if (!isSqlite) {
-      await setClock(0)
-      await until(async () => !(await readiness()).includes('GitHub'), 'the relay notices the correction')
-    }
-    for (const { portRun } of runs) {
-      expect(portRun!.status).toBe('IN_PROGRESS')
-      const displayTitle = `deploy ${portRun!.id}`
-      system.github.createRun({
-        repository: 'acme/shop',
-        displayTitle,
-        status: 'completed',
-        conclusion: 'success',
-      })
-    }
-    await until(() => runs.every(({ portRun }) => portRun!.status === 'SUCCESS'), 'Port shows the results')
-    writeFileSync(file, '0')
-    // The fast clock is minutes ahead of GitHub's by now.
-    await until(async () => !/ is \d+ h/.test(await readiness()), 'the relay notices the correction')
-  },
-)
+  await setClock(0)
+  const flags = ['--import', join(import.meta.dirname, '../support/scale-clock.ts')]
+  const env = { CLOCK_SCALE: '8', RELAY_TOLERANCE: '20h', RELAY_DATABASE: url }
+  const system = await startProcess(env, all => startRelay(all, flags))
+  const { portRun } = await system.deliver()
+  await until(() => portRun!.statusLabel !== undefined, 'Port is updated')
+  await setClock(60 * MINUTE)
+  const readiness = async () => (await fetch(`${system.url}/readyz`)).text()
+  await until(async () => (await readiness()).includes('no timeout ends a delivery'), 'the relay notices it')
+  const polls = () => system.github.requests.filter(({ path }) => path.includes('/actions/runs?')).length
+  const before = polls()
+  await until(() => polls() > before + 1, 'the relay polls')
+  expect(system.relay.log().map(({ msg }) => msg)).toContain('timeouts are suspended: a clock is wrong')
+  await setClock(0)
+  await until(async () => !(await readiness()).includes('GitHub'), 'the relay notices the correction')
+  const corrected = polls()
+  await until(() => polls() > corrected, 'the relay polls again')
+  expect(portRun!.status).toBe('IN_PROGRESS')
+})

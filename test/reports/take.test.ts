@@ -225,40 +225,6 @@ test("parallel reports cannot exceed a delivery's limits", async () => {
   expect(accepted * log.length).toBe(LIMITS.reportLines)
 })
 
-test("updates and empty reports count toward a delivery's limit", async () => {
-  const { system, id, token } = await startReporting()
-  let number = 0
-  const send = async (...reports: unknown[]) =>
-    (await system.report(token, id, reports, { number: ++number })).status
-  const line = { level: 'INFO', message: '' }
-  const EACH = 8_000
-  let left: number = LIMITS.reportLines - 2
-  for (; left > 0; left -= EACH) {
-    expect(await send({ log: Array(Math.min(EACH, left)).fill(line) })).toBe(202)
-  }
-  expect(await send()).toBe(202)
-  expect(await send({ update: { statusLabel: 'Running' } })).toBe(202)
-  expect(await send()).toBe(413)
-  expect(await send({ update: { statusLabel: 'Testing' } })).toBe(413)
-  expect(await send({ update: { conclusion: 'success' } })).toBe(202)
-})
-
-test('the limit of jobs counts each job once, and only the jobs of the current attempt', async () => {
-  const { system, id, token } = await startReporting()
-  let number = 0
-  const send = async (report: unknown, from: number, to: number) => {
-    const jobs = many(to - from, n => ({ id: from + n, name: 'test', author: 'success', ownSummary: false }))
-    const reports = jobs.map(job => ({ update: { conclusion: 'success', job } }))
-    return (await system.report(report, id, reports, { number: ++number })).status
-  }
-  for (let first = 0; first < LIMITS.reportJobs; first += 250)
-    expect(await send(token, first, first + 250)).toBe(202)
-  expect(await send(token, 0, 1)).toBe(202)
-  expect(await send(token, LIMITS.reportJobs, LIMITS.reportJobs + 1)).toBe(413)
-  const next = await startReport(system, id, { runAttempt: 2 })
-  expect(await send(next, LIMITS.reportJobs, LIMITS.reportJobs + 1)).toBe(202)
-})
-
 test.each(['SQLite', 'PostgreSQL'])(
   'no output of a node run is lost if the report with the result arrives while messages are sent (%s)',
   async kind => {

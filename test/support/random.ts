@@ -8,9 +8,3 @@ export function seededRandom(seed: number): () => number {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
   }
 }
-
-/** Returns a shuffled copy. */
-export function shuffle<T>(all: readonly T[], random: () => number): T[] {
-  const keyed = all.map(one => ({ one, key: random() }))
-  return keyed.sort((a, b) => a.key - b.key).map(({ one }) => one)
-}

@@ -51,6 +51,15 @@ export function applyTests(place: Place): void {
     expect((await store.claimOutboxes(2000, 10, 10))[0]?.messages).toHaveLength(1)
   })
 
+  test("a transition that does not change the delivery keeps the delivery's version, lease, and update time", async () => {
+    const store = await place.emptied()
+    const id = await aDispatched(store)
+    const [claimed] = await store.claimPolls(5000, 500, 10)
+    expect(await applyTo(store, id, { messages: [aLine('one')] }, 5001)).toBe(true)
+    expect(await get(store, id)).toEqual(claimed)
+    expect(await store.claimPolls(5001, 500, 10)).toEqual([])
+  })
+
   test("changing a delivery's runs replaces all of its runs", async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)

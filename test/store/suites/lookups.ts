@@ -28,21 +28,6 @@ export function lookupTests(place: Place): void {
     expect(await store.findRuns('acme/none', [77])).toEqual([])
   })
 
-  test('finds deliveries by run ID or ID among more than 100 others', async () => {
-    const store = await place.emptied()
-    const ids: string[] = []
-    for (let i = 0; i < 103; i++) ids.push((await acceptAll(store, { runId: `r_named_${i}` }))[0]!)
-    const find = async (named: string[], repository = 'ACME/shop') =>
-      (await store.findByTitle(repository, named)).map(({ id }) => id).toSorted()
-    expect(await find(['deploy', 'r_named_102', 'x'])).toEqual([ids[102]])
-    const found = await find(['r_named_1', 'r_named_2', ids[1]!, ids[3]!])
-    expect(found).toEqual(ids.slice(1, 4).toSorted())
-    expect(await find([])).toEqual([])
-    expect(await find(['r_named_1'], 'acme/other')).toEqual([])
-    await applyTo(store, ids[1]!, { change: { state: 'finished' } })
-    expect(await find(['r_named_1'])).toEqual([ids[1]])
-  })
-
   test('lists the event types of all dispatches of a period, regardless of the outcome', async () => {
     const store = await place.emptied()
     const attempt = async (attemptedAt: number, eventType: string | null, repository = 'acme/shop') => {

@@ -37,18 +37,6 @@ export function maintenanceTests(place: Place): void {
     await expect(place.open(address)).resolves.toBeTruthy()
   })
 
-  test('stores the client ID of the first Port organization, even if relays of two organizations start at once', async () => {
-    const address = await place.empty()
-    const stores = [await place.open(address)]
-    if (place.kind === 'postgres') stores.push(await place.open(address))
-    expect(await stores[0]!.organization(null)).toBeNull()
-    const asked = ['one', 'two', 'one', 'two'].map((id, i) => stores[i % stores.length]!.organization(id))
-    const [stored, ...others] = await Promise.all(asked)
-    expect(['one', 'two']).toContain(stored)
-    expect(others).toEqual([stored, stored, stored])
-    expect(await stores[0]!.organization(null)).toBe(stored)
-  })
-
   test('deletes finished deliveries by age, a few at a time, and never deletes open deliveries', async () => {
     const store = await place.emptied()
     const end = async (state: 'finished' | 'cancelled', at: number) => {

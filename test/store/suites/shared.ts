@@ -32,13 +32,6 @@ export function sharedTests(place: Place): void {
     return address
   }
 
-  test('relays can start concurrently if the default isolation level is REPEATABLE READ', async () => {
-    const address = await configured("default_transaction_isolation = 'repeatable read'")
-    const stores = await Promise.all(Array.from({ length: 5 }, () => place.open(address)))
-    await acceptAll(stores[0]!, {})
-    for (const store of stores) expect(await store.list({}, { limit: 10 })).toHaveLength(1)
-  })
-
   test('batches that contain the same deliveries in different orders complete without a deadlock', async () => {
     const stores = await two()
     for (let round = 0; round < 5; round++) {
