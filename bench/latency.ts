@@ -23,42 +23,59 @@ export interface Latency {
   response: { p50: number; p99: number }
 }
 
-/** Sends webhooks to an idle server, one at a time. @param database URL of a PostgreSQL database; null for SQLite */
-export async function latency(database: string | null, server = 'relay/dist/main.js'): Promise<Latency> {
+const SERVERS = { bare: 'bench/servers/dispatch.ts', relay: 'relay/dist/main.js' }
+
+/**
+ * Sends webhooks to an idle relay and to an idle bare server, one at a time and alternately, so that other work on the
+ * machine affects both.
+ * @param createDatabase creates a PostgreSQL database; null for SQLite
+ */
+export async function latency(
+  createDatabase: (() => Promise<string>) | null,
+): Promise<Record<keyof typeof SERVERS, Latency>> {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'))
-  using github = await startGitHub()
-  const file = join(folder.path, 'relay.db')
-  await using relay = await startServer(server, {
-    ...relayEnvironment(database ?? `sqlite:${file}`, github.url),
-    BENCH_DATABASE: database ?? file,
-  })
-  const { hostname: host, port } = new URL(relay.url)
-  const socket = connect({ host, port: Number(port), noDelay: true })
-  await once(socket, 'connect')
-  const dispatches: number[] = []
-  const responses: number[] = []
+  await using stack = new AsyncDisposableStack()
+  const open = async (name: keyof typeof SERVERS) => {
+    const database = (await createDatabase?.()) ?? join(folder.path, `${name}.db`)
+    const given = createDatabase ? database : `sqlite:${database}`
+    const github = stack.use(await startGitHub())
+    const server = await startServer(SERVERS[name], {
+      ...relayEnvironment(given, github.url),
+      BENCH_DATABASE: database,
+    })
+    const { hostname: host, port } = new URL(stack.use(server).url)
+    const socket = connect({ host, port: Number(port), noDelay: true })
+    stack.defer(() => void socket.destroy())
+    await once(socket, 'connect')
+    return { github, socket, dispatches: [] as number[], responses: [] as number[] }
+  }
+  const servers = { bare: await open('bare'), relay: await open('relay') }
   const syncs: number[] = []
   const page = openSync(join(folder.path, 'page'), 'w')
-  const webhooks = signWebhooks(WARM_UP + WEBHOOKS, 0)
-  for (let request = takeRequest(webhooks); request !== null; request = takeRequest(webhooks)) {
-    const arrival = github.next()
-    const sentAt = performance.now()
-    socket.write(request)
-    const [response] = await once(socket, 'data')
-    responses.push(performance.now() - sentAt)
-    if (!String(response).startsWith('HTTP/1.1 202')) throw new Error(`a webhook got ${response}`)
-    dispatches.push((await arrival) - sentAt)
-    syncs.push(syncPage(page))
-    // A random pause avoids alignment with the relay's intervals.
-    await sleep(PAUSE_MS + Math.random() * PAUSE_MS)
+  const webhooks = signWebhooks(2 * (WARM_UP + WEBHOOKS), 0)
+  for (let i = 0; i < WARM_UP + WEBHOOKS; i++) {
+    for (const { github, socket, dispatches, responses } of Object.values(servers)) {
+      const arrival = github.next()
+      const sentAt = performance.now()
+      socket.write(takeRequest(webhooks) ?? '')
+      const [response] = await once(socket, 'data')
+      responses.push(performance.now() - sentAt)
+      if (!String(response).startsWith('HTTP/1.1 202')) throw new Error(`a webhook got ${response}`)
+      dispatches.push((await arrival) - sentAt)
+      syncs.push(syncPage(page))
+      // A random pause avoids alignment with the relay's intervals.
+      await sleep(PAUSE_MS + Math.random() * PAUSE_MS)
+    }
   }
-  socket.destroy()
   closeSync(page)
   const of = (all: number[]) => {
     const measured = all.slice(WARM_UP)
     return { p50: percentile(measured, 50), p99: percentile(measured, 99) }
   }
-  return { fsync: percentile(syncs, 50), dispatch: of(dispatches), response: of(responses) }
+  const result = ({ dispatches, responses }: typeof servers.relay) => ({
+    ...{ fsync: percentile(syncs, 50), dispatch: of(dispatches), response: of(responses) },
+  })
+  return { bare: result(servers.bare), relay: result(servers.relay) }
 }
 
 /** Writes and syncs a page. Returns the duration of the sync in ms. */

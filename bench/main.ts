@@ -55,15 +55,11 @@ try {
     versions: { node: process.version, generator: generator.name },
   }
   if (postgres && runs('intake')) results.intake = await intake(generator, () => postgres.createDatabase())
-  if (postgres && runs('latency')) {
-    const bare = 'bench/servers/dispatch.ts'
+  if (postgres && runs('latency'))
     results.latency = {
-      'SQLite, bare server': await latency(null, bare),
       SQLite: await latency(null),
-      'PostgreSQL, bare server': await latency(await postgres.createDatabase(), bare),
-      PostgreSQL: await latency(await postgres.createDatabase()),
+      PostgreSQL: await latency(() => postgres.createDatabase()),
     }
-  }
   if (runs('click')) results.click = await click()
   if (postgres && runs('idle')) results.idle = await idle(() => postgres.createDatabase())
   if (runs('drain')) results.drain = await drain()

@@ -36,17 +36,16 @@ export interface TracedDelivery extends Delivery {
 }
 
 /** Each repository's oldest queued delivery. Skips within the index, regardless of the queue's length. */
-const HEADS = (column: string) => `
+const HEADS = ({ among }: Dialect, column: string) => `
   WITH RECURSIVE queue(repository) AS (
     SELECT min(repository) FROM deliveries WHERE state = 'queued'
     UNION ALL
     SELECT (SELECT min(repository) FROM deliveries WHERE state = 'queued' AND repository > queue.repository)
     FROM queue WHERE queue.repository IS NOT NULL
-  ), oldest AS MATERIALIZED (
-    SELECT (SELECT min(seq) FROM deliveries WHERE state = 'queued' AND repository = queue.repository) AS seq
-    FROM queue
   )
-  SELECT ${column} FROM oldest JOIN deliveries head ON head.seq = oldest.seq`
+  SELECT ${column} FROM deliveries head WHERE ${among('head.seq', OLDEST)}`
+const OLDEST =
+  "SELECT (SELECT min(seq) FROM deliveries WHERE state = 'queued' AND repository = queue.repository) FROM queue"
 
 /** Whether a pause is of a delivery's credential. @param scope parameter with the scope, or the start of an owner's scope */
 const isOfScope = (sql: Dialect, scope: string, of: string) =>
@@ -92,8 +91,8 @@ export function claims(db: Backend) {
      */
     async claimQueued(now: number, leaseMs: number, limit: number, scope: string): Promise<Claimed[]> {
       const due = `
-        ${HEADS('head.seq')}
-        WHERE head.${stateIs("'queued'")} AND head.due_at <= ?1 AND head.lease_until <= ?1
+        ${HEADS(dialect, 'head.seq')}
+        AND head.${stateIs("'queued'")} AND head.due_at <= ?1 AND head.lease_until <= ?1
           AND NOT ${isPaused(dialect, '?4', '?1', 'head')}
         ORDER BY (
           SELECT max(attempted_at) FROM deliveries attempted
@@ -147,7 +146,7 @@ export function claims(db: Backend) {
           WHERE attempted.repository = head.repository AND attempted.attempted_at IS NOT NULL), 0))),
         coalesce((SELECT max(paused_until) FROM rate_limit_pauses WHERE ${isOfScope(dialect, '?3', 'head')}), 0))`
       const sql = `
-        SELECT ${columns(dialect)}, "stalledSince" FROM (${HEADS(`head.seq AS head, ${since} AS "stalledSince"`)}) AS queue
+        SELECT ${columns(dialect)}, "stalledSince" FROM (${HEADS(dialect, `head.seq AS head, ${since} AS "stalledSince"`)}) AS queue
         JOIN deliveries ON deliveries.seq = queue.head
         WHERE "stalledSince" <= ?1 ORDER BY "stalledSince" LIMIT ?2`
       return deliveriesOf<Stalled>(db, sql, before, limit, scope)
@@ -167,7 +166,7 @@ export function claims(db: Backend) {
       const next = (table: string, where = '') =>
         `(SELECT due_at FROM ${table} ${where} ORDER BY due_at LIMIT 1)`
       const sql = `
-        SELECT (SELECT min(due_at) FROM (${HEADS('head.due_at')}) AS waiting) AS dispatch,
+        SELECT (SELECT min(due_at) FROM (${HEADS(dialect, 'head.due_at')}) AS waiting) AS dispatch,
           ${next('deliveries', "WHERE state IN ('dispatched', 'running') AND due_at IS NOT NULL")} AS watch,
           ${next('outboxes')} AS outbox`
       const [due] = await rowsOf<Record<'dispatch' | 'watch' | 'outbox', number | null>>(db, sql)
@@ -179,7 +178,7 @@ export function claims(db: Backend) {
         `(SELECT due_at FROM ${table} WHERE ${where} due_at <= ?1 AND lease_until <= ?1 ORDER BY due_at LIMIT 1)`
       const sql = `
         SELECT
-          (SELECT min(queued_at) FROM (${HEADS('head.queued_at')}) AS waiting) AS dispatch,
+          (SELECT min(queued_at) FROM (${HEADS(dialect, 'head.queued_at')}) AS waiting) AS dispatch,
           ${oldest('deliveries', `state IN ('dispatched', 'running') AND`)} AS watch,
           ${oldest('outboxes', '')} AS outbox,
           (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT ${MOST_COUNTED}) AS counted) AS messages,
