@@ -70,6 +70,7 @@ async function simulate(): Promise<boolean> {
     problems.length === 0
       ? [
           `${acts.length} of ${acts.length} runs ended in Port as expected. All processes are stopped, and no file is left.`,
+          'Next: npm run demo -- --open, to press the buttons yourself, or docs/tutorial.md, to connect your own Port and GitHub.',
         ]
       : ['Not as expected:', ...problems.map(problem => `  ${problem}`)]
   timeline.print(['', ...verdict])
