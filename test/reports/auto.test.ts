@@ -182,6 +182,24 @@ test.each<Way>(['by polls', "by GitHub's webhooks", 'directly'])(
   },
 )
 
+test('if the runner of a job with the action is lost, the relay runs the job again, and its second report counts', async () => {
+  const system = await startSystem()
+  const steps =
+    '\n      - { uses: ./, with: { live: "false" } }\n      - run: test $GITHUB_RUN_ATTEMPT = 2 || sleep 60'
+  const body = { github: { rerun: 'lost-runner' } }
+  const { dispatch, portRun } = await system.deliver({ body })
+  const lost = new AbortController()
+  const onStep: RunOptions['onStep'] = ({ step }) => step.name.includes('sleep 60') && lost.abort()
+  await runDispatched(system, dispatch, job('deploy', steps), { onStep, runnerLost: lost.signal })
+  const [run] = system.github.runs
+  await until(() => run!.runAttempt === 2, 'the relay requests a re-run', 60_000)
+  await until(() => portRun!.statusLabel === 'Runner lost, running again', 'Port gets the label')
+  await runDispatched(system, dispatch, job('deploy', steps), { attempt: 2 })
+  await until(() => portRun!.finishedAt, 'Port gets the result', 60_000)
+  expect([portRun!.status, run!.runAttempt]).toEqual(['SUCCESS', 2])
+  expect(portRun!.summary).toMatch(/^✓ Job deploy: success/)
+})
+
 test('if another system reports the final status, the action sends everything else', async () => {
   const system = await startSystem()
   const steps = '\n      - uses: ./\n        with: { live: "false" }\n      - run: exit 1'
