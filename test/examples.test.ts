@@ -93,15 +93,8 @@ describe.each(definitions)('%s', file => {
     const { on } = parsed(workflowOf(file))
     if (workflow === null) return expect(on.repository_dispatch.types).toEqual([eventType])
     expect(basename(workflowOf(file))).toBe(workflow)
-    const { properties, required } = action.trigger.userInputs
-    const declared = Object.entries<JsonObject>(on.workflow_dispatch.inputs)
-    expect(Object.keys(properties)).toEqual(declared.map(([name]) => name))
-    for (const [name, { type, options, required: isRequired = false }] of declared) {
-      const isTyped = type === 'number' || type === 'boolean'
-      expect(properties[name]?.type, name).toBe(isTyped ? type : 'string')
-      if (type === 'choice') expect(properties[name]?.enum, name).toEqual(options)
-      expect(required.includes(name), name).toBe(isRequired)
-    }
+    const declared = Object.keys(on.workflow_dispatch.inputs)
+    expect(Object.keys(action.trigger.userInputs.properties)).toEqual(declared)
   })
 
   test('sends every output or input that its workflow reads', () => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { rerunWorkflow } from '../../tools/simulator/runner/workflow.ts'
-import { action, ownSteps, payloadFor, repositoryWith, startSystem, workflow } from './play.ts'
+import { action, ownSteps, payloadFor, startSystem, workflow } from './play.ts'
 import { transcript } from './transcript.ts'
 
 test('a successful job returns every Port input as an output, and finishes the Port run as SUCCESS', async () => {
@@ -80,31 +80,6 @@ test("a Port workflow's node run gets its link, log, and result, and each update
   })
   await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/node-run.yml')
   expect(system.port.nodeRun(ID)).toMatchObject({ status: 'COMPLETED', result: 'FAILED' })
-})
-
-test('a reusable workflow gets the payload from its caller, and finishes the Port run', async () => {
-  const repository = repositoryWith({
-    '.github/workflows/called.yml': workflow(
-      `${action({ payload: '${{ inputs.payload }}' })}
-      - run: test "$VERSION" = 1.4.2
-        env: { VERSION: "\${{ steps.port.outputs.version }}" }`,
-      'workflow_call: { inputs: { payload: { type: string, required: true } }, secrets: { PORT_CLIENT_SECRET: { required: true } } }',
-    ),
-  })
-  const system = await startSystem()
-  const simulated = await system.simulate({
-    ...repository,
-    yaml: `
-on: { repository_dispatch: { types: [deploy_service] } }
-jobs:
-  call:
-    uses: ./.github/workflows/called.yml
-    with: { payload: "\${{ toJSON(github.event.client_payload) }}" }
-    secrets: inherit
-`,
-  })
-  await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/reusable-workflow.yml')
-  expect(system.run.status).toBe('SUCCESS')
 })
 
 test('using the action twice in a job sets the outputs twice, but reports once', async () => {

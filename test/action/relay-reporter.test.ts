@@ -198,10 +198,7 @@ test('authenticates again if the report token has expired, and uses the tokens t
 
 test.each<[number, 'unreachable' | 'credentials' | 'refused' | 'finished', boolean]>([
   [500, 'unreachable', true],
-  [429, 'unreachable', true],
-  [408, 'unreachable', true],
   [401, 'credentials', false],
-  [403, 'credentials', false],
   [404, 'refused', false],
   [410, 'finished', false],
   [413, 'refused', false],

@@ -27,8 +27,6 @@ export const FLOODS = {
   pipelined: ['closed'],
   /** Requests for encrypted inputs. */
   inputs: [200, 429],
-  /** Signed 1 MB webhooks with many keys. */
-  keys: [202, 422],
   /** Slow and unauthenticated senders of endless bodies, on every route that accepts a body. */
   bodies: [401, 403, 503],
 } as const
@@ -125,7 +123,7 @@ async function aim(system: System, name: FloodName): Promise<Target> {
   const inputs = Object.fromEntries(secrets.map(each => [each, encryptWith(SECRET, each)]))
   const action = { identifier: 'deploy', encryptedProperties: secrets }
   const more = name === 'inputs' ? { action, inputs } : {}
-  const count = { starts: DELIVERIES, inputs: 1, pipelined: 0, keys: 0, bodies: 0 }[name]
+  const count = { starts: DELIVERIES, inputs: 1, pipelined: 0, bodies: 0 }[name]
   const deliveries: Target['deliveries'] = []
   for (let n = 0; n < count; n++)
     deliveries.push(await startDelivery(system, name === 'starts' ? RUNS : 1, { more, isSeen: n % 2 === 0 }))
@@ -154,8 +152,6 @@ await runAttacker<Target>(import.meta.url, async (target, signal) => {
     }
     await Promise.all(Array.from({ length: parallel }, sender))
   }
-  // The second body has more keys than the relay reads.
-  const bodies = name === 'keys' ? [19_998, 78_000].map(manyKeys) : []
   const floods: Record<FloodName, () => Promise<void>> = {
     // All runs of a delivery start simultaneously. The relay accepts only one of them.
     starts: () =>
@@ -172,13 +168,6 @@ await runAttacker<Target>(import.meta.url, async (target, signal) => {
       repeat(20, async () => {
         const body = JSON.stringify({ delivery: deliveries[0]?.delivery })
         if ((await post('/report/inputs', body, reportToken)) !== 200) await sleep(10)
-      }),
-    keys: () =>
-      repeat(2, async n => {
-        const body = Buffer.from(bodies[n % 2]?.replaceAll('r_N', `r_${n}`) ?? '')
-        const response = await send(url, { body }).catch(() => null)
-        count(response?.status ?? 'none')
-        await sleep(100)
       }),
     bodies: async () => {
       const isDone = () => signal.aborted && has(FLOODS.bodies)
@@ -220,16 +209,4 @@ async function pipeline(url: string): Promise<string> {
   const result = await Promise.race([closed, sleep(5_000, 'open')])
   socket.destroy()
   return result
-}
-
-/** Creates a 1 MB body with this many keys, spread over the objects that the relay reads. */
-function manyKeys(count: number): string {
-  const filler = 'x'.repeat(Math.max(1, Math.floor(900_000 / count) - 14))
-  const part = (name: string) =>
-    Object.fromEntries(Array.from({ length: count / 3 - 3 }, (_, n) => [name + n.toString(36), filler]))
-  const runId = 'r_N'
-  return JSON.stringify({
-    port_payload: { ...part('a'), context: { runId, ...part('b') }, payload: { properties: {} } },
-    port_context: { runId, ...part('c') },
-  })
 }

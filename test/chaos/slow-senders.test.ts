@@ -6,7 +6,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { readBody } from '../../relay/http/body.ts'
 import { createBodyMemory } from '../../relay/http/body-memory.ts'
 import { type Problem, sendProblem } from '../../relay/http/problem.ts'
-import { startReport, startSystem } from '../reports/open-stage.ts'
+import { startSystem } from '../reports/open-stage.ts'
 import { relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 
@@ -188,29 +188,6 @@ test('refuses requests with invalid headers before their bodies arrive', async (
     socket.write(`POST ${path} HTTP/1.1\r\n${['host: x', ...headers, '', ''].join('\r\n')}`)
     expect(await responseOf(socket), `${path} ${headers}`).toMatch(response)
   }
-})
-
-describe('a report', () => {
-  const head = (token: string, length: string) =>
-    `POST /report HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\n${length}\r\n\r\n`
-
-  test.each([
-    ['transfer-encoding: chunked', '8\r\n{"half":\r\n'],
-    ['content-length: 100', '{"half":'],
-  ])("that is cut off isn't logged as a relay error (%s)", async (length, half) => {
-    const system = await startSystem()
-    const { id: delivery } = await system.deliver()
-    const token = await startReport(system, delivery)
-    const socket = await openSocket(system.url)
-    socket.write(`${head(token, length)}${half}`)
-    await sleep(100)
-    socket.end()
-    expect(await responseOf(socket)).toMatch(/^HTTP\/1\.1 400 /)
-    const report = { delivery, sender: 'a', number: 1, reports: [] }
-    expect((await system.post('/report', token, report)).status).toBe(202)
-    await system.relay.stop()
-    expect(system.relay.log().filter(({ level }) => level >= 50)).toEqual([])
-  })
 })
 
 const WRONG_SIGNATURE = /^HTTP\/1\.1 401 [\s\S]*The signature .*doesn't match/

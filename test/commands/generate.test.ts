@@ -114,21 +114,6 @@ test.each(ofActions)('%s becomes an action with the inputs that it uses', async 
   expect(action.invocationMethod.url).toBe(`https://relay.example.com/webhook${query}`)
 })
 
-test('inputs that a job reads from the payload become inputs of the Port action', async () => {
-  const yaml = `on: { repository_dispatch: { types: [a, b] } }
-jobs:
-  x:
-    if: github.event.client_payload.port.inputs.where == 'here' && github.event.client_payload.port.inputs['a b']
-    runs-on: ubuntu-latest
-    steps: [{ uses: acme/port-webhook-action@v1, id: p }, { run: make, env: { A: '\${{ steps.p.outputs.input-action }}', B: '\${{ steps.other.outputs.c }}', C: '\${{ steps.p.outputs.run-id }}' } }]
-`
-  const action = await actionOf(yaml, 'x.yml', '--identifier', 'b')
-  expect(Object.keys(action.trigger.userInputs.properties).sort()).toEqual(['a b', 'action', 'where'])
-  expect(action.invocationMethod.url).toBe('https://relay.example.com/webhook')
-  const other = await actionOf(yaml, 'x.yml', '--identifier', 'c')
-  expect(other.invocationMethod.url).toBe('https://relay.example.com/webhook?event_type=a')
-})
-
 test.each([
   ['steps.p.outputs.version', 'version'],
   ["steps['p'].outputs['input-action']", 'action'],
@@ -199,18 +184,6 @@ test("inputs that the relay provides don't become inputs of the Port action", as
   const action = await actionOf(before, 'deploy.yml')
   expect(action.trigger.userInputs.order).toEqual(['version', 'environment'])
 })
-
-test.each(['{ type: number }', '{ type: string, default: "8080" }', '{ required: true }'])(
-  'a note reports an input "port" that the author defined: %s',
-  async input => {
-    const yaml = (port: string) => `on: { workflow_dispatch: { inputs: { port: ${port} } } }\n${jobs}\n`
-    const sentence =
-      'x.yml declares its own input "port", but the relay sends its payload in "port": rename the workflow\'s input.'
-    expect((await generated(yaml(input), 'x.yml')).notes).toContain(sentence)
-    const { notes } = await generated(yaml('{ type: string, required: false }'), 'x.yml')
-    expect(notes).not.toContain(sentence)
-  },
-)
 
 test("the list of the action's own outputs matches action.yml", () => {
   expect(FIXED_OUTPUTS).toEqual(Object.keys(parse(readFileSync(join(root, 'action.yml'), 'utf8')).outputs))
