@@ -146,18 +146,6 @@ test("the restart example restarts the Port action's entity", async () => {
   ])
 })
 
-test.each([
-  ['restart', 'kubectl', 'status', ['✗ Wait until it is up again: failure']],
-  [
-    ...(['scaffold', 'gh', 'create'] as const),
-    ['✗ Create the repository: failure', '– Delete branches once they are merged: skipped'],
-  ],
-])('the %s example fails if a %s %s command fails', async (example, command, broken, steps) => {
-  const { run, log } = await simulate(`${example}/port-action`, [command], broken)
-  expect(run.status).toBe('FAILURE')
-  for (const step of steps) expect(log).toContain(step)
-})
-
 test("the README's workflow passes the inputs to its step, and Port shows the log of the step", async () => {
   const blocks = [...text('README.md').matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].map(match => match[1]!)
   const yaml = blocks.find(block => block.includes('port-webhook-action@'))!

@@ -175,20 +175,6 @@ test('accepts a Port workflow node, a body without a run, a dispatch, and Portâ€
   expect(kept!.lines[1]).toBe(source)
 })
 
-test("uses the event type from --type, and shows the relayâ€™s result if the action didn't report", async () => {
-  const yaml = workflow(`${USES}\n          report: off`, 'repository_dispatch: { types: [one, other] }')
-  const { code, lines } = await simulateWorkflow(yaml, '--type', 'other')
-  expect(lines[0]).toBe('Simulating deploy.yml, started by repository_dispatch of type other')
-  expect(lines).toContainEqual(expect.stringMatching(/the action's report input is off\.$/))
-  expect(lines).toContain(`Port shows run ${RUN_ID}, which received no updates`)
-  expect(lines.slice(-3)).toEqual([
-    "The relay finishes the run, because the action didn't",
-    '  status   SUCCESS, "Succeeded"',
-    '  log      The workflow run in you/your-repository succeeded.',
-  ])
-  expect(code).toBe(0)
-})
-
 test('the event in docs/action.md and the example workflow work unchanged', async () => {
   const page = readFileSync(join(ROOT, 'docs/action.md'), 'utf8')
   const { simulate } = openSimulationFolder({ 'event.json': /```json\n([\s\S]*?)```/.exec(page)![1]! })

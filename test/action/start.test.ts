@@ -237,17 +237,6 @@ test.each([
   expect(system.run).toMatchObject({ status: 'SUCCESS', externalRunId: '16000000042' })
 })
 
-test('after a 429, the job warns if the wait that Port asks for would be too long', async () => {
-  const system = await startSystem()
-  const reset = Math.ceil(Date.now() / 1000) + 300
-  system.port.failures.rateLimit({ reset, times: Number.POSITIVE_INFINITY })
-  const until = new Date(reset * 1000).toISOString()
-  const limited = expect.stringContaining(`rate limit is reached, until ${until}`)
-  const late = await runJob(system, {}, payloadFor(system.port.createRun({ id: 'r_late' }).id))
-  expect([late.main, late.post]).toEqual([[limited], [limited]])
-  expect(process.exitCode).toBe(0)
-})
-
 const INPUTS: JsonObject = {
   first: 'small',
   plan: 'P'.repeat(20_000),

@@ -33,19 +33,6 @@ afterEach(() => {
   expect(pending).toEqual([])
 })
 
-const CUT = Object.assign(new Error('x'), { code: 'ECONNRESET' })
-
-test.each<[string, () => void, string]>([
-  ['an HTML page', () => page(1).reply(200, '<html>Log in</html>'), "the response isn't a list of jobs"],
-  ['an empty response', () => page(1).reply(200), "the response isn't a list of jobs"],
-  ['a cut connection', () => page(1).replyWithError(CUT), 'ECONNRESET'],
-])('%s instead of the jobs causes an error that describes the response', async (_, response, reason) => {
-  response()
-  await expect(openLister()()).rejects.toThrow(
-    `GitHub's API at github.acme.example didn't respond as expected: ${reason}.`,
-  )
-})
-
 /** Returns the names of the steps that are recognized as the author's. */
 async function authors(steps: string[], postsFrom = steps.length): Promise<string[]> {
   // The runner leaves a gap before the numbers of post steps.
@@ -159,16 +146,6 @@ test("the log shows the result and duration of each of the author's steps, even 
     'per_page=100&page=1',
     'per_page=100&page=2',
   ])
-})
-
-test('if GitHub shows a step as running, the jobs are requested once more, and the log shows "still running"', async () => {
-  const system = await startSystem()
-  showJob(system, [{ name: 'Deploy', status: 'in_progress' }])
-  const job = openRunner(system)
-  await job.run('main')
-  await job.post()
-  expect(system.run.logs.at(-1)!.message).toMatch(/^– Deploy: still running\n/)
-  expect(system.github.requests).toHaveLength(3)
 })
 
 test.each([

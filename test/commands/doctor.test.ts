@@ -361,21 +361,6 @@ describe('while it checks services, doctor', () => {
     ])
   })
 
-  test('reports an archived and a renamed repository', async () => {
-    const response = async (change: object) => {
-      const headers = { authorization: `token ${github.token}` }
-      const body = (await (await fetch(`${github.url}/repos/acme/shop`, { headers })).json()) as object
-      const match = ({ path }: { path: string }) => path === '/repos/acme/shop'
-      github.fail({ match, status: 200, body: { ...body, ...change } })
-    }
-    await response({ archived: true })
-    expect(await wrong()).toEqual(['problem: acme/shop is archived: GitHub starts no workflow there.'])
-    await response({ full_name: 'acme/store' })
-    expect(await wrong()).toEqual([
-      "warning: acme/shop is now acme/store: change the name in the relay's configuration.",
-    ])
-  })
-
   test('reports an OIDC issuer without keys', async () => {
     issuer.fail({ status: 404 })
     expect(await wrong()).toEqual([

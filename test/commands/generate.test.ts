@@ -251,9 +251,3 @@ test.each(
   const stderr = result.stderr.replaceAll(file, 'FILE')
   expect({ ...result, stderr }).toEqual({ code: Number(code), stdout: '', stderr: sentence })
 })
-
-test('refuses a missing argument and a missing file', async () => {
-  const sentence = 'Specify a workflow file: generate FILE.'
-  expect(await run(generate)).toEqual({ code: 2, stdout: '', stderr: sentence })
-  expect((await run(generate, ['/missing.yml'])).stderr).toBe("/missing.yml can't be read (ENOENT).")
-})

@@ -130,17 +130,6 @@ test('RELAY_DISPATCH_RATE starts with two dispatches', async () => {
   expect(github.dispatches).toHaveLength(2)
 })
 
-test('requests that change nothing start no work, and health checks get a response', async () => {
-  const { github, invoke, port, body, runId, rateLimit } = await openFunction()
-  const url = await startGateway(invoke, { shape: 'function URL' })
-  for (const path of ['/healthz', '/readyz']) expect((await fetch(url + path)).status).toBe(200)
-  rateLimit(0)
-  await send(url, { body: body(runId()), secret: port.clientSecret })
-  const asked = github.requests.length
-  expect((await fetch(`${url}/healthz`)).status).toBe(200)
-  expect(github.requests).toHaveLength(asked)
-})
-
 test('refuses a webhook with 503 and fails the schedule while the database is unavailable', async () => {
   const { env, port, body, runId } = await openFunction()
   const away = readConfig({ ...env, RELAY_DATABASE: 'postgres://nobody:none@127.0.0.1:9/none' })
