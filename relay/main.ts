@@ -13,7 +13,7 @@ if (command) {
   const code = await runCommand(command, process.env, args)
   // On success, let `serve` continue to run. On failure, exit even if the command left handles open.
   if (code !== 0) process.exit(code)
-} else if (name === '--version') {
+} else if (['--version', '-v'].includes(name)) {
   console.log(packageJson.version)
 } else if (['--help', '-h', 'help'].includes(name)) {
   console.log(overview(commands))

@@ -52,16 +52,24 @@ export function isSame(given: string | null, expected: string | null): boolean {
 export type CallLogs = Pick<Config, 'trustedProxies'> &
   Record<'log' | 'throttled', Pick<ThrottledLog, 'info'>>
 
-/** Logs the request, role, and response status of each call by an operator. Others get one line a minute. */
+/**
+ * Logs the request, role, and response status of each call by an operator. Others, and reads that repeat the previous
+ * call, get one line a minute.
+ */
 export function logCalls(
   { trustedProxies, log, throttled }: CallLogs,
   message: string,
   roleOf: (c: Context) => Promise<Role | null> | Role | null,
 ): MiddlewareHandler {
+  let previous = ''
   return async (c, next) => {
     const role = await roleOf(c)
     await next()
-    const target = role !== null || c.get(VERIFIED) ? log : throttled
-    target.info({ role, ...requestFields(c, trustedProxies, c.res.status, c.error) }, message)
+    const fields = { role, ...requestFields(c, trustedProxies, c.res.status, c.error) }
+    const call = JSON.stringify(fields)
+    const isRepeated = c.req.method === 'GET' && call === previous
+    previous = call
+    const target = (role !== null || c.get(VERIFIED)) && !isRepeated ? log : throttled
+    target.info(fields, message)
   }
 }

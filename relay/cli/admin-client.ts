@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { trimEnd } from '../../port/text.ts'
+import { readFilter, readWhole } from '../admin/filter.ts'
 import { proxyProblems } from '../config/outgoing.ts'
 import { readSecrets } from '../config/values.ts'
-import { text, UsageError } from './command.ts'
+import { OUTCOMES } from '../delivery/delivery.ts'
+import { choice, text, UsageError } from './command.ts'
 
 /** Calls the admin API of the relay. @throws UsageError if an argument is invalid */
 export async function callAdmin(
@@ -48,16 +50,25 @@ export const noRelay = (base: string, cause: unknown) =>
 
 /** Filters of `deliveries` and `redeliver`. */
 export const FILTER_OPTIONS = {
-  outcome: text('OUTCOME', 'only with this outcome: succeeded, failed, cancelled, not_started or unknown'),
+  outcome: choice('OUTCOME', OUTCOMES, 'only with this outcome'),
   repository: text('OWNER/NAME', 'only deliveries for this repository'),
   action: text('NAME', 'only deliveries of this Port action'),
   'run-id': text('ID', 'only deliveries of this Port run'),
   since: text('TIME', 'only those received since this time: 1h, 2d, or 2026-01-31T12:00:00Z'),
 }
 
-export const toFilter = ({ 'run-id': runId, ...rest }: Record<string, string | undefined>) =>
-  Object.fromEntries(
-    Object.entries({ ...rest, run_id: runId }).filter(
-      (entry): entry is [string, string] => entry[1] !== undefined,
-    ),
-  )
+/** Checks a filter as the relay does, before anything else. @throws UsageError */
+export function toFilter(
+  { 'run-id': runId, limit, ...rest }: Record<string, string | undefined>,
+  maxLimit: number,
+): Record<string, string> {
+  const filter = { ...rest, run_id: runId }
+  try {
+    readFilter(filter, Date.now())
+    readWhole('limit', limit, maxLimit)
+  } catch (error) {
+    throw new UsageError(`--${(error as Error).message}`)
+  }
+  const given = Object.entries({ ...filter, limit })
+  return Object.fromEntries(given.filter((entry): entry is [string, string] => entry[1] !== undefined))
+}

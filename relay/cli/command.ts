@@ -10,6 +10,8 @@ interface Option {
   multiple?: boolean
   short?: string
   value?: string
+  /** The allowed values. */
+  choices?: readonly string[]
   help: string
 }
 type Options = Record<string, Option>
@@ -18,7 +20,9 @@ type Value<O extends Option> = O['type'] extends 'boolean'
   ? boolean
   : O['multiple'] extends true
     ? string[]
-    : string
+    : O extends { choices: readonly (infer C)[] }
+      ? C
+      : string
 
 export interface Call<O extends Options = Options> {
   env: Env
@@ -28,6 +32,8 @@ export interface Call<O extends Options = Options> {
   /** Prints to stderr what isn't part of the data. */
   note: (line: string) => void
   color: (color: Color, text: string) => string
+  /** The terminal's width; undefined if the output isn't a terminal. */
+  width?: number | undefined
   /** Asks for a confirmation. Undefined if the input isn't a terminal. */
   ask?: ((question: string) => Promise<boolean>) | undefined
   signal?: AbortSignal | undefined
@@ -62,6 +68,9 @@ export function readInput(file: string): Buffer {
 /** Options. `value` is the placeholder in the help: `--state STATE`. */
 export const flag = (help: string) => ({ type: 'boolean', help }) as const
 export const text = (value: string, help: string) => ({ type: 'string', value, help }) as const
+/** One of these values. The help lists them. */
+export const choice = <const C extends readonly string[]>(value: string, choices: C, help: string) =>
+  ({ type: 'string', value, choices, help }) as const
 export const texts = (value: string, help: string) =>
   ({ type: 'string', multiple: true, value, help }) as const
 
@@ -72,11 +81,12 @@ export function defineCommand<const O extends Options>(command: Command<O>): Com
   return command as unknown as Command
 }
 
-type Output = Pick<Call, 'print' | 'note' | 'color' | 'ask' | 'signal'>
+type Output = Pick<Call, 'print' | 'note' | 'color' | 'width' | 'ask' | 'signal'>
 const CONSOLE: Output = {
   print: line => console.log(line),
   note: line => console.error(line),
   color: (color, text) => styleText(color, text, { stream: process.stdout }),
+  width: process.stdout.columns,
   ...(process.stdin.isTTY && { ask }),
 }
 
@@ -94,7 +104,7 @@ function ask(question: string): Promise<boolean> {
   })
 }
 
-/** @returns the exit code: 2 for invalid arguments, 1 for other failures, which print one sentence to stderr */
+/** @returns the exit code: 2 for invalid arguments, 1 for other failures. Prints a sentence to stderr, or JSON if the data is JSON. */
 export async function runCommand(
   command: Command,
   env: Env,
@@ -109,12 +119,14 @@ export async function runCommand(
     }
     return (await command.run({ env, values, positionals, ...output })) ?? 0
   } catch (error) {
-    output.note(error instanceof Error ? error.message : String(error))
+    const sentence = error instanceof Error ? error.message : String(error)
+    if (command.options.json && args.includes('--json')) output.print(JSON.stringify({ error: sentence }))
+    else output.note(sentence)
     return error instanceof UsageError ? 2 : 1
   }
 }
 
-const HELP: Option = { type: 'boolean', short: 'h', help: 'print this help' }
+export const HELP: Option = { type: 'boolean', short: 'h', help: 'print this help' }
 
 function readArguments(command: Command, args: string[]): Pick<Call, 'values' | 'positionals'> {
   const options: Options = { ...command.options, help: HELP }
@@ -131,6 +143,8 @@ function readArguments(command: Command, args: string[]): Pick<Call, 'values' | 
     // If a value starts with a dash, it's probably the next option and the value is missing.
     if (option.type === 'string' && (value === undefined || (!inlineValue && /^-./.test(value))))
       throw wrong(`${rawName} needs a value, ${rawName}=${option.value}`)
+    if (value !== undefined && option.choices?.includes(value) === false)
+      throw wrong(`${rawName} must be one of ${option.choices.join(', ')}, not ${JSON.stringify(value)}`)
   }
   const names = command.positionals ?? []
   const most = names.at(-1)?.includes('…') ? Number.POSITIVE_INFINITY : names.length
@@ -147,9 +161,9 @@ function didYouMean(rawName: string, options: Options): string {
 
 function help({ name, summary, positionals = [], options, details }: Command): string {
   const rows = Object.entries({ ...options, help: HELP }).map(
-    ([option, { type, value, multiple, short, help }]) => [
+    ([option, { type, value, choices, multiple, short, help }]) => [
       `--${option}${type === 'string' ? ` ${value}` : ''}${short ? `, -${short}` : ''}`,
-      multiple ? `${help}; may be repeated` : help,
+      help + (choices ? `: ${choices.join(', ')}` : '') + (multiple ? '; may be repeated' : ''),
     ],
   )
   return [
@@ -168,7 +182,7 @@ export function overview(commands: Command[]): string {
     '',
     columns(commands.map(({ name, summary }) => [name, summary])),
     '',
-    "Without a command, `serve` runs the relay. COMMAND --help (or -h) prints the command's options; --version prints the version.",
+    "Without a command, `serve` runs the relay. COMMAND --help (or -h) prints the command's options; --version (or -v) prints the version.",
   ].join('\n')
 }
 

@@ -1,4 +1,6 @@
+import { backup } from './backup.ts'
 import type { Command } from './command.ts'
+import { createCompletion } from './completion.ts'
 import { deliveries } from './deliveries.ts'
 import { doctor } from './doctor.ts'
 import { generate } from './generate.ts'
@@ -9,7 +11,7 @@ import { serve } from './serve.ts'
 import { setup } from './setup.ts'
 import { simulate } from './simulate.ts'
 
-export const commands: Command[] = [
+const all: Command[] = [
   serve,
   doctor,
   send,
@@ -20,4 +22,7 @@ export const commands: Command[] = [
   generate,
   migrate,
   simulate,
+  backup,
 ]
+
+export const commands = [...all, createCompletion(all)]

@@ -1,7 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ShownDelivery, ShownEvent } from '../admin/api.ts'
+import { MAX_LISTED } from '../admin/filter.ts'
+import { STATES } from '../delivery/delivery.ts'
 import { callAdmin, FILTER_OPTIONS, toFilter } from './admin-client.ts'
-import { type Call, type Color, defineCommand, flag, JSON_OPTION, text, UsageError } from './command.ts'
+import {
+  type Call,
+  type Color,
+  choice,
+  defineCommand,
+  flag,
+  JSON_OPTION,
+  text,
+  UsageError,
+} from './command.ts'
 
 type Page = { deliveries: ShownDelivery[]; next: number | null }
 
@@ -12,21 +23,24 @@ export const deliveries = defineCommand({
   summary: 'Lists the newest deliveries, or shows one delivery with its history.',
   positionals: ['[ID]'],
   options: {
-    state: text('STATE', 'only in this state: queued, dispatched, running, finished, failed or cancelled'),
+    state: choice('STATE', STATES, 'only in this state'),
     ...FILTER_OPTIONS,
     limit: text('NUMBER', 'the maximum number; 50 by default'),
     watch: flag('keep running, and print new and changed deliveries'),
     json: JSON_OPTION,
   },
-  async run({ env, values, positionals: [id], print, note, color, signal }) {
-    const { json, limit, watch = false, ...filter } = values
+  async run(call) {
+    const { env, values, print, note, signal } = call
+    const { json, watch = false, ...filter } = values
+    const [id] = call.positionals
+    const given = toFilter(filter, MAX_LISTED)
     if (id !== undefined) {
-      if (limit !== undefined || watch || Object.keys(filter).length > 0)
+      if (watch || Object.keys(given).length > 0)
         throw new UsageError('With an ID, only --json is allowed: remove other options or the ID.')
       const path = `/api/deliveries/${encodeURIComponent(id)}`
       const shown = (await callAdmin(env, 'GET', path)) as ShownDelivery & { events: ShownEvent[] }
       if (json) return void print(JSON.stringify(shown))
-      for (const line of table([shown], color)) print(line)
+      for (const line of table([shown], { color: call.color })) print(line)
       for (const { time, type, details } of shown.events) {
         const pairs = Object.entries(details).map(([key, value]) => `${key}=${JSON.stringify(value ?? null)}`)
         print(['', time.slice(0, 19), type, ...pairs].join('  '))
@@ -35,14 +49,14 @@ export const deliveries = defineCommand({
     }
     /** Reads the first non-empty page. With a filter by action, a page can be empty although older deliveries match. */
     const read = async (before: object = {}): Promise<Page> => {
-      const query = new URLSearchParams({ ...toFilter({ ...filter, limit }), ...before })
+      const query = new URLSearchParams({ ...given, ...before })
       const page = (await callAdmin(env, 'GET', `/api/deliveries?${query}`)) as Page
       return page.deliveries.length === 0 && page.next !== null ? read({ before: String(page.next) }) : page
     }
     const response = await read()
     if (json && !watch) return void print(JSON.stringify(response))
     const printAll = (rows: ShownDelivery[], isFirst = false) => {
-      const lines = json ? rows.map(row => JSON.stringify(row)) : table(rows, color).slice(isFirst ? 0 : 1)
+      const lines = json ? rows.map(row => JSON.stringify(row)) : table(rows, call).slice(isFirst ? 0 : 1)
       for (const line of lines) print(line)
     }
     if (response.deliveries.length > 0 || watch) printAll(response.deliveries, true)
@@ -58,36 +72,57 @@ export const deliveries = defineCommand({
   },
 })
 
-const COLUMNS: [title: string, text: (delivery: ShownDelivery) => string][] = [
-  ['RECEIVED', d => `${d.received_at.slice(0, 19)}Z`],
-  ['DELIVERY', d => d.delivery],
-  ['STATE', d => d.state],
-  ['OUTCOME', d => d.outcome ?? '-'],
-  ['RUN', d => d.run_id ?? '-'],
-  ['REPOSITORY', d => d.repository],
-  ['TARGET', d => target(d) ?? '-'],
-  ['REASON', d => [d.outcome === null && whyWaiting(d), d.reason].filter(Boolean).join(': ')],
+/** `least`: to how many characters a terminal can cut the column. */
+type Column = { title: string; least?: number; text: (delivery: ShownDelivery) => string }
+const COLUMNS: Column[] = [
+  { title: 'RECEIVED', text: d => `${d.received_at.slice(0, 19)}Z` },
+  { title: 'DELIVERY', text: d => d.delivery },
+  { title: 'STATE', text: d => d.state },
+  { title: 'OUTCOME', text: d => d.outcome ?? '-' },
+  { title: 'ACTION', least: 10, text: d => d.action ?? '-' },
+  { title: 'RUN', text: d => d.run_id ?? '-' },
+  { title: 'REPOSITORY', least: 10, text: d => d.repository },
+  { title: 'TARGET', least: 10, text: d => target(d) ?? '-' },
+  {
+    ...{ title: 'REASON', least: 20 },
+    text: d => [d.outcome === null && whyWaiting(d), d.reason].filter(Boolean).join(': '),
+  },
 ]
+/** What a narrow terminal lacks, in this order. */
+const OMITTED = ['RUN', 'TARGET', 'REPOSITORY', 'RECEIVED', 'STATE', 'REASON']
 const COLORS: Record<string, Color> = {
   ...{ queued: 'yellow', dispatched: 'cyan', running: 'cyan' },
   ...{ succeeded: 'green', failed: 'red', not_started: 'red', cancelled: 'dim', unknown: 'yellow' },
 }
 
-export function table(rows: ShownDelivery[], color: Call['color']): string[] {
-  const cells = [COLUMNS.map(([title]) => title), ...rows.map(row => COLUMNS.map(([, text]) => text(row)))]
-  const widths = COLUMNS.map((_, at) => Math.max(...cells.map(each => each[at]!.length)))
-  return cells.map((each, index) => {
-    const padded = each.map((text, at) => text.padEnd(at === each.length - 1 ? 0 : widths[at]!))
-    if (index === 0) return color('bold', padded.join('  ').trimEnd())
-    const { state, outcome } = rows[index - 1]!
-    return padded
-      .map((text, at) =>
-        COLUMNS[at]![0] === (outcome ? 'OUTCOME' : 'STATE')
-          ? color(COLORS[outcome ?? state] ?? 'dim', text)
-          : text,
-      )
-      .join('  ')
-      .trimEnd()
+/** @param width of the terminal. Long texts are cut, and then columns are omitted. */
+export function table(
+  rows: ShownDelivery[],
+  { color, width = Number.POSITIVE_INFINITY }: Pick<Call, 'color' | 'width'>,
+): string[] {
+  const all = COLUMNS.map(({ title, least, text }) => {
+    const cells = [title, ...rows.map(text)]
+    const longest = Math.max(...cells.map(cell => cell.length))
+    return { title, cells, width: longest, least: Math.min(least ?? longest, longest) }
+  })
+  const sum = (widths: number[]) => widths.reduce((total, each) => total + each + 2, -2)
+  let shown = all
+  for (const title of OMITTED)
+    if (sum(shown.map(each => each.least)) > width) shown = shown.filter(each => each.title !== title)
+  for (let excess = sum(shown.map(each => each.width)) - width; excess > 0; excess--) {
+    const widest = shown.filter(each => each.width > each.least).toSorted((a, b) => b.width - a.width)[0]
+    if (!widest) break
+    widest.width--
+  }
+  const cut = (text: string, most: number) => (text.length > most ? `${text.slice(0, most - 1)}…` : text)
+  return [null, ...rows].map((row, index) => {
+    const padded = shown.map(({ title, cells, width }) => {
+      const text = cut(cells[index]!, width).padEnd(width)
+      const isColored = row && title === (row.outcome ? 'OUTCOME' : 'STATE')
+      return isColored ? color(COLORS[row.outcome ?? row.state] ?? 'dim', text) : text
+    })
+    const line = padded.join('  ').trimEnd()
+    return row ? line : color('bold', line)
   })
 }
 

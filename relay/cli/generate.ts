@@ -3,11 +3,14 @@ import { trimEnd } from '../../port/text.ts'
 import { toPortWorkflow } from '../../tools/generate/port-workflow.ts'
 import { isRepository } from '../config/routes.ts'
 import { applyFiles, generateFile } from './apply.ts'
-import { defineCommand, flag, text, UsageError } from './command.ts'
+import { choice, defineCommand, flag, text, UsageError } from './command.ts'
 
-export const FORMAT_OPTION = text(
+export const OPERATIONS = ['CREATE', 'DAY-2', 'DELETE'] as const
+
+export const FORMAT_OPTION = choice(
   'FORMAT',
-  'action (a Port action; the default) or workflow (a Port workflow)',
+  ['action', 'workflow'],
+  'a Port action (the default) or a Port workflow',
 )
 
 export const generate = defineCommand({
@@ -19,10 +22,10 @@ export const generate = defineCommand({
     approval: flag('the run waits for an approval in Port'),
     relay: text('URL', "the relay's address in the action; RELAY_PUBLIC_URL by default"),
     repository: text('OWNER/NAME', 'the repository in the address; GITHUB_REPOSITORY by default'),
-    event: text('EVENT', 'workflow_dispatch or repository_dispatch'),
+    event: choice('EVENT', ['workflow_dispatch', 'repository_dispatch'], 'the trigger'),
     identifier: text('NAME', "the action's identifier"),
     blueprint: text('NAME', "the action's blueprint"),
-    operation: text('NAME', 'CREATE, DAY-2 or DELETE'),
+    operation: choice('NAME', OPERATIONS, "the action's operation"),
     check: flag('compare the definitions in Port with the files; exit code 1 if they differ'),
     apply: flag('create or update the definitions in Port'),
     yes: flag('with --apply, write without asking'),
@@ -36,17 +39,16 @@ Port has, an action or a workflow.`,
     const [file] = files
     if (!file) throw new UsageError('Specify a workflow file: generate FILE.')
     const options = {
-      event: oneOf('event', ['workflow_dispatch', 'repository_dispatch'] as const, values.event),
-      operation: oneOf('operation', ['CREATE', 'DAY-2', 'DELETE'] as const, values.operation),
+      event: values.event,
+      operation: values.operation,
       relay: relayOf(values.relay ?? (env.RELAY_PUBLIC_URL || undefined)),
       repository: repositoryOf(values.repository ?? (env.GITHUB_REPOSITORY || undefined)),
       identifier: values.identifier,
       blueprint: values.blueprint,
       approval: values.approval,
     }
-    const { check = false, apply = false, yes = false, json = false } = values
+    const { check = false, apply = false, yes = false, json = false, format } = values
     if (check && apply) throw new UsageError('Choose --check or --apply.')
-    const format = values.format === undefined ? undefined : formatOf(values.format)
     if (check || apply)
       return applyFiles({ env, print, note, ask, paths: files, format, check, yes, json }, options)
     if (files.length > 1) throw new UsageError('Several files need --check or --apply.')
@@ -71,20 +73,6 @@ function write(path: string, content: string): void {
       code === 'EEXIST' ? 'already exists: remove it, or choose another name' : `can't be written (${code})`
     throw new Error(`${path} ${why}.`, { cause })
   }
-}
-
-export const formatOf = (given: string | undefined) =>
-  oneOf('format', ['action', 'workflow'] as const, given) ?? 'action'
-
-function oneOf<T extends string>(
-  name: string,
-  allowed: readonly T[],
-  given: string | undefined,
-): T | undefined {
-  if (given === undefined) return undefined
-  const found = allowed.find(each => each === given)
-  if (!found) throw new UsageError(`--${name} must be one of ${allowed.join(', ')}.`)
-  return found
 }
 
 export function relayOf(given: string | undefined): string | undefined {

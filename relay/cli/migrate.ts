@@ -2,7 +2,7 @@ import { existsSync, renameSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { LOCKFILE } from '../github/workflow-files.ts'
 import { defineCommand, flag, JSON_OPTION, readInput, text, UsageError } from './command.ts'
-import { FORMAT_OPTION, formatOf, relayOf } from './generate.ts'
+import { FORMAT_OPTION, relayOf } from './generate.ts'
 
 const ACTION = 'org/port-webhook-action@v1'
 const LOCKED = `${LOCKFILE} must list the added action, or GitHub starts no job: run "gh actions-lock", and commit the file.`
@@ -37,7 +37,7 @@ is JSON or YAML with one action or several.`,
     // The rewriting code and GitHub's parser take longer to load than the relay takes to start.
     const { migrateFiles } = await import('../../tools/migrate/files.ts')
     const { migratePortActions } = await import('../../tools/migrate/port-action.ts')
-    const format = formatOf(values.format)
+    const { format = 'action' } = values
     const ported =
       exported === undefined ? null : migratePortActions(readInput(exported).toString(), { relay, format })
     const results = []

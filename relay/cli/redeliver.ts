@@ -1,6 +1,8 @@
 import type { ShownDelivery } from '../admin/api.ts'
+import { MAX_REDELIVERED } from '../admin/redelivery.ts'
+import { REDELIVERABLE } from '../delivery/delivery.ts'
 import { callAdmin, FILTER_OPTIONS, toFilter } from './admin-client.ts'
-import { type Call, defineCommand, flag, JSON_OPTION, text, UsageError } from './command.ts'
+import { type Call, choice, defineCommand, flag, JSON_OPTION, text, UsageError } from './command.ts'
 import { table } from './deliveries.ts'
 
 type Bulk = { deliveries: (ShownDelivery & { port_run_ended?: boolean | null })[]; more: boolean }
@@ -12,7 +14,7 @@ export const redeliver = defineCommand({
   summary: 'Queues failed or canceled deliveries again: by ID, or all that match a filter.',
   positionals: ['ID…'],
   options: {
-    state: text('STATE', 'all deliveries in this state: failed or cancelled'),
+    state: choice('STATE', REDELIVERABLE, 'all deliveries in this state'),
     ...FILTER_OPTIONS,
     limit: text('NUMBER', 'only this many of the newest matches; at most 1000'),
     'dry-run': flag('change nothing, and show what would be redelivered'),
@@ -20,7 +22,7 @@ export const redeliver = defineCommand({
   },
   details: '`deliveries --state failed` lists deliveries to redeliver. The oldest is queued first.',
   async run(call) {
-    const { env, positionals: ids, print, color } = call
+    const { env, positionals: ids, print } = call
     const { json, 'dry-run': isDry = false, limit, ...filter } = call.values
     const isFiltered = limit !== undefined || Object.keys(filter).length > 0
     if (ids.length > 0 && isFiltered) throw new UsageError('Specify deliveries by ID or filter, not both.')
@@ -31,11 +33,12 @@ export const redeliver = defineCommand({
       )
     if (filter.state === undefined && filter.outcome === undefined)
       throw new UsageError('A filter needs --state failed, --state cancelled, or --outcome OUTCOME.')
-    const body = { ...toFilter(filter), ...(limit && { limit: Number(limit) }), dry_run: isDry }
+    const { limit: most, ...given } = toFilter({ ...filter, limit }, MAX_REDELIVERED)
+    const body = { ...given, ...(most && { limit: Number(most) }), dry_run: isDry }
     const response = (await callAdmin(env, 'POST', '/api/redeliver', body)) as Bulk
     if (json) return void print(JSON.stringify(response))
     const { deliveries, more } = response
-    const [titles, ...lines] = table(deliveries, color)
+    const [titles, ...lines] = table(deliveries, call)
     if (deliveries.length > 0) print(titles!)
     for (const [index, { port_run_ended }] of deliveries.entries()) {
       print(lines[index]!)

@@ -6,7 +6,18 @@ import { proxyProblems } from '../config/outgoing.ts'
 import { readSecrets } from '../config/values.ts'
 import { Problem } from '../http/problem.ts'
 import { noRelay, relayAddress } from './admin-client.ts'
-import { defineCommand, type Env, flag, JSON_OPTION, readInput, text, texts, UsageError } from './command.ts'
+import {
+  choice,
+  defineCommand,
+  type Env,
+  flag,
+  JSON_OPTION,
+  readInput,
+  text,
+  texts,
+  UsageError,
+} from './command.ts'
+import { OPERATIONS } from './generate.ts'
 import { type DryRun, dryRun, makeBody, signWebhook } from './send-request.ts'
 
 export const send = defineCommand({
@@ -17,7 +28,7 @@ export const send = defineCommand({
     action: text('NAME', 'the identifier of the Port action, instead of FILE'),
     input: texts('NAME=TEXT', 'an input; NAME:=JSON for other types'),
     blueprint: text('NAME', "the action's blueprint"),
-    operation: text('NAME', 'CREATE, DAY-2 or DELETE; DAY-2 with --entity'),
+    operation: choice('NAME', OPERATIONS, 'DAY-2 by default with --entity'),
     entity: text('ENTITY', 'an identifier, or the whole entity as JSON'),
     'run-id': text(
       'ID',
@@ -52,9 +63,9 @@ relay from the environment.`,
 
     const now = Date.now()
     const runId = values['run-id'] ?? null
+    const url = webhookUrl(values.url ?? relayAddress(env), values)
     const body = file === undefined ? invoked() : readInput(file)
     const runIdHeader = file === undefined ? null : runId
-    const url = webhookUrl(values.url ?? relayAddress(env), values)
 
     if (values['dry-run']) {
       const config = readConfig(env)

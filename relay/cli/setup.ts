@@ -8,7 +8,7 @@ import { html } from 'hono/html'
 import { z } from 'zod'
 import { describeNetworkError } from '../../port/client/errors.ts'
 import { trimEnd } from '../../port/text.ts'
-import { type Call, defineCommand, text, UsageError } from './command.ts'
+import { type Call, choice, defineCommand, text, UsageError } from './command.ts'
 
 const STATE_MS = 10 * 60_000
 const EXCHANGE_MS = 30_000
@@ -23,7 +23,7 @@ export const setup = defineCommand({
     name: text('NAME', 'the name of the App, which you can change on GitHub'),
     server: text('URL', 'GHE.com or Enterprise Server, such as https://git.example.com'),
     output: text('FILE', 'a new file for the credentials; github-app.env by default'),
-    for: text('WHERE', 'print commands for kubectl, docker or systemd'),
+    for: choice('WHERE', ['kubectl', 'docker', 'systemd'], 'print commands'),
     port: text('NUMBER', 'the port of the page on this machine; a free port by default'),
   },
   details: `Only this machine can open the page, with the token in its address. The page sends the browser to GitHub. If the
@@ -32,7 +32,6 @@ browser is on another machine, choose a --port and forward it: ssh -L PORT:127.0
     if (what !== 'github') throw new UsageError('Specify what to set up: setup github; see setup --help.')
     const where = values.for ?? 'file'
     const commands = SETUP_COMMANDS[where]
-    if (!commands) throw new UsageError('--for must be one of kubectl, docker, systemd.')
     const url = addressOf('--url', values.url ?? env.RELAY_PUBLIC_URL)
     const server = addressOf('--server', values.server ?? 'https://github.com')
     const { organization, name = 'port-webhook-relay', output: file = 'github-app.env' } = values
@@ -282,7 +281,10 @@ const page = (content: ReturnType<typeof html>) => html`<!doctype html>
 const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
 
 /** The commands that pass the file's variables to the relay, by the value of --for. No command contains a secret. */
-const SETUP_COMMANDS: Record<string, (file: string, id: number, apiUrl: string | null) => string[]> = {
+const SETUP_COMMANDS: Record<
+  'file' | 'kubectl' | 'docker' | 'systemd',
+  (file: string, id: number, apiUrl: string | null) => string[]
+> = {
   file: file => [
     `In a clone: node --env-file=${quote(file)} relay/main.ts`,
     `With the npm package: node --env-file=${quote(file)} "$(npm root --global)/port-webhook-relay/cli.js"`,

@@ -1,17 +1,19 @@
-import { writeFileSync } from 'node:fs'
+import { existsSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
+import { backup } from '../../relay/cli/backup.ts'
 import { type Command, runCommand } from '../../relay/cli/command.ts'
 import { deliveries } from '../../relay/cli/deliveries.ts'
 import { migrate } from '../../relay/cli/migrate.ts'
 import { cancel, redeliver } from '../../relay/cli/redeliver.ts'
 import { send } from '../../relay/cli/send.ts'
+import { openStore } from '../../relay/store/open.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { placeDeliveries, REJECTED, running } from '../admin/place-deliveries.ts'
 import { listenHere } from '../support/listen-here.ts'
-import { openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
+import { openRelayHere, type Relay, relayEnv, temporaryFolder } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
 
 const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
@@ -19,6 +21,7 @@ const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
 let env: Record<string, string>
 let folder: string
 let url: string
+let relay: Relay
 /** A failed delivery, a delivery that is bound to a workflow run, and a queued delivery. */
 let ids: string[]
 
@@ -39,7 +42,8 @@ beforeEach(async () => {
     GITHUB_TOKEN: github.token,
     RELAY_DATABASE: `sqlite:${path}`,
   }
-  url = (await openRelayHere(relayEnv({ RELAY_ADMIN_TOKEN, ...settings }))).url
+  relay = await openRelayHere(relayEnv({ RELAY_ADMIN_TOKEN, ...settings }))
+  url = relay.url
   env = { RELAY_ADMIN_TOKEN, PORT: new URL(url).port, PORT_CLIENT_SECRET: 'a secret of Port' }
   const workflow = 'on: workflow_dispatch\njobs: { a: { runs-on: x, steps: [{ run: ls }] } }\n'
   writeFileSync(join(folder, 'a.yml'), workflow)
@@ -48,13 +52,13 @@ beforeEach(async () => {
 /** Wrong arguments, each with its error message. */
 const WRONG: [Command, string[], string][] = [
   [send, [], 'send needs either FILE or --action NAME.'],
-  [deliveries, ['--limit', '0'], 'limit must be a whole number from 1 to 200.'],
-  [deliveries, ['--repository', 'shop'], 'repository must be owner/name.'],
+  [deliveries, ['--limit', '0'], '--limit must be a whole number from 1 to 200.'],
+  [deliveries, ['--repository', 'shop'], '--repository must be owner/name.'],
   [deliveries, ['ID', '--limit', '1'], 'With an ID, only --json is allowed: remove other options or the ID.'],
   [redeliver, [], 'Specify deliveries or a filter: redeliver ID…, or redeliver --state failed --since 1h.'],
-  [redeliver, ['ID', '--state', 'x'], 'Specify deliveries by ID or filter, not both.'],
+  [redeliver, ['ID', '--state', 'failed'], 'Specify deliveries by ID or filter, not both.'],
   [redeliver, ['--since', '1h'], 'A filter needs --state failed, --state cancelled, or --outcome OUTCOME.'],
-  [redeliver, ['--state', 'failed', '--limit', 'all'], 'limit must be a whole number from 1 to 1000.'],
+  [redeliver, ['--state', 'failed', '--limit', 'all'], '--limit must be a whole number from 1 to 1000.'],
   [cancel, [], 'Specify the delivery: cancel ID. `deliveries` lists the ids.'],
   [migrate, [], 'migrate needs a workflow FILE or --port-action FILE; see migrate --help.'],
 ]
@@ -80,7 +84,9 @@ const args = (given: string[]) =>
 
 test('commands refuse wrong arguments with one message and exit code 2, print JSON, and report when nothing is found', async () => {
   for (const [command, given, stderr] of WRONG)
-    expect(await run(command, args(given), env)).toEqual({ code: 2, stdout: '', stderr })
+    expect(await run(command, args(given))).toEqual({ code: 2, stdout: '', stderr })
+  const stdout = JSON.stringify({ error: '--limit must be a whole number from 1 to 200.' })
+  expect(await run(deliveries, ['--limit', '0', '--json'])).toEqual({ code: 2, stdout, stderr: '' })
   for (const [command, given, part] of JSON_OF)
     expect(JSON.parse((await run(command, args(given), env)).stdout)).toMatchObject(part)
   for (const [command, given, sentence] of NOTHING) {
@@ -97,16 +103,45 @@ test('deliveries shows the target of each delivery, and the history of a single 
   )
   const rejected = 'GitHub rejected the dispatch: no such repository.'
   expect(stdout.split('\n').map(line => line.slice(22).trimEnd().split(/ {2,}/))).toEqual([
-    ['DELIVERY', 'STATE', 'OUTCOME', 'RUN', 'REPOSITORY', 'TARGET', 'REASON'],
-    [queued, 'queued', '-', 'r_3', 'acme/web', 'deploy', waits],
-    [bound, 'running', '-', 'r_2', 'acme/shop', 'deploy.yml@main'],
-    [failed, 'failed', 'not_started', 'r_1', 'acme/shop', 'deploy', rejected],
+    ['DELIVERY', 'STATE', 'OUTCOME', 'ACTION', 'RUN', 'REPOSITORY', 'TARGET', 'REASON'],
+    [queued, 'queued', '-', 'deploy', 'r_3', 'acme/web', 'deploy', waits],
+    [bound, 'running', '-', 'deploy', 'r_2', 'acme/shop', 'deploy.yml@main'],
+    [failed, 'failed', 'not_started', 'deploy', 'r_1', 'acme/shop', 'deploy', rejected],
   ])
   const one = await run(deliveries, [bound!], env)
   const seconds = one.stdout.split('\n').map(line => line.trim().split(/ +/)[1])
   expect(seconds).toEqual(['DELIVERY', bound, 'accepted', 'dispatchAccepted', 'runBound'])
   expect(one.stdout).toContain('runBound  github_run_id=42  evidence="title"')
   expect(JSON.parse((await run(deliveries, [bound!, '--json'], env)).stdout).events).toHaveLength(3)
+})
+
+test.each([160, 110, 80])(
+  'deliveries shows the action and the reason on a terminal with %i columns',
+  async width => {
+    const lines: string[] = []
+    const print = (line: string) => void lines.push(line)
+    const output = { print, note: print, color: (_: string, text: string) => text, width }
+    expect(await runCommand(deliveries, env, ['--state', 'failed'], output)).toBe(0)
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(width)
+    expect(lines[1]).toMatch(/ not_started +deploy .* GitHub reject/)
+    expect(lines[1]!.endsWith('…')).toBe(width < 160)
+  },
+)
+
+test('backup copies the database of a running relay to a private file, and overwrites none', async () => {
+  const [file, database] = [join(folder, 'copy.db'), { RELAY_DATABASE: `sqlite:${join(folder, 'relay.db')}` }]
+  expect(await run(backup, [file], database)).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^Written: .*, 0\.\d MB\.$/),
+  })
+  const copied = await openStore({ kind: 'sqlite', path: file })
+  onTestFinished(() => copied.close())
+  expect((await copied.list({}, { limit: 10 })).map(({ id }) => id)).toEqual(ids.toReversed())
+  expect(statSync(file).mode & 0o777).toBe(0o600)
+  const stderr = `${file} already exists: choose another name.`
+  expect(await run(backup, [file], database)).toMatchObject({ code: 1, stderr })
+  expect(await run(backup, [`${file}2`], { RELAY_DATABASE: 'postgres://x' })).toMatchObject({ code: 1 })
+  expect(existsSync(`${file}2`)).toBe(false)
 })
 
 test('deliveries --watch prints new and changed deliveries until it is stopped', async () => {
@@ -120,6 +155,17 @@ test('deliveries --watch prints new and changed deliveries until it is stopped',
   stop.abort()
   expect(await watching).toBe(0)
   expect(lines.filter(line => line.includes('RECEIVED'))).toHaveLength(1)
+})
+
+test('the log has one line for reads that repeat each other, and one for every other call', async () => {
+  for (const args of [[], [], [], ['none'], [], []]) await run(deliveries, args, env)
+  const calls = relay.log().filter(({ msg }) => msg === 'the admin API was called')
+  expect(calls.map(({ path, count }) => [path, count])).toEqual([
+    ['/api/deliveries', undefined],
+    ['/api/deliveries', 1],
+    ['/api/deliveries/none', undefined],
+    ['/api/deliveries', undefined],
+  ])
 })
 
 test('redeliver lists the matching deliveries in a dry run, then queues deliveries by filter or by id', async () => {

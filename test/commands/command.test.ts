@@ -1,18 +1,10 @@
+import { execFileSync } from 'node:child_process'
 import { describe, expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
+import { commands } from '../../relay/cli/commands.ts'
 import { deliveries } from '../../relay/cli/deliveries.ts'
-import { doctor } from '../../relay/cli/doctor.ts'
-import { generate } from '../../relay/cli/generate.ts'
-import { migrate } from '../../relay/cli/migrate.ts'
-import { cancel, redeliver } from '../../relay/cli/redeliver.ts'
-import { send } from '../../relay/cli/send.ts'
-import { serve } from '../../relay/cli/serve.ts'
-import { setup } from '../../relay/cli/setup.ts'
-import { simulate } from '../../relay/cli/simulate.ts'
 import { runRelay } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
-
-const commands = [serve, doctor, send, deliveries, redeliver, cancel, setup, generate, migrate, simulate]
 
 describe.each(commands.map(command => ({ name: command.name, command })))('$name', ({ name, command }) => {
   test('prints its summary and all its options for --help', async () => {
@@ -38,11 +30,12 @@ describe.each(commands.map(command => ({ name: command.name, command })))('$name
 
 test.each([
   ['--state', '--state needs a value, --state=STATE'],
-  ['--state --json', '--state needs a value, --state=STATE'],
+  ['--state --watch', '--state needs a value, --state=STATE'],
   ['--json=yes', '--json takes no value'],
   ['-s', 'deliveries has no option -s'],
   ['--constructor', 'deliveries has no option --constructor'],
   ['--stat x', 'deliveries has no option --stat (did you mean --state?)'],
+  ['--outcome x', '--outcome must be one of succeeded, failed, cancelled, not_started, unknown, not "x"'],
 ])('reports what is wrong with the options %s', async (args, message) => {
   expect((await run(deliveries, args.split(' '))).stderr).toBe(`${message}; see deliveries --help.`)
 })
@@ -53,8 +46,29 @@ test('the relay lists its commands, prints its version, and names an unknown com
   for (const { name, summary } of commands)
     expect(help.stdout).toMatch(new RegExp(`^  ${name} .*${summary}`, 'm'))
   const stdout = `${packageJson.version}\n`
-  expect(await runRelay({}, ['--version'])).toEqual({ code: 0, stdout, stderr: '' })
+  for (const name of ['--version', '-v'])
+    expect(await runRelay({}, [name])).toEqual({ code: 0, stdout, stderr: '' })
   const known = commands.map(each => each.name).join(', ')
   const stderr = `Unknown command "deliverys"; commands: ${known}. Did you mean deliveries?\n`
   expect(await runRelay({}, ['deliverys'])).toEqual({ code: 2, stdout: '', stderr })
+})
+
+test('completion prints scripts that complete commands, options, and values', async () => {
+  const completion = commands.find(({ name }) => name === 'completion')!
+  const scripts = await Promise.all(['bash', 'zsh', 'fish'].map(shell => run(completion, [shell])))
+  for (const { name } of commands)
+    for (const { stdout } of scripts) expect(stdout).toMatch(new RegExp(`\\b${name}\\b`))
+  const words = (...given: string[]) => {
+    const typed = ['port-webhook-relay', ...given].map(word => `'${word}'`).join(' ')
+    const script = `${scripts[0]!.stdout}\nCOMP_WORDS=(${typed}); COMP_CWORD=${given.length}; _port_webhook_relay`
+    return execFileSync('bash', ['-c', `${script}; echo "\${COMPREPLY[*]}"`])
+      .toString()
+      .trim()
+  }
+  expect(words('re')).toBe('redeliver')
+  expect(words('redeliver', '--s')).toBe('--state --since')
+  expect(words('redeliver', '--state', '')).toBe('failed cancelled')
+  expect(words('completion', '')).toBe('bash zsh fish')
+  const stderr = 'Specify the shell: completion bash, zsh or fish; not "sh".'
+  expect(await run(completion, ['sh'])).toEqual({ code: 2, stdout: '', stderr })
 })

@@ -236,7 +236,7 @@ on: [ |  | 1 | FILE isn't YAML: Flow sequence in block collection must be suffic
 on: push; ${jobs} |  | 1 | FILE is started by push: add workflow_dispatch or repository_dispatch, so that Port can start it.
 on: workflow_dispatch; ${jobs} | --event repository_dispatch | 1 | FILE has no trigger repository_dispatch.
 on: { repository_dispatch: { types: [a, b] } }; ${jobs} |  | 1 | FILE listens to several event types: choose one with --identifier: a, b.
-a: 1 | --format xml | 2 | --format must be one of action, workflow.
+a: 1 | --format xml | 2 | --format must be one of action, workflow, not "xml"; see generate --help.
 a: 1 | --relay relay | 2 | --relay "relay" must be an http(s) URL.
 a: 1 | --repository shop | 2 | --repository must be OWNER/NAME.`
 

@@ -207,7 +207,7 @@ test.each(['kubectl', 'docker', 'systemd'])(
 test.each([
   ['', /^Specify what to set up: setup github; see setup --help\.$/],
   ['github', /^--url must be an http\(s\) URL, such as https:\/\/relay\.example\.com\.$/],
-  ['github URL --for windows', /^--for must be one of kubectl, docker, systemd\.$/],
+  ['github URL --for windows', /^--for must be one of kubectl, docker, systemd, not "windows"/],
   ['github URL --organization a/b', /^--organization must be a name, not "a\/b"\.$/],
   [
     'github URL --output FOLDER/a.env --server http://127.0.0.1:2',

@@ -1,0 +1,106 @@
+import { type Command, defineCommand, HELP, UsageError } from './command.ts'
+
+const NAME = 'port-webhook-relay'
+const SHELLS: Record<string, (commands: Command[]) => string> = { bash, zsh, fish }
+
+/** @param commands the other commands */
+export function createCompletion(commands: Command[]): Command {
+  const completion = defineCommand({
+    name: 'completion',
+    summary: 'Prints a script that completes commands, options and their values in your shell.',
+    positionals: ['bash|zsh|fish'],
+    options: {},
+    details: `bash: add to ~/.bashrc   source <(${NAME} completion bash)
+zsh: add to ~/.zshrc     source <(${NAME} completion zsh)
+fish: run once           ${NAME} completion fish > ~/.config/fish/completions/${NAME}.fish`,
+    async run({ positionals: [shell = ''], print }) {
+      const script = Object.hasOwn(SHELLS, shell) ? SHELLS[shell] : undefined
+      if (!script)
+        throw new UsageError(`Specify the shell: completion bash, zsh or fish; not ${JSON.stringify(shell)}.`)
+      print(script([...commands, completion]))
+      return 0
+    },
+  })
+  return completion
+}
+
+const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
+const wordsOf = (words: readonly string[]) => quote(words.join(' '))
+const optionsOf = ({ options }: Command) => Object.entries({ ...options, help: HELP })
+/** The values of an option, or of the positional argument, such as `bash|zsh|fish`. */
+const choicesOf = ({ name, positionals = [], options }: Command) => [
+  ...Object.entries(options).flatMap(([option, { choices }]) =>
+    choices ? [{ after: `${name} --${option}`, choices }] : [],
+  ),
+  ...positionals
+    .filter(each => /^[a-z|]+$/.test(each))
+    .map(each => ({ after: `${name} ${name}`, choices: each.split('|') })),
+]
+
+function bash(commands: Command[]): string {
+  const values = commands
+    .flatMap(choicesOf)
+    .map(({ after, choices }) => `      ${quote(after)}) words=${wordsOf(choices)} ;;`)
+  const options = commands.map(command => {
+    const names = optionsOf(command).map(([name]) => `--${name}`)
+    return `      ${quote(command.name)}\\ *) words=${wordsOf(names)} ;;`
+  })
+  return `_port_webhook_relay() {
+  local word=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]} words=''
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    words=${wordsOf(commands.map(({ name }) => name))}
+  else
+    case "\${COMP_WORDS[1]} $before" in
+${[...values, ...options].join('\n')}
+    esac
+  fi
+  COMPREPLY=($(compgen -W "$words" -- "$word"))
+}
+complete -o default -F _port_webhook_relay ${NAME}`
+}
+
+function zsh(commands: Command[]): string {
+  const described = (name: string, text: string) => quote(`${name}:${text}`)
+  const values = commands
+    .flatMap(choicesOf)
+    .map(({ after, choices }) => `    ${quote(after)}) compadd -- ${choices.join(' ')}; return ;;`)
+  const options = commands.map(command => {
+    const names = optionsOf(command).map(([name, { help }]) => described(`--${name}`, help))
+    return `    ${command.name}) options=(${names.join(' ')}) ;;`
+  })
+  return `_port_webhook_relay() {
+  local -a commands options
+  if (( CURRENT == 2 )); then
+    commands=(${commands.map(({ name, summary }) => described(name, summary)).join(' ')})
+    _describe command commands
+    return
+  fi
+  case "$words[2] $words[CURRENT-1]" in
+${values.join('\n')}
+  esac
+  case $words[2] in
+${options.join('\n')}
+  esac
+  if [[ $PREFIX == -* ]]; then _describe option options; else _files; fi
+}
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }
+compdef _port_webhook_relay ${NAME}`
+}
+
+function fish(commands: Command[]): string {
+  const text = (given: string) => `'${given.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
+  const lines = commands.flatMap(command => {
+    const { name, summary, positionals = [] } = command
+    const inside = `complete -c ${NAME} -n '__fish_seen_subcommand_from ${name}'`
+    const shells = positionals.filter(each => /^[a-z|]+$/.test(each)).map(each => each.replaceAll('|', ' '))
+    return [
+      `complete -c ${NAME} -n __fish_use_subcommand -f -a ${name} -d ${text(summary)}`,
+      ...shells.map(each => `${inside} -f -a '${each}'`),
+      ...optionsOf(command).map(([option, { type, choices, help }]) => {
+        const value = choices ? ` -x -a '${choices.join(' ')}'` : type === 'string' ? ' -r' : ''
+        return `${inside} -l ${option}${value} -d ${text(help)}`
+      }),
+    ]
+  })
+  return lines.join('\n')
+}
