@@ -121,7 +121,7 @@ export async function assembleRelay(
   const roles = createRoles(config)
   const checkDatabase = createDatabaseCheck(store, throttled)
   const alerts = createAlerts({ config, store, scope: pauses.scope, sides, checkDatabase, throttled })
-  const app = createApp({
+  const { app, receive } = createApp({
     ...{ config, store, apply, log, throttled, metrics },
     clock: Date.now,
     reports: createReports({
@@ -146,7 +146,7 @@ export async function assembleRelay(
     stopping,
   })
   return {
-    ...{ app, throttled },
+    ...{ app, receive, throttled },
     startWorkers: (): Worker[] => [
       ...startWorkers({ config, store, github, timeouts, engine, pauses, rate, log, throttled }),
       repeat('check sides', CHECK_SIDES_MS, throttled, sides.check),
@@ -192,11 +192,12 @@ export const fetchPort =
 /** @throws Error with a message for users if the database can't be opened or the address is in use */
 export async function createRelay(config: Config, log: Logger, opening?: Promise<Store>) {
   const stopping = new AbortController()
-  const { app, throttled, startWorkers, close } = await assembleRelay(config, log, stopping.signal, opening)
+  const relay = await assembleRelay(config, log, stopping.signal, opening)
+  const { throttled, startWorkers, close } = relay
   const { host, port: listenPort } = config.listen
-  const server = createRelayServer(app.fetch, (status, reason, address) =>
-    throttled.warn({ status, reason, address }, "a request that can't be read was refused"),
-  )
+  const onRefusal = (status: number, reason: string, address: string) =>
+    throttled.warn({ status, reason, address }, "a request that can't be read was refused")
+  const server = createRelayServer(relay.app.fetch, onRefusal, relay.receive)
   server.listen(listenPort, host)
   await once(server, 'listening').catch(async cause => {
     await close()

@@ -8,6 +8,8 @@ import { createReceive } from '../intake/receive.ts'
 import { createVerify } from '../intake/verify.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { RouteDeps } from '../route-deps.ts'
+import { bodyOf } from './body.ts'
+import { type Receive, throwRefused } from './direct.ts'
 import { Problem, refuseOthers, sendProblem } from './problem.ts'
 import { logRefusals } from './refusals.ts'
 import { bearer } from './request.ts'
@@ -27,9 +29,8 @@ interface AppDeps extends Pick<RouteDeps, 'config' | 'store' | 'apply' | 'clock'
 const UNAVAILABLE =
   "The database (RELAY_DATABASE) is unavailable or read-only; the relay's log shows the error. Nothing was accepted."
 const FAILED = 'Something failed inside the relay; its log shows the error. Nothing was accepted.'
-const METHODS = ['POST', 'PUT', 'PATCH', 'DELETE']
 
-export function createApp(deps: AppDeps): Hono {
+export function createApp(deps: AppDeps): { app: Hono; receive: Receive } {
   const { config, store, apply, reports, receiveGitHub, admin, log, throttled, metrics } = deps
   const { trustedProxies } = config
   const app = new Hono()
@@ -42,13 +43,10 @@ export function createApp(deps: AppDeps): Hono {
   app.post('/webhook/cancel', createCancel({ store, apply, verify, throttled }))
   refuseOthers(app, ['/webhook/cancel'], 'POST', 'Send cancellations with POST.')
   // Use one handler for all methods. With separate handlers, Hono would compose middleware again for each webhook.
-  const webhook = (c: Context) => {
-    if (METHODS.includes(c.req.method)) return receive(c)
-    throw new Problem(
-      405,
-      'Webhooks from Port must use POST, PUT, PATCH, or DELETE: select one of these methods in the Port action or node.',
-      { allow: METHODS.join(', ') },
-    )
+  const webhook = async (c: Context) => {
+    throwRefused(c)
+    const { text, status, headers } = await receive(c, bodyOf(c))
+    return c.body(text, status, headers)
   }
   app.all('/webhook', webhook).all('/webhook/:owner/:repo', webhook)
   if (receiveGitHub) {
@@ -92,7 +90,7 @@ export function createApp(deps: AppDeps): Hono {
     logRefusal(c, problem)
     return respond(c, problem)
   })
-  return app
+  return { app, receive }
 }
 
 const respond = (c: Context, problem: Problem) =>

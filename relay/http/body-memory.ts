@@ -1,7 +1,6 @@
-import type { Context } from 'hono'
 import { LIMITS } from '../config/limits.ts'
 import { Problem } from './problem.ts'
-import { senderAddress, VERIFIED } from './request.ts'
+import { type Head, senderAddress, VERIFIED } from './request.ts'
 
 export type BodyReservation = Parameters<Parameters<ReturnType<typeof createBodyMemory>>[1]>[0]
 
@@ -38,7 +37,8 @@ export function createBodyMemory(
   }
 
   function remove(body: Arriving): void {
-    if (arriving.delete(body)) add(body, -body.bytes)
+    arriving.delete(body)
+    add(body, -body.bytes)
   }
 
   function slowest(now: number): Arriving | null {
@@ -114,19 +114,21 @@ export function createBodyMemory(
     }
   }
 
-  return (c: Context, handle: (reservation: ReturnType<typeof open>) => Promise<Response>) => {
+  return <T>(c: Head, handle: (reservation: ReturnType<typeof open>) => Promise<T>): Promise<T> => {
     const reservation = open(senderAddress(c, trustedProxies), () => c.set(VERIFIED, true))
     return handle(reservation).finally(reservation.release)
   }
 }
 
 const ALL = ''
-/** Sums by key. Forgets keys whose sum is 0. */
+const MANY = 1_000
+
+/** Sums by key. Forgets keys whose sum is 0 if there are many, because a map that shrinks often leaves garbage. */
 function createSums() {
   const sums = new Map<string, number>()
   const of = (key: string) => sums.get(key) ?? 0
   const add = (key: string, bytes: number) =>
-    of(key) + bytes > 0 ? sums.set(key, of(key) + bytes) : sums.delete(key)
+    of(key) + bytes > 0 || sums.size < MANY ? sums.set(key, of(key) + bytes) : sums.delete(key)
   return { of, add }
 }
 

@@ -5,6 +5,7 @@ import type { Context } from 'hono'
 import { LIMITS } from '../config/limits.ts'
 import type { BodyReservation } from './body-memory.ts'
 import { Problem } from './problem.ts'
+import type { Head } from './request.ts'
 
 /** Number of pieces whose size isn't checked, so that a slow sender can start with small pieces. */
 const FIRST_PIECES = 200
@@ -16,17 +17,24 @@ const FIRST_PIECES = 200
  * @throws Problem 413; 400 if the sender disconnected; 503 or 408 if the body was dropped
  */
 export async function readBody(
-  c: Context,
+  c: Head,
+  stream: Readable & { complete?: boolean },
   maxBytes: number,
   reservation: BodyReservation,
   rule = RULE,
   declared = checkLength(c, maxBytes, rule),
 ): Promise<Uint8Array> {
+  // Usually, the body arrives together with the head. Then Node has parsed it when this function continues.
+  await null
+  if (stream.complete && stream.readableLength === declared) {
+    reservation.take(declared)
+    return stream.read() ?? NOTHING
+  }
   let body = NOTHING
   let length = 0
   let pieces = 0
   try {
-    await eachChunk(c, reservation, chunk => {
+    await eachChunk(stream, reservation, chunk => {
       if (++pieces > FIRST_PIECES && length < pieces * LIMITS.bodyPiece) throw TOO_SMALL
       const needed = length + chunk.length
       if (needed > maxBytes) throw tooLarge(maxBytes, rule)
@@ -65,14 +73,18 @@ const TOO_SMALL = new Problem(
   { connection: 'close' },
 )
 
-/** Calls `take` for each chunk until an error. Reads Node's request if possible, because web streams add overhead. */
+/** Returns Node's request if possible, because web streams add overhead. */
+export function bodyOf(c: Context): Readable {
+  const { incoming } = (c.env ?? {}) as Partial<HttpBindings>
+  return incoming ?? Readable.fromWeb((c.req.raw.body ?? new Blob([]).stream()) as ReadableStream)
+}
+
+/** Calls `take` for each chunk until an error. */
 function eachChunk(
-  c: Context,
+  stream: Readable,
   reservation: BodyReservation,
   take: (chunk: Uint8Array<ArrayBuffer>) => void,
 ): Promise<void> {
-  const { incoming } = (c.env ?? {}) as Partial<HttpBindings>
-  const stream = incoming ?? Readable.fromWeb((c.req.raw.body ?? new Blob([]).stream()) as ReadableStream)
   return new Promise((resolve, reject) => {
     const stop = (problem: unknown) => {
       stream.off('data', onData)
@@ -99,7 +111,7 @@ function eachChunk(
 }
 
 /** @returns the declared body length; null if none is declared. @throws Problem 413 if it's too large */
-export function checkLength(c: Context, maxBytes: number, rule = RULE): number | null {
+export function checkLength(c: Head, maxBytes: number, rule = RULE): number | null {
   const declared = c.req.header('content-length')
   if (declared !== undefined && Number(declared) > maxBytes) throw tooLarge(maxBytes, rule)
   return declared === undefined || c.req.header('transfer-encoding') !== undefined ? null : Number(declared)

@@ -4,7 +4,7 @@ import { LIMITS } from '../config/limits.ts'
 import { isRepository } from '../config/routes.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { Problem } from './problem.ts'
-import { requestFields, senderAddress, VERIFIED } from './request.ts'
+import { PERSISTED, requestFields, senderAddress, VERIFIED } from './request.ts'
 
 /** A refused Port webhook. Repetitions are counted. Times are milliseconds since 1970. */
 export interface Refusal {
@@ -83,9 +83,6 @@ export function createRefusals(trustedProxies: number, clock: () => number) {
     },
   }
 }
-
-/** Set when a webhook is persisted. Later failures, such as a failed dispatch, aren't refusals. */
-export const PERSISTED = 'persisted'
 
 /**
  * Logs refused webhooks with the response's status and message, and the sender's address. Unverified senders get one

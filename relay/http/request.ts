@@ -4,13 +4,20 @@ import type { Context } from 'hono'
 import { BoundedMap } from '../cache.ts'
 import { Problem, refusalOf } from './problem.ts'
 
+/** What intake reads of a request before its body. Hono's Context is one, and `serveDirectly` creates one without Hono. */
+export interface Head {
+  env: unknown
+  req: { method: string; url: string; header(name: string): string | undefined }
+  /** Notes facts for the log of refusals. */
+  set(fact: typeof VERIFIED | typeof PERSISTED, value: true): void
+}
+
 /**
  * The key for counting senders: the network of the connection's address or, behind proxies, of the address that the
  * outermost trusted proxy appended to X-Forwarded-For. Entries further left are ignored: the sender can choose them.
  */
-export function senderAddress(c: Context, trustedProxies: number): string {
-  const { incoming } = (c.env ?? {}) as Partial<HttpBindings>
-  const connection = incoming?.socket?.remoteAddress ?? ''
+export function senderAddress(c: Head, trustedProxies: number): string {
+  const connection = (c.env as Partial<HttpBindings> | undefined)?.incoming?.socket?.remoteAddress ?? ''
   if (trustedProxies === 0) return networkOf(connection)
   const forwarded = (c.req.header('x-forwarded-for') ?? '').split(',')
   const address = forwarded.at(-trustedProxies)?.trim()
@@ -34,6 +41,8 @@ export function networkOf(address: string): string {
 
 /** Set when a request's signature or token is verified. Refusals of other requests go through the throttled log. */
 export const VERIFIED = 'verified'
+/** Set when a webhook is persisted. Later failures, such as a failed dispatch, aren't refusals. */
+export const PERSISTED = 'persisted'
 
 const LONGEST_PATH = 200
 

@@ -2,6 +2,7 @@ import { createServer, IncomingMessage, type Server, ServerResponse } from 'node
 import type { Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { LIMITS } from '../config/limits.ts'
+import { type Receive, serveDirectly } from './direct.ts'
 import { networkOf } from './request.ts'
 
 /** Time limits for headers and bodies. Idle connections stay open longer than load balancers' usual 60 s. */
@@ -24,9 +25,11 @@ const UNREADABLE: Record<string, string> = {
 export function createRelayServer(
   fetch: (request: Request) => Response | Promise<Response>,
   onRefusal: (status: number, reason: string, address: string) => void = () => {},
+  receive?: Receive,
 ): Server {
   // The host name is for HTTP/1.0 requests without a Host header. A bare IPv6 host isn't valid in a URL.
-  const listener = getRequestListener(fetch, { hostname: 'localhost' })
+  const others = getRequestListener(fetch, { hostname: 'localhost' })
+  const listener = receive ? serveDirectly(receive, others) : others
   const pipelined = 'A request arrived before the response to the previous request (pipelining).'
   const requests = oneAtATime(({ remoteAddress = '' }) => onRefusal(400, pipelined, remoteAddress))
   const server = createServer({ ...AGAINST_SLOW_SENDERS, ...requests.options }, listener)

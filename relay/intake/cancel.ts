@@ -2,6 +2,7 @@ import type { Context } from 'hono'
 import { text } from '../../port/invocation/values.ts'
 import { isObject, type Json, type JsonObject, runKind } from '../../port/types.ts'
 import { OPEN_STATES } from '../delivery/delivery.ts'
+import { bodyOf } from '../http/body.ts'
 import { Problem } from '../http/problem.ts'
 import type { ThrottledLog } from '../log.ts'
 import { type Cancellation, SignatureUsed, type Store } from '../store/store.ts'
@@ -25,7 +26,7 @@ export function createCancel({
   throttled: Pick<ThrottledLog, 'error'>
 }): (c: Context) => Promise<Response> {
   return c =>
-    verify(c, async webhook => {
+    verify(c, bodyOf(c), async webhook => {
       const { json, identity } = await readWebhook(c, webhook)
       try {
         const earlier = await store.findCancellation(identity)

@@ -4,7 +4,7 @@ import { LIMITS } from '../config/limits.ts'
 import { type Delivery, OPEN_STATES } from '../delivery/delivery.ts'
 import { isCurrent, isOfTarget, refresh } from '../delivery/match.ts'
 import type { WorkflowRun } from '../github/runs.ts'
-import { readBody, readJson } from '../http/body.ts'
+import { bodyOf, readBody, readJson } from '../http/body.ts'
 import { type BodyReservation, createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import type { ThrottledLog } from '../log.ts'
@@ -48,7 +48,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
   async function receive(c: Context, secret: string, reservation: BodyReservation): Promise<Response> {
     const signature = c.req.header('x-hub-signature-256') ?? ''
     if (!SIGNATURE.test(signature)) throw unsigned()
-    const body = await readBody(c, LIMITS.githubBody, reservation, "GitHub's webhooks can be")
+    const body = await readBody(c, bodyOf(c), LIMITS.githubBody, reservation, "GitHub's webhooks can be")
     const expected = createHmac('sha256', secret).update(body).digest()
     if (!timingSafeEqual(Buffer.from(signature.slice(PREFIX.length), 'hex'), expected)) throw unsigned()
     reservation.accept()

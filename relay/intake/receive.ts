@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Context } from 'hono'
 import { LIMITS } from '../config/limits.ts'
 import type { NewDelivery, State } from '../delivery/delivery.ts'
 import type { Target } from '../github/client.ts'
+import type { Receive } from '../http/direct.ts'
 import { Problem } from '../http/problem.ts'
-import { PERSISTED } from '../http/refusals.ts'
+import { type Head, PERSISTED } from '../http/request.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { RouteDeps } from '../route-deps.ts'
 import { type Accepted, SignatureUsed, type Store, StoreBusy } from '../store/store.ts'
@@ -20,19 +20,28 @@ interface ReceiveDeps extends Pick<RouteDeps, 'config' | 'store'> {
   onAccepted?: ((result: 'accepted' | 'duplicate', seconds: number | null) => void) | undefined
 }
 
-/** `POST /webhook`. Responds with success only after the delivery is on disk. @throws Problem for every refusal */
-export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Response> {
+const METHODS = ['POST', 'PUT', 'PATCH', 'DELETE']
+const HEADERS = { 'Content-Type': 'application/json' }
+
+/** `POST /webhook`. Responds with success only after the delivery is on disk. */
+export function createReceive(deps: ReceiveDeps): Receive {
   const { config, store, verify, stopping, log, onAccepted } = deps
   const chooseTarget = createTargets(config.targets)
 
-  return c => {
+  return async (head, body) => {
+    if (!METHODS.includes(head.req.method))
+      throw new Problem(
+        405,
+        'Webhooks from Port must use POST, PUT, PATCH, or DELETE: select one of these methods in the Port action or node.',
+        { allow: METHODS.join(', ') },
+      )
     const startedAt = performance.now()
-    return verify(c, webhook => receive(c, webhook, startedAt))
+    return verify(head, body, webhook => receive(head, webhook, startedAt))
   }
 
-  async function receive(c: Context, webhook: VerifiedWebhook, startedAt: number): Promise<Response> {
+  async function receive(head: Head, webhook: VerifiedWebhook, startedAt: number): ReturnType<Receive> {
     // Parse in a separate function, so that no parsed data is retained while waiting for the database.
-    const { delivery, wait } = await parse(c, webhook)
+    const { delivery, wait } = await parse(head, webhook)
     const accepted = await persist(delivery)
     webhook.reservation.release()
     // The run id header isn't signed. Refuse a different run id, so that Port shows that its run wasn't started.
@@ -41,7 +50,7 @@ export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Respon
         409,
         'A webhook with this signature was received for another run, so this run isn\'t started. Only the RUN_ID header, which isn\'t signed, distinguishes the two webhooks. Add "port_context": { "runId": "{{ .run.id }}" } to the body of the Port action.',
       )
-    c.set(PERSISTED, true)
+    head.set(PERSISTED, true)
     const { id, runId, repository, state, duplicate } = accepted
     const seconds = wait ? null : (performance.now() - startedAt) / 1000
     onAccepted?.(duplicate ? 'duplicate' : 'accepted', seconds)
@@ -53,19 +62,19 @@ export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Respon
       ...{ delivery: id, run_id: runId, repository, ...dispatchOf(accepted) },
       ...(duplicate && { duplicate }),
     }
-    if (!wait) return c.json({ ...response, state }, duplicate ? 200 : 202)
-    const reached = await awaitDispatch(id, store, { stopping })
-    return c.json({ ...response, state: reached }, reached === 'queued' ? 202 : 200)
+    const reached = wait ? await awaitDispatch(id, store, { stopping }) : state
+    const status = (wait ? reached === 'queued' : !duplicate) ? 202 : 200
+    return { status, headers: HEADERS, text: JSON.stringify({ ...response, state: reached }) }
   }
 
-  async function parse(c: Context, webhook: VerifiedWebhook) {
-    const { invocation, identity } = await readWebhook(c, webhook)
+  async function parse(head: Head, webhook: VerifiedWebhook) {
+    const { invocation, identity } = await readWebhook(head, webhook)
     const limit = LIMITS.encryptedInputs
     if (invocation.encrypted.length > limit) {
       const sentence = `The webhook has ${invocation.encrypted.length} encrypted inputs; at most ${limit} are accepted. Encrypt fewer inputs of the Port action.`
       throw new Problem(422, sentence)
     }
-    const { url, wait } = readAddress(c)
+    const { url, wait } = readAddress(head.req.url)
     const { from, ...target } = chooseTarget(invocation, url)
     const { runId, kind, action } = invocation
     const now = store.clock()

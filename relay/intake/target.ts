@@ -1,4 +1,4 @@
-import type { Context } from 'hono'
+import { getQueryParams, tryDecodeURIComponent } from 'hono/utils/url'
 import picomatch from 'picomatch'
 import type { Invocation } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
@@ -108,24 +108,25 @@ const PARAMETERS = ['event_type', 'workflow', 'ref', 'wait']
  * Reads the parameters in a webhook's URL. @throws Problem 422 for any unclear parameter, because ignoring it would
  * send the delivery to the wrong target
  */
-export function readAddress(c: Context): { url: NamedTarget; wait: boolean } {
-  const { owner, repo } = c.req.param() as Record<string, string | undefined>
-  const repository = owner === undefined ? null : `${owner}/${repo}`
-  if (!c.req.url.includes('?'))
+export function readAddress(url: string): { url: NamedTarget; wait: boolean } {
+  const [path = ''] = url.split(/[?#]/, 1)
+  const repository = path.split('/').slice(4).map(tryDecodeURIComponent).join('/') || null
+  if (!url.includes('?'))
     return { url: { repository, eventType: null, workflow: null, ref: null }, wait: false }
-  for (const [name, values] of Object.entries(c.req.queries())) {
+  const parameters = getQueryParams(url) as Record<string, string[]>
+  for (const [name, values] of Object.entries(parameters)) {
     if (!PARAMETERS.includes(name))
       throw refuse(`has the unknown parameter ${quote(name)}: use only ${PARAMETERS.join(', ')}`)
     if (values.length > 1) throw refuse(`has the parameter ${name} ${values.length} times: keep one`)
   }
-  const wait = c.req.query('wait')
+  const wait = parameters.wait?.[0]
   if (wait && wait !== 'dispatch') throw refuse(`has wait=${quote(wait)}: the only valid value is "dispatch"`)
   return {
     url: {
       repository,
-      eventType: c.req.query('event_type') || null,
-      workflow: c.req.query('workflow') || null,
-      ref: c.req.query('ref') || null,
+      eventType: parameters.event_type?.[0] || null,
+      workflow: parameters.workflow?.[0] || null,
+      ref: parameters.ref?.[0] || null,
     },
     wait: wait === 'dispatch',
   }

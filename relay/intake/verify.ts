@@ -1,7 +1,7 @@
 import { hash, randomUUID } from 'node:crypto'
+import type { Readable } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { MIMEType } from 'node:util'
-import type { Context } from 'hono'
 import { readInvocation } from '../../port/invocation/invocation.ts'
 import type { Invocation } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
@@ -10,6 +10,7 @@ import type { NewDelivery } from '../delivery/delivery.ts'
 import { checkLength, readBody, readJson } from '../http/body.ts'
 import { type BodyReservation, createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
+import type { Head } from '../http/request.ts'
 import { runKey } from '../store/sql/intake.ts'
 import { verifySignature } from './signature.ts'
 
@@ -24,10 +25,11 @@ export interface VerifiedWebhook {
   reservation: BodyReservation
 }
 
-export type VerifyWebhook = (
-  c: Context,
-  handle: (webhook: VerifiedWebhook) => Promise<Response>,
-) => Promise<Response>
+export type VerifyWebhook = <T>(
+  head: Head,
+  body: Readable,
+  handle: (webhook: VerifiedWebhook) => Promise<T>,
+) => Promise<T>
 
 /**
  * Verifies Port webhooks: size → headers → timestamp → signature, which is verified before the body is parsed.
@@ -45,14 +47,14 @@ export function createVerify(
     trustedProxies: config.trustedProxies,
   })
 
-  return (c, handle) =>
+  return (c, stream, handle) =>
     withReservation(c, async reservation => {
       const declared = checkLength(c, maxBody)
       checkContentType(c)
       const timestamp = requireHeader(c, 'x-port-timestamp')
       const header = requireHeader(c, 'x-port-signature')
       const signedAt = checkAge(timestamp, clock(), tolerance)
-      const body = await readBody(c, maxBody, reservation, undefined, declared)
+      const body = await readBody(c, stream, maxBody, reservation, undefined, declared)
       const signature = verifySignature(config.port.secrets, header, timestamp, body)
       if (signature === null)
         throw new Problem(
@@ -73,7 +75,7 @@ export function createVerify(
 
 const digest = (text: string) => hash('sha256', text, 'base64url')
 
-function checkContentType(c: Context): void {
+function checkContentType(c: Head): void {
   const type = c.req.header('content-type')
   if (type && !isJson(type))
     throw new Problem(
@@ -96,7 +98,7 @@ function isJson(type: string): boolean {
   }
 }
 
-function requireHeader(c: Context, name: string): string {
+function requireHeader(c: Head, name: string): string {
   const value = c.req.header(name)
   if (value) return value
   throw new Problem(
@@ -118,7 +120,7 @@ function checkAge(timestamp: string, now: number, tolerance: number): number {
 }
 
 /** Used if the body has no run id. A proxy can repeat the header. */
-function runIdHeader(c: Context): string | undefined {
+function runIdHeader(c: Head): string | undefined {
   const header = c.req.header('run_id')
   const [first, ...others] = header?.split(',').map(line => line.trim()) ?? []
   return others.every(other => other === first) ? first || undefined : header
@@ -148,7 +150,7 @@ const LARGE = 64 * 1024
  * @throws Problem 400, 422: see `readJson`
  */
 export async function readWebhook(
-  c: Context,
+  c: Head,
   { digest, address, body }: Pick<VerifiedWebhook, 'digest' | 'address' | 'body'>,
 ): Promise<{
   json: unknown

@@ -5,7 +5,7 @@ import { isObject, type JsonObject } from '../../port/types.ts'
 import { LIMITS } from '../config/limits.ts'
 import type { Delivery, Message } from '../delivery/delivery.ts'
 import { idOf } from '../delivery/reported.ts'
-import { readBody, readJson } from '../http/body.ts'
+import { bodyOf, readBody, readJson } from '../http/body.ts'
 import type { BodyReservation } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import { bearer, limitRate, type TokenBuckets } from '../http/request.ts'
@@ -220,7 +220,7 @@ export async function readBytes(
   room: BodyReservation,
   shares?: Record<string, number>,
 ): Promise<Uint8Array> {
-  const bytes = await readBody(c, maxBytes, room, 'a report can be')
+  const bytes = await readBody(c, bodyOf(c), maxBytes, room, 'a report can be')
   room.accept(shares)
   return bytes
 }

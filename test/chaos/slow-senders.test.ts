@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { Hono } from 'hono'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { readBody } from '../../relay/http/body.ts'
+import { bodyOf, readBody } from '../../relay/http/body.ts'
 import { createBodyMemory } from '../../relay/http/body-memory.ts'
 import { type Problem, sendProblem } from '../../relay/http/problem.ts'
 import { startSystem } from '../reports/open-stage.ts'
@@ -52,7 +52,7 @@ describe('memory for bodies', () => {
     app.onError((error, c) => sendProblem(c, error as Problem))
     app.post('/', c =>
       withReservation(c, async room => {
-        const body = await readBody(c, 1_000, room)
+        const body = await readBody(c, bodyOf(c), 1_000, room)
         room.accept(JSON.parse(c.req.header('shares') ?? '{}'))
         const held = c.req.header('hold')
         if (held) await holding.get(held)?.promise

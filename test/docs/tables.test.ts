@@ -88,7 +88,7 @@ test("the relay's routes match the HTTP API page", () => {
   }
   const admin = createAdmin({ ...deps, ...sources, store, checkDatabase: nothing })
   const routes = { receiveGitHub: nothing, metricsRoute: nothing, readinessRoute: nothing }
-  const app = createApp({ ...deps, ...routes, reports, admin, checkDatabase: nothing })
+  const { app } = createApp({ ...deps, ...routes, reports, admin, checkDatabase: nothing })
   const served = app.routes
     .filter(({ method, path }) => method !== 'ALL' && !path.endsWith('*'))
     .map(({ method, path }) => `${method} ${path.replace(/(.)\/$/, '$1')}`)

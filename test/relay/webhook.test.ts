@@ -206,16 +206,24 @@ describe('a webhook is refused', () => {
     [422, 'has wait="true"', ...paths('/webhook?wait=true')],
   ]
 
-  test('with a status and an actionable message', async () => {
-    const relay = await openReceiving()
-    for (const [status, detail, ...webhooks] of rows) {
-      for (const webhook of webhooks) {
-        const reason = JSON.stringify(webhook).slice(0, 200)
-        const refusal = [status, expect.stringContaining(detail)]
-        expect(await refused(relay, await relay.post(webhook)), reason).toEqual(refusal)
+  test.each(['a socket', 'Hono alone'])(
+    'with a status, an actionable message, and a log line (%s)',
+    async how => {
+      const relay = await openReceiving()
+      const post = how === 'a socket' ? await relay.listen() : relay.post
+      for (const [status, detail, ...webhooks] of rows) {
+        for (const webhook of webhooks) {
+          const reason = JSON.stringify(webhook).slice(0, 200)
+          const refusal = [status, expect.stringContaining(detail)]
+          relay.logged.length = 0
+          expect(await refused(relay, await post(webhook)), reason).toEqual(refusal)
+          expect(relay.logged, reason).toHaveLength(
+            (webhook.path ?? '/webhook').startsWith('/webhook') ? 1 : 0,
+          )
+        }
       }
-    }
-  })
+    },
+  )
 
   test('only if it is invalid: a webhook exactly at a limit, or with an unusual valid header or method, gets 202', async () => {
     const relay = await openReceiving()

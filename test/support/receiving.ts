@@ -5,8 +5,10 @@ import { createDatabaseCheck, createReadiness } from '../../relay/admin/health.t
 import { readConfig } from '../../relay/config/config.ts'
 import type { Transition } from '../../relay/delivery/delivery.ts'
 import { createApp } from '../../relay/http/app.ts'
+import { createRelayServer } from '../../relay/http/server.ts'
 import type { Claimed, Store } from '../../relay/store/store.ts'
 import type { ApplyEvent } from '../../relay/workers/apply.ts'
+import { listenHere } from './listen-here.ts'
 import { relayEnv, temporaryFolder } from './relay.ts'
 import { type Webhook, webhookRequest } from './send.ts'
 import { openStoreHere } from './store-here.ts'
@@ -35,7 +37,7 @@ export async function openReceiving(
   const store = { ...real, ...options.store }
   const apply: ApplyEvent = async delivery => ({ outcome: 'ignored', delivery })
   const checkDatabase = createDatabaseCheck(store, { error: note })
-  const app = createApp({
+  const { app, receive } = createApp({
     config,
     store,
     apply,
@@ -50,15 +52,21 @@ export async function openReceiving(
     }),
   })
   const request = async (path: string, init?: RequestInit) => app.request(path, init)
+  const poster = (send: typeof request) => async (webhook?: Webhook) => {
+    const { path, init } = webhookRequest(webhook)
+    const response = await send(path, init)
+    const text = await response.text()
+    const body: JsonObject = text && JSON.parse(text)
+    return { status: response.status, headers: response.headers, body }
+  }
   return {
     request,
     /** Sends a webhook as Port does. */
-    async post(webhook?: Webhook) {
-      const { path, init } = webhookRequest(webhook)
-      const response = await request(path, init)
-      const text = await response.text()
-      const body: JsonObject = text && JSON.parse(text)
-      return { status: response.status, headers: response.headers, body }
+    post: poster(request),
+    /** Listens, and returns a function that sends webhooks over sockets, which bypass Hono. */
+    async listen() {
+      const url = `http://127.0.0.1:${await listenHere(createRelayServer(app.fetch, () => {}, receive))}`
+      return poster((path, init) => fetch(url + path, init))
     },
     /** Takes all persisted deliveries out of the queue, oldest first per repository. */
     written: () => takeAll(real),
