@@ -136,15 +136,4 @@ describe('in the installed package,', () => {
     expect(await run(['cancel', id], env)).toMatchObject({ code: 0 })
     await github.close()
   })
-
-  test('generate and migrate work on files, and doctor works on the configuration', async () => {
-    const { stdout, code } = await run(['generate', join(root, 'examples/existing-workflow/release.yml')])
-    expect(code).toBe(0)
-    expect(JSON.parse(stdout)).toMatchObject({ invocationMethod: { type: 'WEBHOOK' } })
-    const migrated = await run(['migrate', join(root, 'examples/deploy/deploy.yml')])
-    expect(migrated).toMatchObject({ code: 0 })
-    const doctor = await run(['doctor'], { RELAY_REPOSITORIES: 'acme/shop' })
-    expect(doctor.code).toBe(1)
-    expect(doctor.stdout).toContain('PORT_CLIENT_SECRET is required')
-  })
 })

@@ -277,6 +277,32 @@ test('a run that appears late removes the warning that nothing listens; a late r
   expect([accepted(7), accepted(8)]).toEqual([undefined, [7, 8]])
 })
 
+test.each([
+  ['success', null, 'succeeded'],
+  ['unknown', 'success', 'succeeded'],
+  ['failure', null, 'failed'],
+  ['failure', 'success', 'failed'],
+  ['cancelled', null, 'cancelled'],
+  ['failure', 'cancelled', 'cancelled'],
+  ['unknown', null, 'unknown'],
+])(
+  'a delivery finished in Port as %s, whose run has the conclusion %s, is %s',
+  (conclusion, ofRun, outcome) => {
+    const runs = [run({ conclusion: ofRun })]
+    const event: DeliveryEvent = { type: 'finishedInPort', conclusion, runs }
+    expect(transition(inState('running'), event, NOW, POLICY)?.change.outcome).toBe(outcome)
+  },
+)
+
+test.each([
+  ['success', 'succeeded'],
+  ['failure', 'failed'],
+  ['cancelled', 'cancelled'],
+] as const)('a delivery whose only job reports %s is %s', (conclusion, outcome) => {
+  const event: DeliveryEvent = { ...EVENTS.reportReceived, messages: [{ update: { conclusion } }] }
+  expect(transition(inState('running'), event, NOW, POLICY)?.change.outcome).toBe(outcome)
+})
+
 /** Returns every TypeScript file below a folder, and its text without comments. */
 function sources(folder: string): [path: string, text: string][] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })

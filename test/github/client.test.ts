@@ -183,14 +183,6 @@ test.each(Object.entries(BROKEN))(
   },
 )
 
-test('defers the dispatch if a gateway responds with 404 in problem+json', async () => {
-  const { api, github } = await open()
-  const body = JSON.stringify({ status: 404, title: 'Not Found' })
-  api.fail({ status: 404, body, headers: { 'content-type': 'application/problem+json' } })
-  const reason = 'something between the relay and GitHub responded with 404'
-  expect(await dispatch(github)).toMatchObject({ kind: 'deferred', reason })
-})
-
 test.each([301, 307])('follows a %i redirect to cancel a run of a renamed repository', async status => {
   const { api, run } = await open()
   const isAllowed = (name: string) => name === SHOP

@@ -153,30 +153,6 @@ test('fetches the log of a renamed repository through two redirects, and sends t
   expect(await open().jobLog('acme/shop', 7)).toBe('the end\n')
 })
 
-test('removes control sequences and timestamps from a log', () => {
-  const time = '2026-01-20T10:00:00.1234567Z'
-  const raw = [
-    `\uFEFF${time} ##[group]Run ./deploy.sh`,
-    `${time} \u001b[36;1m./deploy.sh --token ***\u001b[0m`,
-    `${time} ##[endgroup]`,
-    `${time} ::add-mask::hunter2`,
-    `${time} ##[add-mask]hunter2`,
-    `${time} 10 %\r100 %`,
-    `${time} \u001b]0;title\u0007done\u0000`,
-    `${time} ${'x'.repeat(1_500)}`,
-    `${time} ##[error]Process completed with exit code 1.`,
-    '',
-  ]
-  expect(cleanLog(raw.join('\r\n'), null)).toEqual([
-    'Run ./deploy.sh',
-    './deploy.sh --token [masked]',
-    '100 %',
-    'done',
-    `${'x'.repeat(1_000)}… (cut)`,
-    'Error: Process completed with exit code 1.',
-  ])
-})
-
 test('an unterminated escape sequence does not slow down parsing, and an overwritten line contains its last text', () => {
   const endless = '\x1b]8;;'.repeat(100_000)
   expect(cleanLog(`${endless}\nnext`, null).at(-1)).toBe('next')

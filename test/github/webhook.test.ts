@@ -238,27 +238,6 @@ test.each(EXAMPLES)('parses $host, $name, example $i', ({ name, body }) => {
   expect(readWebhookEvent(name, body)).toMatchObject({ kind: name, repository, ...expected[name] })
 })
 
-describe('a deployment_review', () => {
-  test('is read with the environments, the reviewer who decided, and the comment, each on one line', () => {
-    const body = {
-      ...{ action: 'approved', repository: { full_name: 'acme/shop' }, workflow_run: { id: 7 } },
-      workflow_job_runs: [{ environment: 'prod' }, { environment: 'eu\r\nprod' }, { environment: 'prod' }],
-      reviewers: [
-        { type: 'User', reviewer: { login: 'octocat', name: 'Mona' } },
-        { type: 'Team', reviewer: { name: 'admins' } },
-        { type: 'Bot', reviewer: null },
-      ],
-      approver: { login: '\u001b[31moctocat' },
-      comment: 'Ship\nit!',
-    }
-    expect(readWebhookEvent('deployment_review', body)).toEqual({
-      ...{ kind: 'deployment_review', action: 'approved', repository: 'acme/shop', runId: 7 },
-      ...{ environments: ['prod', 'eu prod'], reviewers: ['octocat', 'admins'] },
-      ...{ approver: 'octocat', comment: 'Ship it!' },
-    })
-  })
-})
-
 test.each([
   ['push', { repository: { full_name: 'acme/shop' } }],
   ['toString', {}],

@@ -255,16 +255,6 @@ describe('a workflow_dispatch', () => {
     expect(sent()).toHaveLength(1)
   })
 
-  test('contains a payload without the values that do not fit; "truncated" lists these values', async () => {
-    const { api, dispatch } = await open({ big: {}, ...OFFERED })
-    const big = '"'.repeat(25_000)
-    expect(await dispatch({ big, small: 'x' })).toMatchObject({ kind: 'accepted' })
-    const { inputs } = api.workflowDispatches[0]!
-    expect(inputs.big).toBe(big)
-    expect(JSON.stringify(inputs).length).toBeLessThanOrEqual(65_535)
-    expect(JSON.parse(inputs.port!).port).toMatchObject({ inputs: { small: 'x' }, truncated: ['inputs.big'] })
-  })
-
   test('is rejected if its inputs have more characters than GitHub accepts', async () => {
     const { dispatch, sent } = await open({ big: {}, ...OFFERED })
     const reason = /^GitHub accepts at most 65,535 characters .* has 80\d{3}\. .* the largest input is "big"/
@@ -291,14 +281,6 @@ describe('a dispatch that is too large as a whole', () => {
     expect(second).not.toHaveProperty('port_payload')
   })
 
-  test('omits only undeclared inputs', async () => {
-    const { api, send } = await open({ port_payload: {} })
-    const port_payload = { run: { id: 'r_1' }, ...long('plan', 40_000) }
-    const port_context = { runId: 'r_1', ...long('plan', 40_000) }
-    expect(await send({ port_context, port_payload })).toMatchObject({ kind: 'accepted' })
-    expect(api.workflowDispatches[0]!.inputs).toEqual({ port_payload: JSON.stringify(port_payload) })
-  })
-
   test('is rejected unless the action can fetch the oversized input from the relay', async () => {
     const { api, send } = await open({ port: {} })
     const body = { run: { id: 'r_1' }, action: { identifier: 'deploy' }, inputs: long('note', 70_000) }
@@ -320,18 +302,6 @@ test('accepts a response that contains the run id but no URL of the run, and no 
 })
 
 describe('a workflow_dispatch without a response from GitHub', () => {
-  test("is deferred if GitHub rate limits the request for the repository's new name", async () => {
-    const { api, dispatch } = await open(OFFERED)
-    api.renameRepository('acme/shop', 'acme/store')
-    const limit = { status: 429, headers: { 'retry-after': '30' } }
-    api.fail({ match: ({ path }) => path.startsWith('/repositories/'), ...limit })
-    const outcome = await dispatch({}, { ref: 'main' })
-    expect(outcome).toMatchObject({ kind: 'deferred', cause: 'limit' })
-    expect('until' in outcome && outcome.until! > Date.now()).toBe(true)
-    expect(await dispatch({}, { ref: 'main' })).toMatchObject({ kind: 'deferred', cause: 'limit' })
-    expect(api.requests).toHaveLength(2)
-  })
-
   const notAllowed = expect.stringContaining(
     'acme/shop is now evil/store on GitHub, which RELAY_ALLOWED_REPOSITORIES',
   )

@@ -105,21 +105,6 @@ describe('a dispatch whose response was lost', () => {
     expect([posts(relay), await relay.runs(id)]).toEqual([2, [[run.id, 'port']]])
   })
 
-  test('is retried after a redelivery, although Port and GitHub still show the previous run', async () => {
-    const relay = await open()
-    const id = await relay.accept('r_1')
-    await relay.step()
-    const old = relay.github.createRun({ ...RUN, displayTitle: 'deploy r_1' })
-    await relay.bind(id, old.id)
-    relay.port.run('r_1').externalRunId = String(old.id)
-    relay.end(old, 'cancelled')
-    await relay.pass(30_000)
-    relay.github.failures.serverError({ create: false })
-    await relay.redeliver(id)
-    await wait(relay)
-    expect([posts(relay), await relay.runs(id)]).toEqual([3, []])
-  })
-
   describe('if the relay lacks Actions: read', () => {
     const lacks = { status: 403, body: { message: 'Resource not accessible by personal access token' } }
     const isList = ({ path }: { path: string }) => path.includes('/actions/runs')

@@ -36,16 +36,6 @@ test('the relay ignores case in the repository name of a token', async () => {
   await expect(startReport(system, id)).resolves.toBeTruthy()
 })
 
-test('the name of the workflow file can contain an @', async () => {
-  const system = await startSystem()
-  const { id, runId } = await system.deliverWorkflow('deploy@v2.yml')
-  const started = { runId, eventName: 'workflow_dispatch', ref: 'refs/heads/release' }
-  for (const workflow of ['deploy.yml', 'deploy@v1.yml']) {
-    expect((await system.start(id, { ...started, workflow })).status).toBe(403)
-  }
-  await expect(startReport(system, id, { ...started, workflow: 'deploy@v2.yml' })).resolves.toBeTruthy()
-})
-
 test('a second run gets 409 as a duplicate, but other jobs and re-runs of the first run are accepted', async () => {
   const system = await startSystem()
   const { id } = await system.deliver()

@@ -36,19 +36,6 @@ test('Port shows the reviewers of the waiting run once, then the approver and th
   expect(kept).not.toMatch(/ada|release-team|Go!/)
 })
 
-test.each([
-  ['a timer', [{ environment: 'staging', waitTimer: 30, reviewers: [] }], 'Waiting for a timer: staging'],
-  [
-    'two environments',
-    [PRODUCTION, { environment: 'eu', reviewers: ['bob'] }],
-    'Waiting for approval: production, eu',
-  ],
-])('Port shows a label if the run waits for %s', async (_, pending, expected) => {
-  const { system } = await waiting(pending)
-  await system.pass(30_000)
-  expect(label(system)).toBe(expected)
-})
-
 test('with GitHub webhooks, Port shows the wait and the approval immediately, and only once', async () => {
   const { system, id, run } = await waiting([])
   const review = (action: string, more: object = {}) =>

@@ -189,16 +189,13 @@ test('a webhook that arrives during a poll triggers another poll immediately', a
   expect(await system.delivery(id)).toMatchObject({ dueAt: system.now() })
 })
 
-test.each([
-  [-5_000, 'deploy'],
-  [5_000, 'Roll out shop'],
-])(
-  "after a lost response, a restarted relay finds the run although GitHub's clock differs by %i ms and its title is %s",
-  async (clockOffset, title) => {
+test.each([-5_000, 5_000])(
+  "after a lost response, a restarted relay finds the run although GitHub's clock differs by %i ms",
+  async clockOffset => {
     const system = await startSystem({ clockOffset })
     system.github.failures.cut({ create: true })
     const id = await system.dispatch(RUN)
-    const run = system.run(title, { status: 'in_progress' })
+    const run = system.run('deploy', { status: 'in_progress' })
     system.advance(20_000)
     system.restart()
     await system.pass(30_000)

@@ -32,14 +32,6 @@ interface Guide {
 }
 
 const GUIDES: Record<string, Guide> = {
-  'restart-workload': {
-    body: runId => ({
-      reason: 'it leaks',
-      port_context: { runId, entity: ENTITY, blueprint: 'service', trigger: TRIGGER },
-    }),
-    calls: ['restart -n web shop'],
-    logs: ['Restarting The shop: it leaks'],
-  },
   'create-service': {
     body: runId => ({
       ...{ service_name: 'cart', labels: ['a', 'b'] },
@@ -85,14 +77,6 @@ const GUIDES: Record<string, Guide> = {
     }),
     calls: ['channel P1 --urgency high'],
     logs: ['Channel for P1 is open'],
-  },
-  'tag-image': {
-    body: runId => ({
-      tag: '1.4.2',
-      port_context: JSON.stringify({ runId, entity: 'shop', triggered_by: USER.email }),
-    }),
-    calls: ['tag shop 1.4.2'],
-    logs: ['Tagged for ada@acme.example'],
   },
   'delete-environment': {
     body: runId => ({

@@ -58,17 +58,6 @@ export function claimTests(place: Place): void {
     expect(await claim(store, 1502)).toMatchObject([{ ...second, isAttempt: true }])
   })
 
-  test('dispatched and running deliveries are claimed when they are due', async () => {
-    const store = await place.emptied()
-    const [early, late] = [await aDispatched(store), await aDispatched(store)]
-    await applyTo(store, late, { change: { dueAt: 5001 } })
-    expect((await store.claimPolls(5001, 500, 1)).map(({ id }) => id)).toEqual([early])
-    await applyTo(store, early, { change: { state: 'running', dueAt: 7000 } })
-    expect((await store.claimPolls(5001, 500, 10)).map(({ id }) => id)).toEqual([late])
-    expect(await store.claimPolls(5500, 500, 10)).toEqual([])
-    expect((await store.claimPolls(7000, 500, 10)).map(({ id }) => id)).toEqual([late, early])
-  })
-
   test('waking a polled delivery makes only that delivery due immediately, even if it is claimed', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)
@@ -167,7 +156,6 @@ export function claimTests(place: Place): void {
     ])
     await store.savePause({ scope: 'owner:zeta', pausedUntil: 8000, cause: 'limit', reason: 'limited' })
     expect(await find(1000)).toEqual([[ids[1], 900]])
-    expect(await find(8000)).toContainEqual([z, 8000])
   })
 }
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Message } from '../../../relay/delivery/delivery.ts'
 import type { OutboxPage, Store } from '../../../relay/store/store.ts'
-import { aDispatched, aLine, applyTo, aRun, type Place } from '../place.ts'
+import { aDispatched, aLine, applyTo, type Place } from '../place.ts'
 
 export function outboxTests(place: Place): void {
   test("claims a delivery's messages in order, under a lease that is separate from its poll lease", async () => {
@@ -19,18 +19,6 @@ export function outboxTests(place: Place): void {
     expect((await store.claimPolls(5000, 10, 10)).map(each => each.id)).toEqual([id])
     expect(await store.claimOutboxes(1499, 500, 10)).toEqual([])
     expect(await store.claimOutboxes(1500, 500, 10)).toHaveLength(1)
-  })
-
-  test('`reported` of a page shows whether the action has reported since the last redelivery', async () => {
-    const store = await place.emptied()
-    const id = await aDispatched(store)
-    const reported = async (runs: Parameters<typeof aRun>[1]) => {
-      await applyTo(store, id, { change: { runs: [aRun(1, runs)] }, messages: [aLine('one')] })
-      return (await store.claimOutboxes(1000, 0, 10))[0]?.reported
-    }
-    expect(await reported({ evidence: 'title' })).toBe(false)
-    expect(await reported({ evidence: 'report' })).toBe(true)
-    expect(await reported({ evidence: 'report', past: true })).toBe(false)
   })
 
   test('a page contains at most 100 messages and 1 MB, or a single larger message', async () => {
