@@ -185,6 +185,7 @@ export async function simulate(options: {
     jobs: async () => ({ jobs: [], total: 0 }),
     jobLog: async () => null,
     workflowFiles: async () => [],
+    workflowFile: () => Promise.reject(new Error('no such file')),
   } as Partial<GitHub> as GitHub
 
   const client = {
