@@ -84,7 +84,7 @@ const COLUMNS: Column[] = [
   { title: 'REPOSITORY', least: 10, text: d => d.repository },
   { title: 'TARGET', least: 10, text: d => target(d) ?? '-' },
   {
-    ...{ title: 'REASON', least: 20 },
+    ...{ title: 'REASON', least: 12 },
     text: d => [d.outcome === null && whyWaiting(d), d.reason].filter(Boolean).join(': '),
   },
 ]
