@@ -1,7 +1,5 @@
-import { generateKeyPairSync } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { decryptSecretInput, type SecretKey } from '../port/secrets.ts'
-import { encryptFor } from './action/encrypt.ts'
 import vectors from './fixtures/port/encryption-vectors.json' with { type: 'json' }
 
 const { clientSecret } = vectors['aes256-gcm']
@@ -17,14 +15,6 @@ const all = (['aes256-gcm', 'client-side'] as const).flatMap(scheme =>
 
 test.each(all)('the $scheme secret input is decrypted to $plaintext', ({ scheme, plaintext, encrypted }) => {
   expect(decryptSecretInput(encrypted, [keys[scheme]])).toBe(plaintext)
-})
-
-test.each([2048, 3072])('decrypts with a client-side key of %i bits', bits => {
-  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: bits })
-  const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
-  const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString()
-  const keys: SecretKey[] = [{ scheme: 'client-side', privateKey: key }]
-  expect(decryptSecretInput(encryptFor(pem, 'clear text'), keys)).toBe('clear text')
 })
 
 describe('decryption returns null for', () => {

@@ -267,16 +267,6 @@ describe('a dispatch', () => {
   })
 })
 
-test('a run that appears late removes the warning that nothing listens; a late response adds no second run', () => {
-  const waiting = inState('dispatched', { reason: 'No workflow listens.' })
-  expect(transition(waiting, EVENTS.runsSeen, NOW, POLICY)?.change).toMatchObject({ reason: null })
-  const accepted = (id: number) => {
-    const event = { type: 'dispatchAccepted', attemptedAt, run: { id, url: '' } } as const
-    return transition(inState('running'), event, NOW, POLICY)?.change.runs?.map(each => each.id)
-  }
-  expect([accepted(7), accepted(8)]).toEqual([undefined, [7, 8]])
-})
-
 test.each([
   ['success', null, 'succeeded'],
   ['unknown', 'success', 'succeeded'],

@@ -238,6 +238,24 @@ test.each(EXAMPLES)('parses $host, $name, example $i', ({ name, body }) => {
   expect(readWebhookEvent(name, body)).toMatchObject({ kind: name, repository, ...expected[name] })
 })
 
+test('a deployment_review is read with the decision of the reviewer, each text on one line', () => {
+  const body = {
+    ...{ action: 'approved', repository: { full_name: 'acme/shop' }, workflow_run: { id: 7 } },
+    workflow_job_runs: [{ environment: 'eu\r\nprod' }, { environment: 'eu\r\nprod' }],
+    reviewers: [{ reviewer: { login: 'octocat' } }, { reviewer: { name: 'admins' } }, { reviewer: null }],
+    ...{ approver: { login: '\u001b[31moctocat' }, comment: 'Ship\nit!' },
+  }
+  expect(readWebhookEvent('deployment_review', body)).toEqual({
+    ...{ kind: 'deployment_review', action: 'approved', repository: 'acme/shop', runId: 7 },
+    ...{
+      environments: ['eu prod'],
+      reviewers: ['octocat', 'admins'],
+      approver: 'octocat',
+      comment: 'Ship it!',
+    },
+  })
+})
+
 test.each([
   ['push', { repository: { full_name: 'acme/shop' } }],
   ['toString', {}],

@@ -1,6 +1,5 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import { networkInterfaces } from 'node:os'
 import { describe, expect, test } from 'vitest'
 import { createRelayServer } from '../../relay/http/server.ts'
 import { until } from '../../tools/simulator/http-server.ts'
@@ -94,16 +93,11 @@ describe('if a client sends a request before the previous response is flushed (p
   })
 })
 
-const hasIPv6 = Object.values(networkInterfaces()).some(all => all?.some(({ family }) => family === 'IPv6'))
-test.each(['127.0.0.1', ...(hasIPv6 ? ['::'] : [])])(
-  'an HTTP/1.0 health check needs no Host header (HOST=%s)',
-  async HOST => {
-    const relay = await openRelayHere(relayEnv({ HOST }))
-    expect(await raw(relay.url, 'GET /healthz HTTP/1.0\r\n\r\n')).toMatch(
-      /^HTTP\/1\.1 200 [\s\S]*\{"ok":true\}$/,
-    )
-  },
-)
+test('an HTTP/1.0 health check needs no Host header', async () => {
+  const relay = await openRelayHere(relayEnv())
+  const response = await raw(relay.url, 'GET /healthz HTTP/1.0\r\n\r\n')
+  expect(response).toMatch(/^HTTP\/1\.1 200 [\s\S]*\{"ok":true\}$/)
+})
 
 /** Returns everything that the relay sends until it closes the connection. */
 function raw(url: string, request: string): Promise<string> {

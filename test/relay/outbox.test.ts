@@ -64,28 +64,8 @@ test('the result of a run is sent to Port after an outage of Port that is shorte
   expect(messages(relay)).toEqual(['It failed.'])
 })
 
-const FORBIDDEN = { status: 403, body: { ok: false, error: 'forbidden', message: 'Not allowed' } }
-
 const html = (status: number) => ({
   ...{ match: isPatch, status, headers: { 'content-type': 'text/html' }, body: '<html>maintenance</html>' },
-})
-
-test.each<[string, Fault]>([
-  ['an HTML page with 200', html(200)],
-  ['missing permission', FORBIDDEN],
-  ['no access token', { ...FORBIDDEN, match: ({ path }) => path === '/v1/auth/access_token' }],
-])('retries a message that Port or a proxy rejects (%s) until Port accepts it', async (_, failure) => {
-  const relay = await open()
-  relay.port.expireTokens()
-  const passed = relay.port.fail({ ...ALWAYS, ...failure })
-  await relay.send()
-  expect(relay.port.run('r_1').status).toBe('IN_PROGRESS')
-  relay.advance(3_600_000)
-  await relay.send()
-  passed()
-  await sendUntilTaken(relay)
-  expect(relay.port.run('r_1')).toMatchObject({ status: 'FAILURE', summary: 'It failed.' })
-  expect(messages(relay)).toEqual(['It failed.'])
 })
 
 describe('an item that Port never accepts does not block the result:', () => {
@@ -197,4 +177,16 @@ test('the rest of a slow page of messages is sent under a new lease, and a lease
   // Another relay takes over the claims of a killed relay within a minute.
   expect(OUTBOX_LEASE_MS).toBeGreaterThan(10_000 + 4 * PORT_TIMEOUT_MS)
   expect(OUTBOX_LEASE_MS).toBeLessThanOrEqual(60_000)
+})
+
+test("late messages from a relay after an outage do not overwrite the action's newer reports", async () => {
+  const system = await startSystem()
+  const id = await system.accept('r_1')
+  await system.port.stop()
+  await system.step()
+  await system.bind(id, system.run('deploy', { status: 'in_progress' }).id)
+  await system.port.start()
+  system.port.run('r_1').statusLabel = 'Running'
+  await system.pass(30_000)
+  expect(system.port.run('r_1').statusLabel).toBe('Running')
 })

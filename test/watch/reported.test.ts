@@ -39,15 +39,6 @@ test.each<[string, (given: Running) => Promise<unknown>, { status: string; label
       },
     ],
     [
-      'the worst conclusion that an author set',
-      async ({ system, id, run }) => {
-        await system.reportJob(id, 'failure', { author: 'failure', link })
-        await system.reportJob(id, 'success', { id: 2, name: 'test' })
-        system.end(run, 'success')
-      },
-      { status: 'FAILURE', label: 'Failed', summary: 'Job: failure' },
-    ],
-    [
       'the summary that an author wrote, not a generated summary of a job that failed',
       async ({ system, id, run }) => {
         await system.reportJob(id, 'success', { ownSummary: true, summary: 'Mine', link })
@@ -55,18 +46,6 @@ test.each<[string, (given: Running) => Promise<unknown>, { status: string; label
         system.end(run, 'cancelled')
       },
       { status: 'FAILURE', label: 'Canceled', summary: expect.stringMatching(/^The workflow .*\n\nMine$/) },
-    ],
-    [
-      'the result of the new attempt, with the links of the first attempt',
-      async ({ system, id, run }) => {
-        await system.reportJob(id, 'failure', { author: 'failure', link })
-        system.github.setRun(run.id, { runAttempt: 2, status: 'in_progress' })
-        await system.bind(id, run.id, 2)
-        await system.reportJob(id, 'success', { attempt: 2, id: 3 })
-        await system.reportJob(id, 'failure', { author: 'failure', summary: 'Late' })
-        system.end(run, 'success')
-      },
-      { status: 'SUCCESS', label: 'Succeeded', summary: 'Job: success' },
     ],
     [
       'the result of the job if the workflow run was deleted',
