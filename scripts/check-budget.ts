@@ -15,9 +15,8 @@ const SOURCES = ['{relay,action,port}/**/*.ts', 'tools/{migrate,generate}/**/*.t
 
 const BUDGET = {
   files: 200,
-  sourceLines: 27_200,
-  /** The goal is 25,000. */
-  testLines: 29_600,
+  sourceLines: 27_750,
+  testLines: 26_500,
   /** A lower limit: many tiny files are harder to follow than fewer ones. */
   medianLines: 130,
   largestFile: 350,
