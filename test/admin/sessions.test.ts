@@ -134,46 +134,25 @@ const DOWN = {
   ...{ type: 'unreachable', side: 'github', key: '', advice: 'Check the network.' },
   text: ['GitHub unreachable since ', NOW, ': refused.'],
 } as Health['problems'][number]
-const LIMIT = {
-  scope: 'owner:acme',
-  pausedUntil: NOW + MINUTE,
-  cause: 'limit',
-  reason: 'GitHub limits it',
-} as const
+const LIMIT = { scope: 'owner:acme', pausedUntil: NOW + MINUTE, cause: 'limit', reason: 'A limit' } as const
 const REFUSED = { count: 3, statuses: ['2 × 401', '1 × 413'], reason: 'The secret is wrong.' }
+const STALLED_QUEUE = { ...BEHIND, oldestMessage: null, stalled: [STALLED] }
 
 test.each<[string, Partial<Health>, ...patterns: RegExp[]]>([
   ['nothing', {}],
   ['a problem', { problems: [DOWN] }, /GitHub unreachable since .*12:00:00 UTC.* Check the network/],
-  ['a database that accepts no writes', { isDatabaseOk: false }, /RELAY_DATABASE.* Webhooks are refused/],
+  ['a database without writes', { isDatabaseOk: false }, /RELAY_DATABASE.* Webhooks are refused/],
+  ["GitHub's limit", { limits: [LIMIT] }, /A limit \(acme\)\..* Next request at .*12:01:00 UTC/],
+  ["Port's limit", { portPausedUntil: NOW + MINUTE }, /Port is rate limiting the relay.*12:01:00/],
+  ['a backlog', BEHIND, /Messages to Port are delayed.* 25 min/, /Dispatches are delayed.* 10,000\+ queued/],
   [
-    "GitHub's rate limit",
-    { limits: [LIMIT] },
-    /GitHub limits it \(acme\)\..* Next request at .*12:01:00 UTC/,
+    'a stalled queue',
+    STALLED_QUEUE,
+    /acme\/shop for 7 min<\/strong>, because <a href=".*d-1">r_1<\/a> waits/,
   ],
-  ["Port's rate limit", { portPausedUntil: NOW + MINUTE }, /Port is rate limiting the relay.*12:01:00/],
-  [
-    'a backlog',
-    BEHIND,
-    /Messages to Port are delayed.* 25 min/,
-    /Dispatches are delayed.* 10,000\+ queued.* 1 h/,
-  ],
-  [
-    'a queue from which nothing is dispatched, with its oldest delivery',
-    { ...BEHIND, oldestMessage: null, stalled: [STALLED] },
-    /Nothing was dispatched to acme\/shop for 7 min<\/strong>, because <a href="\/deliveries\/d-1">r_1<\/a> waits/,
-  ],
-  ['a clock that differs by minutes', { clock: 'A clock is wrong.' }, /A clock is wrong\./],
-  [
-    'refused webhooks',
-    { refused: REFUSED },
-    /3 webhooks were refused.* \(2 × 401, 1 × 413\)\. .*The secret is wrong/,
-  ],
-  [
-    'a token that expires soon',
-    { tokenExpiresAt: NOW + 9 * 1440 * MINUTE },
-    /GITHUB_TOKEN expires on .*2026-03-10/,
-  ],
+  ['a wrong clock', { clock: 'A clock is wrong.' }, /A clock is wrong\./],
+  ['refused webhooks', { refused: REFUSED }, /3 webhooks were refused.* \(2 × 401, 1 × 413\)/],
+  ['an expiring token', { tokenExpiresAt: NOW + 9 * 1440 * MINUTE }, /GITHUB_TOKEN expires on .*2026-03-10/],
 ])('the banner shows %s', async (_what, health, ...expected) => {
   const items = String(await banner({ ...WELL, ...health }, NOW)).match(/<li class=.*?<\/li>/gs) ?? []
   expect(items).toEqual(expected.map(pattern => expect.stringMatching(pattern)))

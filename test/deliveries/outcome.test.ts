@@ -77,29 +77,16 @@ test.each<[conclusion: string | null, jobs: Job[] | null, start: string]>([
 })
 
 const reason = 'its token lacks Actions: read'
+const unheard = (workflows: number, ...disabled: string[]): NoRun => ({
+  ...{ why: 'nothing listens', workflows, disabled },
+})
 /** Columns: why there is no run, the label, and a part of the sentence. */
 test.each<[cause: NoRun, label: string, part: string]>([
-  [
-    { why: 'nothing listens', disabled: [], workflows: 2 },
-    'Not started',
-    'Add "on: repository_dispatch: types: [deploy]"',
-  ],
-  [
-    { why: 'nothing listens', disabled: ['A'], workflows: 2 },
-    'Not started',
-    "Disabled workflows don't listen: A.",
-  ],
-  [
-    { why: 'nothing listens', disabled: ['A', 'B'], workflows: 2 },
-    'Not started',
-    'all workflows in the repository are disabled (A, B)',
-  ],
-  [{ why: 'nothing listens', disabled: [], workflows: 0 }, 'Not started', 'the repository has no workflows'],
-  [
-    { why: 'not seen', reason, startTimeout: 60_000 },
-    'Not started',
-    `within 1 min of the dispatch of "deploy"`,
-  ],
+  [unheard(2), 'Not started', 'Add "on: repository_dispatch: types: [deploy]"'],
+  [unheard(2, 'A'), 'Not started', "Disabled workflows don't listen: A."],
+  [unheard(2, 'A', 'B'), 'Not started', 'all workflows in the repository are disabled (A, B)'],
+  [unheard(0), 'Not started', 'the repository has no workflows'],
+  [{ why: 'not seen', reason, startTimeout: 60_000 }, 'Not started', 'within 1 min of the dispatch'],
   [{ why: 'end not seen', reason, runTimeout: 300_000 }, 'Not followed further', `can't read it: ${reason}`],
   [{ why: 'unknown', reason, runTimeout: 300_000 }, 'Unknown', `within 5 min: ${reason}`],
 ])('a delivery without a workflow run because of %j becomes %s', (cause, label, part) => {

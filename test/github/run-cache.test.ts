@@ -40,6 +40,18 @@ function open(runs: WorkflowRun[], limit = 36) {
   }
 }
 
+test('after a clock that was a day ahead is corrected, list requests continue within the request budget', async () => {
+  const { asked, poll: look, pass } = open([made(1)], 2)
+  pass(86_400_000)
+  await look()
+  pass(-86_400_000)
+  for (let minute = 0; minute < 10; minute++) {
+    await look()
+    pass(60_000)
+  }
+  expect(asked).toHaveLength(11)
+})
+
 test('one request serves all simultaneous readers, and readers that follow within 5 s of its start', async () => {
   const { asked, poll: look, pass } = open([made(1)])
   const readers = Array.from({ length: 50 }, () => look())

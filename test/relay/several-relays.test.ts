@@ -42,32 +42,21 @@ test('with three relays on PostgreSQL, any of them sends the result from a GitHu
   await until(() => ids.every(id => port.run(id).status === 'SUCCESS'), 'Port has all results', 60_000)
 })
 
-const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
-
 test('two spellings of a repository share a queue, so the second delivery waits for the first', async () => {
   const { github, env } = await startServices()
   github.addRepository('acme/shop')
-  const more = { RELAY_ALLOWED_REPOSITORIES: 'Acme/*', RELAY_ADMIN_TOKEN, RELAY_DISPATCH_RATE: '0' }
+  const more = { RELAY_ALLOWED_REPOSITORIES: 'Acme/*', RELAY_DISPATCH_RATE: '0' }
   const relay = await openRelayHere(relayEnv({ ...env, ...more }))
   github.fail({ delayMs: 600, takesEffect: true, status: 204, body: '' })
-  const accepted = []
   for (const [n, repository] of ['Acme/Shop', 'acme/shop', 'ACME/SHOP'].entries()) {
-    const { status, body } = await send(relay.url, {
-      body: { run: { id: `r_${n}` }, action: { identifier: 'go' }, inputs: {}, github: { repository } },
-    })
-    accepted.push([status, body.repository])
+    const body = { run: { id: `r_${n}` }, action: { identifier: 'go' }, inputs: {}, github: { repository } }
+    expect(await send(relay.url, { body })).toMatchObject({ status: 202, body: { repository: 'acme/shop' } })
     await until(() => github.requests.length > 0, 'GitHub receives the first dispatch, and responds slowly')
   }
   await sleep(200)
   expect(github.requests).toHaveLength(1)
-  expect(accepted).toEqual(Array.from({ length: 3 }, () => [202, 'acme/shop']))
   await until(() => github.dispatches.length === 3, 'all deliveries are dispatched')
   expect(github.dispatches.map(each => each.clientPayload.run_id)).toEqual(['r_0', 'r_1', 'r_2'])
-
-  const listed = await fetch(`${relay.url}/api/deliveries?repository=ACME/Shop`, {
-    headers: { authorization: `Bearer ${RELAY_ADMIN_TOKEN}` },
-  })
-  expect(((await listed.json()) as { deliveries: unknown[] }).deliveries).toHaveLength(3)
 })
 
 test('if GitHub responds with 500 to one payload, Port shows what each delivery waits for, and a cancellation moves the queue', async () => {

@@ -1,10 +1,4 @@
-import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { until } from '../../tools/simulator/http-server.ts'
-import { startSystem as startProcess } from '../reports/open-stage.ts'
-import { runSql } from '../store/place.ts'
-import { startRelay } from '../support/relay.ts'
-import { newDatabase } from '../support/shared-postgres.ts'
 import { startSystem } from '../support/system.ts'
 
 const MINUTE = 60_000
@@ -86,35 +80,4 @@ test('no delivery ends before GitHub’s first response since the start', async 
   await system.pass(200 * MINUTE)
   expect(await states()).toEqual(['running', 'dispatched', 'queued'])
   expect(system.timeouts().problem()).toMatch(/^GitHub hasn't responded since the start/)
-})
-
-test('a relay process on PostgreSQL ends no run because of a wrong clock, and /readyz says what is wrong', async () => {
-  const url = await newDatabase()
-  // Replaces PostgreSQL's function. The relay reads the time every 30 s, so its own clock is faster.
-  const setClock = (ms: number) =>
-    runSql(
-      { kind: 'postgres', url },
-      'CREATE SCHEMA IF NOT EXISTS shifted',
-      `CREATE OR REPLACE FUNCTION shifted.clock_timestamp() RETURNS timestamptz LANGUAGE sql
-       AS $$ SELECT pg_catalog.clock_timestamp() + interval '${ms} ms' $$`,
-      `ALTER DATABASE ${new URL(url).pathname.slice(1)} SET search_path = shifted, pg_catalog, public`,
-    )
-  await setClock(0)
-  const flags = ['--import', join(import.meta.dirname, '../support/scale-clock.ts')]
-  const env = { CLOCK_SCALE: '8', RELAY_TOLERANCE: '20h', RELAY_DATABASE: url }
-  const system = await startProcess(env, all => startRelay(all, flags))
-  const { portRun } = await system.deliver()
-  await until(() => portRun!.statusLabel !== undefined, 'Port is updated')
-  await setClock(60 * MINUTE)
-  const readiness = async () => (await fetch(`${system.url}/readyz`)).text()
-  await until(async () => (await readiness()).includes('no timeout ends a delivery'), 'the relay notices it')
-  const polls = () => system.github.requests.filter(({ path }) => path.includes('/actions/runs?')).length
-  const before = polls()
-  await until(() => polls() > before + 1, 'the relay polls')
-  expect(system.relay.log().map(({ msg }) => msg)).toContain('timeouts are suspended: a clock is wrong')
-  await setClock(0)
-  await until(async () => !(await readiness()).includes('GitHub'), 'the relay notices the correction')
-  const corrected = polls()
-  await until(() => polls() > corrected, 'the relay polls again')
-  expect(portRun!.status).toBe('IN_PROGRESS')
 })
