@@ -117,7 +117,7 @@ export async function assembleRelay(
     },
     onAttempt: metrics.attempt,
   })
-  const { apply, port } = engine
+  const { apply, port, freezes } = engine
   const roles = createRoles(config)
   const checkDatabase = createDatabaseCheck(store, throttled)
   const alerts = createAlerts({ config, store, scope: pauses.scope, sides, checkDatabase, throttled })
@@ -128,12 +128,12 @@ export async function assembleRelay(
       ...{ config, store, github, apply, port, findByTitle, clock: Date.now, log, throttled },
     }),
     checkDatabase,
-    readinessRoute: createReadiness({ checkDatabase, sides, timeouts }),
+    readinessRoute: createReadiness({ checkDatabase, sides, timeouts, freezes }),
     metricsRoute: createMetricsRoute({
       ...{ metrics, roles, store, github, port, pauses, sides, throttled, clock: Date.now },
     }),
     admin: createAdmin({
-      ...{ config, roles, store, apply, port, pauses, sides, timeouts, checkDatabase, github },
+      ...{ config, roles, store, apply, freezes, port, pauses, sides, timeouts, checkDatabase, github },
       ...{ log, throttled, clock: Date.now },
     }),
     receiveGitHub: createGitHubWebhook({

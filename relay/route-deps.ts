@@ -4,6 +4,7 @@ import type { RateLimitPauses } from './github/rate-limit-pause.ts'
 import type { ThrottledLog } from './log.ts'
 import type { Store } from './store/store.ts'
 import type { ApplyEvent } from './workers/apply.ts'
+import type { Freezes } from './workers/freezes.ts'
 import type { PortAccess } from './workers/outbox.ts'
 
 /** What the relay's routes are given; each one picks what it uses. */
@@ -11,6 +12,7 @@ export interface RouteDeps {
   config: Config
   store: Store
   apply: ApplyEvent
+  freezes: Freezes
   port: PortAccess
   github: GitHub
   pauses: RateLimitPauses

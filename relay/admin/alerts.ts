@@ -19,6 +19,8 @@ const QUEUE_MS = 15 * MINUTE_MS
 /** How long nothing must have been dispatched from a repository's queue. */
 export const STALLED_MS = 5 * MINUTE_MS
 const NOT_STARTED_MS = 60 * MINUTE_MS
+/** How old a freeze without an end can be. */
+const FREEZE_MS = 24 * 60 * MINUTE_MS
 const MOST_LISTED = 200
 /** An outage of GitHub stalls every queue. */
 const MOST_STALLED = 10
@@ -90,10 +92,11 @@ export function createAlerts(
 
   async function readDatabase(known: readonly KnownProblem[]): Promise<Problem[]> {
     const now = store.clock()
-    const [{ dueSince }, stalled, notStarted] = await Promise.all([
+    const [{ dueSince }, stalled, notStarted, freezes] = await Promise.all([
       store.backlog(now),
       store.stalled(now - STALLED_MS, MOST_STALLED, scope),
       store.list({ outcome: 'not_started' }, { limit: MOST_LISTED }),
+      store.freezes(),
     ])
     const since = dueSince.dispatch ?? now
     const oldest = `The oldest queued delivery has waited since ${new Date(since).toISOString()}.`
@@ -106,6 +109,12 @@ export function createAlerts(
         ...{ type: 'queue_stalled', side: null, key: each.repository },
         ...{ text: describeStalled(each), since: each.stalledSince },
       })),
+      ...freezes
+        .filter(({ ending, endsAt, since }) => !ending && endsAt === null && now - since > FREEZE_MS)
+        .map(({ id, repositories, reason, since }) => ({
+          ...{ type: 'freeze_old', side: null, key: String(id), since },
+          text: `${repositories} has been frozen since ${new Date(since).toISOString()} (${reason}), without an end.`,
+        })),
       // If the list is full, the problem can also affect repositories that aren't listed.
       ...known.filter(({ type }) => type === 'workflow_not_started' && recent.length === MOST_LISTED),
       ...[...newest].map(([key, id]) => ({

@@ -8,15 +8,20 @@ import { boundRun } from '../delivery/match.ts'
 import { blockerOf, waitsFor } from '../delivery/waiting.ts'
 import { Problem, refuseOthers } from '../http/problem.ts'
 import { MOST_LISTED, type Refusal, type Refusals } from '../http/refusals.ts'
-import type { Store } from '../store/store.ts'
+import type { RouteDeps } from '../route-deps.ts'
+import type { Freeze } from '../store/store.ts'
 import type { Roles } from './auth.ts'
 import { FILTERS, type GivenFilter, MAX_LISTED, readBulkFilter, readFilter, readWhole } from './filter.ts'
+import { endFreeze, startFreeze } from './freezes.ts'
 import { openApi } from './openapi.ts'
 import { knownDelivery, MAX_REDELIVERED, mustBeRedeliverable, type Redelivery } from './redelivery.ts'
 
 const MAX_BODY = 4096
 
-type AdminApiDeps = { roles: Roles; store: Store; redelivery: Redelivery; refusals: Refusals } & {
+type AdminApiDeps = Pick<RouteDeps, 'store' | 'freezes'> & {
+  roles: Roles
+  redelivery: Redelivery
+  refusals: Refusals
   /** Returns the delivery with the time of its next attempt, which a rate-limit pause delays. */
   paused: (delivery: Delivery) => Delivery
 }
@@ -25,7 +30,7 @@ type AdminApiDeps = { roles: Roles; store: Store; redelivery: Redelivery; refusa
  * The admin API. It requires `RELAY_ADMIN_TOKEN` as a bearer token, or `RELAY_VIEW_TOKEN` for reading, and is disabled
  * if neither is set. Responses contain no inputs or users.
  */
-export function createAdminApi({ roles, store, redelivery, refusals, paused }: AdminApiDeps): Hono {
+export function createAdminApi({ roles, store, freezes, redelivery, refusals, paused }: AdminApiDeps): Hono {
   const app = new Hono()
   app.use(async (c, next) => {
     if (!roles.isOpen) throw new Problem(404, 'The admin API is off: set RELAY_ADMIN_TOKEN to turn it on.')
@@ -59,9 +64,7 @@ export function createAdminApi({ roles, store, redelivery, refusals, paused }: A
   app.post('/deliveries/:id/redeliver', async c => {
     const delivery = await knownDelivery(c, store)
     const { id, state } = delivery
-    const dryRun = c.req.query('dry_run') ?? 'false'
-    if (!['true', 'false'].includes(dryRun)) throw new Problem(400, 'dry_run must be true or false.')
-    if (dryRun === 'true') {
+    if (readFlag('dry_run', c.req.query('dry_run'))) {
       mustBeRedeliverable(delivery)
       const ends = await redelivery.readEnds([delivery])
       return c.json({ delivery: id, state, dry_run: true, port_run_ended: ends.get(id) ?? null })
@@ -87,6 +90,18 @@ export function createAdminApi({ roles, store, redelivery, refusals, paused }: A
     const shown = redelivered.map(each => ({ ...showDelivery(each), ...queued }))
     return c.json({ dry_run: false, deliveries: shown, redelivered: shown.length, more }, 202)
   })
+  app.get('/freezes', async c => {
+    const active = (await store.freezes()).filter(({ ending }) => ending === '')
+    return c.json({ freezes: active.map(showFreeze) })
+  })
+  app.post('/freezes', bodyLimit({ maxSize: MAX_BODY, onError: tooLarge }), async c =>
+    c.json(showFreeze(await startFreeze(freezes, parseJson(await c.req.text()), store.clock())), 201),
+  )
+  app.delete('/freezes/:id', async c => {
+    const [id, discard] = [c.req.param('id'), readFlag('discard', c.req.query('discard'))]
+    await endFreeze(freezes, id, discard)
+    return c.json({ id: Number(id), discard }, 202)
+  })
   app.get('/refused', c => {
     const limit = readWhole('limit', c.req.query('limit'), MOST_LISTED) ?? 100
     return c.json({ since: iso(refusals.since), refused: refusals.list(limit).map(showRefusal) })
@@ -95,6 +110,8 @@ export function createAdminApi({ roles, store, redelivery, refusals, paused }: A
   refuseOthers(app, read, 'GET, HEAD', 'Send this request with GET.')
   const change = ['/deliveries/:id/redeliver', '/deliveries/:id/cancel', '/redeliver']
   refuseOthers(app, change, 'POST', 'Send this request with POST.')
+  refuseOthers(app, ['/freezes'], 'GET, HEAD, POST', 'Send this request with GET or POST.')
+  refuseOthers(app, ['/freezes/:id'], 'DELETE', 'Send this request with DELETE.')
   return app
 
   function readBulk(text: string) {
@@ -128,6 +145,11 @@ function refuseBulk(issue: z.core.$ZodIssue | undefined): Problem {
   const name = JSON.stringify(issue.keys[0]?.slice(0, 60))
   const known = Object.keys(bulk.shape).join(', ')
   return new Problem(400, `The body has the unknown field ${name}: the known fields are ${known}.`)
+}
+
+function readFlag(name: string, text = 'false'): boolean {
+  if (['true', 'false'].includes(text)) return text === 'true'
+  throw new Problem(400, `${name} must be true or false.`)
 }
 
 const tooLarge = () => {
@@ -170,6 +192,12 @@ function showEvents(delivery: Delivery, events: (HistoryEntry & { at: number })[
     ...events.map(({ at, type, details }) => ({ time: iso(at), type, details })),
   ]
 }
+
+export type ShownFreeze = ReturnType<typeof showFreeze>
+
+const showFreeze = ({ id, repositories, reason, endsAt, since, deliveries }: Freeze) => ({
+  ...{ id, repositories, reason, until: isoOrNull(endsAt), since: iso(since), deliveries },
+})
 
 const showRefusal = ({ firstAt, lastAt, ...rest }: Refusal) => ({
   first_at: iso(firstAt),

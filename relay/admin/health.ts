@@ -4,6 +4,7 @@ import type { Transition } from '../delivery/delivery.ts'
 import { createTokenBuckets } from '../http/request.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { Hour, Store } from '../store/store.ts'
+import type { Freezes } from '../workers/freezes.ts'
 import type { Timeouts } from '../workers/timeouts.ts'
 import { plainText, type Side, type Sides } from './sides.ts'
 
@@ -42,8 +43,9 @@ export function createReadiness(deps: {
   checkDatabase: () => Promise<Check>
   sides: Pick<Sides, 'isUsed' | 'problems' | 'lastSuccess' | 'isKnown'>
   timeouts: Pick<Timeouts, 'problem'>
+  freezes: Pick<Freezes, 'active'>
 }) {
-  const { checkDatabase, sides, timeouts } = deps
+  const { checkDatabase, sides, timeouts, freezes } = deps
   function ofSide(side: Side): Check & { last_success: string | null } {
     const found = sides.problems().flatMap(each => (each.side === side ? [plainText(each.text)] : []))
     const clock = side === 'github' ? timeouts.problem() : null
@@ -62,7 +64,9 @@ export function createReadiness(deps: {
 
   return async (c: Context): Promise<Response> => {
     const database = await checkDatabase()
-    const checks = { database, github: ofSide('github'), port: ofSide('port') }
+    const { length } = freezes.active()
+    const frozen = length > 0 && { freezes: { ok: true, detail: `Active deploy freezes: ${length}.` } }
+    const checks = { database, github: ofSide('github'), port: ofSide('port'), ...frozen }
     if (!database.ok) c.header('retry-after', '5')
     return c.json({ ok: database.ok, checks }, database.ok ? 200 : 503)
   }

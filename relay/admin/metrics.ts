@@ -31,11 +31,13 @@ const HELP = {
     'How long the oldest due work has been waiting; the same in every relay on one database',
   stalled_queues:
     'Repositories from whose queue nothing was dispatched for five minutes, without a pause, counted up to 100; the same in every relay on one database',
+  frozen_deliveries:
+    'Queued deliveries that a deploy freeze holds back, counted up to 10000; the same in every relay on one database',
   dispatch_attempts_total: 'Dispatches sent to GitHub',
   accept_to_dispatch_seconds:
-    'Time from the acceptance or redelivery of a delivery until GitHub accepted its dispatch',
+    'Time from the acceptance or redelivery of a delivery, or the end of its freeze, until GitHub accepted its dispatch',
   accept_to_run_seconds:
-    'Time from the acceptance or redelivery of a delivery until its workflow run was bound',
+    'Time from the acceptance or redelivery of a delivery, or the end of its freeze, until its workflow run was bound',
   deliveries_ended_total: 'Deliveries that finished, by outcome',
   runs_bound_total: 'Workflow runs bound to deliveries, by evidence',
   outbox_messages:
@@ -83,6 +85,7 @@ export function createMetrics() {
   const deliveries = gauge('deliveries', ['state'])
   const oldestDue = gauge('oldest_due_age_seconds', ['work'])
   const stalled = gauge('stalled_queues')
+  const frozen = gauge('frozen_deliveries')
   const attempts = counter('dispatch_attempts_total', 'outcome', ATTEMPTS)
   const toDispatch = histogram('accept_to_dispatch_seconds', SLOW)
   const toRun = histogram('accept_to_run_seconds', SLOW)
@@ -115,6 +118,7 @@ export function createMetrics() {
     for (const [work, since] of Object.entries(stored?.backlog.dueSince ?? {}))
       oldestDue.set({ work }, age(since))
     stalled.set(stored?.stalled ?? Number.NaN)
+    frozen.set(stored?.backlog.frozen ?? Number.NaN)
     messages.set(stored?.backlog.messages ?? Number.NaN)
     oldestMessage.set(stored ? age(stored.backlog.oldestMessage) : Number.NaN)
     remaining.set(now.rateLimitRemaining ?? Number.NaN)
@@ -139,7 +143,7 @@ export function createMetrics() {
     attempt: (outcome: DispatchOutcome['kind']) => attempts(outcome),
     transition(before: Delivery, { change }: Transition, now: number): void {
       const state = change.state ?? before.state
-      const waited = (now - before.queuedAt) / 1000
+      const waited = (now - (before.unfrozenAt ?? before.queuedAt)) / 1000
       if (before.state === 'queued' && (state === 'dispatched' || state === 'running'))
         toDispatch.observe(waited)
       if (before.state !== 'running' && state === 'running') toRun.observe(waited)

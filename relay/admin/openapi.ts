@@ -50,6 +50,11 @@ const delivery = {
   updated_at: time,
   due_at: orNull(time),
 }
+const newFreeze = {
+  repositories: described('a glob of repositories, such as acme/*', text),
+  reason: described('shown in Port', text),
+  until: described('when the freeze ends; null if an operator ends it', orNull(time)),
+}
 const event = object({ time, type: text, details: { type: 'object' } })
 const portRunEnded = described(
   "whether the run in Port has finished (if so, Port won't show a new workflow run); null if unknown",
@@ -89,7 +94,7 @@ const PROBLEMS: Record<number, string> = {
   400: 'A parameter or a field is invalid.',
   401: 'The token is missing or unknown.',
   403: 'RELAY_VIEW_TOKEN only allows reading.',
-  404: "The delivery doesn't exist, or the API is off.",
+  404: "The delivery or freeze doesn't exist, or the API is off.",
   409: "The state of the delivery doesn't allow the change.",
   413: 'The body is too large.',
   429: 'The sender has sent too many wrong tokens.',
@@ -155,6 +160,21 @@ export const openApi = {
         ...problems(400, 403, 413),
       },
     }),
+    '/api/freezes': {
+      ...get({ summary: 'Active freezes', responses: { 200: json('', ref('Freezes')), ...problems() } }),
+      ...post({
+        summary: 'Starts a deploy freeze: deliveries that match stay queued',
+        requestBody: { required: true, content: { 'application/json': { schema: ref('NewFreeze') } } },
+        responses: { 201: json('The freeze', ref('Freeze')), ...problems(400, 403, 413) },
+      }),
+    },
+    '/api/freezes/{id}': {
+      delete: {
+        summary: 'Ends a deploy freeze; its deliveries are dispatched in order, or canceled',
+        parameters: [id, query('discard', described('cancel the deliveries', flag))],
+        responses: { 202: json('It ended', object({ id: whole, discard: flag })), ...problems(400, 403) },
+      },
+    },
     '/api/refused': get({
       summary: 'Webhooks that this relay has refused since it was started, newest first',
       parameters: [query('limit', { type: 'integer', minimum: 1, maximum: MOST_LISTED, default: 100 })],
@@ -202,6 +222,9 @@ export const openApi = {
         redelivered: whole,
         more: described('older deliveries match as well', flag),
       }),
+      Freezes: object({ freezes: list(ref('Freeze')) }),
+      Freeze: object({ id: whole, ...newFreeze, since: time, deliveries: whole }),
+      NewFreeze: { ...object(newFreeze), required: ['repositories', 'reason'] },
       Refused: object({
         since: described("when this relay was started; earlier refusals aren't kept", time),
         refused: list(

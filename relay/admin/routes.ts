@@ -20,7 +20,7 @@ import { SIDES, type Sides } from './sides.ts'
 export type Admin = ReturnType<typeof createAdmin>
 
 export function createAdmin(deps: RouteDeps & { roles: Roles; sides: Sides; timeouts: Timeouts }) {
-  const { config, roles, store, apply, port, github, pauses, sides, timeouts, log, throttled } = deps
+  const { config, roles, store, apply, freezes, port, github, pauses, sides, timeouts, log, throttled } = deps
   const { trustedProxies } = config
   const refusals = createRefusals(trustedProxies, store.clock)
   /** During a rate-limit pause, nothing is dispatched. */
@@ -28,7 +28,8 @@ export function createAdmin(deps: RouteDeps & { roles: Roles; sides: Sides; time
     ...d,
     dueAt: d.dueAt && Math.max(d.dueAt, pauses.find(d.repository)?.pausedUntil ?? 0),
   })
-  const shared = { roles, store, refusals, paused, redelivery: createRedelivery({ store, apply, port }) }
+  const redelivery = createRedelivery({ store, apply, port })
+  const shared = { roles, store, freezes, refusals, paused, redelivery }
   return {
     refusals,
     api: createAdminApi(shared),
@@ -54,7 +55,8 @@ export function createAdmin(deps: RouteDeps & { roles: Roles; sides: Sides; time
           isDatabaseOk: database.ok,
           limits: pauses.allPaused().filter(({ cause }) => cause === 'limit'),
           rateLimitRemaining: github.facts.rateLimitRemaining(),
-          ...{ queued, stalled, oldestMessage: backlog.oldestMessage },
+          ...{ queued: queued - backlog.frozen, stalled, oldestMessage: backlog.oldestMessage },
+          ...{ freezes: freezes.active(), frozen: backlog.frozen },
           queuedSince: backlog.dueSince.dispatch,
           portPausedUntil: port.pausedUntil(),
           tokenExpiresAt: github.facts.tokenExpiresAt(),

@@ -3,6 +3,7 @@ import type { Command } from './command.ts'
 import { createCompletion } from './completion.ts'
 import { deliveries } from './deliveries.ts'
 import { doctor } from './doctor.ts'
+import { freeze, freezes, unfreeze } from './freeze.ts'
 import { generate } from './generate.ts'
 import { migrate } from './migrate.ts'
 import { cancel, redeliver } from './redeliver.ts'
@@ -18,6 +19,9 @@ const all: Command[] = [
   deliveries,
   redeliver,
   cancel,
+  freeze,
+  unfreeze,
+  freezes,
   setup,
   generate,
   migrate,

@@ -17,10 +17,10 @@ export type Outcome = 'succeeded' | 'failed' | 'cancelled' | 'not_started' | 'un
 export const OUTCOMES: readonly Outcome[] = ['succeeded', 'failed', 'cancelled', 'not_started', 'unknown']
 
 /**
- * Cause of a wait: an earlier delivery, a pause of the credential, GitHub's error, or the dispatch rate; on GitHub, a runner
- * or a concurrency group.
+ * Cause of a wait: an earlier delivery, a pause of the credential, GitHub's error, the dispatch rate, or a freeze; on GitHub,
+ * a runner or a concurrency group.
  */
-export type WaitCause = 'queue' | PauseCause | 'error' | 'rate' | 'runner' | 'concurrency'
+export type WaitCause = 'queue' | PauseCause | 'error' | 'rate' | 'frozen' | 'runner' | 'concurrency'
 
 /** What a queued delivery waits for. `until` is null while the relay searches for the workflow run. */
 export type Wait =
@@ -101,6 +101,10 @@ export interface Delivery extends Target {
   awaitingResponseSince: number | null
   /** The cause of the wait that Port shows; empty for none. Reset when the delivery is queued. */
   shownCause: WaitCause | ''
+  /** The id of the deploy freeze that holds the queued delivery back; 0 for none. */
+  frozenBy: number
+  /** When the last freeze of the delivery ended; null for none. */
+  unfrozenAt: number | null
   dispatchedAt: number | null
   cancelRequestedAt: number | null
   /** When the relay asked GitHub to cancel the workflow runs. */
@@ -156,9 +160,11 @@ export interface EntityMessage {
   operation?: 'upsert' | 'delete'
 }
 
-/** Types of history entries. Each type has its event's name, except for `runBound` and `cancelled`. */
+/** Types of history entries. Each has its event's name, except for `runBound`, `cancelled`, and those of freezes. */
 export type HistoryType =
   | 'waitingNotified'
+  | 'frozen'
+  | 'unfrozen'
   | 'dispatchAccepted'
   | 'dispatchDeferred'
   | 'dispatchRejected'

@@ -77,6 +77,8 @@ export function redeliver(delivery: Delivery, _: Event<'redelivered'>, { now }: 
       attemptedAt: null,
       awaitingResponseSince: null,
       shownCause: '',
+      frozenBy: 0,
+      unfrozenAt: null,
       dispatchedAt: null,
       cancelRequestedAt: null,
       cancelSentAt: null,

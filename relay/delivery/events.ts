@@ -39,7 +39,7 @@ export type DeliveryEvent =
   /** The dispatch started nothing. `until` is the time for the next attempt, if GitHub's response contains one. */
   | ({
       type: 'dispatchDeferred'
-      cause: PauseCause | 'error'
+      cause: PauseCause | 'error' | 'frozen'
       reason: string
       until: number | null
     } & OfAttempt)
@@ -71,8 +71,8 @@ export type DeliveryEvent =
   /** The delivery waits in the queue. Port shows each cause once. */
   | { type: 'waitingNotified'; wait: Wait }
   | { type: 'redelivered' }
-  /** A user canceled the delivery in Port or through the relay's API. */
-  | { type: 'cancelRequested'; by: 'port' | 'api' }
+  /** A user canceled the delivery in Port or through the relay's API, or discarded the deliveries of a freeze. */
+  | { type: 'cancelRequested'; by: 'port' | 'api' | 'freeze' }
   /** The relay asked GitHub to cancel the workflow runs. `pollAt` is when to poll again. */
   | { type: 'cancelSent'; forced: boolean; pollAt: number }
   | { type: 'cancelRejected'; reason: string; pollAt: number }

@@ -32,6 +32,8 @@ export const HISTORY: { [T in HistoryType]: Texts } = {
         ? timelineText('Waits for an earlier delivery of the repository', 'wait', text(d.blocked_by))
         : timelineText(WAITS[String(d.cause)] ?? 'Waits for GitHub', 'wait', text(d.reason), until(d.until)),
   },
+  frozen: { log: 'the delivery is frozen', timeline: d => timelineText('Frozen', 'wait', text(d.reason)) },
+  unfrozen: { log: 'a freeze ended', timeline: d => timelineText('Freeze ended', 'plain', text(d.reason)) },
   dispatchAccepted: {
     log: 'GitHub accepted the dispatch',
     timeline: d => timelineText(`${attempt(d)}GitHub accepted the dispatch`, 'good', response(d), run(d)),

@@ -277,8 +277,13 @@ export function finish(
 }
 
 /** Finishes a canceled delivery without a workflow run. If a user finished the Port run, its status is kept. */
-export function finishCancelled(delivery: Delivery, policy: Policy, by?: 'port' | 'api'): Transition {
-  const message = `Delivery ${delivery.id} was canceled before a workflow run started.`
+export function finishCancelled(
+  delivery: Delivery,
+  policy: Policy,
+  by?: Event<'cancelRequested'>['by'],
+): Transition {
+  const why = by === 'freeze' ? `An operator discarded the frozen deliveries (${delivery.reason}). ` : ''
+  const message = `${why}Delivery ${delivery.id} was canceled before a workflow run started.`
   const history: HistoryEntry = { type: 'cancelled', details: by ? { by } : {} }
   return finish(delivery, CANCELLED, history, policy, { lines: [{ level: 'INFO', message }] })
 }

@@ -23,6 +23,11 @@ export function defer(
   { now, policy }: Context,
 ): Transition | null {
   const { cause, reason, until } = event
+  if (cause === 'frozen') {
+    // Nothing was sent, so the attempt doesn't count.
+    const unsent = { attempts: delivery.attempts - 1, attemptedAt: null, firstAttemptAt: null }
+    return { change: { ...unsent, awaitingResponseSince: null, dueAt: until }, messages: [], history: null }
+  }
   const details = { ...attempted(delivery, event, now), reason }
   const last = giveUpAt(delivery, now, policy)
   if (now >= last) {
@@ -51,11 +56,11 @@ export function fail(
   })
 }
 
-/** Time of the last retry. A delivery that waited in the queue for long doesn't fail with its first attempt. */
-export function giveUpAt({ queuedAt, firstAttemptAt }: Delivery, now: number, policy: Policy) {
+/** Time of the last retry. A delivery that waited or was frozen for long doesn't fail with its first attempt. */
+export function giveUpAt({ queuedAt, unfrozenAt, firstAttemptAt }: Delivery, now: number, policy: Policy) {
   const { runTimeout, startTimeout } = policy
   return Math.max(
-    timeoutEnd(queuedAt, runTimeout, policy),
+    timeoutEnd(unfrozenAt ?? queuedAt, runTimeout, policy),
     timeoutEnd(firstAttemptAt ?? now, Math.min(startTimeout, runTimeout), policy),
   )
 }

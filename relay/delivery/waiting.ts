@@ -10,7 +10,8 @@ export const NOTIFY_AFTER_MS = 30_000
 /** Returns the earlier delivery that a delivery waits for. @param heads each repository's oldest queued delivery */
 export function blockerOf(delivery: Delivery, heads: ReadonlyMap<string, Delivery>): Delivery | null {
   const head = heads.get(delivery.repository)
-  return delivery.state === 'queued' && head && head.id !== delivery.id ? head : null
+  const isQueued = delivery.state === 'queued' && delivery.frozenBy === 0
+  return isQueued && head && head.id !== delivery.id ? head : null
 }
 
 /** Returns what a queued delivery waits for. */
@@ -62,6 +63,11 @@ function describeWait({ repository }: Delivery, wait: Wait): { label: string; cl
       const label = "Waits until GitHub accepts the relay's credential"
       return { label, clause: `${label}: ${reason}` }
     }
+    case 'frozen':
+      return {
+        label: `Frozen: ${reason}`,
+        clause: `Frozen until ${time || 'an operator unfreezes it'}: ${reason}`,
+      }
     case 'rate':
       return { label: 'Waits for other dispatches', clause: `Waits for other dispatches: ${reason}` }
     case 'runner':
@@ -97,9 +103,10 @@ export function showWait(
   now: number,
 ): { change: Pick<Change, 'shownCause'>; messages: Message[] } {
   const isShown = wait.cause === delivery.shownCause
-  if (isShown || now - delivery.queuedAt < NOTIFY_AFTER_MS) return { change: {}, messages: [] }
+  const isEarly = wait.cause !== 'frozen' && now - delivery.queuedAt < NOTIFY_AFTER_MS
+  if (isShown || isEarly) return { change: {}, messages: [] }
   const { label, clause } = describeWait(delivery, wait)
-  const level = wait.cause === 'queue' ? 'INFO' : 'WARN'
+  const level = wait.cause === 'queue' || wait.cause === 'frozen' ? 'INFO' : 'WARN'
   return {
     change: { shownCause: wait.cause },
     messages: [
@@ -117,6 +124,8 @@ export function notify(
 ): Transition | null {
   const shown = showWait(delivery, wait, now)
   if (shown.messages.length === 0) return null
+  // The freeze has its own entry.
+  if (wait.cause === 'frozen') return { ...shown, history: null }
   const details: JsonObject =
     wait.cause === 'queue' ? { cause: wait.cause, blocked_by: wait.blocker.id } : { ...wait }
   return { ...shown, history: { type: 'waitingNotified', details } }

@@ -124,7 +124,8 @@ const POLL_MS = 100
 /**
  * Waits until GitHub has accepted the dispatch, because the response is a synchronous action's result. Polls the store,
  * because any relay can send the dispatch.
- * @returns the state; still `queued` if GitHub hasn't responded within 20 s or the database is unavailable
+ * @returns the state; still `queued` if the delivery is frozen, GitHub hasn't responded within 20 s, or the database
+ *   is unavailable
  * @throws Problem 502 with the reason if GitHub rejected the dispatch
  */
 export async function awaitDispatch(
@@ -139,6 +140,7 @@ export async function awaitDispatch(
     // If dispatchedAt is set, GitHub had accepted the dispatch and the delivery failed later.
     if (state === 'failed' && !delivery?.dispatchedAt)
       throw new Problem(502, delivery?.reason ?? 'The delivery failed.')
-    if (state !== 'queued' || stopping?.aborted || performance.now() >= until) return state
+    const isFrozen = (delivery?.frozenBy ?? 0) > 0
+    if (state !== 'queued' || isFrozen || stopping?.aborted || performance.now() >= until) return state
   }
 }

@@ -15,7 +15,7 @@ import { createHandOut, createStart } from './start.ts'
 
 /** `/report/…`: the action's reports through the relay. */
 export function createReports(
-  deps: Omit<RouteDeps, 'pauses' | 'checkDatabase'> & { findByTitle: FindByTitle },
+  deps: Omit<RouteDeps, 'pauses' | 'freezes' | 'checkDatabase'> & { findByTitle: FindByTitle },
 ): Hono {
   const { config, store, github, apply, port, findByTitle, clock, log, throttled } = deps
   const app = new Hono()

@@ -122,6 +122,7 @@ const DELIVERY = named(
   ...['seq', 'id', 'dedupeKey', 'runId', 'kind', 'action', 'repository', 'eventType'],
   ...['workflow', 'ref', 'state', 'outcome', 'reason', 'receivedAt', 'queuedAt', 'updatedAt', 'dueAt'],
   ...['version', 'changeId', 'attempts', 'firstAttemptAt', 'attemptedAt', 'awaitingResponseSince'],
+  ...['frozenBy', 'unfrozenAt'],
   ...['shownCause', 'dispatchedAt', 'cancelRequestedAt', 'cancelSentAt', 'cancelForced'],
   ...['waitingFor', 'decisions', 'outputs', 'reported', 'finishingAt', 'runWebhook', 'reportWorkflowStatus'],
   'rerunAt',

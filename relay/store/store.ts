@@ -1,6 +1,7 @@
 import type { Backend } from './database.ts'
 import { applying } from './sql/apply.ts'
 import { claims } from './sql/claims.ts'
+import { freezes } from './sql/freezes.ts'
 import { intake } from './sql/intake.ts'
 import { lists } from './sql/lists.ts'
 import { lookups } from './sql/lookups.ts'
@@ -9,6 +10,7 @@ import { outbox } from './sql/outbox.ts'
 
 export type { ReportReceipt } from './sql/apply.ts'
 export type { Claimed, TracedDelivery } from './sql/claims.ts'
+export type { Freeze, NewFreeze } from './sql/freezes.ts'
 export { type Accepted, type Cancellation, SignatureUsed, StoreBusy } from './sql/intake.ts'
 export type { Filter } from './sql/lists.ts'
 export { MAX_OTHERS } from './sql/lookups.ts'
@@ -33,6 +35,7 @@ export function createStore(db: Backend) {
     ...intake(db),
     ...applying(db, notify),
     ...claims(db),
+    ...freezes(db, notify),
     ...outbox(db),
     ...lookups(db),
     ...lists(db),

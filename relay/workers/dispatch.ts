@@ -1,6 +1,6 @@
 import { packClientPayload } from '../../port/payload.ts'
 import type { Invocation } from '../../port/types.ts'
-import type { Delivery } from '../delivery/delivery.ts'
+import type { Delivery, Wait } from '../delivery/delivery.ts'
 import type { DeliveryEvent } from '../delivery/events.ts'
 import { FIRST_POLL_MS, followsPort, toGithubRunId } from '../delivery/match.ts'
 import type { Found } from '../delivery/observation.ts'
@@ -12,6 +12,7 @@ import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
 import type { Claimed, Store } from '../store/store.ts'
 import type { ApplyEvent } from './apply.ts'
 import type { FindRuns } from './find-runs.ts'
+import type { Freezes } from './freezes.ts'
 import type { PortAccess } from './outbox.ts'
 
 export interface DispatchDeps {
@@ -21,6 +22,7 @@ export interface DispatchDeps {
   port: PortAccess
   findRuns: FindRuns
   apply: ApplyEvent
+  freezes: Pick<Freezes, 'holds' | 'check'>
   publicUrl: string | null
   traced?: boolean
   onAttempt: (outcome: DispatchOutcome['kind']) => void
@@ -49,9 +51,10 @@ export function createDispatchRate(
       fill()
       return perMinute === 0 ? limit : Math.max(0, Math.min(limit, Math.floor(tokens)))
     },
-    take(): void {
+    /** @param amount negative to return a token */
+    take(amount = 1): void {
       fill()
-      tokens--
+      tokens -= amount
     },
   }
 }
@@ -65,7 +68,7 @@ const PATIENCE_MS = 600_000
 /** Maximum age of the list of runs when searching for a run after a lost response. */
 const FRESH_MS = 1_000
 export function createDispatch(deps: DispatchDeps) {
-  const { store, github, pauses, apply, publicUrl, traced, onAttempt, rate } = deps
+  const { store, github, pauses, freezes, apply, publicUrl, traced, onAttempt, rate } = deps
 
   return async (claimed: Claimed, stopping: AbortSignal): Promise<void> => {
     const { repository, attemptedAt } = claimed
@@ -82,6 +85,14 @@ export function createDispatch(deps: DispatchDeps) {
     }
     // Before the first await, so that the next claim takes it into account.
     rate.take()
+    if (await freezes.holds(repository)) {
+      rate.take(-1)
+      const until = store.clock() + FRESH_MS
+      await record({ type: 'dispatchDeferred', attemptedAt, cause: 'frozen', reason: '', until })
+      await freezes.check()
+      return
+    }
+    if (await wasFinishedFrozen(claimed, deps)) return rate.take(-1)
     const invocation = JSON.parse(claimed.invocation) as Invocation
     const payload = packClientPayload(invocation, {
       ...{ delivery: claimed.id, relay: publicUrl },
@@ -108,6 +119,16 @@ const EVENTS = {
   deferred: 'dispatchDeferred',
   response_lost: 'responseLost',
 } as const
+
+/** Finishes a delivery before its first attempt after a freeze if a user finished its run in Port meanwhile. */
+async function wasFinishedFrozen(claimed: Claimed, { port, apply }: DispatchDeps): Promise<boolean> {
+  const { unfrozenAt, attemptedAt, firstAttemptAt, runs } = claimed
+  if (unfrozenAt === null || attemptedAt !== firstAttemptAt || !followsPort(claimed)) return false
+  const run = await port.read(claimed)
+  if (typeof run !== 'object' || !run.finished || run.synchronized) return false
+  await apply(claimed, { type: 'finishedInPort', runs, conclusion: run.status })
+  return true
+}
 
 /** Searches, after a lost response, for evidence that the dispatch started a run. */
 async function findLostRun(delivery: Delivery, { store, apply, port, findRuns }: DispatchDeps) {
@@ -157,17 +178,22 @@ const AT_ONCE = 50
 export function createNotifyWaiting(deps: {
   store: Pick<Store, 'findWaiting' | 'heads' | 'clock'>
   pauses: RateLimitPauses
+  freezes: Pick<Freezes, 'active'>
   apply: ApplyEvent
 }) {
-  const { store, pauses, apply } = deps
+  const { store, pauses, freezes, apply } = deps
   return async () => {
     const now = store.clock()
     const found = await store.findWaiting(now, now - NOTIFY_AFTER_MS, AT_ONCE, pauses.scope)
     const heads = await store.heads(found)
     await Promise.all(
-      found.map(delivery => {
-        const wait = waitOf(delivery, pauses.find(delivery.repository), blockerOf(delivery, heads))
-        return apply(delivery, { type: 'waitingNotified', wait }, { strict: true })
+      found.map(async delivery => {
+        const freeze = freezes.active().find(({ id }) => id === delivery.frozenBy)
+        if (!freeze && delivery.frozenBy > 0) return
+        const wait: Wait = freeze
+          ? { cause: 'frozen', reason: freeze.reason, until: freeze.endsAt }
+          : waitOf(delivery, pauses.find(delivery.repository), blockerOf(delivery, heads))
+        await apply(delivery, { type: 'waitingNotified', wait }, { strict: true })
       }),
     )
   }

@@ -13,6 +13,7 @@ import type { createFindListeners } from '../github/workflow-files.ts'
 import type { Store } from '../store/store.ts'
 import type { ApplyEvent } from './apply.ts'
 import type { FindRuns } from './find-runs.ts'
+import type { Freezes } from './freezes.ts'
 import { NO_PORT_RUN, type PortAccess } from './outbox.ts'
 import { cancelRuns, findFailedJobs, readApprovals, readWait, rerunFailedJobs } from './run-details.ts'
 
@@ -32,6 +33,7 @@ export interface PollDeps {
   findRuns: FindRuns
   findListeners: ReturnType<typeof createFindListeners>
   apply: ApplyEvent
+  freezes: Pick<Freezes, 'holds'>
   port: PortAccess
   policy: Policy
   /** GitHub's clock minus the store's, in milliseconds. */
@@ -132,6 +134,10 @@ export function createPoll(deps: PollDeps) {
           return { wait: await readWait(repository, step, { github, budget: details }) }
         case 'rerun': {
           const { run, found } = step
+          if (await deps.freezes.holds(repository)) {
+            await apply(delivery, { type: 'runFinished', run, runs, found })
+            return 'done'
+          }
           const request = await apply(delivery, { type: 'rerunRequested', run, lost: found.lost })
           if (request.outcome !== 'applied') return 'done'
           const refusal = await rerunFailedJobs(repository, run, { github, now: store.clock() })

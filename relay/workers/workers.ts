@@ -15,6 +15,7 @@ import {
   type DispatchRate,
 } from './dispatch.ts'
 import { createFindRuns, type FindOwners } from './find-runs.ts'
+import { createFreezes, FREEZES_MS } from './freezes.ts'
 import { createReminders, purge } from './maintenance.ts'
 import type { OutboxDeps } from './outbox.ts'
 import { createOutbox, createPortAccess, OUTBOX_LEASE_MS } from './outbox.ts'
@@ -43,9 +44,10 @@ const URGENT = 120
 
 type Engine = ReturnType<typeof createEngine>
 
+type Made = 'port' | 'apply' | 'findRuns' | 'freezes'
 type EngineDeps = Omit<ApplyDeps, 'canReport'> &
   OutboxDeps &
-  Omit<DispatchDeps, 'port' | 'apply' | 'findRuns'> & { store: Store; github: GitHub; findOwners: FindOwners }
+  Omit<DispatchDeps, Made> & { store: Store; github: GitHub; findOwners: FindOwners }
 
 /** Creates the steps that process a relay's deliveries. Each relay on a database has its own request budgets. */
 export function createEngine(deps: EngineDeps) {
@@ -53,6 +55,7 @@ export function createEngine(deps: EngineDeps) {
   const { clock } = store
   const port = createPortAccess(client, store)
   const apply = createApplyEvent({ ...deps, canReport: port.canReport })
+  const freezes = createFreezes({ ...deps, apply })
   const clockOffset = () => github.clockOffset() ?? 0
   const budget = (requests: number) => createRequestBudget(requests, MINUTE_MS, clock)
   const quick = { all: budget(QUICK), ofRun: () => budget(QUICK_OF_RUN) }
@@ -66,9 +69,10 @@ export function createEngine(deps: EngineDeps) {
   return {
     apply,
     port,
-    dispatch: createDispatch({ ...deps, port, apply, findRuns: findUrgently }),
+    freezes,
+    dispatch: createDispatch({ ...deps, port, apply, freezes, findRuns: findUrgently }),
     poll: createPoll({
-      ...{ store, github, apply, port, policy, clockOffset },
+      ...{ store, github, apply, freezes, port, policy, clockOffset },
       findRuns: (delivery, options) =>
         (delivery.cancelRequestedAt === null ? find : findUrgently)(delivery, options),
       details,
@@ -161,7 +165,7 @@ export function startWorkers(deps: WorkersDeps): Worker[] {
     for (const kind of work) byWork[kind].wake()
   })
   const remind = createReminders(github, timeouts, { clock: Date.now, log })
-  const notifyWaiting = createNotifyWaiting({ store, pauses, apply: engine.apply })
+  const notifyWaiting = createNotifyWaiting({ ...engine, store, pauses })
   const stop = () => {
     forget()
     return byWork.dispatch.stop()
@@ -173,6 +177,7 @@ export function startWorkers(deps: WorkersDeps): Worker[] {
     schedule,
     // Runs at a fixed interval. New work doesn't wake this worker.
     repeat('notify waiting', NOTIFY_MS, throttled, notifyWaiting),
+    repeat('freezes', FREEZES_MS, throttled, engine.freezes.check),
     ...(tracing
       ? [repeat('traces', TRACES_MS, throttled, createTraces({ ...deps, ...config, tracing }))]
       : []),

@@ -121,6 +121,7 @@ const NOW = Date.parse('2026-03-01T12:00:00Z')
 const MINUTE = 60_000
 const WELL: Health = {
   ...{ problems: [], isDatabaseOk: true, limits: [], sides: [], rateLimitRemaining: null, stalled: [] },
+  ...{ freezes: [], frozen: 0 },
   ...{ queued: 3, queuedSince: NOW - MINUTE / 2, oldestMessage: NOW - MINUTE },
   ...{ portPausedUntil: 0, tokenExpiresAt: NOW + 30 * 1440 * MINUTE, clock: null },
   refused: { count: 0, statuses: [], reason: '' },

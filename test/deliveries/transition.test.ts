@@ -102,7 +102,7 @@ const REPORTED = 'state=running dispatchedAt awaitingResponseSince dueAt runs ·
 const ENDED = 'state=finished outcome reason dueAt awaitingResponseSince runs · 0'
 const FAILED = 'state=failed outcome reason dueAt · 2'
 const REQUEUED =
-  'state=queued outcome reason queuedAt dueAt attempts firstAttemptAt attemptedAt awaitingResponseSince shownCause dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions outputs reported finishingAt runWebhook rerunAt runs · 0'
+  'state=queued outcome reason queuedAt dueAt attempts firstAttemptAt attemptedAt awaitingResponseSince shownCause frozenBy unfrozenAt dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions outputs reported finishingAt runWebhook rerunAt runs · 0'
 const CANCEL_DUE = 'cancelRequestedAt cancelSentAt cancelForced dueAt · 0'
 /**
  * The effect of each event in each state: the changed fields, including the state if it changes, then the number of

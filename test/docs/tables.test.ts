@@ -83,6 +83,7 @@ test("the relay's routes match the HTTP API page", () => {
     port: nothing,
     github: nothing,
     pauses: nothing,
+    freezes: nothing,
     sides: nothing,
     timeouts: nothing,
   }

@@ -133,6 +133,18 @@ test('logs an endpoint failure without the URL, and retries the same message a m
   ])
 })
 
+test('sends an alert about a freeze without an end after a day', async () => {
+  const { received, store, pass, now } = await open()
+  const since = now() - 24 * 60 * MINUTE + 5 * MINUTE
+  const { id } = await store.addFreeze({ repositories: 'acme/*', reason: 'Sale', since, endsAt: null })
+  await store.addFreeze({ repositories: 'acme/*', reason: 'Sale', since: 1, endsAt: now() + MINUTE })
+  expect(await pass(10 * MINUTE)).toEqual([[310, ['freeze_old'], []]])
+  const text = 'acme/* has been frozen since 2026-02-28T03:36:00.000Z (Sale), without an end.'
+  expect(received[0]!.body.started).toMatchObject([{ key: String(id), detail: text }])
+  await store.endFreeze(id, 'release')
+  expect(await pass(5 * MINUTE)).toEqual([[20, [], ['freeze_old']]])
+})
+
 test("sends alerts about a database that fails, an old queue, and workflows that don't start", async () => {
   const { received, store, reads, database, pass, now } = await open()
   await store.accept({ ...aDelivery(), receivedAt: now(), invocation: '{"inputs":"hunter2"}' })

@@ -44,7 +44,12 @@ async function known(): Promise<Map<string, string[]>> {
     stored: {
       now: 0,
       counts: { queued: 0, dispatched: 0, running: 0, failed: 0 },
-      backlog: { dueSince: { dispatch: 0, watch: 0, outbox: 0 }, messages: 0, oldestMessage: null },
+      backlog: {
+        dueSince: { dispatch: 0, watch: 0, outbox: 0 },
+        messages: 0,
+        oldestMessage: null,
+        frozen: 0,
+      },
       stalled: 0,
     },
     ...{ rateLimitRemaining: 1, tokenExpiresAt: 1, clockOffset: 1 },

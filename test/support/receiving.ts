@@ -49,6 +49,7 @@ export async function openReceiving(
       checkDatabase,
       sides: { isUsed: () => false, problems: () => [], lastSuccess: () => null, isKnown: () => false },
       timeouts: { problem: () => null },
+      freezes: { active: () => [] },
     }),
   })
   const request = async (path: string, init?: RequestInit) => app.request(path, init)

@@ -129,7 +129,10 @@ export async function startSystem(options: SystemOptions = {}) {
       onAttempt() {},
     })
   let engine = open()
-  const notifyWaiting = createNotifyWaiting({ store, pauses, apply: (...given) => engine.apply(...given) })
+  const notifyWaiting = createNotifyWaiting({
+    ...{ store, pauses, apply: (...given) => engine.apply(...given) },
+    freezes: { active: () => engine.freezes.active() },
+  })
   const receive = createGitHubWebhook({
     ...{ secret: SECRET, trustedProxies: 0, store, findOwners, throttled: log, clockOffset: hub.clockOffset },
     startTimeout: policy.startTimeout,

@@ -123,6 +123,15 @@ const CASES: [name: string, act: Act, shown: string, attempts: number, requests:
     ...(['FAILURE Mine', 1, 0] as const),
   ],
   [
+    'a deploy freeze',
+    async ({ system, fail }) => {
+      const sale = { repositories: 'acme/*', reason: 'Sale', since: 1, endsAt: null }
+      await system.engine().freezes.start(sale)
+      await fail(LOST)
+    },
+    ...([FAILED, 1, 0] as const),
+  ],
+  [
     'no Checks: read',
     ({ fail, permit }) => fail(LOST).then(() => permit({ actions: 'write' })),
     ...([FAILED, 1, 0, /can't see whether job "deploy" lost its runner.* lacks Checks: read/] as const),

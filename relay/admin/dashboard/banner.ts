@@ -4,6 +4,7 @@ import { OTHERS_FIRST } from '../../delivery/waiting.ts'
 import type { RateLimitPause } from '../../github/rate-limit-pause.ts'
 import { ownerOf } from '../../github/rate-limit-pause.ts'
 import type { Refusals } from '../../http/refusals.ts'
+import type { Freeze } from '../../store/store.ts'
 import { SOON_MS } from '../../workers/maintenance.ts'
 import { NAMES, type Side, type SideProblem, type Text } from '../sides.ts'
 import { ago, at, counted, type Html, number, span, withTimes } from './format.ts'
@@ -16,6 +17,8 @@ export interface Health {
   isDatabaseOk: boolean
   limits: readonly RateLimitPause[]
   rateLimitRemaining: number | null
+  freezes: readonly Freeze[]
+  frozen: number
   queued: number
   /** Queues from which nothing was dispatched for a minute, without a pause; the longest first. */
   stalled: readonly Stalled[]
@@ -92,6 +95,11 @@ export function banner(health: Health, now: number): Html {
       'warning',
       'PortRelayWebhooksRefused',
       html`<strong>${counted(refused.count)} ${refused.count === 1 ? 'webhook was' : 'webhooks were'} refused in the last hour</strong> (${refused.statuses.join(', ')}). ${refused.count > 1 && 'The last one: '}${refused.reason} <a href="/refused">Refused webhooks</a>`,
+    ],
+    health.freezes.length > 0 && [
+      'note',
+      'PortRelayFrozen',
+      html`<strong>Frozen: ${health.freezes.map(({ repositories, reason }) => `${repositories} (${reason})`).join(', ')}.</strong> ${counted(health.frozen)} queued until the end. <a href="/freezes">Freezes</a>`,
     ],
     ...limits.map(
       (limit): Item => [

@@ -50,7 +50,7 @@ const CANCELING = {
   running: html`The relay cancels the workflow run on GitHub. The delivery finishes when the workflow run has finished.`,
 }
 
-const csrf = (session: Session) => html`<input type="hidden" name="csrf" value="${session.csrf}">`
+export const csrf = (session: Session) => html`<input type="hidden" name="csrf" value="${session.csrf}">`
 
 function confirmPage(session: Session, delivery: Delivery, change: 'redeliver' | 'cancel', line: Html) {
   const [title, verb, look] = QUESTIONS[change]

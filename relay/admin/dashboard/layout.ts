@@ -52,6 +52,7 @@ ${
 const top = ({ role, csrf }: Session, live: Page['live']) => html`<nav aria-label="Pages">
 <a href="/">Deliveries</a>
 <a href="/refused">Refused webhooks</a>
+<a href="/freezes">Freezes</a>
 <a href="/status">Status</a>
 </nav>
 <div class="who">
@@ -126,6 +127,7 @@ nav { display: flex; flex-wrap: wrap; gap: 0.2rem 1.1rem; }
 .role, .quiet { color: var(--quiet); font-size: 0.9rem; }
 button.quiet { background: none; border: 0; padding: 0.2rem 0; font: inherit; font-size: 0.9rem; text-decoration: underline; cursor: pointer; color: var(--quiet); }
 main { max-width: 72rem; margin: 0 auto; padding: 1rem; }
+.card h2:first-child { margin-top: 0; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.2rem; }
 .narrow { max-width: 30rem; margin: 8vh auto 0; }
 .stack { display: grid; gap: 0.5rem; margin-top: 1rem; }

@@ -164,9 +164,12 @@ export function reason(delivery: Delivery, now: number, blocker: Delivery | null
   if (outcome) return reason !== null && html`<p class="reason">${reason}</p>`
   const next = d.dueAt !== null && d.dueAt - now >= 1000 ? `in ${span(d.dueAt - now)}` : 'now'
   const waits = {
-    queued: blocker
-      ? html`Waits for an earlier run of ${d.repository}: <a href="/deliveries/${encodeURIComponent(blocker.id)}">${blocker.runId ?? blocker.id}</a>.`
-      : `${d.awaitingResponseSince !== null ? 'Searching for the workflow run' : `Next attempt ${next}`}${reason ? `: ${reason}` : ''}.`,
+    queued:
+      d.frozenBy > 0
+        ? `${reason}.`
+        : blocker
+          ? html`Waits for an earlier run of ${d.repository}: <a href="/deliveries/${encodeURIComponent(blocker.id)}">${blocker.runId ?? blocker.id}</a>.`
+          : `${d.awaitingResponseSince !== null ? 'Searching for the workflow run' : `Next attempt ${next}`}${reason ? `: ${reason}` : ''}.`,
     dispatched: reason ?? 'Waits for its workflow run.',
     running: waiting && `Waits for ${waiting}.`,
   }
@@ -175,8 +178,8 @@ export function reason(delivery: Delivery, now: number, blocker: Delivery | null
 }
 
 export const badge = (delivery: Delivery) => {
-  const { state, outcome, cancelRequestedAt } = delivery
-  return html`<span class="state ${outcome || state}">${words(outcome || state)}${waitsFor(delivery) !== null && ', waiting'}${cancelRequestedAt !== null && !outcome && ', being canceled'}</span>`
+  const { state, outcome, cancelRequestedAt, frozenBy } = delivery
+  return html`<span class="state ${outcome || state}">${words(outcome || state)}${waitsFor(delivery) !== null && ', waiting'}${frozenBy > 0 && state === 'queued' && ', frozen'}${cancelRequestedAt !== null && !outcome && ', being canceled'}</span>`
 }
 
 const HOURS = 24

@@ -14,12 +14,13 @@ import { banner, type Health, statusTable } from './banner.ts'
 import { addChanges } from './changes.ts'
 import { deliveryPage } from './delivery-page.ts'
 import { ago, at, type Html } from './format.ts'
+import { addFreezes } from './freeze-page.ts'
 import { createGuard, type Guard, type GuardDeps, SECURITY } from './guard.ts'
 import { ICON, SCRIPT, STYLE } from './layout.ts'
 import { chart, listPage } from './list-page.ts'
 import { timeline } from './timeline.ts'
 
-interface DashboardDeps extends GuardDeps, Pick<RouteDeps, 'store' | 'port'> {
+interface DashboardDeps extends GuardDeps, Pick<RouteDeps, 'store' | 'port' | 'freezes'> {
   redelivery: Redelivery
   refusals: Refusals
   health: () => Promise<Health>
@@ -47,6 +48,7 @@ export function createDashboard(deps: DashboardDeps): Hono {
   asset('icon.svg', 'image/svg+xml', ICON)
   addPages(guard, deps)
   addChanges(guard, deps.store, deps.redelivery)
+  addFreezes(guard, deps)
   return guard.app
 }
 

@@ -94,7 +94,12 @@ export const database: Check = {
       const { clientId } = config.port
       const stored = await store.organization(null)
       if (stored !== null && stored !== clientId) return [problem(ofAnotherOrganization(stored, clientId))]
-      return [ok(isInUse ? `${name} is in use by a relay, and writable.` : `${name} is writable.`)]
+      return [
+        ok(isInUse ? `${name} is in use by a relay, and writable.` : `${name} is writable.`),
+        ...(await store.freezes()).map(({ id, repositories, reason }) =>
+          warning(`${repositories} is frozen (${reason}). To dispatch again, run unfreeze ${id}.`),
+        ),
+      ]
     } catch (error) {
       return [problem(`${name} doesn't accept writes: ${whyNotWritable((error as Error).message)}`)]
     } finally {

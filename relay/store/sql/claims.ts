@@ -20,12 +20,14 @@ export type Claimed = Delivery & {
 
 /** Waiting work. Times are milliseconds since 1970; null if nothing is due or waiting. */
 export interface Backlog {
-  /** When the oldest queued delivery was queued, and when the oldest poll and the oldest outbox became due. */
+  /** Since when the oldest queued delivery has waited, and when the oldest poll and the oldest outbox became due. */
   dueSince: Record<'dispatch' | 'watch' | 'outbox', number | null>
   /** Number of messages waiting for Port, up to 10,000. */
   messages: number
   /** When the oldest waiting message was written. */
   oldestMessage: number | null
+  /** Number of frozen deliveries, up to 10,000. */
+  frozen: number
 }
 
 /** A finished delivery whose trace is due. */
@@ -35,17 +37,24 @@ export interface TracedDelivery extends Delivery {
   notifiedAt: number | null
 }
 
-/** Each repository's oldest queued delivery. Skips within the index, regardless of the queue's length. */
-const HEADS = ({ among }: Dialect, column: string) => `
+/** Condition of deliveries that are queued and not frozen. */
+export const QUEUED = "state = 'queued' AND frozen_by = 0"
+/** Condition of frozen deliveries. */
+export const FROZEN = "state = 'queued' AND frozen_by > 0"
+
+/** The repositories with a queue. Skips within the index, regardless of the queues' lengths. */
+export const QUEUES = `
   WITH RECURSIVE queue(repository) AS (
-    SELECT min(repository) FROM deliveries WHERE state = 'queued'
+    SELECT min(repository) FROM deliveries WHERE ${QUEUED}
     UNION ALL
-    SELECT (SELECT min(repository) FROM deliveries WHERE state = 'queued' AND repository > queue.repository)
+    SELECT (SELECT min(repository) FROM deliveries WHERE ${QUEUED} AND repository > queue.repository)
     FROM queue WHERE queue.repository IS NOT NULL
-  )
-  SELECT ${column} FROM deliveries head WHERE ${among('head.seq', OLDEST)}`
-const OLDEST =
-  "SELECT (SELECT min(seq) FROM deliveries WHERE state = 'queued' AND repository = queue.repository) FROM queue"
+  )`
+
+/** Each repository's oldest queued delivery that isn't frozen. */
+const HEADS = ({ among }: Dialect, column: string) => `
+  ${QUEUES} SELECT ${column} FROM deliveries head WHERE ${among('head.seq', OLDEST)}`
+const OLDEST = `SELECT (SELECT min(seq) FROM deliveries WHERE ${QUEUED} AND repository = queue.repository) FROM queue`
 
 /** Whether a pause is of a delivery's credential. @param scope parameter with the scope, or the start of an owner's scope */
 const isOfScope = (sql: Dialect, scope: string, of: string) =>
@@ -55,6 +64,11 @@ const isOfScope = (sql: Dialect, scope: string, of: string) =>
 const isPaused = (sql: Dialect, scope: string, now: string, of: string) => `
   EXISTS (SELECT 1 FROM rate_limit_pauses
     WHERE ${isOfScope(sql, scope, of)} AND rate_limit_pauses.paused_until > ${now})`
+
+/** Whether no delivery of the repository is frozen, because another one must not overtake it. */
+const IS_FREE = `NOT EXISTS (
+  SELECT 1 FROM freezes WHERE (SELECT min(seq) FROM deliveries
+    WHERE ${FROZEN} AND frozen_by = freezes.seq AND repository = head.repository) IS NOT NULL)`
 
 const CLAIM = 'UPDATE deliveries SET version = version + 1, lease_until = ?2'
 const CLAIM_ATTEMPT = `${CLAIM},
@@ -93,7 +107,7 @@ export function claims(db: Backend) {
       const due = `
         ${HEADS(dialect, 'head.seq')}
         AND head.${stateIs("'queued'")} AND head.due_at <= ?1 AND head.lease_until <= ?1
-          AND NOT ${isPaused(dialect, '?4', '?1', 'head')}
+          AND NOT ${isPaused(dialect, '?4', '?1', 'head')} AND (head.awaiting_response_since IS NOT NULL OR ${IS_FREE})
         ORDER BY (
           SELECT max(attempted_at) FROM deliveries attempted
           WHERE attempted.repository = head.repository AND attempted.attempted_at IS NOT NULL
@@ -109,10 +123,12 @@ export function claims(db: Backend) {
       const shown = (cause: WaitCause | '', where: string) => `
         SELECT seq FROM (
           SELECT seq, repository FROM deliveries
-          WHERE state = 'queued' AND kind <> 'none' AND shown_cause = '${cause}' AND queued_at <= ?2 AND lease_until <= ?1
+          WHERE ${QUEUED} AND kind <> 'none' AND shown_cause = '${cause}' AND queued_at <= ?2 AND lease_until <= ?1
           ORDER BY queued_at LIMIT ${EXAMINED}) AS waiting
         WHERE ${where}`
       const found = [
+        `SELECT seq FROM (SELECT seq FROM deliveries WHERE ${FROZEN} AND kind <> 'none' AND shown_cause = ''
+          ORDER BY seq LIMIT ${EXAMINED}) AS frozen`,
         shown('', '1 = 1'),
         ...(['queue', 'error', 'rate'] as const).map(cause => shown(cause, paused)),
         ...(['limit', 'credential', 'installation'] as const).map(cause => shown(cause, `NOT ${paused}`)),
@@ -129,7 +145,7 @@ export function claims(db: Backend) {
       if (queued.length === 0) return new Map()
       const repositories = padded([...new Set(queued)])
       const oldest = repositories.map(
-        (_, i) => `SELECT min(seq) AS seq FROM deliveries WHERE state = 'queued' AND repository = ?${i + 1}`,
+        (_, i) => `SELECT min(seq) AS seq FROM deliveries WHERE ${QUEUED} AND repository = ?${i + 1}`,
       )
       const sql = `SELECT ${columns(dialect)} FROM deliveries WHERE ${among('seq', oldest.join(' UNION ALL '))}`
       const heads = await deliveriesOf(db, sql, ...repositories)
@@ -141,7 +157,7 @@ export function claims(db: Backend) {
      */
     stalled(before: number, limit: number, scope: string): Promise<Stalled[]> {
       const since = `${greatest}(
-        coalesce(head.first_attempt_at, ${greatest}(head.queued_at, coalesce((
+        coalesce(head.first_attempt_at, ${greatest}(head.queued_at, coalesce(head.unfrozen_at, 0), coalesce((
           SELECT max(attempted_at) FROM deliveries attempted
           WHERE attempted.repository = head.repository AND attempted.attempted_at IS NOT NULL), 0))),
         coalesce((SELECT max(paused_until) FROM rate_limit_pauses WHERE ${isOfScope(dialect, '?3', 'head')}), 0))`
@@ -178,14 +194,15 @@ export function claims(db: Backend) {
         `(SELECT due_at FROM ${table} WHERE ${where} due_at <= ?1 AND lease_until <= ?1 ORDER BY due_at LIMIT 1)`
       const sql = `
         SELECT
-          (SELECT min(queued_at) FROM (${HEADS(dialect, 'head.queued_at')}) AS waiting) AS dispatch,
+          (SELECT min(since) FROM (${HEADS(dialect, `${greatest}(head.queued_at, coalesce(head.unfrozen_at, 0)) AS since`)}) AS waiting) AS dispatch,
           ${oldest('deliveries', `state IN ('dispatched', 'running') AND`)} AS watch,
           ${oldest('outboxes', '')} AS outbox,
           (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT ${MOST_COUNTED}) AS counted) AS messages,
+          (SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE ${FROZEN} LIMIT ${MOST_COUNTED}) AS counted) AS frozen,
           (SELECT created_at FROM outbox WHERE seq = (SELECT min(seq) FROM outbox)) AS "oldestMessage"`
       const [row] = await rowsOf<Backlog['dueSince'] & Omit<Backlog, 'dueSince'>>(db, sql, now)
-      const { messages, oldestMessage, ...dueSince } = row!
-      return { dueSince, messages, oldestMessage }
+      const { messages, oldestMessage, frozen, ...dueSince } = row!
+      return { dueSince, messages, oldestMessage, frozen }
     },
     /**
      * Claims finished deliveries whose trace is due and whose messages have all been sent to Port, because the trace shows

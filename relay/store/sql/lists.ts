@@ -2,7 +2,7 @@ import { LIMITS } from '../../config/limits.ts'
 import type { Delivery, Outcome, State } from '../../delivery/delivery.ts'
 import { OPEN_STATES, OUTCOMES, REDELIVERABLE, STATES } from '../../delivery/delivery.ts'
 import { type Backend, columns, deliveriesOf, rowsOf, SHOWN, type Statement, stateIs } from '../database.ts'
-import { MOST_COUNTED } from './claims.ts'
+import { FROZEN, MOST_COUNTED, QUEUED } from './claims.ts'
 import { runKey } from './intake.ts'
 
 /** Filters a list of deliveries. Times are milliseconds since 1970. */
@@ -103,7 +103,10 @@ export function lists(db: Backend) {
       const keys = [...names.map(() => 'repository'), 'state', 'outcome', 'seq']
       const range = (state: State, outcome: Outcome | '') => {
         // A sum prevents PostgreSQL from searching all deliveries in the order of `seq`.
-        if (state === 'queued') return newest(['seq + 0'], `state = 'queued'`, ...named, ...within)
+        if (state === 'queued')
+          return [QUEUED, FROZEN]
+            .map(where => newest(['seq + 0'], where, ...named, ...within))
+            .join(' UNION ALL ')
         const at = (seq: string) => `(${[...names, `'${state}'`, `'${outcome}'`, seq].join(', ')})`
         const key = `(${keys.join(', ')})`
         return newest(keys, `state <> 'queued'`, `${key} >= ${at(from)}`, `${key} < ${at(to)}`)
@@ -142,7 +145,7 @@ export function lists(db: Backend) {
       const counted = (['dispatched', 'running', 'failed'] as const).map(
         state => `${amountOf(`state = '${state}' AND state <> 'queued'`)} AS ${state}`,
       )
-      const sql = `SELECT ${amountOf(`state = 'queued'`)} AS queued, ${counted.join(', ')}`
+      const sql = `SELECT ${dialect.least}(${amountOf(QUEUED)} + ${amountOf(FROZEN)}, ${MOST_COUNTED}) AS queued, ${counted.join(', ')}`
       const [row] = await rowsOf<Record<'queued' | 'dispatched' | 'running' | 'failed', number>>(db, sql)
       return row!
     },

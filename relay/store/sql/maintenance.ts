@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { type NewDelivery, OUTCOMES, type Outcome } from '../../delivery/delivery.ts'
 import type { RateLimitPause } from '../../github/rate-limit-pause.ts'
 import { type Backend, named, rowsOf } from '../database.ts'
+import { QUEUED } from './claims.ts'
 import { INSERT, toRow } from './intake.ts'
 
 export interface ClockDifference {
@@ -84,7 +85,7 @@ export const maintenance = (db: Backend) => ({
       params: [now, now + FURTHEST_MS],
     })
     await db.run([
-      repair('deliveries', `state = 'queued' AND`),
+      repair('deliveries', `${QUEUED} AND`),
       repair('deliveries', `state IN ('dispatched', 'running') AND`),
       repair('outboxes', ''),
       { sql: 'DELETE FROM rate_limit_pauses WHERE paused_until > ?1', params: [now + FURTHEST_PAUSES_MS] },

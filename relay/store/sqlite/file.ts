@@ -2,6 +2,7 @@ import { closeSync, existsSync, mkdirSync, openSync, realpathSync, statSync } fr
 import { dirname } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Row, Statement } from '../database.ts'
+import { QUEUED } from '../sql/claims.ts'
 import { INSERT } from '../sql/intake.ts'
 import { SCHEMA, SCHEMA_VERSION, versionRefusal } from './schema.ts'
 
@@ -64,7 +65,7 @@ function open(path: string): DatabaseSync {
   createSchema(database)
   // Release all leases. This relay has locked the file, so existing leases belong to stopped relays.
   database.exec(`
-    UPDATE deliveries SET lease_until = 0 WHERE state = 'queued' AND lease_until > 0;
+    UPDATE deliveries SET lease_until = 0 WHERE ${QUEUED} AND lease_until > 0;
     UPDATE deliveries SET lease_until = 0 WHERE state IN ('dispatched', 'running') AND lease_until > 0;
     UPDATE outboxes SET lease_until = 0;`)
   return database

@@ -31,6 +31,8 @@ export const SCHEMA = `
     attempted_at INTEGER,
     awaiting_response_since INTEGER,
     shown_cause TEXT NOT NULL DEFAULT '',
+    frozen_by INTEGER NOT NULL DEFAULT 0,
+    unfrozen_at INTEGER,
     dispatched_at INTEGER,
     cancel_requested_at INTEGER,
     cancel_sent_at INTEGER,
@@ -52,10 +54,15 @@ export const SCHEMA = `
   ) STRICT;
   -- insert, findSame
   CREATE UNIQUE INDEX deliveries_signature ON deliveries (signature) WHERE signature IS NOT NULL;
-  -- claimQueued, heads, stalled, list
-  CREATE INDEX deliveries_queued ON deliveries (repository, seq) WHERE state = 'queued';
+  -- claimQueued, heads, stalled, list, hold
+  CREATE INDEX deliveries_queued ON deliveries (repository, seq) WHERE state = 'queued' AND frozen_by = 0;
+  -- claimQueued, list, release, frozenBy
+  CREATE INDEX deliveries_frozen ON deliveries (frozen_by, repository, seq) WHERE state = 'queued' AND frozen_by > 0;
   -- findWaiting
-  CREATE INDEX deliveries_waiting ON deliveries (shown_cause, queued_at) WHERE state = 'queued' AND kind <> 'none';
+  CREATE INDEX deliveries_waiting ON deliveries (shown_cause, queued_at)
+    WHERE state = 'queued' AND kind <> 'none' AND frozen_by = 0;
+  CREATE INDEX deliveries_unshown ON deliveries (seq)
+    WHERE state = 'queued' AND kind <> 'none' AND frozen_by > 0 AND shown_cause = '';
   -- claimPolls
   CREATE INDEX deliveries_polled ON deliveries (due_at) WHERE state IN ('dispatched', 'running');
   -- findUnbound
@@ -140,6 +147,16 @@ export const SCHEMA = `
     cause TEXT NOT NULL,
     reason TEXT NOT NULL
   ) STRICT, WITHOUT ROWID;
+
+  -- Deploy freezes. The column ending is empty while a freeze is active; afterward, what happens to its deliveries.
+  CREATE TABLE freezes (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    repositories TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    ends_at INTEGER,
+    ending TEXT NOT NULL DEFAULT ''
+  ) STRICT;
 
   -- One row: the client ID of the Port organization that this database belongs to.
   CREATE TABLE organization (client_id TEXT) STRICT;

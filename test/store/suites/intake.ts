@@ -17,6 +17,7 @@ export function intakeTests(place: Place): void {
       ...{ seq: 1, state: 'queued', outcome: '', reason: null, version: 0, attempts: 0, runs: [] },
       ...{ queuedAt: given.receivedAt, updatedAt: given.receivedAt, dueAt: given.receivedAt },
       ...{ firstAttemptAt: null, attemptedAt: null, awaitingResponseSince: null, shownCause: '' },
+      ...{ frozenBy: 0, unfrozenAt: null },
       ...{ dispatchedAt: null, cancelRequestedAt: null, cancelSentAt: null, cancelForced: false },
       ...{
         waitingFor: null,

@@ -141,7 +141,12 @@ export function lookupTests(place: Place): void {
   test('returns the time of the next due work, how long each kind of work has been due, and the oldest message', async () => {
     const store = await place.emptied()
     const nothing = { dispatch: null, watch: null, outbox: null }
-    expect(await store.backlog(9_000)).toEqual({ dueSince: nothing, messages: 0, oldestMessage: null })
+    expect(await store.backlog(9_000)).toEqual({
+      dueSince: nothing,
+      messages: 0,
+      oldestMessage: null,
+      frozen: 0,
+    })
     expect(await store.nextDue()).toEqual(nothing)
     await acceptAll(
       store,
@@ -154,7 +159,7 @@ export function lookupTests(place: Place): void {
     await applyTo(store, watched, { messages: [aLine('two'), aLine('three')] }, 5_000)
     const seen = async (now: number) => (await store.backlog(now)).dueSince
     const dueSince = { dispatch: 500, watch: 3_000, outbox: 4_000 }
-    expect(await store.backlog(9_000)).toEqual({ dueSince, messages: 3, oldestMessage: 4_000 })
+    expect(await store.backlog(9_000)).toEqual({ dueSince, messages: 3, oldestMessage: 4_000, frozen: 0 })
     expect(await store.nextDue()).toEqual(dueSince)
     expect(await seen(999)).toEqual({ dispatch: 500, watch: null, outbox: null })
     // A paused queue also has an age. Deliveries that are being processed don't count as due.

@@ -22,10 +22,12 @@ const FINISHED = 20_000
 /** The number of deliveries in each other state, and (`WAITING`) the number of deliveries with due work. */
 const QUEUED = 2000
 const WAITING = 20
+/** The number of frozen deliveries, which claims don't read. */
+const FROZEN = 10_000
 /** The maximum number of rows that a statement can read. `OF_WAITING` can also read all open deliveries. */
 const MAX_ROWS = 500
 const OF_WAITING =
-  /AS queued,|AS newest|^UPDATE deliveries SET due_at = \?1, lease_until = 0|WHERE state = 'dispatched' AND repository/
+  /AS queued,|AS newest|AS frozen,|AS deliveries FROM freezes|^UPDATE deliveries SET due_at = \?1, lease_until = 0|WHERE state = 'dispatched' AND repository/
 /** With statistics of an empty table, PostgreSQL reads more deliveries of an outcome than the limit. */
 const OF_OUTCOMES = /^SELECT .* AS succeeded,/
 /** This statement can read every outbox, because every outbox has waiting messages. */
@@ -99,6 +101,8 @@ async function fill(backend: Backend): Promise<void> {
     of('digest, expires_at, status, body', `id, 4000000000000, 200, ''`, 'cancellations'),
   ])
   for (const state of ['dispatched', 'running', 'failed']) await insertAll(state, QUEUED)
+  const { id } = await store.addFreeze({ repositories: 'frozen/*', reason: 'no', since: 1, endsAt: null })
+  await insertAll('queued', FROZEN, 'frozen', id)
   for (let i = 0; i < WAITING; i++) {
     const repository = `acme/${i % 10}`
     await aDispatched(store, { repository })
@@ -109,13 +113,13 @@ async function fill(backend: Backend): Promise<void> {
   )
   await Promise.all(queue.map(store.accept))
 
-  async function insertAll(state: string, amount: number): Promise<void> {
+  async function insertAll(state: string, amount: number, owner = 'acme', frozenBy = 0): Promise<void> {
     const sql = `
       INSERT INTO deliveries (id, dedupe_key, sent_as, kind, repository, event_type, invocation, state, outcome, received_at,
-        queued_at, updated_at, attempted_at, due_at)
+        queued_at, updated_at, attempted_at, frozen_by, due_at)
       WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${amount})
-      SELECT '${state}' || i, '${state}:' || i, '', 'none', 'acme/' || (i % 10), 'e', '{}', '${state}',
-        '${OUTCOME[state] ?? ''}', i, i, i, i, CASE WHEN '${state}' IN ('dispatched', 'running') THEN 4000000000000 END FROM n`
+      SELECT '${state}' || i, '${state}:' || i, '', 'none', '${owner}/' || (i % 10), 'e', '{}', '${state}',
+        '${OUTCOME[state] ?? ''}', i, i, i, i, ${frozenBy}, CASE WHEN '${state}' IN ('dispatched', 'running') THEN 4000000000000 END FROM n`
     await backend.run([{ sql, params: [] }])
   }
 }
@@ -127,6 +131,10 @@ async function callEverything(store: Store): Promise<void> {
   const now = 900_000
   const receipt = { sender: 's', number: 1, lines: 1, bytes: 1 }
   const page = { delivery: id, version: 0 }
+  const freeze = {
+    ...{ id: 1, repositories: 'acme/1', reason: 'no', since: now, endsAt: null, ending: '' as const },
+    deliveries: 1,
+  }
   const calls: Record<keyof Omit<Store, 'close' | 'onWork' | 'clock'>, () => Promise<unknown>> = {
     accept: async () => [await store.accept(given), await store.accept(given)],
     findCancellation: () => store.findCancellation(aSigned('another')),
@@ -144,6 +152,14 @@ async function callEverything(store: Store): Promise<void> {
       await applyTo(store, id, { change: { state: 'queued' }, requeue: true }, now)
     },
     wake: () => store.wake(id, now),
+    addFreeze: () => store.addFreeze(freeze),
+    freezes: () => store.freezes(),
+    queues: () => store.queues(),
+    freezeQueues: () => store.freezeQueues(freeze, ['acme/1'], now),
+    frozenBy: () => store.frozenBy(1, 5),
+    release: () => store.release({ ...freeze, id: 2 }, now),
+    endFreeze: () => store.endFreeze(1, 'release'),
+    deleteFreeze: () => store.deleteFreeze(2),
     organization: () => store.organization('client-id'),
     nextDue: () => store.nextDue(),
     findRuns: () => store.findRuns('acme/1', [1, 2, 3]),
@@ -209,7 +225,7 @@ async function failureOf(
   if (kind === 'sqlite') {
     const [rows = []] = await backend.run([{ sql: `EXPLAIN QUERY PLAN ${sql}`, params }])
     const small =
-      /USING (COVERING )?INDEX deliveries_(queued|polled|dispatched)\b|^SCAN outboxes USING (COVERING )?INDEX outboxes_due|^SCAN outbox USING COVERING INDEX/
+      /USING (COVERING )?INDEX deliveries_(queued|polled|dispatched|unshown)\b|^SCAN outboxes USING (COVERING )?INDEX outboxes_due|^SCAN outbox USING COVERING INDEX/
     const large = /^SCAN (deliveries|head|runs|events|outbox|outboxes|report_senders)\b/
     const scan = rows.map(row => String(row.detail)).find(detail => large.test(detail) && !small.test(detail))
     return scan ?? null
@@ -227,7 +243,11 @@ async function failureOf(
   const looked = nodes
     .filter(node => /Scan$/.test(node['Node Type']) && node['Index Name'])
     .reduce((sum, node) => sum + rowsOf(node), 0)
-  const others = OF_OUTCOMES.test(sql) ? FINISHED + 2 * QUEUED : OF_WAITING.test(sql.trim()) ? 9 * QUEUED : 0
+  const others = OF_OUTCOMES.test(sql)
+    ? FINISHED + 2 * QUEUED
+    : OF_WAITING.test(sql.trim())
+      ? 9 * QUEUED + FROZEN
+      : 0
   const allowed = MAX_ROWS + others
   return looked > allowed ? `${looked} rows of deliveries read` : null
 }

@@ -1,0 +1,44 @@
+import { html } from 'hono/html'
+import type { RouteDeps } from '../../route-deps.ts'
+import { endFreeze, startFreeze } from '../freezes.ts'
+import { csrf } from './changes.ts'
+import { at, counted } from './format.ts'
+import type { Guard } from './guard.ts'
+
+/** The page with the active freezes. Only administrators see the forms. */
+export function addFreezes({ get, post }: Guard, { store, freezes }: Pick<RouteDeps, 'store' | 'freezes'>) {
+  get('/freezes', 'view', async (_, session) => ({
+    title: 'Deploy freezes',
+    session,
+    body: html`<h1>Deploy freezes</h1>
+<p>Deliveries to matching repositories stay queued, and Port shows the reason. Running workflows aren't affected.</p>
+${(await store.freezes())
+  .filter(({ ending }) => ending === '')
+  .map(
+    ({ id, repositories, reason, since, endsAt, deliveries }) => html`<section class="card">
+<h2>${repositories}: ${reason}</h2>
+<p>${counted(deliveries)} frozen. Since ${at(since)}, ${endsAt === null ? 'without an end' : html`until ${at(endsAt)}`}.</p>
+${session.role === 'admin' && html`<form method="post" action="/freezes/${id}" class="buttons">${csrf(session)}<button>End, and dispatch in order</button> <button class="danger" name="discard" value="true">End, and cancel the deliveries</button></form>`}
+</section>`,
+  )}
+${
+  session.role === 'admin' &&
+  html`<section class="card narrow"><h2>New freeze</h2>
+<form method="post" action="/freezes" class="stack">${csrf(session)}
+<label for="repositories">Repositories</label><input id="repositories" name="repositories" required placeholder="acme/*" autocapitalize="off" spellcheck="false">
+<label for="reason">Reason, which Port shows</label><input id="reason" name="reason" required maxlength="100">
+<label for="until">End in UTC (optional)</label><input id="until" name="until" type="datetime-local">
+<button class="primary">Freeze</button>
+</form></section>`
+}`,
+  }))
+  post('/freezes', async (_, { repositories, reason, until }) => {
+    // The browser sends a time without a zone.
+    await startFreeze(freezes, { repositories, reason, until: until ? `${until}Z` : null }, store.clock())
+    return '/freezes'
+  })
+  post('/freezes/:id', async (c, { discard }) => {
+    await endFreeze(freezes, c.req.param('id') ?? '', discard === 'true')
+    return '/freezes'
+  })
+}

@@ -1,0 +1,39 @@
+import { z } from 'zod'
+import { globProblem, isExclusion } from '../config/values.ts'
+import { Problem } from '../http/problem.ts'
+import type { Freezes } from '../workers/freezes.ts'
+
+const GLOB = 'must be a glob of repositories, such as acme/*'
+/** A label in Port shows the reason. */
+const REASON = 'must be 1 to 100 characters on one line'
+const UNTIL = 'must be a time such as 2026-12-01T08:00Z'
+const isGlob = (text: string) => !isExclusion(text) && globProblem(text, { repositories: true }) === null
+
+const schema = z.strictObject({
+  repositories: z.string(GLOB).refine(isGlob, GLOB),
+  reason: z
+    .string(REASON)
+    .trim()
+    .regex(/^\P{Cc}{1,100}$/u, REASON),
+  until: z
+    .string(UNTIL)
+    .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d[\d:.]*(Z|[+-]\d\d:\d\d)$/, UNTIL)
+    .nullish(),
+})
+
+/** Starts a deploy freeze. @throws Problem 400 */
+export function startFreeze(freezes: Freezes, given: unknown, since: number) {
+  const { data, error } = schema.safeParse(given)
+  const [issue] = error?.issues ?? []
+  if (!data) throw new Problem(400, `${String(issue?.path[0] ?? 'The body')} ${issue?.message}.`)
+  const { until, ...rest } = data
+  const endsAt = until ? Date.parse(until) : null
+  if (endsAt !== null && !(endsAt > since)) throw new Problem(400, 'until must be a time in the future.')
+  return freezes.start({ ...rest, since, endsAt })
+}
+
+/** Ends a deploy freeze. @throws Problem 404 */
+export async function endFreeze(freezes: Freezes, id: string, discard: boolean): Promise<void> {
+  if (/^\d{1,15}$/.test(id) && (await freezes.end(Number(id), discard ? 'discard' : 'release'))) return
+  throw new Problem(404, `There is no active freeze ${id}: GET /api/freezes lists them.`)
+}

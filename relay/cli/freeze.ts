@@ -1,0 +1,50 @@
+import type { ShownFreeze } from '../admin/api.ts'
+import { callAdmin } from './admin-client.ts'
+import { defineCommand, flag, JSON_OPTION, text, UsageError } from './command.ts'
+
+const describe = ({ id, repositories, reason, until, deliveries }: ShownFreeze) =>
+  `${id}  ${repositories}  ${reason}  ${until === null ? 'without an end' : `until ${until}`}  frozen: ${deliveries}`
+
+export const freeze = defineCommand({
+  name: 'freeze',
+  summary: 'Holds deliveries to matching repositories back: they stay queued until the freeze ends.',
+  positionals: ['GLOB'],
+  options: {
+    reason: text('TEXT', 'required; Port shows it'),
+    until: text('TIME', 'when the freeze ends, such as 2026-12-01T08:00Z; `unfreeze` ends it earlier'),
+    json: JSON_OPTION,
+  },
+  async run({ env, values: { json, ...given }, positionals: [repositories], print }) {
+    if (!repositories || !given.reason)
+      throw new UsageError('Specify repositories and a reason: freeze \'acme/*\' --reason "Migration".')
+    const response = (await callAdmin(env, 'POST', '/api/freezes', { repositories, ...given })) as ShownFreeze
+    print(json ? JSON.stringify(response) : describe(response))
+  },
+})
+
+export const unfreeze = defineCommand({
+  name: 'unfreeze',
+  summary: 'Ends a deploy freeze. Its deliveries are dispatched in order.',
+  positionals: ['ID'],
+  options: { discard: flag('cancel the deliveries of the freeze instead'), json: JSON_OPTION },
+  details: '`freezes` lists the ids.',
+  async run({ env, values: { discard = false, json }, positionals: [id], print }) {
+    if (!id) throw new UsageError('Specify the freeze: unfreeze ID. `freezes` lists the ids.')
+    const path = `/api/freezes/${encodeURIComponent(id)}?discard=${discard}`
+    const response = await callAdmin(env, 'DELETE', path)
+    const what = discard ? 'are canceled' : 'are dispatched in order'
+    print(json ? JSON.stringify(response) : `Freeze ${id} has ended. Its deliveries ${what}.`)
+  },
+})
+
+export const freezes = defineCommand({
+  name: 'freezes',
+  summary: 'Lists the active deploy freezes.',
+  options: { json: JSON_OPTION },
+  async run({ env, values, print }) {
+    const response = (await callAdmin(env, 'GET', '/api/freezes')) as { freezes: ShownFreeze[] }
+    if (values.json) return void print(JSON.stringify(response))
+    for (const each of response.freezes) print(describe(each))
+    if (response.freezes.length === 0) print('No freeze is active.')
+  },
+})

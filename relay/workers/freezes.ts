@@ -1,0 +1,97 @@
+import { matcher } from '../config/routes.ts'
+import { type Policy, timeoutEnd } from '../delivery/events.ts'
+import type { GitHub } from '../github/client.ts'
+import type { Freeze, NewFreeze, Store } from '../store/store.ts'
+import type { ApplyEvent } from './apply.ts'
+
+export type Freezes = ReturnType<typeof createFreezes>
+
+/** How often to read freezes, and the maximum age of what was read when an attempt starts. */
+export const FREEZES_MS = 500
+const FRESH_MS = 1_000
+/** Repositories per statement, and discarded deliveries per round. */
+const REPOSITORIES = 50
+const DISCARDED = 100
+
+/** Freezes, releases, and discards deliveries. Every relay reads the freezes from the database, and does all of it. */
+export function createFreezes(deps: {
+  store: Store
+  github: Pick<GitHub, 'checkCredential'>
+  policy: Pick<Policy, 'timeoutsFrom'>
+  apply: ApplyEvent
+  log: { info: (fields: object, message: string) => void }
+}) {
+  const { store, github, policy, apply, log } = deps
+  let active: (Freeze & { matches: (repository: string) => boolean })[] = []
+  let readAt = Number.NEGATIVE_INFINITY
+  let running = Promise.resolve()
+
+  const find = (repository: string): Freeze | undefined => active.find(each => each.matches(repository))
+
+  /** Ends a freeze if its time has come. GitHub's clock is read first, because the database's clock could have jumped. */
+  async function endInTime({ id, endsAt }: Freeze): Promise<void> {
+    const isOver = () => endsAt !== null && timeoutEnd(endsAt, 0, policy) <= store.clock()
+    if (isOver()) await github.checkCredential().catch(() => {})
+    if (isOver()) await end(id, 'release')
+  }
+
+  async function end(id: number, ending: 'release' | 'discard'): Promise<boolean> {
+    const isEnded = await store.endFreeze(id, ending)
+    if (isEnded) log.info({ freeze: id, ending }, 'a deploy freeze ended')
+    return isEnded
+  }
+
+  async function finish(freeze: Freeze): Promise<void> {
+    if (freeze.deliveries === 0) return store.deleteFreeze(freeze.id)
+    while (freeze.ending === 'release' && (await store.release(freeze, store.clock()))) {}
+    if (freeze.ending === 'release') return
+    for (const delivery of await store.frozenBy(freeze.id, DISCARDED))
+      await apply(delivery, { type: 'cancelRequested', by: 'freeze' })
+  }
+
+  async function round(): Promise<void> {
+    for (const freeze of active) await endInTime(freeze)
+    const began = store.clock()
+    const all = await store.freezes()
+    const isActive = ({ ending }: Freeze) => ending === ''
+    active = all.filter(isActive).map(each => ({ ...each, matches: matcher([each.repositories]) }))
+    readAt = began
+    for (const freeze of all) if (!isActive(freeze)) await finish(freeze)
+    const queues = active.length > 0 ? await store.queues() : []
+    for (const freeze of active) {
+      const own = queues.filter(repository => find(repository) === freeze)
+      for (let first = 0; first < own.length; first += REPOSITORIES)
+        while (await store.freezeQueues(freeze, own.slice(first, first + REPOSITORIES), store.clock())) {}
+    }
+  }
+
+  /** One round at a time, so that an older read doesn't replace a newer one. */
+  function check(): Promise<void> {
+    running = running.then(round, round)
+    return running
+  }
+
+  return {
+    check,
+    find,
+    active: (): readonly Freeze[] => active,
+    /** Whether a freeze matches the repository. */
+    async holds(repository: string): Promise<boolean> {
+      if (Math.abs(store.clock() - readAt) > FRESH_MS) await check()
+      return find(repository) !== undefined
+    },
+    /** Starts a freeze. Resolves when the deliveries that match are frozen. */
+    async start(given: NewFreeze): Promise<Freeze> {
+      const freeze = await store.addFreeze(given)
+      log.info({ freeze: freeze.id, ...given }, 'a deploy freeze started')
+      await check()
+      return (await store.freezes()).find(({ id }) => id === freeze.id) ?? freeze
+    },
+    /** @returns false if the freeze doesn't exist, or has already ended */
+    async end(id: number, ending: 'release' | 'discard'): Promise<boolean> {
+      const isEnded = await end(id, ending)
+      await check()
+      return isEnded
+    },
+  }
+}

@@ -1,0 +1,271 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { doctor } from '../../relay/cli/doctor.ts'
+import { freeze, freezes, unfreeze } from '../../relay/cli/freeze.ts'
+import { until } from '../../tools/simulator/http-server.ts'
+import { openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
+import { run } from '../support/run-command.ts'
+import { send } from '../support/send.ts'
+import { startServices } from '../support/services.ts'
+import { newDatabase } from '../support/shared-postgres.ts'
+import { NEVER, RUN_TIMEOUT, type System, type SystemOptions, startSystem } from '../support/system.ts'
+
+const HOUR = 3_600_000
+const MIGRATION = { repositories: 'acme/*', reason: 'Payment migration', since: 1, endsAt: null }
+
+async function open(options?: SystemOptions) {
+  const system = await startSystem(options)
+  system.github.addRepository('other/web')
+  const start = (more: object = {}) => system.engine().freezes.start({ ...MIGRATION, ...more })
+  const notify = async () => {
+    await system.notifyWaiting()
+    await system.send()
+  }
+  return { ...system, start, notify }
+}
+
+const dispatched = ({ github }: Pick<System, 'github'>) =>
+  github.dispatches.map(({ clientPayload }) => clientPayload.run_id)
+
+test('a frozen delivery waits without a timeout, shows the reason in Port, and delays no other repository; afterward, all are dispatched in order', async () => {
+  const system = await open()
+  const { accept, notify, pass, port, store, history } = system
+  await system.dispatch('r_before')
+  const runBefore = system.run('deploy r_before', { status: 'in_progress' })
+  const ids = [await accept('r_1'), await accept('r_2')]
+  const [claimed] = await store.claimQueued(system.now(), 60_000, 1, system.pauses.scope)
+  const { id } = await system.start({ endsAt: Date.UTC(2100, 0, 1) })
+  // The attempt that was claimed before doesn't start.
+  await system.engine().dispatch(claimed!, NEVER)
+  ids.push(await accept('r_3'))
+  await accept('r_other', 'other/web')
+  await pass(1_000)
+  await system.engine().freezes.check()
+  await notify()
+  expect(dispatched(system)).toEqual(['r_before', 'r_other'])
+  for (const run of ['r_1', 'r_2', 'r_3']) {
+    const { statusLabel, logs } = port.run(run)
+    expect([statusLabel, ...logs.map(({ message }) => message.replace(/ \(delivery.*/, ''))]).toEqual([
+      'Frozen: Payment migration',
+      'Frozen until 2100-01-01 00:00:00 UTC: Payment migration',
+    ])
+  }
+  system.end(runBefore, 'success')
+  await pass(3 * RUN_TIMEOUT)
+  expect(port.run('r_before').status).toBe('SUCCESS')
+  expect(await store.backlog(system.now())).toMatchObject({ dueSince: { dispatch: null }, frozen: 3 })
+  expect([await store.stalled(system.now(), 5, ''), await store.nextDue()]).toMatchObject([
+    [],
+    { dispatch: null },
+  ])
+
+  await system.engine().freezes.end(id, 'release')
+  expect((await store.backlog(system.now())).dueSince.dispatch).toBe(system.now())
+  // An error of GitHub right after the freeze doesn't exceed RELAY_RUN_TIMEOUT.
+  system.github.fail({ status: 503, headers: { 'retry-after': '1' } })
+  await pass(120_000)
+  expect(dispatched(system)).toEqual(['r_before', 'r_other', 'r_1', 'r_2', 'r_3'])
+  const entries = await store.history(ids[1]!)
+  expect(entries.slice(0, 2)).toMatchObject([
+    { type: 'frozen', details: { reason: 'Payment migration' } },
+    { type: 'unfrozen', details: { reason: 'Payment migration' } },
+  ])
+  expect(await history(ids[2]!)).toEqual(['frozen', 'unfrozen', 'dispatchAccepted'])
+  expect(await store.freezes()).toEqual([])
+})
+
+test('the first dispatch after a freeze drops a delivery whose run a user finished in Port, except after a redelivery', async () => {
+  const system = await open()
+  const failed = await system.dispatch('r_again', 'acme/api')
+  const { id } = await system.start()
+  const { apply, freezes } = system.engine()
+  const ended = await system.accept('r_ended')
+  system.advance(1)
+  await apply(await system.delivery(failed), { type: 'redelivered' })
+  await system.accept('r_open')
+  await freezes.check()
+  for (const run of ['r_ended', 'r_again']) system.port.endRun(run, 'FAILURE')
+  await freezes.end(id, 'release')
+  await system.settle()
+  expect(dispatched(system)).toEqual(['r_open'])
+  expect((await system.delivery(ended)).state).toBe('finished')
+  // The relay tried to dispatch it again; acme/api isn't allowed.
+  expect(await system.history(failed)).toEqual([
+    'dispatchRejected',
+    'redelivered',
+    'frozen',
+    'unfrozen',
+    'dispatchRejected',
+  ])
+})
+
+test.each([
+  ['finds a run', true],
+  ['finds no run, and the dispatch waits for the end of the freeze', false],
+])('the search after a lost response goes on during a freeze, and %s', async (_, hasRun) => {
+  const system = await open({ startTimeout: 600_000, runTimeout: 86_400_000 })
+  system.github.failures.serverError({ create: false })
+  const id = await system.accept('r_lost')
+  await system.step()
+  const next = await system.accept('r_next')
+  const { id: freezeId } = await system.start()
+  if (hasRun) system.run('deploy r_lost')
+  await system.pass(180_000)
+  await system.engine().freezes.check()
+  expect(await system.delivery(id)).toMatchObject(hasRun ? { state: 'running' } : { frozenBy: freezeId })
+  expect(await system.delivery(next)).toMatchObject({ state: 'queued', frozenBy: freezeId })
+  // The lost dispatch doesn't count.
+  expect(dispatched(system)).toEqual([])
+  await system.engine().freezes.end(freezeId, 'release')
+  await system.settle()
+  expect(dispatched(system)).toEqual(hasRun ? ['r_next'] : ['r_lost', 'r_next'])
+})
+
+test('a freeze ends by time, but not because of a wrong clock; it survives a restart and holds bulk redeliveries', async () => {
+  const system = await open()
+  const ids: string[] = []
+  for (let n = 0; n < 30; n++) ids.push(await system.dispatch(`r_${n}`, 'acme/api'))
+  await system.start({ endsAt: system.now() + HOUR })
+  const { apply } = system.engine()
+  for (const id of ids) await apply(await system.delivery(id), { type: 'redelivered' })
+  const frozen = async () => {
+    const { freezes } = system.engine()
+    await system.settle()
+    await freezes.check()
+    return [(await system.store.backlog(system.now())).frozen, freezes.active().length]
+  }
+  expect(await frozen()).toEqual([30, 1])
+  system.setClock(2 * HOUR)
+  expect(await frozen()).toEqual([30, 1])
+  system.restart()
+  await system.hub.checkCredential()
+  expect(await frozen()).toEqual([30, 1])
+  system.setClock(-2 * HOUR)
+  expect(await frozen()).toEqual([30, 1])
+  system.advance(HOUR)
+  expect(await frozen()).toEqual([0, 0])
+  expect(new Set(await system.history(ids[29]!))).toContain('unfrozen')
+})
+
+test('discarding cancels the frozen deliveries, with a line in Port, and nothing else', async () => {
+  const system = await open()
+  await system.dispatch('r_running')
+  const ids = Array.from({ length: 120 }, (_, n) => `r_${n}`)
+  for (const id of ids) await system.accept(id)
+  const { id } = await system.start()
+  const { freezes } = system.engine()
+  await freezes.end(id, 'discard')
+  await system.accept('r_later')
+  for (let round = 0; round < 3; round++) await freezes.check()
+  await system.settle()
+  expect(dispatched(system)).toEqual(['r_running', 'r_later'])
+  expect(system.port.run('r_running').status).toBe('IN_PROGRESS')
+  for (const each of ids) {
+    const { status, statusLabel, logs } = system.port.run(each)
+    expect([status, statusLabel]).toEqual(['FAILURE', 'Canceled'])
+    expect(logs[0]!.message).toContain(
+      'An operator discarded the frozen deliveries (Frozen: Payment migration).',
+    )
+  }
+})
+
+const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
+
+describe.each(['sqlite', 'postgres'] as const)('on %s', kind => {
+  test('relays obey a freeze of another relay within a second; two freezes, commands, and a restart', async () => {
+    const { port, github, env: services } = await startServices()
+    github.addRepository('acme/shop')
+    const database = kind === 'sqlite' ? `sqlite:${temporaryFolder()}/relay.db` : await newDatabase()
+    const settings = { RELAY_ADMIN_TOKEN, RELAY_DISPATCH_RATE: '0', RELAY_DATABASE: database }
+    const openRelay = () => openRelayHere(relayEnv({ ...services, ...settings }))
+    let relay = await openRelay()
+    const other = kind === 'sqlite' ? relay : await openRelay()
+    const env = { RELAY_ADMIN_TOKEN, RELAY_PUBLIC_URL: relay.url }
+    const webhook = (id: string, path = '/webhook') => {
+      port.createRun({ id })
+      return send(other.url, { path, body: { run: { id }, inputs: {} } })
+    }
+    const started = await run(
+      freeze,
+      ['acme/*', '--reason', 'Sale week', '--until', '2100-12-01T08:00Z'],
+      env,
+    )
+    expect(started.stderr).toBe('')
+    expect(started.stdout).toBe('1  acme/*  Sale week  until 2100-12-01T08:00:00.000Z  frozen: 0')
+    if (kind === 'postgres') await sleep(1_100)
+    expect(await webhook('r_1', '/webhook?wait=dispatch')).toMatchObject({
+      status: 202,
+      body: { state: 'queued' },
+    })
+    await webhook('r_2')
+    await until(() => port.run('r_2').statusLabel === 'Frozen: Sale week', 'Port shows the freeze')
+    const found = await run(doctor, [], {
+      ...relayEnv({ ...services, ...settings }),
+      RELAY_PUBLIC_URL: relay.url,
+    })
+    expect(found.stdout).toContain('acme/* is frozen (Sale week). To dispatch again, run unfreeze 1.')
+    await run(freeze, ['acme/shop', '--reason', 'Incident', '--json'], env)
+    const listed = async () => JSON.parse((await run(freezes, ['--json'], env)).stdout).freezes
+    expect(await listed()).toMatchObject([
+      {
+        id: 1,
+        repositories: 'acme/*',
+        reason: 'Sale week',
+        until: '2100-12-01T08:00:00.000Z',
+        deliveries: 2,
+      },
+      { id: 2, repositories: 'acme/shop', reason: 'Incident', until: null, deliveries: 0 },
+    ])
+    const { checks } = (await (await fetch(`${relay.url}/readyz`)).json()) as { checks: object }
+    expect(checks).toMatchObject({ freezes: { ok: true, detail: 'Active deploy freezes: 2.' } })
+    await run(unfreeze, ['1'], env)
+    await until(() => port.run('r_2').statusLabel === 'Frozen: Incident', 'Port shows the other freeze')
+    await relay.stop()
+    relay = await openRelay()
+    await sleep(1_100)
+    expect(github.dispatches).toEqual([])
+    const again = { RELAY_ADMIN_TOKEN, RELAY_PUBLIC_URL: relay.url }
+    expect((await run(unfreeze, ['9'], again)).stderr).toContain('There is no active freeze 9')
+    expect((await run(unfreeze, ['2'], again)).stdout).toContain('Freeze 2 has ended')
+    await until(() => github.dispatches.length === 2, 'both are dispatched')
+    expect(dispatched({ github } as System)).toEqual(['r_1', 'r_2'])
+    expect(relay.log().filter(({ msg }) => msg === 'a deploy freeze ended')).toMatchObject([{ freeze: 2 }])
+    expect((await run(freezes, [], again)).stdout).toBe('No freeze is active.')
+  })
+})
+
+test('administrators freeze on the dashboard', async () => {
+  const tokens = { RELAY_ADMIN_TOKEN, RELAY_VIEW_TOKEN: 'a-view-token-of-some-length' }
+  const { url, log } = await openRelayHere(relayEnv(tokens))
+  const post = (path: string, form: Record<string, string>, cookie = '') =>
+    fetch(url + path, {
+      method: 'POST',
+      body: new URLSearchParams(form),
+      headers: { cookie },
+      redirect: 'manual',
+    })
+  const signIn = async (token: string) => {
+    const cookie = (await post('/sign-in', { token })).headers.get('set-cookie')!.split(';')[0]!
+    const page = async () => (await fetch(`${url}/freezes`, { headers: { cookie } })).text()
+    return { cookie, page, csrf: /name="csrf" value="([^"]+)"/.exec(await page())![1]! }
+  }
+  const [admin, viewer] = await Promise.all(Object.values(tokens).map(signIn))
+  const form = { repositories: 'acme/*', reason: 'Sale <week>', until: '2100-12-01T08:00' }
+  expect((await post('/freezes', { ...form, csrf: admin!.csrf }, admin!.cookie)).status).toBe(303)
+  expect(await admin!.page()).toMatch(
+    /acme\/\*: Sale &lt;week&gt;.*0 frozen.*until <time datetime="2100-12-01T08:00/s,
+  )
+  expect(await viewer!.page()).toContain('acme/*')
+  expect(await viewer!.page()).not.toContain('action="/freezes')
+  expect((await post('/freezes/1', { csrf: viewer!.csrf }, viewer!.cookie)).status).toBe(403)
+  expect((await post('/freezes/1', { csrf: admin!.csrf }, admin!.cookie)).status).toBe(303)
+  expect(await admin!.page()).not.toContain('acme/*:')
+  expect(
+    log()
+      .filter(({ path }) => path === '/freezes/1')
+      .map(({ role, status }) => [role, status]),
+  ).toEqual([
+    ['view', 403],
+    ['admin', 303],
+  ])
+})
