@@ -43,21 +43,18 @@ async function endDelivery(system: System, id: string) {
   expect((await system.post('/report', await startReport(system, id), message)).status).toBe(202)
 }
 
-test.each<[string, Record<string, string>, string]>([
-  ['a secret input', {}, '"password"'],
-  ["inputs that didn't fit the payload", { large: 'x'.repeat(70_000) }, '"inputs.large", "password"'],
-])('a re-run after the delivery has finished fails if the job needs %s', async (_, inputs, names) => {
+test('a re-run after the delivery has finished fails if the job needs a secret input', async () => {
   const system = await startSystem()
-  const { id, payload } = await deliver(system, inputs)
+  const { id, payload } = await deliver(system)
   const first = openJob(system, payload, { 'github-token': '' })
   await first.run('main')
   expect(first.outputs().password).toBe(SECRET_INPUT)
   await endDelivery(system, id)
   const again = openJob(system, payload, { report: 'off' }, { runAttempt: 2 })
   expect(await again.run('main')).toEqual([
-    `::error::The relay no longer returns ${names}, because the delivery has finished. Run the Port action again. If an ` +
+    `::error::The relay no longer returns "password", because the delivery has finished. Run the Port action again. If an ` +
       'earlier job of this workflow run finished the delivery, remove report: job from that job.' +
-      seeAlso(names.includes('large') ? 'large-payloads' : 'secret-inputs'),
+      seeAlso('secret-inputs'),
     "Nothing is reported to Port, because the action's report input is off.",
   ])
   expect(process.exitCode).toBe(1)

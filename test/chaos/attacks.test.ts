@@ -41,7 +41,6 @@ test.each(names.flatMap(name => storesOf(name).map(store => [name, store] as con
     expect(result.responses).toMatchObject(counts(FLOODS[name]))
     expect(result.responses.open).toBeUndefined()
     if (result.memory) expect(result.memory.isReleased, JSON.stringify(result.memory)).toBe(true)
-    if (name === 'starts') expect(result.runsOfOne).toBe(1)
   },
 )
 

@@ -1,6 +1,6 @@
 import { diskFull, postgresDown, postgresReadOnly, sqliteReadOnly } from './database-faults.ts'
 import * as on from './github-faults.ts'
-import { kill, killAfterReport, killAtResponse, killOneOf, portDown } from './relay-faults.ts'
+import { kill, killAfterReport, killOneOf, portDown } from './relay-faults.ts'
 import type { Verdict } from './verdict.ts'
 
 export type Fault = [name: string, run: (name: string) => Promise<Verdict>, allowed?: Allowed]
@@ -46,7 +46,7 @@ export function faultsIn(form: 'short' | 'complete', newDatabase: () => Promise<
   const few = { times: 4, perStrike: 10, perSecond: 25, repositories: 10 }
   // A killed relay's leases block up to 20 repositories for a minute. With 100 repositories, all were often blocked.
   const many = { ...killed, repositories: 300, count: 10_000, perSecond: 250, perKill: 500 }
-  const some = { count: 500, perSecond: 150, perKill: 125 }
+  const some = { count: 300, perSecond: 150, perKill: 75 }
   const one = by({ count: 60, forMs: 0 }, { count: 90, forMs: 30_000, runs: 'successful' })
   const onGitHub = (prefix: string, options: () => Promise<object> = async () => ({})) =>
     GITHUB.flatMap(([fault, short, complete, more, allowed]): Fault[] => {
@@ -57,13 +57,6 @@ export function faultsIn(form: 'short' | 'complete', newDatabase: () => Promise<
       return [[prefix + fault, async name => on.github(name, { ...given, ...(await options()) }), allowed]]
     })
   const complete: Fault[] = [
-    ...stores.map(
-      ([store, options]): Fault => [
-        `workflow_dispatch, ${store}: SIGKILL between response and record`,
-        async name => killAtResponse(name, { ...killed, times: 15, perKill: 5, ...(await options()) }),
-        MAY_FAIL,
-      ],
-    ),
     // A killed relay that sees no runs dispatches again. The action stops the second run.
     [
       'SIGKILL, SQLite, GitHub shows no runs',

@@ -15,14 +15,9 @@ const HEAP = '--max-old-space-size=256'
 const ENCRYPTED = 200
 /** RELAY_MAX_BODY (bytes). A small value also limits the memory for arriving bodies, which is exhausted sooner. */
 const MAX_BODY = 65_536
-/** The number of deliveries whose runs start reporting, and the number of runs per delivery. */
-const DELIVERIES = 30
-const RUNS = 6
 
 /** Each flood, and the responses that prove that the relay received the flood. */
 export const FLOODS = {
-  /** Many runs start reporting for one delivery simultaneously. */
-  starts: [200, 409],
   /** Connections that send many requests and never read the responses. */
   pipelined: ['closed'],
   /** Requests for encrypted inputs. */
@@ -32,11 +27,11 @@ export const FLOODS = {
 } as const
 type FloodName = keyof typeof FLOODS
 
-/** `tokens`: OIDC tokens of runs that could each belong to the delivery. */
 interface Target {
   name: FloodName
   url: string
-  deliveries: { delivery: string; tokens: string[] }[]
+  /** A delivery with encrypted inputs, and a token for its reports. */
+  delivery: string
   reportToken: string
   senders: Sender[]
 }
@@ -47,12 +42,6 @@ interface Sender {
   bytesPerSecond: number
   length: number
   head: string
-}
-
-/** `runsOfOne`: the largest number of runs that can report for one delivery. */
-interface Flooded {
-  responses: Record<string, number>
-  runsOfOne: number
 }
 
 /** Runs one flood alongside honest webhooks. */
@@ -71,13 +60,13 @@ export function flood(name: FloodName, { database, seconds }: { database: string
       ])
     if (withBodies) await honestSenders(performance.now() + 1_000)
     const before = await memoryOf(relay)
-    const attacker = startAttacker<Flooded>(import.meta.url, await aim(system, name))
+    const attacker = startAttacker<Record<string, number>>(import.meta.url, await aim(system, name))
     try {
       const served = await honestSenders(performance.now() + seconds * 1_000)
       attacker.stop()
       const status = readFileSync(`/proc/${relay.pid}/status`, 'utf8')
       const peakRssMb = Math.round(Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) / 1e3)
-      const result = { served, ...(await attacker.result()), peakRssMb }
+      const result = { served, responses: await attacker.result(), peakRssMb }
       return { ...result, memory: withBodies ? await releasedSince(before, relay) : null }
     } finally {
       await attacker.terminate()
@@ -119,66 +108,48 @@ function sendersTo({ issuer }: System): Sender[] {
 
 async function aim(system: System, name: FloodName): Promise<Target> {
   const { url } = system.relay
+  const target = {
+    name,
+    url,
+    delivery: '',
+    reportToken: '',
+    senders: name === 'bodies' ? sendersTo(system) : [],
+  }
+  if (name !== 'inputs') return target
   const secrets = Array.from({ length: ENCRYPTED }, (_, n) => `secret_${n}`)
   const inputs = Object.fromEntries(secrets.map(each => [each, encryptWith(SECRET, each)]))
   const action = { identifier: 'deploy', encryptedProperties: secrets }
-  const more = name === 'inputs' ? { action, inputs } : {}
-  const count = { starts: DELIVERIES, inputs: 1, pipelined: 0, bodies: 0 }[name]
-  const deliveries: Target['deliveries'] = []
-  for (let n = 0; n < count; n++)
-    deliveries.push(await startDelivery(system, name === 'starts' ? RUNS : 1, { more, isSeen: n % 2 === 0 }))
-  const [first] = name === 'inputs' ? deliveries : []
-  const reportToken = first ? await startReport(url, first.delivery, first.tokens[0]) : ''
-  return { name, url, deliveries, reportToken, senders: name === 'bodies' ? sendersTo(system) : [] }
+  const { delivery, token } = await startDelivery(system, { action, inputs })
+  return { ...target, delivery, reportToken: await startReport(url, delivery, token) }
 }
 
-await runAttacker<Target>(import.meta.url, async (target, signal) => {
-  const { name, url, deliveries, reportToken, senders } = target
+await runAttacker<Target>(import.meta.url, async ({ name, url, delivery, reportToken, senders }, signal) => {
   const { responses, count, has } = createCounter()
-  const accepted = deliveries.map(() => new Set<string>())
-  const post = (path: string, body: string, token = '') =>
-    fetch(url + path, { method: 'POST', body, headers: { authorization: `Bearer ${token}` } }).then(
-      async response => {
-        await response.arrayBuffer()
-        count(response.status)
-        return response.status
-      },
-      () => count('none'),
-    )
-  const repeat = async (parallel: number, one: (n: number) => Promise<unknown>) => {
-    let n = 0
+  const isDone = () => signal.aborted && has(FLOODS[name])
+  const repeat = async (parallel: number, one: () => Promise<unknown>) => {
     const sender = async () => {
-      while (!signal.aborted || !has(FLOODS[name])) await one(n++)
+      while (!isDone()) await one()
     }
     await Promise.all(Array.from({ length: parallel }, sender))
   }
-  const floods: Record<FloodName, () => Promise<void>> = {
-    // All runs of a delivery start simultaneously. The relay accepts only one of them.
-    starts: () =>
-      repeat(1, async n => {
-        const { delivery, tokens } = deliveries[n % deliveries.length] as Target['deliveries'][number]
-        const start = async (token: string) => {
-          const status = await post('/report/start', JSON.stringify({ delivery }), token)
-          if (status === 200) accepted[n % deliveries.length]?.add(token)
-        }
-        await Promise.all(tokens.map(start))
-      }),
+  const askForInputs = async () => {
+    const headers = { authorization: `Bearer ${reportToken}` }
+    const body = JSON.stringify({ delivery })
+    const response = await fetch(`${url}/report/inputs`, { method: 'POST', body, headers }).catch(() => null)
+    await response?.arrayBuffer().catch(() => {})
+    count(response?.status ?? 'none')
+    if (response?.status !== 200) await sleep(10)
+  }
+  const floods: Record<FloodName, () => Promise<unknown>> = {
     pipelined: () => repeat(100, async () => count(await pipeline(url))),
-    inputs: () =>
-      repeat(20, async () => {
-        const body = JSON.stringify({ delivery: deliveries[0]?.delivery })
-        if ((await post('/report/inputs', body, reportToken)) !== 200) await sleep(10)
-      }),
-    bodies: async () => {
-      const isDone = () => signal.aborted && has(FLOODS.bodies)
-      const one = async (sender: Sender) => {
-        while (!isDone()) count(await drip(url, sender, isDone))
-      }
-      await Promise.all(senders.flatMap(each => Array.from({ length: each.connections }, () => one(each))))
-    },
+    inputs: () => repeat(20, askForInputs),
+    bodies: () =>
+      Promise.all(
+        senders.map(each => repeat(each.connections, async () => count(await drip(url, each, isDone)))),
+      ),
   }
   await floods[name]()
-  return { responses, runsOfOne: Math.max(0, ...accepted.map(({ size }) => size)) } satisfies Flooded
+  return responses
 })
 
 /** Sends a body, except its last byte, until the relay closes the connection. @returns the response's status */

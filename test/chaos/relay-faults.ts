@@ -6,8 +6,6 @@ import type { RelayProcess } from './relay-process.ts'
 import { AUDIENCE, REPOSITORY, type SystemOptions, withSystem } from './system.ts'
 import { judge, judgeStrikes, type Strikes, type Verdict } from './verdict.ts'
 
-type Kills = SystemOptions & { times: number; perKill: number }
-
 /** Sends SIGKILL at random moments while deliveries arrive and are dispatched. */
 export async function kill(fault: string, options: SystemOptions & Strikes): Promise<Verdict> {
   return withSystem({ repositories: 100, ...options }, system =>
@@ -16,30 +14,6 @@ export async function kill(fault: string, options: SystemOptions & Strikes): Pro
       await system.relay.start()
     }),
   )
-}
-
-/** Sends SIGKILL as soon as GitHub has responded to a `workflow_dispatch`, before the relay can record the response. */
-export async function killAtResponse(fault: string, options: Kills): Promise<Verdict> {
-  return withSystem({ repositories: 100, target: 'workflow', ...options }, async system => {
-    await system.relay.start()
-    let times = 0
-    let accepted = 0
-    let killing: Promise<void> | null = null
-    system.github.onWorkflowDispatch(() => {
-      if (killing || times === options.times || ++accepted % options.perKill !== 0) return
-      times++
-      killing = system.relay.kill().then(async () => {
-        await system.relay.start()
-        killing = null
-      })
-    })
-    // Besides the counted dispatches, each kill can interrupt 20 others.
-    const load = system.load({ count: options.times * (options.perKill + 20), perSecond: 100 })
-    await until(() => times === options.times, `${fault}: the fault has struck`, 1_800_000)
-    await killing
-    await load.done
-    return judge(fault, options.times, system)
-  })
 }
 
 /**

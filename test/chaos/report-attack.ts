@@ -3,10 +3,9 @@ import { until } from '../../tools/simulator/http-server.ts'
 import type { PortRun } from '../../tools/simulator/port/port.ts'
 import { GITHUB_RUN_ID, startSystem } from '../reports/open-stage.ts'
 import { startRelay } from '../support/relay.ts'
-import { sendRunWebhook } from '../support/run-webhook.ts'
 import { send } from '../support/send.ts'
 import { createCounter, honest, memoryOf, releasedSince, runAttacker, startAttacker } from './attacker.ts'
-import { AUDIENCE, GITHUB_SECRET, MEASURED, REPOSITORY, type System, withSystem } from './system.ts'
+import { AUDIENCE, MEASURED, REPOSITORY, type System, withSystem } from './system.ts'
 
 const ENDLESS = Number.POSITIVE_INFINITY
 const LARGE = { parallel: 16, lines: 30, width: 7_940, count: ENDLESS, isPortDown: false }
@@ -50,8 +49,8 @@ export function attackWithReports(options: { database: string; seconds: number; 
     }
     await relay.start()
     await honestSenders(1_000)
-    const { delivery, runId, tokens } = await startDelivery(system, 1)
-    const token = await startReport(relay.url, delivery, tokens[0])
+    const { delivery, runId, token: oidcToken } = await startDelivery(system)
+    const token = await startReport(relay.url, delivery, oidcToken)
     const before = await memoryOf(relay)
     if (attack.isPortDown) await port.stop()
     const target: Target = { url: relay.url, runs: [{ token, delivery }], attack }
@@ -120,31 +119,22 @@ async function sendWebhook({ relay, port }: System, accepted: string[]) {
   return response
 }
 
-/**
- * Creates a dispatched delivery, and OIDC tokens of this many workflow runs whose titles name the delivery.
- *
- * @param options.isSeen whether GitHub's webhooks have shown the runs to the relay
- */
+/** Creates a dispatched delivery, and the OIDC token of its workflow run. */
 export async function startDelivery(
   { relay, port, github, issuer, repositoryId, accepted }: System,
-  runs: number,
-  { more = {}, isSeen = false }: { more?: object; isSeen?: boolean } = {},
+  more: object = {},
 ) {
   const { id } = port.createRun({ action: 'deploy' })
   const body = { run: { id }, action: { identifier: 'deploy' }, inputs: {}, ...more }
   const response = await send(relay.url, { body })
   await until(() => accepted().includes(id), 'GitHub gets the dispatch')
-  const tokens: string[] = []
-  for (let n = 0; n < runs; n++) {
-    const run = github.createRun({ repository: REPOSITORY, displayTitle: id, status: 'in_progress' })
-    if (isSeen) await sendRunWebhook(relay.url, run, { github, secret: GITHUB_SECRET })
-    tokens.push(issuer.token({ repository: REPOSITORY, repositoryId, runId: run.id }, AUDIENCE))
-  }
-  return { delivery: String(response.body.delivery), runId: id, tokens }
+  const run = github.createRun({ repository: REPOSITORY, displayTitle: id, status: 'in_progress' })
+  const token = issuer.token({ repository: REPOSITORY, repositoryId, runId: run.id }, AUDIENCE)
+  return { delivery: String(response.body.delivery), runId: id, token }
 }
 
 /** @returns the report token */
-export async function startReport(url: string, delivery: string, oidcToken = ''): Promise<string> {
+export async function startReport(url: string, delivery: string, oidcToken: string): Promise<string> {
   const response = await fetch(`${url}/report/start`, {
     method: 'POST',
     headers: { authorization: `Bearer ${oidcToken}` },
