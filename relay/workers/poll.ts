@@ -1,3 +1,4 @@
+import type { LogLine } from '../../port/types.ts'
 import { BoundedMap } from '../cache.ts'
 import { canRerun } from '../delivery/decide.ts'
 import type { Delivery } from '../delivery/delivery.ts'
@@ -57,6 +58,10 @@ interface Note {
 /** How often to read approvals again while a run waits. Each environment can be approved at a different time. */
 const APPROVALS_MS = 300_000
 const MAX_NOTES = 20_000
+const FROZEN: LogLine = {
+  level: 'WARN',
+  message: "The failed jobs aren't run again, because a deploy freeze holds the repository.",
+}
 
 /** Polls one delivery per call. Reads what `nextStep` requests, and applies the event that it finally returns. */
 export function createPoll(deps: PollDeps) {
@@ -135,7 +140,8 @@ export function createPoll(deps: PollDeps) {
         case 'rerun': {
           const { run, found } = step
           if (await deps.freezes.holds(repository)) {
-            await apply(delivery, { type: 'runFinished', run, runs, found })
+            const lines = [FROZEN, ...found.lines]
+            await apply(delivery, { type: 'runFinished', run, runs, found: { ...found, lines } })
             return 'done'
           }
           const request = await apply(delivery, { type: 'rerunRequested', run, lost: found.lost })
