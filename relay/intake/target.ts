@@ -111,25 +111,17 @@ const PARAMETERS = ['event_type', 'workflow', 'ref', 'wait']
 export function readAddress(url: string): { url: NamedTarget; wait: boolean } {
   const [path = ''] = url.split(/[?#]/, 1)
   const repository = path.split('/').slice(4).map(tryDecodeURIComponent).join('/') || null
-  if (!url.includes('?'))
-    return { url: { repository, eventType: null, workflow: null, ref: null }, wait: false }
-  const parameters = getQueryParams(url) as Record<string, string[]>
-  for (const [name, values] of Object.entries(parameters)) {
+  const given = getQueryParams(url) as Record<string, string[]>
+  for (const [name, values] of Object.entries(given)) {
     if (!PARAMETERS.includes(name))
       throw refuse(`has the unknown parameter ${quote(name)}: use only ${PARAMETERS.join(', ')}`)
     if (values.length > 1) throw refuse(`has the parameter ${name} ${values.length} times: keep one`)
   }
-  const wait = parameters.wait?.[0]
+  const [eventType = null, workflow = null, ref = null, wait] = PARAMETERS.map(
+    name => given[name]?.[0] || null,
+  )
   if (wait && wait !== 'dispatch') throw refuse(`has wait=${quote(wait)}: the only valid value is "dispatch"`)
-  return {
-    url: {
-      repository,
-      eventType: parameters.event_type?.[0] || null,
-      workflow: parameters.workflow?.[0] || null,
-      ref: parameters.ref?.[0] || null,
-    },
-    wait: wait === 'dispatch',
-  }
+  return { url: { repository, eventType, workflow, ref }, wait: wait === 'dispatch' }
 }
 
 const refuse = (fault: string) => new Problem(422, `The webhook URL ${fault}.`)
