@@ -86,28 +86,6 @@ test('runs a workflow from its repository, with its files, secrets, and variable
   expect(lines.slice(-3)).toEqual(entity)
 })
 
-test('skips and lists environments, services, and unsupported workflow commands', async () => {
-  const yaml = workflow(`${USES}
-      - name: Add
-        run: |
-          echo "::add-matcher::node.json"
-          echo "::add-matcher::node.json"
-          echo "lock \${{ hashFiles('none') }}"`).replace(
-    'runs-on:',
-    'environment: { name: production, url: "${{ steps.port.outputs.version }}" }\n    services: { db: { image: postgres } }\n    runs-on:',
-  )
-  const { code, lines, errors } = await simulateWorkflow(yaml)
-  expect({ code, errors }).toEqual({ code: 0, errors: '' })
-  expect(lines.slice(0, 5)).toEqual([
-    'Simulating deploy.yml, started by repository_dispatch of type deploy_service',
-    '  Left out: "environment" in job deploy.',
-    '  Left out: "services" in job deploy.',
-    '  Left out: the workflow command "::add-matcher::" that "Add" printed.',
-    '',
-  ])
-  expect(linesFrom(lines, '  ✓ Add')[1]).toBe('      lock ')
-})
-
 test('decrypts secret inputs with the client secret that --secret passes by its name in the workflow', async () => {
   const secret = 'client-secret-of-32-characters-and-more'
   const inputs = { token: encryptWith(secret, 'clear-text') }

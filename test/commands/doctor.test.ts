@@ -14,7 +14,6 @@ import { type GitHubApi, startGitHubApi } from '../../tools/simulator/github/git
 import { type OidcIssuer, startOidcIssuer } from '../../tools/simulator/github/oidc-issuer.ts'
 import type { DeclaredInput } from '../../tools/simulator/github/types.ts'
 import { type PortApi, startPortApi } from '../../tools/simulator/port/port.ts'
-import { placeDeliveries } from '../admin/place-deliveries.ts'
 import { runRelay } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
 import { send } from '../support/send.ts'
@@ -232,23 +231,6 @@ describe('while it checks services, doctor', () => {
     expect(found).toEqual([
       `The database ${free} is locked by another process, such as a backup or a shell with an open transaction: stop that process.`,
       `The database ${used} doesn't accept writes: it is locked (database is locked). Stop the process that has a transaction open, such as a backup or a shell.`,
-    ])
-  })
-
-  test('reports a queue from which nothing is dispatched, and its oldest delivery', async () => {
-    const path = join(folder, 'stalled.db')
-    const receivedAt = Date.now() - 600_000
-    const placed = ['r_0', 'r_1'].map(runId => ({ runId, receivedAt, repository: 'acme/shop' }))
-    const [id] = await placeDeliveries(path, placed)
-    const found = (await findings({ RELAY_DATABASE: `sqlite:${path}` })).filter(
-      ({ check }) => check === 'deliveries',
-    )
-    expect(shown(found)).toEqual([
-      expect.stringMatching(
-        new RegExp(
-          `^problem: Nothing was dispatched to acme/shop since .* UTC, because the delivery ${id} \\(run r_0\\) waits`,
-        ),
-      ),
     ])
   })
 

@@ -119,12 +119,6 @@ test("the relay's commands match the commands page", () => {
 describe('the npm scripts', () => {
   const scripts = Object.keys(JSON.parse(text('package.json')).scripts).filter(name => !/^post/.test(name))
 
-  test('are all in CONTRIBUTING.md', () => {
-    const page = text('CONTRIBUTING.md')
-    const missing = scripts.filter(name => !new RegExp(`\\bnpm (?:run )?${name}\\b(?!:)`).test(page))
-    expect(missing).toEqual([])
-  })
-
   test.each([...pages, '.ci/run'])('are the only scripts that %s mentions', page => {
     const named = [...text(page).matchAll(/\bnpm (?:run (?!--)([\w:-]+)|(test|start)\b)/g)]
     expect(scripts).toEqual(expect.arrayContaining(named.map(([, a, b]) => a ?? b)))

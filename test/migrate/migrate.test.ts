@@ -174,12 +174,6 @@ test.each<[string, object, string[]]>([
   expect(reporting(text).map(({ run }) => run!.trimEnd())).toEqual(lines)
 })
 
-test('keeps a status whose condition depends on more than the job result', async () => {
-  const status = "${{ job.status == 'success' && steps.work.outcome == 'success' && 'SUCCESS' || 'FAILURE' }}"
-  const { text } = await migrateOne(workflow([WORK, patch({ status }, { if: 'always()' })]))
-  expect(reporting(text)).toMatchObject([{ env: { CONCLUSION: status } }])
-})
-
 test('--keep-logs keeps fixed text', async () => {
   const { text } = await migrateOne(workflow([patch({ logMessage: 'Done' })]), { keepLogs: true })
   expect(reporting(text)[0]!.env).toEqual({ MESSAGE: 'Done' })
@@ -338,15 +332,4 @@ test("a user's input remains a single value", async () => {
   expect(log).toContain(`By ${TYPED}`)
   expect(status).toBe('SUCCESS')
   expect(links).toEqual([`https://x.example/${TYPED.replaceAll('\n', '')}`])
-})
-
-test('a skipped step remains skipped, even if it uses values that are missing', async () => {
-  const link = '${{ fromJSON(steps.work.outputs.made)[0].url }}'
-  const text = workflow([
-    { ...WORK, run: 'true' },
-    entity({ properties: '{"n": ${{ steps.work.outputs.n }}}' }, { if: "steps.work.outputs.n != ''" }),
-    patch({ link }, { if: "steps.work.outputs.made != ''" }),
-  ])
-  const { conclusion, entities } = await playWorkflows({ files: { 'a.yml': (await migrateOne(text)).text } })
-  expect({ conclusion, entities }).toEqual({ conclusion: 'success', entities: [] })
 })

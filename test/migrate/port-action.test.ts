@@ -218,49 +218,6 @@ test.each(ACTIONS)(
   },
 )
 
-test('--format workflow: the entity comes from an additional input, and notes list the omitted settings', async () => {
-  const { definition, notes } = await migrated(
-    {
-      identifier: 'svc.restart/now',
-      requiredApproval: true,
-      trigger: {
-        ...{ type: 'self-service', operation: 'DAY-2', blueprintIdentifier: 'service' },
-        condition: { type: 'SEARCH', rules: [], combinator: 'and' },
-        userInputs: { properties: { entity: { type: 'string' } }, required: ['entity'], order: ['entity'] },
-      },
-      invocationMethod: {
-        ...{ type: 'GITHUB', ...AT, reportWorkflowStatus: false },
-        workflowInputs: { a: '1', ref: '{{ .inputs.entity }}' },
-      },
-      approvalNotification: { type: 'email' },
-    },
-    ...['--format', 'workflow', '--relay', RELAY],
-  )
-  const nodes = definition.nodes as { config: JsonObject }[]
-  expect(definition.identifier).toBe('svc_restart_now')
-  expect(nodes.map(({ config }) => config.type)).toEqual(['SELF_SERVE_TRIGGER', 'INPUT', 'WEBHOOK'])
-  expect(nodes[0]!.config).toMatchObject({
-    contexts: [{ on: 'ENTITY', userInput: 'port_entity' }],
-    userInputs: {
-      properties: { port_entity: { type: 'string', format: 'entity', blueprint: 'service' } },
-      required: ['port_entity', 'entity'],
-      order: ['port_entity', 'entity'],
-    },
-  })
-  expect(nodes[2]!.config.body).toMatchObject({
-    github: { reportWorkflowStatus: false },
-    inputs: '{{ .outputs.trigger | del(.port_entity) }}',
-    entity: '{{ .outputs.trigger.port_entity }}',
-  })
-  expect(notes).toEqual([
-    'Specify who approves: add "responders" to the node "approval".',
-    'The form asks for the service in the input port_entity.',
-    expect.stringMatching(OWN_BODY),
-    'Removed from "github" in the body, because an expression of an action is invalid there: ref. Set fixed text.',
-    'Removed, because a Port workflow has no such setting: approvalNotification, condition.',
-  ])
-})
-
 const old = (value: object) => JSON.stringify({ identifier: 'old', invocationMethod: {}, ...value })
 test.each([
   ['a: [', 'The file contains no Port action (identifier, trigger) in JSON or YAML.'],
