@@ -38,7 +38,7 @@ const files = {
 /** Columns: the arguments, and the error. `…` matches any text. */
 const MISTAKES = `
 --evnt x                                                    simulate has no option --evnt (did you mean --event?); see simulate --help.
---json                                                      simulate needs --event FILE, the body that Port sends; see simulate --help.
+--type x                                                    simulate needs --event FILE, the body that Port sends; see simulate --help.
 --event event.json --secret hunter2                         --secret must be NAME=VALUE; see simulate --help.
 --event event.json --output version=1                       --output must be STEP.NAME=VALUE; STEP is the id of a step; see simulate --help.
 --event none.json                                           none.json doesn't exist: --event needs the path of a file.

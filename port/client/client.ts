@@ -12,7 +12,7 @@ export { PortError } from './errors.ts'
 export interface PortRun {
   id: string
   kind: RunKind
-  /** A node run's status can be `unknown`, because Port doesn't document how to read node runs. */
+  /** A node run's status is `unknown` while it is in progress, or if Port doesn't show it. */
   read(): Promise<RunState>
   /**
    * Replaces the given fields. Port keeps all others, except for a node run's link and external run id: include these
