@@ -22,7 +22,7 @@ const PACKAGE = [
 
 /** Started first, because they wait for up to a minute. If they started last, nothing would run in the meantime. */
 const LONGEST =
-  /test\/(relay\/cancel|reports\/auto|reports\/auto|github\/client|store\/(contract|pooler)|migrate\/migrate|action\/both-ways|admin\/(dashboard|readiness)|commands\/doctor|chaos\/attacks|lambda\/lambda|demo)\.test\.ts$/
+  /test\/(relay\/cancel|reports\/auto|github\/client|store\/(contract|pooler)|migrate\/migrate|action\/both-ways|admin\/(dashboard|readiness)|commands\/doctor|chaos\/attacks|lambda\/lambda|demo)\.test\.ts$/
 
 const SHARED_POSTGRES = 'test/support/shared-postgres.ts'
 

@@ -82,6 +82,10 @@ test('every response of every route matches the API description', async () => {
   expect((await ask('GET', '/api/openapi.json', undefined, VIEW_TOKEN)).body).toEqual(
     JSON.parse(JSON.stringify(openApi)),
   )
+  const authorization = `Bearer ${VIEW_TOKEN}`
+  expect((await fetch(`${url}/api/deliveries`, { method: 'HEAD', headers: { authorization } })).status).toBe(
+    200,
+  )
   await ask('GET', '/api/deliveries')
   await ask('GET', '/api/deliveries?state=lost')
   await ask('GET', `/api/deliveries/${bound}`)

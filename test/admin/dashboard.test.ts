@@ -19,25 +19,13 @@ afterAll(async () => {
   if (typeof browser !== 'string') await browser.close()
 })
 
-interface Scene extends Awaited<ReturnType<typeof openWithDeliveries>> {
-  /** Opens a tab without a session, and records its console output. */
-  open(options?: BrowserContextOptions): Promise<Tab>
-  signedIn(options?: BrowserContextOptions, token?: string): Promise<Tab>
-}
-interface Tab {
-  page: Page
-  errors: string[]
-}
-
 /** Starts a relay with these deliveries, a fake Port, and a fake GitHub. GitHub rate limits every dispatch. */
-async function openScene(
-  context: TestContext,
-  placed: Parameters<typeof openWithDeliveries>[0],
-): Promise<Scene> {
+async function openScene(context: TestContext, placed: Parameters<typeof openWithDeliveries>[0]) {
   if (typeof browser === 'string') return context.skip(browser)
   const chromium = browser
   const opened = await openWithDeliveries(placed)
-  const open: Scene['open'] = async options => {
+  /** Opens a tab without a session, and records its console output. */
+  const open = async (options?: BrowserContextOptions) => {
     const tabs = await chromium.newContext(options)
     onTestFinished(() => tabs.close())
     const page = await tabs.newPage()
@@ -50,7 +38,7 @@ async function openScene(
   return {
     ...opened,
     open,
-    async signedIn(options, token = ADMIN_TOKEN) {
+    async signedIn(options?: BrowserContextOptions, token = ADMIN_TOKEN) {
       const tab = await open(options)
       await tab.page.goto(opened.relay.url)
       await signIn(tab.page, token)

@@ -3,42 +3,12 @@ import { SignJWT } from 'jose'
 import { expect, onTestFinished, test } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
 import { createReportTokens } from '../../relay/reports/authorize.ts'
-import { type OidcIssuer, startOidcIssuer } from '../../tools/simulator/github/oidc-issuer.ts'
+import { startOidcIssuer } from '../../tools/simulator/github/oidc-issuer.ts'
 import { until } from '../../tools/simulator/http-server.ts'
-import { GITHUB_RUN_ID, type System, startReport, startSystem } from './open-stage.ts'
+import { GITHUB_RUN_ID, startReport, startSystem } from './open-stage.ts'
 
 type Claims = Record<string, unknown>
-interface Scene {
-  system: System
-  /** An attacker's issuer. */
-  evil: OidcIssuer
-  /** A delivery that is not bound to a run. */
-  free: string
-  /** A delivery that is bound to run 1, attempt 2, and its report token. */
-  bound: string
-  token: string
-  /** The Port run of the bound delivery. */
-  portRunId: string
-  /** A delivery to another repository. */
-  elsewhere: string
-  /** The id of that repository. */
-  otherId: number
-  /** A delivery that started deploy.yml on the branch `release`. The run's second attempt has reported. */
-  workflow: { id: string; runId: number }
-  /** Another such delivery. Its run has not reported. */
-  otherWorkflow: { id: string; runId: number }
-  /** Returns the claims of a valid token with overrides. `undefined` removes a claim. */
-  claims: (more?: Claims) => Claims
-  /** Creates a report token as a relay with this secret and address would. */
-  mint: (more: {
-    secret?: string
-    delivery?: string
-    runId?: number
-    runAttempt?: number
-    audience?: string
-    at?: number
-  }) => Promise<string>
-}
+type Scene = Awaited<ReturnType<typeof openScene>>
 /** Forgeries by expected status. Each returns a token, or a token and the delivery to use instead of the default. */
 type Forgeries = Partial<Record<401 | 403 | 409, Record<string, (scene: Scene) => Forged | Promise<Forged>>>>
 type Forged = string | null | [token: string, delivery: string]
@@ -300,7 +270,7 @@ test('forged reports are refused, write nothing, and return no inputs', async ()
   expect((await inputs(token)).body).toMatchObject({ payload: { inputs: { version: '1.4.2' } } })
 })
 
-async function openScene(): Promise<Scene> {
+async function openScene() {
   const system = await startSystem({ RELAY_ALLOWED_REPOSITORIES: 'acme/*' })
   const evil = await startOidcIssuer()
   onTestFinished(() => evil.close())
@@ -314,13 +284,21 @@ async function openScene(): Promise<Scene> {
   for (const runAttempt of [1, 2]) {
     await startReport(system, workflow.id, { ...RUN_ON_RELEASE, runId: workflow.runId, runAttempt })
   }
-  const otherWorkflow = await system.deliverWorkflow()
   return {
-    ...{ system, evil, token, workflow, otherWorkflow },
-    ...{ free: free.id, bound: bound.id, elsewhere: elsewhere.id, otherId: other.id },
-    portRunId: bound.portRun!.id,
-    claims: more => ({ ...system.issuer.claims(system.run(), system.url), ...more }),
-    mint: async ({ secret, audience, at, ...more }) => {
+    /** `evil`: an attacker's issuer. */
+    ...{ system, evil },
+    /** A delivery that is not bound to a run, and a delivery to another repository, with the id of that repository. */
+    ...{ free: free.id, elsewhere: elsewhere.id, otherId: other.id },
+    /** A delivery that is bound to run 1, attempt 2, its report token, and its run in Port. */
+    ...{ bound: bound.id, token, portRunId: bound.portRun!.id },
+    /** A delivery that started deploy.yml on the branch `release`. The run's second attempt has reported. */
+    workflow,
+    /** Another such delivery. Its run has not reported. */
+    otherWorkflow: await system.deliverWorkflow(),
+    /** Returns the claims of a valid token with overrides. `undefined` removes a claim. */
+    claims: (more?: Claims): Claims => ({ ...system.issuer.claims(system.run(), system.url), ...more }),
+    /** Creates a report token as a relay with this secret and address would. */
+    async mint({ secret, audience, at, ...more }: Mint) {
       const tokens = createReportTokens({
         secret: secret ?? system.github.token,
         audience: audience ?? system.url,
@@ -328,12 +306,15 @@ async function openScene(): Promise<Scene> {
         clock: () => at ?? Date.now(),
         log: { warn: () => {} },
       })
-      return (
-        await tokens.mint({ delivery: bound.id, repository: 'acme/shop', runId: 1, runAttempt: 2, ...more })
-      ).token
+      const run = { delivery: bound.id, repository: 'acme/shop', runId: 1, runAttempt: 2, ...more }
+      return (await tokens.mint(run)).token
     },
   }
 }
+
+type Mint = Partial<
+  Record<'secret' | 'delivery' | 'audience', string> & Record<'runId' | 'runAttempt' | 'at', number>
+>
 
 interface Refusal {
   token: string | null

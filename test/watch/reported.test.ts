@@ -48,6 +48,15 @@ test.each<[string, (given: Running) => Promise<unknown>, { status: string; label
       { status: 'FAILURE', label: 'Canceled', summary: expect.stringMatching(/^The workflow .*\n\nMine$/) },
     ],
     [
+      'the last result that the same job reported',
+      async ({ system, id, run }) => {
+        await system.reportJob(id, 'failure', { author: 'failure' })
+        await system.reportJob(id, 'success', { link })
+        system.end(run, 'success')
+      },
+      { status: 'SUCCESS', label: 'Succeeded', summary: 'Job: failure' },
+    ],
+    [
       'the result of the job if the workflow run was deleted',
       async ({ system, id, run }) => {
         await system.reportJob(id, 'success', { link })
