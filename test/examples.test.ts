@@ -48,27 +48,6 @@ describe.each(ownWorkflows)('%s', file => {
   })
 })
 
-test('an existing workflow needs one input, a title, two permissions, and one more step to report to Port', () => {
-  const [before, reporting] = ['release', 'release-reporting'].map(name =>
-    parsed(`examples/existing-workflow/${name}.yml`),
-  )
-  const { port, ...inputs } = reporting.on.workflow_dispatch.inputs
-  expect(port.required).toBeUndefined()
-  const [step, ...steps] = reporting.jobs.release.steps
-  expect(step).toMatchObject({ uses: 'org/port-webhook-action@v1', if: '${{ inputs.port }}' })
-  const { 'run-name': title, ...rest } = reporting
-  expect(title).toContain("fromJSON(inputs.port || '{}').run_id")
-  expect({
-    ...rest,
-    on: { workflow_dispatch: { inputs } },
-    permissions: {},
-    jobs: { release: { ...rest.jobs.release, steps } },
-  }).toEqual(before)
-  expect(reporting.permissions).toEqual({ 'id-token': 'write', actions: 'read' })
-  const types = Object.values<{ type: string }>(inputs).map(({ type }) => type)
-  expect(new Set(types)).toEqual(new Set(['string', 'environment', 'choice', 'number', 'boolean']))
-})
-
 describe.each(definitions)('%s', file => {
   const action = definition(file)
 

@@ -175,27 +175,6 @@ test("lines that Port has or may have received aren't sent again", async () => {
   expect(folder.sent()).toMatchObject({ offset: 15, lost: 0 })
 })
 
-test("when GitHub's rate limit is reached, the next request waits until the limit resets", async () => {
-  const system = await startSystem()
-  const { logFile } = openFolder()
-  system.github.fail({ status: 403, headers: { 'retry-after': '300' } })
-  const headers = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '99999999999' }
-  system.github.fail({ status: 403, headers })
-  system.github.fail({ status: 403 })
-  const waits: number[] = []
-  let now = 0
-  const advance = (_: number, ms: number) => {
-    if (system.github.requests.length === 3) return true
-    // The log is polled every two seconds.
-    if (ms === 2_000) return false
-    waits.push(ms)
-    now += ms
-    return false
-  }
-  await follow(jobFor(system, logFile), {}, advance, { clock: () => now })
-  expect(waits).toEqual([1_500, 300_000, 3_600_000])
-})
-
 /** Writes a script that replaces the progress reporter's bundle. */
 function scriptOf(source: string): string {
   const path = join(openFolder().root, 'progress.cjs')

@@ -66,6 +66,14 @@ test('an idle relay checks GitHub and Port; /readyz shows why they are down, and
   expect(await ready()).toEqual(well)
 })
 
+test('/readyz names the credentials that GitHub and Port reject', async () => {
+  const { shows, ready } = await open(() => ({ GITHUB_TOKEN: 'invented', PORT_CLIENT_ID: 'invented' }))
+  await shows('both credentials are rejected', ({ github, port }) => !github.ok && !port.ok)
+  const { github, port } = (await ready()).checks
+  expect(github.detail).toMatch(/^GitHub rejects GITHUB_TOKEN \(401/)
+  expect(port.detail).toMatch(/^Port rejects PORT_CLIENT_ID or PORT_CLIENT_SECRET \(401/)
+})
+
 test('/readyz names each owner who suspended the App, also after a restart, unless the App was replaced', async () => {
   const of = (app: GitHubApp) => ({ GITHUB_APP_ID: `${app.id}`, GITHUB_APP_PRIVATE_KEY: app.privateKey })
   const { github, relay, restart, ready, shows } = await open(github => ({

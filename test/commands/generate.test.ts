@@ -164,21 +164,6 @@ jobs:
   expect(action.trigger).toMatchObject({ operation, userInputs: { order: ['size', 'where'] } })
 })
 
-test("an input that is only read as Port's context under another name isn't in the form; a note says so", async () => {
-  const contexts = ['context', 'runId', 'port_run_identifier']
-  const names = ['port_context', ...contexts, 'other', 'unread']
-  const inputs = Object.fromEntries(names.map(name => [name, { required: true }]))
-  const read = `\${{ fromJson(inputs.context).runId }} \${{ fromJSON(github.event.inputs.runId).run_id }}
-          \${{ fromJSON(inputs['port_run_identifier']).runId }} \${{ fromJSON(inputs.other).runId }} \${{ inputs.other }}
-          \${{ fromJSON(inputs.port_context).runId }}`
-  const yaml = `on: { workflow_dispatch: { inputs: ${JSON.stringify(inputs)} } }
-jobs: { x: { runs-on: u, steps: [{ run: ${JSON.stringify(read)} }] } }
-`
-  const { content, notes } = await generated(yaml, 'x.yml')
-  expect(JSON.parse(content).trigger.userInputs.order).toEqual(['other', 'unread'])
-  expect(notes.flatMap(note => /lacks the input (\w+)/.exec(note)?.[1] ?? [])).toEqual(contexts)
-})
-
 test("inputs that the relay provides don't become inputs of the Port action", async () => {
   const before = readFileSync(join(root, 'test/fixtures/migrate/workflows/deploy.yml'), 'utf8')
   const action = await actionOf(before, 'deploy.yml')

@@ -50,8 +50,12 @@ test.each(['compose.yml', 'compose.postgres.yml'])('%s conforms to the Compose s
   const ajv = new Ajv.default({ strict: false, logger: false, formats })
   // ajv doesn't accept this schema's "id" and "$schema".
   const schema = JSON.stringify(composeSchema).replaceAll(/"(?:id|\$schema)":"[^"]*",/g, '')
-  ajv.validate(JSON.parse(schema), parse(text(file)))
+  const compose = parse(text(file))
+  ajv.validate(JSON.parse(schema), compose)
   expect(ajv.errors).toBeNull()
+  // The documented commands write the secrets into this folder.
+  for (const secret of Object.values<{ file: string }>(compose.secrets))
+    expect(secret.file).toMatch(/^secrets\//)
 })
 
 test('the documented commands write secrets that other users of the machine cannot read', () => {

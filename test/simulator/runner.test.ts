@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import type { RunOptions, SimulatedJob, SimulatedStep } from '../../tools/simulator/runner/types.ts'
 import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
 import { temporaryFolder } from '../support/relay.ts'
@@ -47,37 +47,6 @@ function isRunning(pid: number): boolean {
   if (!existsSync(`/proc/${pid}/stat`)) return false
   return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
 }
-
-describe('a run step', () => {
-  it('can fail by exit code, pipe, environment file, expression, or timeout, and the conditions of later steps are evaluated', async () => {
-    const { job, step } = await simulateSteps(
-      `- { name: tried, id: try, run: exit 7, continue-on-error: true }
-- { name: outcome, run: "echo \${{ steps.try.outcome }} \${{ steps.try.conclusion }}" }
-- { name: pipe, run: false | true }
-- { name: pipe in bash, run: false | true, shell: bash }
-- { name: implied success, run: echo }
-- { name: always, run: echo, if: always() }
-- { name: failed, run: echo, if: failure() && github.event.client_payload.port.inputs.replicas > 2 }
-- { name: succeeded, run: echo, if: "\${{ success() }}" }
-- { name: not cancelled, run: echo, if: "\${{ !cancelled() && contains(github.event.client_payload.port.inputs.tags, 'b') }}" }
-- { name: false input, run: echo, if: always() && github.event.client_payload.port.inputs.ok }
-- { name: file, run: echo nonsense >> "$GITHUB_OUTPUT", if: always() }
-- { name: expression, run: "echo \${{ fromJSON(vars.NONE) }}", if: always() }
-- { name: time-out, run: sleep 60, timeout-minutes: 0.001, if: always() }`,
-    )
-    const stepsWith = (conclusion: string) =>
-      job.steps.filter(step => step.conclusion === conclusion).map(({ name }) => name)
-    const succeeded = ['tried', 'outcome', 'pipe', 'always', 'failed', 'not cancelled']
-    expect(stepsWith('success')).toEqual(['Set up job', ...succeeded, 'Complete job'])
-    expect(stepsWith('failure')).toEqual(['pipe in bash', 'file', 'expression', 'time-out'])
-    expect(stepsWith('skipped')).toEqual(['implied success', 'succeeded', 'false input'])
-    expect(step('tried')).toMatchObject({ outcome: 'failure', exitCode: 7 })
-    expect(step('outcome').stdout).toBe('failure success\n')
-    expect(step('file').log).toContain("Invalid format 'nonsense'")
-    expect(step('expression').annotations[0]?.message).toContain("can't be evaluated")
-    expect(job.conclusion).toBe('failure')
-  })
-})
 
 it('runs steps in parallel: background, wait, wait-all, cancel, and parallel', async () => {
   const meet = (own: string, other: string) =>
