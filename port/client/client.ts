@@ -3,7 +3,7 @@ import type { Json, JsonObject, LogLine, RunKind, RunState, RunUpdate } from '..
 import { isObject, runKind } from '../types.ts'
 import type { Call, Response } from './errors.ts'
 import { describeNetworkError, PortError, readPortError, TOKEN_PATH } from './errors.ts'
-import { actionRunBody, nodeRunBody, readNodeRun, readRun, sendUpdate, UNREAD } from './messages.ts'
+import { actionRunBody, CONTENT, nodeRunBody, readNodeRun, readRun, sendUpdate, UNREAD } from './messages.ts'
 import { createRateLimitPause } from './rate-limit.ts'
 
 export { PortError } from './errors.ts'
@@ -180,7 +180,7 @@ export function createPortClient(options: PortClientOptions) {
       try {
         await call('PATCH', path, id, nodeRunBody(update, hasLabel))
       } catch (error) {
-        const isRefused = error instanceof PortError && error.kind === 'refused' && !error.ofToken
+        const isRefused = error instanceof PortError && error.kind === 'refused' && CONTENT.has(error.status)
         if (!hasLabel || update.statusLabel === undefined || !isRefused) throw error
         await call('PATCH', path, id, nodeRunBody(update, false))
         nodesHaveLabel = false

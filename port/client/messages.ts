@@ -68,7 +68,7 @@ const jsonBytes = (text: string): number => Buffer.byteLength(JSON.stringify(tex
 
 const KINDS = new Set<PortErrorKind>(['refused', 'unreachable'])
 /** Statuses for a rejected body. */
-const CONTENT = new Set<number | null>([400, 413, 422])
+export const CONTENT = new Set<number | null>([400, 413, 422])
 
 const size = (update: RunUpdate): number => Object.values(update).filter(value => value !== undefined).length
 
