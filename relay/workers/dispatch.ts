@@ -179,10 +179,12 @@ export function createNotifyWaiting(deps: {
   store: Pick<Store, 'findWaiting' | 'heads' | 'clock'>
   pauses: RateLimitPauses
   freezes: Pick<Freezes, 'active'>
+  port: Pick<PortAccess, 'client'>
   apply: ApplyEvent
 }) {
-  const { store, pauses, freezes, apply } = deps
+  const { store, pauses, freezes, port, apply } = deps
   return async () => {
+    if (port.client === null) return
     const now = store.clock()
     const found = await store.findWaiting(now, now - NOTIFY_AFTER_MS, AT_ONCE, pauses.scope)
     const heads = await store.heads(found)

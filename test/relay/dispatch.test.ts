@@ -151,6 +151,16 @@ test('if GitHub rejects the credential, the delivery waits until GitHub accepts 
   expect((await relay.delivery(id)).state).toBe('dispatched')
 })
 
+test('a relay without credentials for Port does not record what a delivery waits for', async () => {
+  const relay = await startSystem({ blind: true })
+  relay.github.failures.tooMany(600)
+  const id = await relay.accept('r_1')
+  await relay.step()
+  relay.advance(31_000)
+  await relay.notifyWaiting()
+  expect(await relay.history(id)).toEqual(['dispatchDeferred'])
+})
+
 describe("if GitHub's response was lost", () => {
   const failures: [string, (relay: System) => void][] = [
     ['a 500', ({ github }) => void github.failures.serverError({ create: false })],

@@ -130,7 +130,7 @@ export async function startSystem(options: SystemOptions = {}) {
     })
   let engine = open()
   const notifyWaiting = createNotifyWaiting({
-    ...{ store, pauses, apply: (...given) => engine.apply(...given) },
+    ...{ store, pauses, port: { client }, apply: (...given) => engine.apply(...given) },
     freezes: { active: () => engine.freezes.active() },
   })
   const receive = createGitHubWebhook({
