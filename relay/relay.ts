@@ -33,9 +33,6 @@ import { createEngine, startWorkers } from './workers/workers.ts'
 const CHECK_SIDES_MS = 5_000
 /** How long to wait for requests and steps in progress when the relay stops. */
 const STOP_MS = 20_000
-/** How long each load measurement after the start takes, and how many there are at most. */
-const LOOK_MS = 20
-const LOOKS = 25
 
 export type Relay = Awaited<ReturnType<typeof createRelay>>
 export type AssembledRelay = Awaited<ReturnType<typeof assembleRelay>>
@@ -206,7 +203,7 @@ export async function createRelay(config: Config, log: Logger, opening?: Promise
       { cause },
     )
   })
-  const starting = whenCalm().then(startWorkers)
+  const workers = startWorkers()
   const { address, port: boundPort } = server.address() as AddressInfo
   return {
     address,
@@ -218,7 +215,6 @@ export async function createRelay(config: Config, log: Logger, opening?: Promise
       const closed = new Promise(resolve => server.close(resolve))
       const late = new AbortController()
       const patience = sleep(STOP_MS, undefined, { signal: late.signal }).catch(() => {})
-      const workers = await starting
       // After a restart, the relay finds unfinished work by its lease and recorded attempt.
       await Promise.race([Promise.all(workers.map(worker => worker.stop())), patience])
       stopping.abort()
@@ -229,17 +225,5 @@ export async function createRelay(config: Config, log: Logger, opening?: Promise
       clearInterval(idle)
       await close()
     },
-  }
-}
-
-/**
- * Waits until the relay has accepted the waiting requests. Node accepts one connection per event loop turn, and the
- * workers' first steps would make turns longer. If no requests are waiting, one measurement is enough.
- */
-async function whenCalm(): Promise<void> {
-  for (let poll = 0; poll < LOOKS; poll++) {
-    const before = performance.eventLoopUtilization()
-    await sleep(LOOK_MS)
-    if (performance.eventLoopUtilization(before).utilization < 0.7) return
   }
 }
