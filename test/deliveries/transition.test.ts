@@ -267,6 +267,13 @@ describe('a dispatch', () => {
   })
 })
 
+test('a run that appears late removes the warning that nothing listens; a late response adds no second run', () => {
+  const waiting = inState('dispatched', { reason: 'No workflow listens.' })
+  expect(transition(waiting, EVENTS.runsSeen, NOW, POLICY)?.change).toMatchObject({ reason: null })
+  const late = { ...EVENTS.dispatchAccepted, run: { id: 7, url: '' } }
+  expect(transition(inState('running'), late, NOW, POLICY)?.change.runs).toBeUndefined()
+})
+
 test.each([
   ['success', null, 'succeeded'],
   ['unknown', 'success', 'succeeded'],
