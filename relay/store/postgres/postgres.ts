@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client, ClientBase, ClientConfig, Pool, PoolClient } from 'pg'
 import type { Backend, DatabaseClock, Row, Statement } from '../database.ts'
@@ -65,10 +66,16 @@ export async function openPostgres(url: string): Promise<Backend> {
     max: CONNECTIONS,
     pipeline: true,
     onConnect: (client: ClientBase) => client.query(SETTINGS) as unknown as undefined,
+    // Instead, each connection has a timer. With a timer for each query, V8 would keep queries that have ended.
+    query_timeout: 0,
   })
   // The pool removes broken idle connections. Without this listener, a connection's error would stop the process.
   pool.on('error', () => {})
-  pool.on('connect', client => client.on('error', () => {}))
+  pool.on('connect', client => {
+    client.on('error', () => {})
+    const { stream } = (client as unknown as { connection: { stream: Socket } }).connection
+    stream.setTimeout(RESPONSE_MS, () => stream.destroy())
+  })
 
   const clock = createDatabaseClock()
   await readTime(pool, clock)

@@ -74,6 +74,15 @@ function postgresTests(place: Place): void {
     expect(await store.list({}, { limit: 100 })).toHaveLength(21)
   })
 
+  test('a call rejects if the server no longer responds; later calls use a new connection', async () => {
+    const { address, silence } = await cutting(await place.empty())
+    const store = await place.open(address)
+    silence(true)
+    await expect(store.ping()).rejects.toThrow(/^PostgreSQL: Connection terminated/)
+    silence(false)
+    await store.ping()
+  })
+
   test('after a lost response, apply() returns true if the transition was written, and rejects if it was not', async () => {
     const { address, cut, cutBefore } = await cutting(await place.empty())
     const store = await place.open(address)
@@ -133,6 +142,7 @@ async function cutting(address: Address) {
   let cuts = 0
   let response = ''
   let request: string | null = null
+  let isSilent = false
   const proxy = createServer(relay => {
     const server = connect(port, '127.0.0.1')
     const end = () => {
@@ -147,6 +157,7 @@ async function cutting(address: Address) {
       } else server.write(data)
     })
     server.on('data', data => {
+      if (isSilent) return
       if (cuts > 0 && data.includes(response)) {
         cuts--
         end()
@@ -162,6 +173,9 @@ async function cutting(address: Address) {
     },
     cutBefore(text: string) {
       request = text
+    },
+    silence(on: boolean) {
+      isSilent = on
     },
   }
 }
