@@ -146,6 +146,7 @@ export function statusTable(health: Health, now: number): Html {
 ${row('Database', health.isDatabaseOk, health.isDatabaseOk ? 'Accepts writes.' : 'RELAY_DATABASE accepts no writes.')}
 ${row('Queue', health.stalled.length === 0 && (queuedSince === null || now - queuedSince < BACKLOG_MS), html`${counted(queued)} queued${queuedSince !== null && html`, the oldest due delivery since ${at(queuedSince)}`}.`)}
 ${row('Messages to Port', oldestMessage === null || now - oldestMessage < MESSAGES_MS, oldestMessage === null ? 'None waits.' : html`The oldest waits since ${at(oldestMessage)}.`)}
+${row('Deploy freezes', true, html`${health.freezes.length === 0 ? 'None.' : html`${health.freezes.map(({ repositories, since }) => html`${repositories} since ${at(since)}. `)}${counted(health.frozen)} frozen.`}`)}
 ${row("GitHub's rate limit", limits.length === 0, html`${limited}${rateLimitRemaining !== null ? `${number(rateLimitRemaining)} requests left.` : limits.length === 0 && 'Not known yet.'}`)}
 </dl>`
 }

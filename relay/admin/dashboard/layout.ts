@@ -34,7 +34,7 @@ ${session && html`<script src="/dashboard/live.js" defer></script>`}
 <body>
 <a class="skip" href="#list">Skip to the content</a>
 <header>
-<a class="brand" href="/"><svg viewBox="0 0 16 16" aria-hidden="true" focusable="false"><path d="M2 5h9M8 2l3 3-3 3M14 11H5M8 8l-3 3 3 3"></path></svg>Port relay <span class="host">${host}</span></a>
+<a class="brand" href="/"><svg viewBox="0 0 16 16" aria-hidden="true" focusable="false"><path d="M2 5h9M8 2l3 3-3 3M14 11H5M8 8l-3 3 3 3"></path></svg>Port relay <span class="host">${host}${session && ` · ${version} · ${database}`}</span></a>
 ${session && top(session, live)}
 </header>
 <p id="stale" role="status" hidden></p>
@@ -43,7 +43,7 @@ ${body}
 </main>
 ${
   session &&
-  html`<footer>Version ${version}, ${database}. Press <kbd>?</kbd> for the keys.</footer>
+  html`<footer>Press <kbd>?</kbd> for the keys.</footer>
 <dialog id="keys" aria-label="Keys">${KEYS.map(([key, what]) => html`<p><kbd>${key}</kbd> ${what}</p>`)}</dialog>`
 }
 </body>
