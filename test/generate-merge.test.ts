@@ -16,13 +16,14 @@ const rows = (table: string) =>
 function generated(inputs: JsonObject | 'event', repository = 'acme/shop') {
   const isEvent = inputs === 'event'
   const on = isEvent ? { repository_dispatch: { types: ['deploy'] } } : { workflow_dispatch: { inputs } }
-  const env = isEvent ? { TAG: '${{ github.event.client_payload.port.inputs.tag }}' } : {}
+  const tag = '${{ github.event.client_payload.port.inputs.tag }}'
+  const env = isEvent ? { TAG: tag } : { RUN: '${{ fromJSON(inputs.ctx).runId }}' }
   const jobs = { x: { 'runs-on': 'ubuntu-latest', env, steps: [] } }
   return toAction(JSON.stringify({ on, jobs }), 'deploy.yml', { relay: RELAY, repository })
 }
 
 /** Merges a workflow with the inputs `after` into the action of one with the inputs `before`, changed in Port. */
-function merged(before: JsonObject, change: JsonObject, after: JsonObject | 'event') {
+function merged(before: JsonObject | 'event', change: JsonObject, after: JsonObject | 'event') {
   const existing = structuredClone(generated(before).action) as JsonObject
   for (const [path, value] of Object.entries(change)) {
     const keys = path.replace(/^form/, 'trigger.userInputs').replace(/^hook/, 'invocationMethod').split('.')
@@ -32,9 +33,9 @@ function merged(before: JsonObject, change: JsonObject, after: JsonObject | 'eve
     else parent[last] = value
   }
   const { action, said } = generated(after)
-  const result = merge(existing, action, said)
+  const result = merge(existing, action, said, RELAY)
   // A second run changes nothing.
-  expect(merge(result.definition, action, said).differences).toEqual([])
+  expect(merge(result.definition, action, said, RELAY).differences).toEqual([])
   return result
 }
 
@@ -64,8 +65,18 @@ const FORMS = `
 { a: { required: true }, x: {} } | {} | { a: {}, b: { required: true } } | [-form.properties.x, +form.properties.b, ~form.required, ~form.order] | []
 { a: { required: true } } | {} | { a: { required: false } } | [~form.required] | []
 { a: {} } | { form.required: { jqQuery: q } } | { a: { required: true } } | [] | []
+{ a: {}, x: {}, y: {} } | { form.properties.x.dependsOn: [y] } | { a: {} } | [-form.properties.x, -form.properties.y, ~form.order] | []
+{ a: {}, x: {}, dry-run: {} } | { form.properties.a.dependsOn: [x], hook.headers: { N: "{{ .inputs.dry-1 }}", Q: '{{ .inputs."dry-run" }}' } } | { a: {} } | [] | ["Not read by the workflow: x, dry-run."]
+{ x: {}, y: {}, z: {} } | { form.properties.a: { type: string, visible: { jqQuery: ".form.x==1" } }, hook.body.y: "{{ .inputs|.y }}", title: "a\\nz" } | { a: {} } | [] | ["Not read by the workflow: x, y, z."]
+{} | { form.properties.run_id: { type: string }, form.properties.ctx: { type: object }, form.required: [ctx] } | { run_id: {}, ctx: {} } | [] | []
+{} | { trigger.userInputs: null, hook.body: [1] } | {} | [] | []
 { a: {}, x: {} } | { form.order: null, form.steps: [{ title: T, order: [x, a] }, { title: U }] } | { a: {}, b: {} } | [-form.properties.x, +form.properties.b, ~form.steps] | ["Add to a step of the form: b."]
-{ x: {} } | { hook.body.run: null } | event | [+form.properties.tag, ~form.order, ~hook.url, +hook.body.run] | ["Not read by the workflow: x."]
+event | { form.properties.x: { type: string }, hook.body.run: null } | event | [+hook.body.run] | ["Not read by the workflow: x."]
+event | { hook.url: "https://r.example/webhook/acme/shop?event_type=deploy", hook.body.action.identifier: Deploy! } | event | [] | []
+{ a: {} } | { hook.url: "https://relay.example.com/webhook/Acme/Shop?workflow=deploy.yml&ref=v2" } | { a: {} } | [~hook.url] | []
+{ a: {} } | { hook.body: {} } | { a: {}, b: {} } | [+form.properties.b, ~form.order, +hook.body.run, +hook.body.action, +hook.body.inputs, +hook.body.entity, +hook.body.event, +hook.body.trigger] | []
+{ a: {} } | { hook.body: { a: "{{ .inputs.a }}", port_context: { runId: "{{ .run.id }}" } } } | { a: { default: x } } | [+form.properties.a.default] | []
+{ a: {} } | { hook.body: { payload: { properties: { a: "{{ .inputs.a }}-rc" } }, context: { runId: "{{ .run.id }}" } } } | { a: {} } | [] | []
 { p: {} } | { hook.body.inputs: { s: "{{ .inputs.p.identifier }}" } } | { s: { required: true } } | [] | ["Not read by the workflow: p."]
 { a: {} } | { hook.method: PUT, hook.synchronized: true, hook.agent: true, hook.headers: { RUN_ID: "1" }, hook.body.mine: 1 } | { a: {} } | [~hook.synchronized, ~hook.method] | []`
 
@@ -83,20 +94,19 @@ test.each(rows(FORMS))(
   },
 )
 
-test('the branch in the URL stays', () => {
-  const { definition } = merged({}, { 'hook.url': 'https://old.example/webhook?workflow=a.yml&ref=v2' }, {})
-  expect(definition.invocationMethod).toMatchObject({
-    url: `${RELAY}/webhook/acme/shop?workflow=deploy.yml&ref=v2`,
-  })
-})
-
 test.each(
   rows(`
-{ hook.type: GITHUB } | has another backend than a relay
-{ hook.url: "https://ci.example/start" } | has another backend than a relay
-{ hook.body.github: { workflow: other.yml } } | names another target in "github"`),
+{ hook.type: GITHUB } | "starts nothing at https://r.example, not deploy.yml in acme/shop: change its webhook"
+{ hook.url: "https://ci.example/webhook?token=s3cr3t" } | starts nothing at https://r.example, not
+{ hook.url: "https://old.example/webhook/acme/shop?workflow=deploy.yml" } | starts nothing at https://r.example, not
+{ hook.url: "https://r.example/webhook/acme/api?workflow=deploy.yml" } | starts deploy.yml in acme/api, not deploy.yml in acme/shop
+{ hook.url: "https://r.example/webhook?workflow=deploy.yml" } | starts deploy.yml, not deploy.yml in acme/shop
+{ hook.url: "https://r.example/webhook/acme/shop" } | starts the event type deploy in acme/shop, not
+{ hook.body.github: { workflow: other.yml } } | starts other.yml in acme/shop, not
+{ hook.body: { port_context: { github: { repository: acme/api } } } } | starts deploy.yml in acme/api, not
+{ hook.body: { port_context: { runId: "{{ .run.id }}" } } } | "has a body of its own, so the form can't get or lose the inputs b:"`),
 )('refuses an action with %j', (change, message) => {
-  expect(() => merged({}, change, {})).toThrow(message)
+  expect(() => merged({}, change, { b: {} })).toThrow(message)
 })
 
 test('in a Port workflow, only the form and our node change', () => {
@@ -115,9 +125,11 @@ test('in a Port workflow, only the form and our node change', () => {
       { ...workflow, title: 'Mine', nodes: existing },
       toPortWorkflow(made.action).workflow,
       made.said,
+      RELAY,
     )
   }
   expect(apply({ a: {}, b: {} }).differences).toEqual([])
+  expect(apply({ a: {}, b: {} }, '').differences).toEqual([])
   // The menu of the entity needs `entity`, and the other node needs `b`.
   expect(apply({ c: {} })).toMatchObject({
     differences: [
@@ -128,8 +140,10 @@ test('in a Port workflow, only the form and our node change', () => {
     notes: ['Not read by the workflow: entity, b.'],
   })
   expect(() => apply({}, 'acme/other')).toThrow(
-    'No webhook node of the workflow deploy in Port starts acme/other',
+    'deploy starts deploy.yml in acme/shop, not deploy.yml in acme/other',
   )
   const twice = [...nodes, { ...nodes[2]!, identifier: 'again' }]
-  expect(() => apply({}, 'acme/shop', twice)).toThrow('several webhook nodes that start acme/shop deploy.yml')
+  expect(() => apply({}, 'acme/shop', twice)).toThrow(
+    'several webhook nodes that start deploy.yml in acme/shop',
+  )
 })

@@ -35,14 +35,16 @@ interface ApplyCall extends Pick<Call, 'env' | 'print' | 'note' | 'ask'> {
 /** `generate --check` and `generate --apply`. @returns the exit code: 1 if a definition in Port doesn't fit its file */
 export async function applyFiles(call: ApplyCall, options: ToActionOptions): Promise<number> {
   const { env, paths, format, check, yes, json, ask, note } = call
-  if (!options.relay)
+  const { relay } = options
+  if (!relay)
     throw new UsageError("--check and --apply need the relay's address: --relay URL, or RELAY_PUBLIC_URL.")
   if (!check && !yes && !ask)
     throw new UsageError("--apply asks before it writes: add --yes, because this isn't a terminal.")
   const config = readPortConfig(env)
   const port = createPortClient(config)
-  const print = json ? () => {} : call.print
-  const outcomes = await planAll(port, paths, format, options)
+  // With --json, the differences are on stderr if a question follows.
+  const print = json ? (check || yes ? () => {} : note) : call.print
+  const outcomes = await planAll(port, paths, { ...options, relay, format })
   for (const { file, result, message, plan: planned } of outcomes) {
     if (result === 'refused') note(`${file}: ${message}`)
     for (const sentence of planned?.notes ?? []) note(`${file}: ${sentence}`)
@@ -77,8 +79,7 @@ export async function applyFiles(call: ApplyCall, options: ToActionOptions): Pro
 async function planAll(
   port: Parameters<typeof plan>[0],
   paths: string[],
-  format: Format | undefined,
-  options: ToActionOptions,
+  options: Parameters<typeof plan>[2],
 ): Promise<Outcome[]> {
   const files = [...new Set(paths.flatMap(filesIn))]
   const isMany = files.length > 1 || files[0] !== paths[0]
@@ -106,7 +107,7 @@ async function planAll(
         throw new Error(
           `${other.file} has the same identifier, ${identifier}: pass one of the files, with --identifier.`,
         )
-      const planned = await plan(port, each, format)
+      const planned = await plan(port, each, options)
       const result = planned.differences.length === 0 ? 'unchanged' : 'differs'
       const notes = [...(planned.found ? [] : each.notes), ...planned.notes]
       outcomes.push({ file, result, plan: { ...planned, notes } })

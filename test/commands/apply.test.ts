@@ -90,7 +90,10 @@ test('--apply changes what the file says, asks before it writes, and keeps what 
   write('release.yml', manual('tag: { default: v1 }, count: { type: number, required: true }'))
 
   const no = vi.fn(async () => false)
-  expect(await call('release.yml --apply', no)).toMatchObject({ code: 1, written: [] })
+  expect(await call('release.yml --apply --json', no)).toMatchObject({
+    ...{ code: 1, written: [] },
+    stderr: expect.stringContaining('  + trigger.userInputs.properties.count: '),
+  })
   expect(no).toHaveBeenCalledWith(`Write this definition to Port (${new URL(port.url).host})?`)
   const applied = await call('release.yml --apply', async () => true)
   expect([applied.code, applied.written]).toEqual([0, ['PUT /v1/actions/release 200']])
@@ -109,8 +112,6 @@ test('--apply changes what the file says, asks before it writes, and keeps what 
   const flow = await call(ofWorkflow)
   expect(flow.stderr).toContain("An update doesn't send folder: check it in Port afterward.")
   expect([flow.code, flow.written]).toEqual([0, ['PUT /v1/workflows/release_flow 200']])
-  // The entity isn't an input of the file, so it isn't added to a form.
-  expect((await call(`${ofWorkflow} --operation DAY-2 --blueprint service`)).written).toEqual([])
   const { nodes, version, connections } = portWorkflow('release_flow')
   expect([nodes[2], version, connections.length]).toEqual([{ ...slack, variables: {} }, 2, 2])
   expect(nodes[0]!.config.userInputs.properties).toMatchObject({ tag: { default: 'v1' }, count: {} })
@@ -121,6 +122,13 @@ test('writes nothing that it must not, and says why', async () => {
     'a.yml': '{ repository_dispatch: { types: [deploy] } }',
     'b.yml': '{ repository_dispatch: { types: [deploy] } }',
     'c.yml': manual('tag: {}'),
+    'd.yml': '{ workflow_dispatch: { inputs: { tag: {} } }, repository_dispatch: { types: [d] } }',
+  })
+  // What Port has decides between the events.
+  await call('d.yml --apply --yes --event repository_dispatch')
+  expect(await call('d.yml --check')).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching('d is unchanged'),
   })
   const conflict = await call('. --apply --yes')
   expect(conflict).toMatchObject({ code: 1, written: ['POST /v1/actions 201'] })
@@ -130,6 +138,8 @@ test('writes nothing that it must not, and says why', async () => {
   const refusals = {
     'c.yml --apply --yes --format workflow':
       'c.yml: Port has the action c: pass --format action to change it, or choose another --identifier.',
+    'c.yml --apply --yes --approval --operation DELETE':
+      "c.yml: --approval, --operation can't change the action c: change it in Port.",
     'c.yml --apply --yes --identifier a*b':
       '422 to POST /v1/actions (invalid_request: The data provided does not match the route schema: /identifier must match pattern',
     'c.yml --apply': "--apply asks before it writes: add --yes, because this isn't a terminal.",
@@ -145,7 +155,7 @@ test('writes nothing that it must not, and says why', async () => {
   })
   expect(changed).toMatchObject({ code: 1, written: [] })
   expect(changed.stderr).toContain('c.yml: The action c has just changed in Port: run the command again.')
-  expect([...port.definitions.action.keys(), ...port.definitions.workflow.keys()]).toEqual(['c'])
+  expect([...port.definitions.action.keys(), ...port.definitions.workflow.keys()]).toEqual(['d', 'c'])
 
   const without = async (name: string) =>
     (await run(generate, ['c.yml', '--check'], { ...env, [name]: '' })).stderr

@@ -3,9 +3,10 @@ import type { PortClient } from '../../port/client/client.ts'
 import { PortError } from '../../port/client/errors.ts'
 import { object } from '../../port/invocation/values.ts'
 import type { JsonObject } from '../../port/types.ts'
-import { merge, type Said } from './merge.ts'
-import { formOf, OF_PORT, type PortAction, readPortActions } from './port-action.ts'
+import { merge } from './merge.ts'
+import { formOf, OF_PORT, readPortActions } from './port-action.ts'
 import { toPortWorkflow } from './port-workflow.ts'
+import type { Generated, ToActionOptions } from './to-action.ts'
 
 export type Format = 'action' | 'workflow'
 
@@ -22,6 +23,9 @@ export interface Plan {
 
 /** @see https://docs.port.io/workflows/build-workflows/self-service-trigger/ */
 const ONLY_ADMINS = 'Until you set the permissions of its trigger in Port, only admins can run the workflow.'
+
+/** What Port has stays. */
+const ONLY_NEW = ['approval', 'blueprint', 'operation'] as const
 
 type Port = Pick<PortClient, 'request'>
 
@@ -40,9 +44,10 @@ const KEYS: Record<Format, string[]> = {
 /** @param format undefined: what Port has, or else an action. @throws Error if the definition in Port can't be changed */
 export async function plan(
   port: Port,
-  { action, said }: { action: PortAction; said: Said },
-  format: Format | undefined,
+  generated: Generated,
+  { format, ...options }: ToActionOptions & { relay: string; format?: Format | undefined },
 ): Promise<Plan> {
+  const { action } = generated
   const created = { action, ...toPortWorkflow(action) }
   const found = {
     action: await read(port, 'action', action.identifier),
@@ -53,10 +58,16 @@ export async function plan(
   const identifier = String(created[chosen].identifier)
   const all = { format: chosen, identifier, found: found[chosen] }
   if (all.found) {
-    // The input for the entity isn't an input of the workflow file.
-    const trigger = { ...action.trigger, operation: 'CREATE' }
-    const generated = chosen === 'action' ? action : toPortWorkflow({ ...action, trigger }).workflow
-    const merged = merge(definitionOf(chosen, all.found), generated, said)
+    const fixed = ONLY_NEW.filter(name => options[name]).map(name => `--${name}`)
+    if (fixed.length > 0)
+      throw new Error(`${fixed.join(', ')} can't change the ${chosen} ${identifier}: change it in Port.`)
+    const existing = definitionOf(chosen, all.found)
+    const mergeWith = async ({ action, said }: Generated) =>
+      merge(existing, chosen === 'action' ? action : toPortWorkflow(action).workflow, said, options.relay)
+    // What Port has decides between the events.
+    const merged = await mergeWith(generated).catch(error =>
+      mergeWith(generated.other ?? generated).catch(() => Promise.reject(error)),
+    )
     return { ...all, ...merged, notes: [...merged.notes, ...lostIn(chosen, all.found)] }
   }
   if (found[other])

@@ -1,128 +1,134 @@
 import { isDeepStrictEqual } from 'node:util'
-import { firstText, object } from '../../port/invocation/values.ts'
+import { readInvocation } from '../../port/invocation/invocation.ts'
+import { object, without } from '../../port/invocation/values.ts'
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
+import { Problem } from '../../relay/http/problem.ts'
+import { createTargets, readAddress } from '../../relay/intake/target.ts'
+import { EXAMPLE_RELAY } from './invocation-method.ts'
+import { renderBody } from './render-body.ts'
 
 /** What a workflow file says about the form in Port. */
 export interface Said {
-  /** Whether the file declares every input (`workflow_dispatch`). Otherwise, only those that it reads are known. */
-  isComplete: boolean
+  /** The inputs of `workflow_dispatch`. Null for `repository_dispatch`, which declares none. */
+  declared: string[] | null
   /** The inputs that the file declares as not required. */
   optional: string[]
 }
 
-/** The objects within a definition that are merged. */
-interface Parts {
-  /** Has `userInputs`; null if an event starts the run. */
-  trigger: JsonObject | null
-  webhook: JsonObject
-}
-
 /**
  * Merges what a workflow file says into the definition of a Port action or a Port workflow. All else in Port stays.
+ * @param relay its address in the generated definition
  * @returns the definition, one line per difference, and what the user should know
- * @throws Error if the definition in Port starts something else
+ * @throws Error if the definition in Port starts something else, or only a user can change its body
  */
-export function merge(existing: JsonObject, generated: JsonObject, said: Said) {
+export function merge(existing: JsonObject, generated: JsonObject, said: Said, relay: string) {
+  const { identifier } = existing
+  const readHere = (webhook: JsonObject) => read(webhook, identifier, relay)
   const ours = partsOf(generated)
+  const { method, synchronized, body } = ours.webhooks[0]!
+  const target = readHere(ours.webhooks[0]!)!.target
   const definition = structuredClone(existing)
-  const { trigger, webhook } = partsOf(definition, targetOf(ours.webhook))
+  const { forms, webhooks } = partsOf(definition)
+  const found = webhooks.map(readHere)
+  const same = webhooks.filter((_, i) => found[i] && isSame(found[i].target, target))
+  const [webhook] = same
+  if (!webhook) {
+    const started = found.flatMap(each => (each ? textOf(each.target) : [])).join(', ')
+    throw new Error(
+      `In Port, ${identifier} starts ${started || `nothing at ${relay}`}, not ${textOf(target)}: change its webhook to the one that generate prints, or choose another --identifier.`,
+    )
+  }
+  if (same.length > 1 || forms.length > 1)
+    throw new Error(
+      `The workflow ${identifier} in Port has several ${forms.length > 1 ? 'forms' : `webhook nodes that start ${textOf(target)}`}: change it in Port.`,
+    )
+  const before = readHere(webhook)
+  const complete = { ...webhook, body: { ...object(body), ...object(webhook.body) } }
+  // In a body of another shape, our keys would change what GitHub gets.
+  const isComplete = isDeepStrictEqual(readHere(complete), before)
+  const url = String(webhook.url).replace(EXAMPLE_RELAY, relay)
+  Object.assign(webhook, isComplete && complete, { url, method, synchronized })
   const notes: string[] = []
+  const [trigger] = forms
   if (trigger) {
     const mapped = Object.keys(object(object(webhook.body).inputs))
-    const context = { said, mapped, notes, isUsed: (name: string) => isUsed(name, existing) }
-    trigger.userInputs = mergeForm(object(trigger.userInputs), object(ours.trigger?.userInputs), context)
+    const form = object(trigger.userInputs)
+    const merged = mergeForm(form, object(ours.forms[0]?.userInputs), { said, mapped, notes, definition })
+    const names = [form, merged].flatMap(({ properties }) => Object.keys(object(properties)))
+    const changed = names.filter(name => names.indexOf(name) === names.lastIndexOf(name))
+    if (changed.length > 0 && !isComplete)
+      throw new Error(
+        `In Port, ${identifier} has a body of its own, so the form can't get or lose the inputs ${changed.join(', ')}: change the form and the body in Port, or use the body that generate prints.`,
+      )
+    if (names.length > 0) trigger.userInputs = merged
   }
-  Object.assign(webhook, mergeWebhook(webhook, ours.webhook))
-  const { workflow, event_type, repository } = object(object(webhook.body).github)
-  if (firstText(workflow, event_type, repository) && !isSame(targetOf(webhook), targetOf(ours.webhook)))
-    throw new Error(
-      `In Port, the body of ${existing.identifier} names another target in "github", which wins over the URL: change it in Port.`,
-    )
   return { definition, differences: differencesOf(existing, definition), notes }
 }
 
-/** @param target what the webhook of a workflow's node must start; anything by default */
-function partsOf(definition: JsonObject, target: Target | null = null): Parts {
-  const { identifier, nodes } = definition
-  if (!Array.isArray(nodes)) {
-    const [trigger, webhook] = [object(definition.trigger), object(definition.invocationMethod)]
-    if (targetOf(webhook)) return { trigger: trigger.type === 'self-service' ? trigger : null, webhook }
-    throw new Error(
-      `The action ${identifier} in Port has another backend than a relay: choose another --identifier, or convert the action with migrate --port-action.`,
-    )
-  }
-  const configs = nodes.map(node => object(object(node).config))
-  const triggers = configs.filter(({ type }) => type === 'SELF_SERVE_TRIGGER')
-  const webhooks = configs.filter(config => isSame(targetOf(config), target))
-  const [webhook] = webhooks
-  if (webhook && webhooks.length === 1 && triggers.length < 2)
-    return { trigger: triggers[0] ?? null, webhook }
-  const what = [target?.repository, target?.name].filter(Boolean).join(' ')
-  throw new Error(
-    webhooks.length === 0
-      ? `No webhook node of the workflow ${identifier} in Port starts ${what}: add the node that generate --format workflow prints, or choose another --identifier.`
-      : `The workflow ${identifier} in Port has several ${triggers.length > 1 ? 'forms' : `webhook nodes that start ${what}`}: change it in Port.`,
-  )
+/** Returns what is merged: objects with `userInputs` (none if an event starts the run), and webhooks. */
+function partsOf({ nodes, trigger, invocationMethod }: JsonObject) {
+  const parts = Array.isArray(nodes) ? nodes.map(node => object(node).config) : [trigger, invocationMethod]
+  const ofType = (...types: string[]) => parts.map(object).filter(({ type }) => types.includes(String(type)))
+  return { forms: ofType('self-service', 'SELF_SERVE_TRIGGER'), webhooks: ofType('WEBHOOK') }
 }
 
-type Target = { repository: string | null; name: string | null }
+/** The value of every expression that isn't in the context. It can be the id of the run. */
+const SAMPLE = 'r_EXPRESSION'
+const chooseTarget = createTargets({ repository: 'any/any', allowed: ['**'], routes: [] })
 
-/** Returns the repository, and the workflow or event type, that a webhook to a relay names; null for another backend. */
-function targetOf({ type, url, body }: JsonObject): Target | null {
-  const { pathname = '', searchParams } = URL.parse(String(url)) ?? {}
-  const [isRelay, path] = /\/webhook(?:\/([^/]+\/[^/]+))?$/.exec(pathname) ?? []
-  if (type !== 'WEBHOOK' || !isRelay) return null
-  const { github, action } = object(body)
-  const { repository, workflow, event_type } = object(github)
-  const inUrl = ['workflow', 'event_type'].map(name => searchParams?.get(name))
-  return {
-    repository: firstText(repository, path),
-    name: firstText(workflow, event_type, ...inUrl, object(action).identifier),
+/** Returns what the relay reads from a webhook of Port. Null if it has another address, or the relay refuses it. */
+function read({ url, body }: JsonObject, identifier: Json | undefined, relay: string) {
+  const address = URL.parse(String(url))?.href ?? ''
+  const base = [relay, EXAMPLE_RELAY].find(each => /^\/webhook(\/|\?|$)/.test(address.replace(each, '')))
+  if (base === undefined) return null
+  const isEmpty = JSON.stringify(body ?? {}) === '{}'
+  const context = { action: { identifier: identifier! }, inputs: { input: SAMPLE } }
+  const invocation = readInvocation(renderBody(isEmpty ? '{{ . }}' : body!, context, () => SAMPLE))
+  try {
+    const { url: named } = readAddress(address.replace(base, 'https://relay'))
+    const { from, rerunAt: _, ...target } = chooseTarget(invocation, named)
+    const repository = from === 'default' ? null : target.repository
+    return { target: { ...target, repository }, inputs: invocation.inputs }
+  } catch (error) {
+    if (error instanceof Problem) return null
+    throw error
   }
 }
 
-/** If only one of the two names a repository, RELAY_REPOSITORY names that of the other. */
-function isSame(found: Target | null, target: Target | null): boolean {
-  if (!found || !target) return found !== null
-  const [one, other] = [found.repository, target.repository].map(name => name?.toLowerCase())
-  return found.name === target.name && (one === other || !one || !other)
-}
+type Target = NonNullable<ReturnType<typeof read>>['target']
 
-/** Returns the keys of a webhook that are ours. The branch (`ref`) isn't: no workflow file says it. */
-function mergeWebhook(existing: JsonObject, { url, method, synchronized, body }: JsonObject): JsonObject {
-  const [before, { github, ...ours }] = [object(existing.body), object(body)]
-  const settings = { ...object(before.github), ...object(github) }
-  const address = new URL(String(url))
-  const ref = URL.parse(String(existing.url))?.searchParams.get('ref')
-  if (ref) address.searchParams.set('ref', ref)
-  return {
-    ...{ url: address.href, method: method!, synchronized: synchronized! },
-    body: { ...ours, ...before, ...(Object.keys(settings).length > 0 && { github: settings }) },
-  }
-}
+const textOf = ({ workflow, eventType, repository }: Target) =>
+  `${workflow ?? `the event type ${eventType}`}${repository ? ` in ${repository}` : ''}`
+
+/** Without a repository and branch of our own, Port's stay. */
+const isSame = (found: Target, ours: Target) =>
+  textOf({ ...found, repository: ours.repository && found.repository }) === textOf(ours)
 
 interface FormContext {
   said: Said
   /** The names of the workflow's inputs that the body fills by expressions. The form's inputs have other names. */
   mapped: string[]
   notes: string[]
-  isUsed: (name: string) => boolean
+  definition: JsonObject
 }
 
 function mergeForm(existing: JsonObject, generated: JsonObject, context: FormContext): JsonObject {
-  const { said, mapped, notes, isUsed } = context
+  const { said, mapped, notes, definition } = context
   const [before, wanted] = [object(existing.properties), object(generated.properties)]
-  const others = Object.keys(before).filter(name => !Object.hasOwn(wanted, name))
-  const removed = said.isComplete ? others.filter(name => !isUsed(name)) : []
+  const others = Object.keys(before).filter(
+    name => !Object.hasOwn(wanted, name) && !said.declared?.includes(name),
+  )
+  const removed = said.declared ? unused(others, { properties: existing.properties, definition }) : []
   const added = Object.keys(wanted).filter(name => !Object.hasOwn(before, name) && !mapped.includes(name))
   const list = (names: Json | undefined) => (Array.isArray(names) ? names.map(String) : [])
   const remaining = (names: Json | undefined) => list(names).filter(name => !removed.includes(name))
   const merged = Object.entries(before)
     .filter(([name]) => !removed.includes(name))
     .map(([name, input]) => [name, Object.hasOwn(wanted, name) ? mergeInput(input, wanted[name]) : input])
+  const properties = Object.fromEntries([...merged, ...added.map(name => [name, wanted[name]])])
   const required = [
     ...remaining(existing.required).filter(name => !said.optional.includes(name)),
-    ...list(generated.required).filter(name => !mapped.includes(name)),
+    ...list(generated.required).filter(name => Object.hasOwn(properties, name)),
   ]
   const tell = (names: string[], sentence: string) =>
     names.length > 0 && notes.push(`${sentence}: ${names.join(', ')}.`)
@@ -131,7 +137,7 @@ function mergeForm(existing: JsonObject, generated: JsonObject, context: FormCon
   if (mapped.length > 0) tell(added, 'Add to "inputs" in the body')
   return {
     ...existing,
-    properties: Object.fromEntries([...merged, ...added.map(name => [name, wanted[name]])]),
+    properties,
     ...(!isQuery(existing.required) &&
       (existing.required ?? required[0]) !== undefined && { required: [...new Set(required)] }),
     ...(Array.isArray(existing.order) && { order: [...remaining(existing.order), ...added] }),
@@ -165,13 +171,15 @@ function mergeInput(input: Json | undefined, generated: Json | undefined): JsonO
 
 const isQuery = (value: unknown) => isObject(value) && 'jqQuery' in value
 
-/** Whether an expression, or the menu of an entity, reads an input of the form. */
-function isUsed(name: string, definition: JsonObject): boolean {
-  const escaped = JSON.stringify(name).slice(1, -1).replace(/\W/g, '\\$&')
-  const read = `(?:inputs|trigger|form)(?:\\\\"\\])?(?:\\.|\\[\\\\")${escaped}(?![\\w@=-])`
-  return new RegExp(`${read}|del\\(\\.${escaped}\\)|"userInput":"${escaped}"`).test(
-    JSON.stringify(definition),
-  )
+/** Returns the names that occur, as a word, only in the form's own lists of these inputs. */
+function unused(names: string[], form: { properties: Json | undefined; definition: JsonObject }): string[] {
+  const rest = JSON.stringify(form.definition, (key, value) => {
+    if (value === form.properties) return without(object(value), ...names)
+    const isList = Array.isArray(value) && ['order', 'required'].includes(key)
+    return isList ? value.filter(each => !names.includes(each)) : value
+  }).replace(/\\./g, ' ')
+  const left = names.filter(name => !new RegExp(`(?<!\\w)${name.replace(/\W/g, '\\$&')}(?!\\w)`).test(rest))
+  return left.length === names.length ? left : unused(left, form)
 }
 
 /** One line per value: `+` is added, `-` is removed, `~` changes. */

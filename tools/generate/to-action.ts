@@ -21,12 +21,16 @@ export interface ToActionOptions {
 /** No event of the workflow can be sent by Port. */
 export class NotStartable extends Error {}
 
+export interface Generated {
+  action: PortAction
+  said: Said
+  notes: string[]
+  /** The action that starts the workflow by its other event, if none was chosen. */
+  other?: Generated
+}
+
 /** Returns the Port action that starts a workflow, and what to check. @throws Error if Port can't start the workflow */
-export function toAction(
-  yaml: string,
-  file: string,
-  options: ToActionOptions = {},
-): { action: PortAction; said: Said; notes: string[] } {
+export function toAction(yaml: string, file: string, options: ToActionOptions = {}): Generated {
   const workflow = readWorkflow(yaml, file)
   const event = chooseEvent(workflow, file, options.event)
   const listed = event === 'repository_dispatch' ? eventTypes(workflow.on) : null
@@ -56,12 +60,18 @@ export function toAction(
     invocationMethod: invocationMethod(relay, { event, name, repository: options.repository ?? null }),
     requiredApproval: options.approval ?? false,
   }
-  const isComplete = event === 'workflow_dispatch'
-  const declared = isComplete ? Object.entries(workflow.inputs) : []
-  const optional = declared
-    .filter(([, input]) => String(object(input).required) === 'false')
-    .map(([name]) => name)
-  return { action, said: { isComplete, optional }, notes: notes(workflow, event, file, action) }
+  const isManual = event === 'workflow_dispatch'
+  const names = isManual ? Object.keys(workflow.inputs) : []
+  const said = {
+    declared: isManual ? [...names, ...workflow.contexts] : null,
+    optional: names.filter(name => String(object(workflow.inputs[name]).required) === 'false'),
+  }
+  const generated = { action, said, notes: notes(workflow, event, file, action) }
+  if (options.event || !isManual || !('repository_dispatch' in workflow.on)) return generated
+  return {
+    ...generated,
+    other: toAction(yaml, file, { ...options, event: 'repository_dispatch', identifier }),
+  }
 }
 
 function chooseEvent(workflow: WorkflowFile, file: string, wanted?: Start['event']): Start['event'] {
