@@ -312,7 +312,7 @@ test('a mistake in $PORT_ENTITIES only prevents its document from being sent', a
     { blueprint: 'service', identifier: 'right' },
     { blueprint: 'service', identifier: 'a b', team: 7 },
     { blueprint: 'service', identifier: 'c', createdAt: '2026-11-01T10:00:00.000Z', propertys: { a: 1 } },
-    { identifier: 'alone', title: 7, properties: [], relations: { domain: 7 } },
+    { identifier: 'alone', relations: { domain: 7 } },
     'text',
   ])
   const { printed, lines } = await endWith(system, `${wrong}\n---\n${ONE}\n`)
@@ -320,9 +320,7 @@ test('a mistake in $PORT_ENTITIES only prevents its document from being sent', a
     String.raw`2 (service/a b) has characters in its identifier that Port doesn't accept (allowed: letters, digits, and @ _ . + : \ / = -): "a b".`,
     '2 (service/a b) has a team that is neither a name nor a list of names: "7".',
     '3 (service/c) has an unknown key (known: blueprint, identifier, operation, title, icon, team, properties, relations): "propertys".',
-    String.raw`4 (alone) has no blueprint: "{\"identifier\":\"alone\",\"title\":7,\"properties\":[],\"relations\":…".`,
-    '4 (alone) has a title that isn\'t a string: "7".',
-    '4 (alone) has properties that aren\'t a mapping: "[]".',
+    String.raw`4 (alone) has no blueprint: "{\"identifier\":\"alone\",\"relations\":{\"domain\":7}}".`,
     '4 (alone) has a relation "domain" that is neither an identifier nor a list of them: "7".',
     '5 isn\'t an entity with a blueprint and an identifier: "text".',
   ].map(mistake => `Line 1 of $PORT_ENTITIES: entity ${mistake}`)

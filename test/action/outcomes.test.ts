@@ -29,6 +29,7 @@ test('a failed job finishes the Port run as FAILURE, and shows the failed step a
 test('a canceled job finishes the Port run as FAILURE with the label Canceled', async () => {
   const system = await startSystem()
   const simulated = await system.simulate({
+    with: { live: 'false' },
     steps: '- { name: Deploy, run: echo deploying && sleep 60 }',
     cancelAt: 'Deploy',
     cancelGraceMs: 100,

@@ -52,6 +52,26 @@ test.each([
   expect(await job.run('main')).toEqual([`::error::needs must be \${{ toJSON(needs) }}.${seeAlso('inputs')}`])
 })
 
+test('an invalid input, and a client id without a secret, fail the job', async () => {
+  const system = await startSystem()
+  const job = openRunner(system, { report: 'jobs', 'on-duplicate': 'stop', 'port-client-secret': '' })
+  expect(await job.run('main')).toEqual([
+    expect.stringMatching(
+      /^::error::report must be .*, not "jobs"\.%0Aon-duplicate must be .*%0Aport-client-id is set, but port-client-secret is empty/,
+    ),
+  ])
+  expect([process.exitCode, system.port.requests]).toEqual([1, []])
+})
+
+test('a second step of the action warns about the inputs that it ignores', async () => {
+  const job = openRunner(await startSystem(), { report: 'updates' })
+  await job.run('main')
+  const warning = expect.stringContaining(
+    'These inputs of this step are ignored: summary. Set them on the earlier',
+  )
+  expect(await job.run('main', { INPUT_SUMMARY: 'Done.' })).toEqual([warning])
+})
+
 test('without an OIDC token and credentials, the warning names both options, OIDC first', async () => {
   const system = await startSystem()
   const warning = async (relay: string | null) => {

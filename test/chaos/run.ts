@@ -17,7 +17,7 @@ import { createDatabase, startPostgres } from '../support/postgres.ts'
 import { type Allowed, faultsIn } from './faults.ts'
 import { brokenBy, fuzz, growth } from './fuzz.ts'
 import { withSystem } from './system.ts'
-import { print, type Verdict } from './verdict.ts'
+import type { Verdict } from './verdict.ts'
 
 /** Half of the faults mostly wait. The others, the first ones and fuzzing, use two cores completely. */
 const CONCURRENCY = 12
@@ -72,7 +72,7 @@ async function runAll(): Promise<void> {
       (each.failed > 0 && !each.allowed.failed) ||
       (each.twice > 0 && !each.allowed.twice),
   )
-  if (rows.length > 0) print(rows)
+  console.table(rows, ['fault', 'times', 'acknowledged', 'lost', 'twice', 'disordered', 'failed'])
   for (const problem of broken) console.log(`Failed: ${problem}`)
   for (const { fault } of bad) console.log(`Broke a promise: ${fault}`)
   process.exitCode = bad.length + broken.length > 0 ? 1 : 0

@@ -112,7 +112,3 @@ async function list(system: System, query: string): Promise<Shown[]> {
   if (!response.ok) throw new Error(`The relay responded with ${response.status}: ${await response.text()}`)
   return ((await response.json()) as { deliveries: Shown[] }).deliveries
 }
-
-/** Prints the verdicts as a table. */
-export const print = (verdicts: Verdict[]): void =>
-  console.table(verdicts, ['fault', 'times', 'acknowledged', 'lost', 'twice', 'disordered', 'failed'])

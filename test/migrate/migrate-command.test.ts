@@ -55,14 +55,3 @@ test.each([
   const result = await run(migrate, args)
   expect(result).toEqual({ code, stdout: '', stderr: expect.stringMatching(message) })
 })
-
-test('--json prints the workflows and the definitions of Port actions', async () => {
-  const action = { identifier: 'a', trigger: {}, invocationMethod: { type: 'GITHUB', org: 'acme' } }
-  const folder = folderWith({ 'a.json': JSON.stringify(action), 'deploy.yml': text('deploy.yml') })
-  const args = [join(folder, 'deploy.yml'), '--port-action', join(folder, 'a.json'), '--json']
-  const { stdout, stderr } = await run(migrate, args)
-  const notes = /a\.json: Replace https:\/\/relay\.example\.com .*\n.*a\.json: The URL lacks the repository/
-  expect(stderr).toMatch(notes)
-  const files = [{ changed: true, refused: false }]
-  expect(JSON.parse(stdout)).toMatchObject({ files, definitions: [{ identifier: 'a' }] })
-})
