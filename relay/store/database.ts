@@ -24,8 +24,8 @@ export interface Backend {
    *   delivery, if the first attempt's response was lost.
    */
   insert(delivery: NewDelivery): Promise<boolean>
-  /** Calls the listener when a claim can find new deliveries, of this relay (`isOwn`) or another one on this database. */
-  onWork(listener: (isOwn: boolean) => void): void
+  /** Calls the listener when a claim can find new deliveries that this relay or another one on this database accepted. */
+  onWork(listener: () => void): void
   close(): Promise<void>
 }
 

@@ -30,7 +30,7 @@ export function createStore(db: Backend) {
   const notify = (...work: Work[]) => {
     for (const listener of listeners) listener(work)
   }
-  db.onWork(isOwn => (isOwn ? notify('dispatch') : notify(...WORK)))
+  db.onWork(() => notify('dispatch'))
   return {
     ...intake(db),
     ...applying(db, notify),

@@ -56,10 +56,10 @@ export async function openPostgres(url: string): Promise<Backend> {
     throw refusal(url, error)
   }
 
-  let onWork = (_: boolean) => {}
+  let onWork = () => {}
   const listener = await listen(
     () => new pg.Client(settings),
-    () => onWork(false),
+    () => onWork(),
   )
   const pool = new pg.Pool({
     ...settings,
@@ -96,7 +96,7 @@ export async function openPostgres(url: string): Promise<Backend> {
     insert: createIntake(
       statement => runOne(pool, statement),
       () => {
-        onWork(true)
+        onWork()
         listener.notify()
       },
     ),

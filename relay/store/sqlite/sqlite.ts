@@ -102,7 +102,7 @@ export async function openSqlite(path: string): Promise<Backend> {
     clock: { now: Date.now },
     // No other relay uses the file.
     onWork(listener) {
-      onInsert = () => listener(true)
+      onInsert = listener
     },
     run,
     async claim(statement) {
