@@ -79,12 +79,13 @@ function cancelledWithoutRun(
   )
 }
 
-/** Whether the relay runs a finished run again if every failed job lost its runner. It must not have been canceled. */
+/** Whether the relay runs a delivery's only run again if every failed job lost its runner, unless it was canceled. */
 export const canRerun = (
-  { rerunAt, cancelRequestedAt, cancelSentAt }: Delivery,
+  { rerunAt, cancelRequestedAt, cancelSentAt, runs }: Delivery,
   { attempt, conclusion }: DeliveryRun,
 ): boolean =>
   rerunAt === 0 &&
+  runs.filter(run => !run.past).length === 1 &&
   attempt === 1 &&
   conclusion === 'failure' &&
   cancelRequestedAt === null &&

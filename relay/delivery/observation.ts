@@ -136,7 +136,7 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
     case 'canceled in Port':
       return apply({ type: 'cancelRequested', by: 'port' })
     case 'run finished':
-      return finishRun(delivery, verdict.run, seen)
+      return finishRun(delivery, verdict.run, seen, policy)
     default: {
       const { kind: type, cause } = verdict
       if (cause.why !== 'nothing listens') return apply({ type, cause } as DeliveryEvent)
@@ -152,11 +152,12 @@ const canShow = (delivery: Delivery, { now, canReport }: Observation) =>
 const apply = (event: DeliveryEvent): PollStep => ({ do: 'apply', event })
 
 /** Reads a failed run's jobs, then finishes the delivery. Waits at most {@link JOBS_MS} for the jobs. */
-function finishRun(delivery: Delivery, run: DeliveryRun, seen: Observation): PollStep {
-  const { now, found, canReport, jobs, finishedSince, clockOffset } = seen
+function finishRun(delivery: Delivery, run: DeliveryRun, seen: Observation, policy: Policy): PollStep {
+  const { now, found, canReport, jobs, finishedSince, clockOffset, port } = seen
   const { snapshot } = found
   const runs = found.runs.map(each => (each.id === run.id ? run : each))
-  const mayRerun = canRerun(delivery, run)
+  const isOpenInPort = typeof port === 'object' && (!port.finished || port.synchronized)
+  const mayRerun = canRerun(delivery, run) && isOpenInPort && now < finishEnd(delivery, policy)
   const needsJobs = (canReport || mayRerun) && !WITHOUT_JOBS.includes(run.conclusion ?? '')
   if (needsJobs && jobs === 'not read') return { do: 'read jobs', run }
   if (needsJobs && typeof jobs === 'number') {
@@ -190,7 +191,7 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
   const { now, found, port } = observation
   const { snapshot, candidates } = found
   const endOf = (timeout: number) => timeoutEnd(startedAt(delivery), timeout, policy)
-  const [startBy, finishBy] = [endOf(policy.startTimeout), endOf(policy.runTimeout)]
+  const [startBy, finishBy] = [endOf(policy.startTimeout), finishEnd(delivery, policy)]
   const present = decisiveRuns(found.runs)
   // A dispatch's response, a report, or a webhook can identify a run before GitHub's API returns the run.
   const isAwaited = ({ evidence }: DeliveryRun) =>
@@ -200,7 +201,8 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
   /** The first attempt counts if the second attempt hasn't started in time. */
   const counted = (run: DeliveryRun): DeliveryRun => {
     const first = snapshot.runs.get(run.id)
-    const isLate = now >= rerunBy && run.status === REQUESTED && (snapshot.readAt ?? 0) > rerunAt
+    const isRead = snapshot.access === 'read' && (snapshot.readAt ?? 0) >= rerunBy
+    const isLate = now >= rerunBy && run.status === REQUESTED && isRead
     if (!isLate || first?.attempt !== 1) return run
     return { ...run, attempt: 1, status: first.status, conclusion: first.conclusion }
   }
@@ -305,6 +307,10 @@ function worstOf(runs: readonly DeliveryRun[]): DeliveryRun {
 }
 const isSuccess = ({ conclusion }: DeliveryRun) =>
   ['success', 'neutral', 'skipped'].includes(conclusion ?? '')
+
+/** When the relay stops following the run, or its second attempt. */
+const finishEnd = (delivery: Delivery, policy: Policy) =>
+  timeoutEnd(delivery.rerunAt || startedAt(delivery), policy.runTimeout, policy)
 
 const startedAt = (delivery: Delivery) => delivery.dispatchedAt ?? delivery.queuedAt
 

@@ -31,7 +31,7 @@ export function waitOnGitHub(runs: readonly DeliveryRun[]): 'runner' | 'concurre
   return open.every(({ status }) => status === 'pending') ? 'concurrency' : 'runner'
 }
 
-const QUEUED = ['requested', 'queued', 'pending']
+const QUEUED = ['queued', 'pending']
 
 /** Returns what the workflow run of a delivery waits for, as the end of "waits for …". */
 export function waitsFor({ state, waitingFor, runs }: Delivery): string | null {

@@ -1,3 +1,4 @@
+import type { RequestError } from '@octokit/request-error'
 import { type Annotation, annotationLines } from '../../port/annotations.ts'
 import type { LogLine } from '../../port/types.ts'
 import type { Delivery, DeliveryRun, Wait } from '../delivery/delivery.ts'
@@ -19,6 +20,8 @@ const LOCKED: LogLine = {
   message: `The repository has a workflow lockfile, ${LOCKFILE}, and GitHub starts no workflow with an action that it lacks: run "gh actions-lock", and commit the file.`,
 }
 const MAX_ANNOTATION = 1_000
+/** Maximum number of failed jobs of a run that can run again. Each costs a request, for its annotations. */
+const MAX_LOST = 20
 /** What GitHub's annotations say about a lost runner. */
 const LOST = /lost communication|shutdown signal/i
 /** The conclusions of jobs that didn't run to their end, for example because another job failed. */
@@ -56,7 +59,8 @@ export async function findFailedJobs(
   const bad = jobs.filter(job => isBad(job) && !isReported(job))
   const isRead = (job: Job, i: number) => i < MAX_LOGS && job.conclusion === 'failure'
   const failed = jobs.filter(job => isBad(job) && !STOPPED.includes(job.conclusion))
-  const mayBeLost = run.mayRerun && total <= jobs.length && failed.every(job => failedStep(job) === null)
+  const mayBeLost =
+    run.mayRerun && total <= jobs.length && failed.length <= MAX_LOST && failed.every(job => !failedStep(job))
   const unread: LogLine[] = []
   const read = new Map(
     await Promise.all(
@@ -184,7 +188,9 @@ export async function rerunFailedJobs(
   } catch (error) {
     const failure = readFailure(error, { repository, now, tries: 0, permission: 'Actions: write' })
     const message = `The failed jobs can't be run again: ${failure.reason}.`
-    return failure.kind === 'forbidden' ? { level: 'WARN', message } : null
+    // A rate limit refuses the request, too.
+    const isRefused = failure.kind === 'forbidden' || [403, 429].includes((error as RequestError).status)
+    return isRefused ? { level: 'WARN', message } : null
   }
 }
 

@@ -123,6 +123,49 @@ const CASES: [name: string, act: Act, shown: string, attempts: number, requests:
     ...(['FAILURE Mine', 1, 0] as const),
   ],
   [
+    'a run that a user finished in Port while Port is unavailable',
+    async ({ system, fail }) => {
+      system.port.endRun(RUN, 'FAILURE', 'Mine')
+      const match = ({ method }: { method: string }) => method === 'GET'
+      system.port.fail({ status: 503, times: Number.POSITIVE_INFINITY, match })
+      await fail(LOST)
+    },
+    ...(['FAILURE Mine', 1, 0] as const),
+  ],
+  [
+    'a relay that was down for longer than RELAY_RUN_TIMEOUT',
+    async ({ system, fail }) => {
+      await fail(LOST)
+      system.advance(2 * 3_600_000)
+    },
+    ...([FAILED, 1, 0] as const),
+  ],
+  [
+    'a second attempt that GitHub lists late',
+    async ({ system, run, fail, failRequest, succeed }) => {
+      failRequest({ cut: 'after' })
+      await fail(LOST)
+      await system.pass(10_000)
+      const second = { ...run }
+      Object.assign(run, { runAttempt: 1, status: 'completed', conclusion: 'failure' })
+      await system.pass(20_000)
+      const match = ({ path }: { path: string }) => path.includes('/actions/runs')
+      system.github.fail({ status: 503, times: 12, match })
+      Object.assign(run, second)
+      await system.pass(320_000)
+      await succeed()
+    },
+    ...([SUCCEEDED, 2, 1] as const),
+  ],
+  [
+    'a rate limit',
+    async ({ fail, failRequest }) => {
+      failRequest({ status: 429, headers: { 'retry-after': '60' } })
+      await fail(LOST)
+    },
+    ...([FAILED, 1, 1, /can't be run again: GitHub/] as const),
+  ],
+  [
     'a deploy freeze',
     async ({ system, fail }) => {
       const sale = { repositories: 'acme/*', reason: 'Sale', since: 1, endsAt: null }
