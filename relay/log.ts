@@ -12,7 +12,7 @@ const COLORS: Record<string, 'red' | 'yellow' | 'dim'> = {
 type Destination = DestinationStream & { flush(done?: () => void): void }
 
 /** Writes the lines of one event loop turn together. SonicBoom would copy all waiting lines for each further line. */
-export function joinLines(destination: Destination): Destination {
+export function joinLines(destination: Destination, format = (line: string) => line): Destination {
   let lines = ''
   const write = () => {
     if (lines) destination.write(lines)
@@ -21,7 +21,7 @@ export function joinLines(destination: Destination): Destination {
   return {
     write(line) {
       if (!lines) queueMicrotask(write)
-      lines += line
+      lines += format(line)
     },
     flush(done) {
       write()
@@ -30,13 +30,8 @@ export function joinLines(destination: Destination): Destination {
   }
 }
 
-/** Writes lines such as `12:03:04 WARN  database unavailable; retrying  count=3`, in color unless `NO_COLOR` is set. */
-export const forTerminal = (destination: Destination): Destination => ({
-  write: line => destination.write(readable(line)),
-  flush: done => destination.flush(done),
-})
-
-function readable(line: string): string {
+/** A line such as `12:03:04 WARN  database unavailable; retrying  count=3`, in color unless `NO_COLOR` is set. */
+export function forTerminal(line: string): string {
   const { level, time, msg = '', pid: _, hostname: __, err, ...fields } = JSON.parse(line)
   const name = pino.levels.labels[level] ?? String(level)
   const label = styleText(COLORS[name] ?? 'green', name.toUpperCase().padEnd(5), { stream: process.stdout })

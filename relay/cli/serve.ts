@@ -17,8 +17,9 @@ export const serve = defineCommand({
     const config = readConfig(env)
     // Without a minimum, flush doesn't wait until everything is written.
     const maxLength = LIMITS.logWaiting
-    const destination = joinLines(pino.destination({ dest: 1, sync: false, minLength: 1, maxLength }))
-    const log = createLog(config.logLevel, process.stdout.isTTY ? forTerminal(destination) : destination)
+    const destination = pino.destination({ dest: 1, sync: false, minLength: 1, maxLength })
+    const format = process.stdout.isTTY ? forTerminal : undefined
+    const log = createLog(config.logLevel, joinLines(destination, format))
     // The database opens in its own thread while other modules load.
     const opening = openStore(config.database)
     const [{ createRelay: openRelay }] = await Promise.all([import('../relay.ts'), opening])

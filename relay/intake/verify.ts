@@ -25,11 +25,7 @@ export interface VerifiedWebhook {
   reservation: BodyReservation
 }
 
-export type VerifyWebhook = <T>(
-  head: Head,
-  body: Readable,
-  handle: (webhook: VerifiedWebhook) => Promise<T>,
-) => Promise<T>
+export type VerifyWebhook = ReturnType<typeof createVerify>
 
 /**
  * Verifies Port webhooks: size → headers → timestamp → signature, which is verified before the body is parsed.
@@ -39,7 +35,7 @@ export type VerifyWebhook = <T>(
 export function createVerify(
   config: Pick<Config, 'port' | 'webhook' | 'trustedProxies'>,
   clock: () => number,
-): VerifyWebhook {
+) {
   const { tolerance, maxBody } = config.webhook
   const withReservation = createBodyMemory({
     arrivingBytes: LIMITS.webhookArriving * maxBody,
@@ -47,7 +43,7 @@ export function createVerify(
     trustedProxies: config.trustedProxies,
   })
 
-  return (c, stream, handle) =>
+  return <T>(c: Head, stream: Readable, handle: (webhook: VerifiedWebhook) => Promise<T>): Promise<T> =>
     withReservation(c, async reservation => {
       const declared = checkLength(c, maxBody)
       checkContentType(c)
