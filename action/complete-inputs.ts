@@ -6,7 +6,7 @@ import type { RelayReporter } from './reporter/relay.ts'
 import type { Reporter } from './reporter/reporter.ts'
 import type { Inputs } from './runner/inputs.ts'
 import { completePayload } from './runner/payload.ts'
-import { help, type Runner } from './runner/runner.ts'
+import { help, quote, type Runner } from './runner/runner.ts'
 
 // Completes the payload and decrypts its secret inputs. Main sets them as outputs; post redacts them.
 
@@ -20,32 +20,26 @@ export async function completeInputs(
   env: Runner['env'],
 ) {
   if (!sources.relay) {
-    const { payload, problems } = await fromPort(sent, sources.readRun, env)
+    const problems: string[] = []
+    const payload = await completePayload(sent, sources.readRun).catch((error: Error) => {
+      problems.push(error.message + help(env, 'large-payloads'))
+      return sent
+    })
     const decrypted = decryptInputs(payload, inputs)
-    const all = [...problems, ...describeUndecrypted(decrypted, env)]
-    return { payload, decrypted, problems: all, duplicate: null }
+    problems.push(...describeUndecrypted(decrypted, env))
+    return { payload, decrypted, problems, duplicate: null }
   }
   const { payload, secrets, duplicate, withheld, refusal } = await fromRelay(sent, sources.relay)
   const decrypted = decryptInputs(payload, inputs, secrets, withheld)
-  const encrypted = decrypted.encrypted.filter(name => withheld.includes(name))
-  const missing = refusal ? describeMissing(refusal, payload.port.truncated, encrypted, env) : []
+  const { truncated } = payload.port
+  const names = [...truncated, ...decrypted.encrypted.filter(name => withheld.includes(name))]
+  const topic = truncated.length > 0 ? 'large-payloads' : 'secret-inputs'
+  const missing = refusal && names.length > 0 ? [refusal(quote(names)) + help(env, topic)] : []
   return { payload, decrypted, problems: [...missing, ...describeUndecrypted(decrypted, env)], duplicate }
 }
 
 const describeUndecrypted = ({ problems }: DecryptedInputs, env: Runner['env']) =>
   problems.map(problem => problem + help(env, 'secret-inputs'))
-
-async function fromPort(
-  payload: ClientPayload,
-  readRun: (() => Promise<RunState>) | null,
-  env: Runner['env'],
-): Promise<{ payload: ClientPayload; problems: string[] }> {
-  try {
-    return { payload: await completePayload(payload, readRun), problems: [] }
-  } catch (error) {
-    return { payload, problems: [(error as Error).message + help(env, 'large-payloads')] }
-  }
-}
 
 async function fromRelay(payload: ClientPayload, relay: RelayReporter) {
   const { encrypted, truncated } = payload.port
@@ -74,18 +68,6 @@ async function fromRelay(payload: ClientPayload, relay: RelayReporter) {
 const noLonger = (names: string) =>
   `The relay no longer returns ${names}, because the delivery has finished. Run the Port action again. If an earlier ` +
   'job of this workflow run finished the delivery, remove report: job from that job.'
-
-function describeMissing(
-  refusal: (names: string) => string,
-  truncated: string[],
-  encrypted: string[],
-  env: Runner['env'],
-): string[] {
-  const missing = [...truncated, ...encrypted]
-  if (missing.length === 0) return []
-  const names = missing.map(name => `"${name}"`).join(', ')
-  return [refusal(names) + help(env, truncated.length > 0 ? 'large-payloads' : 'secret-inputs')]
-}
 
 export interface KnownSecrets {
   /** The decrypted secret inputs, and encrypted values that may actually be plaintext. */

@@ -58,10 +58,8 @@ export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false
   const links = own.links.filter(link => redact(link) === link)
   // If masks are missing, `rest` already contains a message.
   const withheld = !secrets.all && rest.allMasks && hasTexts(rest, inputs)
-  const unsent = [
-    ...rest.problems,
-    ...(withheld && !secrets.finished ? [{ sentence: WITHHELD, topic: 'secret-inputs' as const }] : []),
-  ]
+  const unsent: Loss[] = [...rest.problems]
+  if (withheld && !secrets.finished) unsent.push({ sentence: WITHHELD, topic: 'secret-inputs' })
   const mistakes = [
     ...rest.run.problems.map(problem => describeMistake(problem, '$PORT_RUN', redact)),
     ...(links.length < own.links.length ? [SECRET_LINK] : []),
@@ -70,18 +68,15 @@ export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false
     ...(isReplaced && Object.keys(outputs).length > 0 ? [replaced(inputs.report)] : []),
     ...(written === rest.run.conclusion ? [] : [noEffect(inputs.report)]),
   ]
-  const losses: Loss[] = [
-    ...(entities.problems.length > 0
-      ? [{ sentence: entities.problems.join('\n'), topic: 'entities' as const }]
-      : []),
-    ...(rest.lost > 0 ? [{ sentence: lostMeanwhile(rest.lost), topic: 'port' as const }] : []),
-    ...unsent,
-  ]
+  const losses: Loss[] = []
+  if (entities.problems.length > 0) losses.push({ sentence: entities.problems.join('\n'), topic: 'entities' })
+  if (rest.lost > 0) losses.push({ sentence: lostMeanwhile(rest.lost), topic: 'port' })
+  losses.push(...unsent)
   const failed = logFailed || (ours === true && inputs.failOnReportError && losses.length > 0)
   const status = failed ? 'failure' : inputs.jobStatus
   const needs = countedJobs(inputs.needs, facts.others)
   const { name, durationMs } = facts
-  const results = [...needLines(needs), ...conclusionLines(written), jobLine({ name, status, durationMs })]
+  const results = [...needLines(needs), ...conclusionLines(written), jobLine(name, status, durationMs)]
   const { problems = [], explained = false } = state
   const ownSummary = own.summary || (secrets.all ? inputs.summary : '')
   const summary =

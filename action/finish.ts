@@ -2,7 +2,6 @@ import { appendFileSync } from 'node:fs'
 import type { PortError } from '../port/client/client.ts'
 import type { PortErrorKind } from '../port/client/errors.ts'
 import { cutSummary } from '../port/client/messages.ts'
-import type { LogLine } from '../port/types.ts'
 import { knownSecrets } from './complete-inputs.ts'
 import { countLines, decide, type Facts, type Job, type Loss, WITHHELD_AFTER } from './conclusion.ts'
 import { findOwner } from './ownership.ts'
@@ -15,7 +14,7 @@ import { jobName } from './runner/jobs.ts'
 import { findRelay } from './runner/payload.ts'
 import { help, isExplained, loadState, type Runner, readWorkflow } from './runner/runner.ts'
 import { createMasks, jobCredentials, mask, type Redact } from './secrets/redact.ts'
-import { sendEntities } from './steps/send.ts'
+import { errorLine, sendEntities } from './steps/send.ts'
 import { readSteps } from './summary.ts'
 
 /** A canceled job has only 4 min 45 s left. The final status has 30 s more. */
@@ -30,19 +29,15 @@ export async function finish(runner: Runner): Promise<void> {
     const remaining = readRemaining(state.files, runner)
     const inputs = readInputs(core.getInput, env)
     mask(runner, [inputs.portClientSecret, inputs.privateKey])
-    const workflow = readWorkflow(env)
-    await reportResult({ state, inputs, workflow }, remaining, runner)
+    const job = { state, inputs, workflow: readWorkflow(env) }
+    const reporting = openReporting(job, runner)
+    const facts = await gather(job, remaining, reporting, runner)
+    if (facts) await send(job, facts, reporting, runner)
   } catch (error) {
     const { message } = error as Error
     const more = isExplained(message) ? '' : help(env, 'port')
     core.warning(`Reporting to Port failed: ${message}${more}`)
   }
-}
-
-async function reportResult(job: Job, remaining: Promise<Remaining>, runner: Runner): Promise<void> {
-  const reporting = openReporting(job, runner)
-  const facts = await gather(job, remaining, reporting, runner)
-  if (facts) await send(job, facts, reporting, runner)
 }
 
 type Reporting = ReturnType<typeof openReporting>
@@ -75,9 +70,8 @@ async function gather(
   const hasNeeds = Object.keys(inputs.needs).length > 0
   const options = { token, checkRunId, startedAt: state.startedAt, isFailed, hasNeeds }
   const reading = readSteps(workflow, options, runner)
-  const owner = await findOwner(state, reporter, workflow, core, error =>
-    reportFailure(error, runner, inputs),
-  )
+  const failure = (error: unknown) => reportFailure(error, runner, inputs)
+  const owner = await findOwner(state, reporter, workflow, core, failure)
   if (owner === 'another') return null
   const ours = owner === 'ours' ? true : null
   const [read, known, written] = await Promise.all([
@@ -104,19 +98,17 @@ async function gather(
     annotations: read.annotations,
     rest,
     secrets: { ...known, all },
-    entities: ours && all ? await sendAll(rest.entities, reporter, masks.redact) : NO_ENTITIES,
+    entities:
+      ours && all ? await sendAll(rest.entities, reporter, masks.redact) : { lines: [], problems: [] },
     durationMs: Math.max(clock() - state.startedAt, 0),
   }
 }
 
-const NO_ENTITIES = { lines: [], problems: [] }
-
 async function sendAll(written: Remaining['entities'], reporter: Reporter, redact: Redact) {
   const { entities, problems } = await readDocuments(written.documents, redact)
   const sent = await sendEntities(entities, reporter)
-  const mistakes = problems.map((problem): LogLine => ({ level: 'ERROR', message: `✗ ${problem}` }))
   return {
-    lines: [...written.lines, ...mistakes, ...sent.lines],
+    lines: [...written.lines, ...problems.map(errorLine), ...sent.lines],
     problems: [...written.problems, ...problems, ...sent.problems],
   }
 }

@@ -56,10 +56,7 @@ export function makeOutputs(payload: ClientPayload, inputs: JsonObject = payload
   return { values, warnings }
 }
 
-export const EMPTY_OUTPUTS: ReadonlyMap<string, string> = new Map([
-  ['inputs', '{}'],
-  ...['entity', 'event', 'trigger'].map((name): [string, string] => [name, 'null']),
-])
+export const EMPTY_OUTPUTS = { inputs: '{}', entity: 'null', event: 'null', trigger: 'null' }
 
 /** In the outputs file, a name ends at `=`, at the first `<<` after the name, or at the end of the line. */
 const canBeOutput = (name: string) => name.trim() !== '' && !/=|<<|<$|[\r\n]/.test(name)

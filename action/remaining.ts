@@ -1,5 +1,3 @@
-import { closeSync, readSync } from 'node:fs'
-import type { LogLine } from '../port/types.ts'
 import { type EntitiesSent, NO_PROGRESS, stopProgress } from './progress/process.ts'
 import {
   type FileLine,
@@ -7,7 +5,6 @@ import {
   type JobFiles,
   linesBefore,
   nextMark,
-  openFile,
   PIECE,
   readBytes,
   readPiece,
@@ -19,6 +16,7 @@ import { describeMistake, type Runner, type Topic } from './runner/runner.ts'
 import type { Redact } from './secrets/redact.ts'
 import { type Entity, readEntities, splitDocuments } from './steps/entities.ts'
 import { EMPTY_RUN_FILE, type RunFile, readRunFile } from './steps/run.ts'
+import { errorLine } from './steps/send.ts'
 
 /** What steps have appended to their files and Port doesn't have yet. */
 export interface Remaining {
@@ -29,7 +27,8 @@ export interface Remaining {
   masks: string[]
   /** False if texts can't be redacted: `$PORT_LOG` couldn't be read, or too many values are masked. */
   allMasks: boolean
-  entities: RemainingEntities
+  /** With the results of earlier entities, for Port's log. */
+  entities: ReturnType<typeof readRemainingEntities>
   run: RunFile
   problems: { sentence: string; topic: Topic }[]
 }
@@ -64,13 +63,10 @@ export async function readRemaining(
       Object.assign(remaining, { lines, masks: [...progress.masks, ...masks], allMasks: true })
     },
   )
-  await attempt(
-    "The rest of $PORT_ENTITIES isn't sent, because the file couldn't be read",
-    'entities',
-    async () => {
-      remaining.entities = readRemainingEntities(files.entities, progress.entities)
-    },
-  )
+  const unsent = "The rest of $PORT_ENTITIES isn't sent, because the file couldn't be read"
+  await attempt(unsent, 'entities', async () => {
+    remaining.entities = readRemainingEntities(files.entities, progress.entities)
+  })
   await attempt("$PORT_RUN has no effect, because the file couldn't be read", 'port-run', async () => {
     remaining.run = readRunFile(files.run, { final: true })
   })
@@ -108,23 +104,16 @@ export function readLinesFrom(path: string, from: number): { lines: string[]; ma
 
 /** These masks also apply to the parts that are sent. */
 function findMasks(path: string, from: number, to: number): string[] {
-  if (from >= to) return []
   const masks: string[] = []
-  const file = openFile(path)
   // The file may be larger than memory.
-  const piece = Buffer.alloc(PIECE)
-  try {
-    for (let at = from; at < to; ) {
-      const bytes = piece.subarray(0, readSync(file, piece, 0, Math.min(PIECE, to - at), at))
-      if (bytes.length === 0) break
-      if (bytes.includes('add-mask') || bytes.includes(WIDE_COMMAND))
-        masks.push(...takeMasks(splitLines(bytes, { rest: true }), ({ text }) => text).masks)
-      // A line that the chunk cuts off is read with the next chunk.
-      const lines = at + bytes.length < to ? bytes.lastIndexOf(0x0a) + 1 : 0
-      at += lines || bytes.length
-    }
-  } finally {
-    closeSync(file)
+  for (let at = from; at < to; ) {
+    const bytes = readBytes(path, at, Math.min(PIECE, to - at))
+    if (bytes.length === 0) break
+    if (bytes.includes('add-mask') || bytes.includes(WIDE_COMMAND))
+      masks.push(...takeMasks(splitLines(bytes, { rest: true }), ({ text }) => text).masks)
+    // A line that the chunk cuts off is read with the next chunk.
+    const lines = at + bytes.length < to ? bytes.lastIndexOf(0x0a) + 1 : 0
+    at += lines || bytes.length
   }
   return masks
 }
@@ -136,10 +125,8 @@ function readTail(path: string, from: number, size: number): { lines: FileLine[]
   if (from >= size) return { lines: [], start: size }
   const bytes = readBytes(path, from, size - from)
   const start = firstLine(path, from, bytes)
-  const lines = splitLines(bytes.subarray(start), { rest: true }).map(line => ({
-    text: line.text,
-    end: from + start + line.end,
-  }))
+  const found = splitLines(bytes.subarray(start), { rest: true })
+  const lines = found.map(({ text, end }) => ({ text, end: from + start + end }))
   const before = lines.at(-MOST_LINES - 1)
   return { lines: lines.slice(-MOST_LINES), start: before?.end ?? from + start }
 }
@@ -147,24 +134,10 @@ function readTail(path: string, from: number, size: number): { lines: FileLine[]
 const leftOut = (bytes: number) =>
   `… ${Math.ceil(bytes / 1_000).toLocaleString('en')} KB of $PORT_LOG left out here`
 
-interface RemainingEntities {
-  documents: Document[]
-  /** Results of earlier entities, for Port's log. */
-  lines: LogLine[]
-  problems: string[]
-}
-
-interface Document {
-  text: string
-  line: number
-  /** How many of the document's entities were already sent. */
-  done: number
-}
-
 const MOST_BYTES = 10_000_000
 
 /** @throws Error if the file can't be read, or isn't a regular file */
-function readRemainingEntities(path: string, sent: EntitiesSent): RemainingEntities {
+function readRemainingEntities(path: string, sent: EntitiesSent) {
   const from = nextMark(path, sent).offset
   const size = sizeOf(path)
   const end = Math.min(size, from + MOST_BYTES)
@@ -173,6 +146,7 @@ function readRemainingEntities(path: string, sent: EntitiesSent): RemainingEntit
     ({ text, line }, index) => ({
       text,
       line: before + line,
+      /** How many of the document's entities were already sent. */
       done: index === 0 && from === sent.offset ? sent.done : 0,
     }),
   )
@@ -180,13 +154,13 @@ function readRemainingEntities(path: string, sent: EntitiesSent): RemainingEntit
   if (end < size) {
     const problem = `$PORT_ENTITIES is too large: everything after the first ${MOST_BYTES / 1e6} MB is omitted.`
     remaining.problems.push(problem)
-    remaining.lines.push({ level: 'ERROR', message: `✗ ${problem}` })
+    remaining.lines.push(errorLine(problem))
   }
   return remaining
 }
 
 /** A document with an error is omitted entirely, with a message for each error. */
-export async function readDocuments(documents: Document[], redact: Redact) {
+export async function readDocuments(documents: Remaining['entities']['documents'], redact: Redact) {
   const all: Entity[] = []
   const problems: string[] = []
   for (const { text, line, done } of documents) {

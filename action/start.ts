@@ -2,7 +2,6 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Token } from '../port/client/client.ts'
 import { type ClientPayload, shrinkClientPayload } from '../port/payload.ts'
-import type { RunState } from '../port/types.ts'
 import { type CompleteInputs, completeInputs } from './complete-inputs.ts'
 import { EMPTY_OUTPUTS, makeOutputs } from './outputs.ts'
 import { checkRun } from './ownership.ts'
@@ -15,7 +14,7 @@ import { claimReport, type JobFiles, jobFiles } from './runner/files.ts'
 import { type Inputs, readInputs } from './runner/inputs.ts'
 import { findRelay, readPayload } from './runner/payload.ts'
 import type { Runner, State, Workflow } from './runner/runner.ts'
-import { help, isExplained, readWorkflow, saveState } from './runner/runner.ts'
+import { help, isExplained, quote, readWorkflow, saveState } from './runner/runner.ts'
 import { createMasks, jobCredentials, mask, type Redact } from './secrets/redact.ts'
 
 /** How long main can wait for Port, in milliseconds. Post retries later. */
@@ -86,7 +85,7 @@ function startedByHand(workflow: Workflow, { core }: Runner): void {
     'The input "port" is empty: a user started this workflow on GitHub, so nothing is reported to Port.',
   )
   openFiles(workflow, 'none', core)
-  for (const [name, value] of EMPTY_OUTPUTS) core.setOutput(name, value)
+  for (const [name, value] of Object.entries(EMPTY_OUTPUTS)) core.setOutput(name, value)
 }
 
 function openFiles(workflow: Workflow, delivery: string, core: Runner['core']): JobFiles {
@@ -111,32 +110,24 @@ function openReporting(payload: ClientPayload, inputs: Inputs, workflow: Workflo
   const files = openFiles(workflow, payload.port.delivery, core)
   const silence = whyNoReport(inputs, payload, relay)
   const earlier = silence ? null : claimReport(files.log, inputs.report)
-  const reports = silence === null && earlier === null
+  /** Saved before the first request to Port or the relay. */
+  const state: State = {
+    runId: payload.run_id!,
+    kind: payload.port.kind === 'node_run' ? 'node_run' : 'action_run',
+    startedAt: clock(),
+    files,
+    payload: shrinkClientPayload(
+      { ...payload, port: { ...payload.port, entity: null, event: null, trigger: null } },
+      MOST_SAVED_BYTES,
+    ),
+    ...{ checked: false, linked: false },
+    ...(relay && { relay: { ...relay.access(), idToken: null } }),
+  }
   return {
     ...{ relay, reporter, silence, earlier, masks },
-    state: reports ? firstState(payload, files, relay, clock()) : null,
+    state: silence === null && earlier === null ? state : null,
   }
 }
-
-/** Saved before the first request to Port or the relay. */
-const firstState = (
-  payload: ClientPayload,
-  files: JobFiles,
-  relay: RelayReporter | null,
-  startedAt: number,
-): State => ({
-  runId: payload.run_id!,
-  kind: payload.port.kind === 'node_run' ? 'node_run' : 'action_run',
-  startedAt,
-  files,
-  payload: shrinkClientPayload(
-    { ...payload, port: { ...payload.port, entity: null, event: null, trigger: null } },
-    MOST_SAVED_BYTES,
-  ),
-  checked: false,
-  linked: false,
-  ...(relay && { relay: { ...relay.access(), idToken: null } }),
-})
 
 function setOutputs(
   { payload, decrypted, problems }: CompleteInputs,
@@ -165,7 +156,7 @@ function explainSilence(
 }
 
 const encryptedWarning = (names: string[], hasRelay: boolean) =>
-  `The secret input${names.length === 1 ? '' : 's'} ${names.map(name => `"${name}"`).join(', ')} ` +
+  `The secret input${names.length === 1 ? '' : 's'} ${quote(names)} ` +
   `${names.length === 1 ? 'stays' : 'stay'} encrypted. ` +
   (hasRelay
     ? "The relay's secrets don't decrypt this: if the Port action encrypts with client-side, set private-key."
@@ -198,7 +189,10 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
   try {
     const run = kind === 'node_run' && !relay ? null : await reporter.read()
     if (relay) state.relay = relay.access()
-    if (!isOurs(runId, run, inputs, workflow, { core, env })) {
+    const judged = run && checkRun(runId, run, workflow.runId)
+    if (judged && judged.verdict !== 'ours') {
+      if (judged.verdict === 'silent') core.notice(judged.message)
+      else reportDuplicate(judged.message, inputs, { core, env })
       saveState(core, null)
       return false
     }
@@ -211,7 +205,7 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
 
   const [updated, logged] = await Promise.allSettled([
     reporter.update({
-      statusLabel: labelOf(inputs),
+      statusLabel: inputs.statusLabel || 'Running',
       link: [workflow.url],
       externalRunId: workflow.runId,
       ...outputOf(kind, allOutputs({}, inputs.needsOutputs, redact).outputs),
@@ -231,8 +225,6 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
   return true
 }
 
-const labelOf = ({ statusLabel }: Inputs) => statusLabel || 'Running'
-
 function follow(
   { inputs, workflow, secrets, state, relay }: Job,
   token: Token | null,
@@ -249,7 +241,7 @@ function follow(
     relay: access,
     secrets: [...secrets, ...jobCredentials(inputs, env, access?.token ?? token?.value)],
     workflow,
-    statusLabel: labelOf(inputs),
+    statusLabel: statusLabel || 'Running',
     needsOutputs: inputs.needsOutputs,
     files: state.files,
     github: statusLabel === '' && githubToken !== '' ? { token: githubToken, checkRunId } : null,
@@ -260,19 +252,4 @@ function follow(
   } catch (error) {
     core.info(`Steps and log lines are sent only when the job finishes: ${(error as Error).message}`)
   }
-}
-
-/** If not, prints the reason. */
-function isOurs(
-  runId: string,
-  run: RunState | null,
-  inputs: Inputs,
-  workflow: Workflow,
-  runner: Pick<Runner, 'core' | 'env'>,
-): boolean {
-  if (!run) return true
-  const judged = checkRun(runId, run, workflow.runId)
-  if (judged.verdict === 'silent') runner.core.notice(judged.message)
-  if (judged.verdict === 'duplicate') reportDuplicate(judged.message, inputs, runner)
-  return judged.verdict === 'ours'
 }

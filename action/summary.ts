@@ -5,7 +5,7 @@ import type { Json, JsonObject, LogLine } from '../port/types.ts'
 import type { JobStatus } from './runner/inputs.ts'
 import type { ListedJob, ListedStep } from './runner/jobs.ts'
 import { createStepLister, listAnnotations, PERMISSION_HINT } from './runner/jobs.ts'
-import type { Runner, Workflow } from './runner/runner.ts'
+import { type Runner, shorten, type Workflow } from './runner/runner.ts'
 import type { Redact } from './secrets/redact.ts'
 
 export interface Step {
@@ -100,40 +100,32 @@ const LEVEL: Record<string, LogLine['level']> = { failure: 'ERROR', cancelled: '
 
 /** `✓ Build image (12 s)` */
 export function stepLine(step: Step): LogLine {
-  const { name, durationMs } = step
-  const conclusion = step.conclusion ?? 'still running'
-  const time = durationMs === null || conclusion === 'skipped' ? '' : ` (${duration(durationMs)})`
-  const word = conclusion === 'success' ? '' : `: ${conclusion}`
-  return { level: LEVEL[conclusion] ?? 'INFO', message: `${MARK[conclusion] ?? '–'} ${name}${word}${time}` }
+  const result = step.conclusion ?? 'still running'
+  const word = result === 'success' ? '' : `: ${result}`
+  const took = time(step)
+  return lineOf(result, `${step.name}${word}${took && ` (${took})`}`)
 }
 
-/** `✓ success`, `✗ failure`, `– skipped` */
-function stepResult({ conclusion }: Step): string {
-  const word = conclusion ?? 'still running'
-  return `${MARK[word] ?? '–'} ${word}`
-}
+const marked = (result: string, text: string) => `${MARK[result] ?? '–'} ${text}`
+const lineOf = (result: string, text: string): LogLine => ({
+  level: LEVEL[result] ?? 'INFO',
+  message: marked(result, text),
+})
 
 /** `✗ Job build: failure`, `– Job deploy: skipped` */
 export function needLines(needs: Record<string, string>): LogLine[] {
   return Object.entries(needs)
     .filter(([, result]) => result !== 'success')
-    .map(([job, result]) => ({
-      level: LEVEL[result] ?? 'INFO',
-      message: `${MARK[result] ?? '–'} Job ${job}: ${result}`,
-    }))
+    .map(([job, result]) => lineOf(result, `Job ${job}: ${result}`))
 }
 
 /** `✓ Job deploy: success after 42 s` */
-export function jobLine(job: { name: string; status: JobStatus; durationMs: number }): LogLine {
-  return {
-    level: LEVEL[job.status] ?? 'INFO',
-    message: `${MARK[job.status]} Job ${job.name}: ${job.status} after ${duration(job.durationMs)}`,
-  }
-}
+export const jobLine = (name: string, status: JobStatus, durationMs: number): LogLine =>
+  lineOf(status, `Job ${name}: ${status} after ${duration(durationMs)}`)
 
 export function conclusionLines(written: JobStatus | null): LogLine[] {
   if (written === null || written === 'success') return []
-  return [{ level: LEVEL[written]!, message: `✗ A step set the conclusion to ${written}` }]
+  return [lineOf(written, `A step set the conclusion to ${written}`)]
 }
 
 /** The workflow run shows the others. */
@@ -159,7 +151,8 @@ export interface JobResult {
 /** Returns Markdown that is readable as plain text too. Secret inputs are listed by name only. */
 export function summarize({ results, problems, payload, outputs, steps, url, redact }: JobResult): string {
   const { inputs, encrypted, truncated } = payload.port
-  const cell = (text: string, options?: { code?: boolean }) => shortCell(redact(text), options)
+  const cell = (text: string, options?: { code?: boolean }) =>
+    markdownCell(shorten(redact(text).replace(/\s+/g, ' ').trim(), MAX_CELL), options)
   const valueCell = (value: Json) =>
     typeof value === 'object' ? cell(JSON.stringify(value), { code: true }) : cell(String(value))
   const values = Object.entries(inputs)
@@ -168,7 +161,10 @@ export function summarize({ results, problems, payload, outputs, steps, url, red
   const left = truncated.flatMap(name =>
     name.startsWith('inputs.') ? [[cell(name.slice('inputs.'.length)), '(too large to show)']] : [],
   )
-  const rows = steps.map(step => [cell(step.name), stepResult(step), time(step)])
+  const rows = steps.map(step => {
+    const result = step.conclusion ?? 'still running'
+    return [cell(step.name), marked(result, result), time(step)]
+  })
   return [
     ...[...results.map(({ message }) => message), ...problems].map(text =>
       markdownText(shorten(redact(text), MAX_PARAGRAPH)),
@@ -198,12 +194,6 @@ function table(head: string[], rows: string[][]): string[] {
   const more = rows.length - shown.length
   return [lines.join('\n'), ...(more > 0 ? [`… and ${more} more.`] : [])]
 }
-
-const shortCell = (text: string, options?: { code?: boolean }): string =>
-  markdownCell(shorten(text.replace(/\s+/g, ' ').trim(), MAX_CELL), options)
-
-const shorten = (text: string, most: number) =>
-  text.length > most ? `${text.slice(0, most).toWellFormed()}…` : text
 
 const time = ({ durationMs, conclusion }: Step) =>
   durationMs === null || conclusion === 'skipped' ? '' : duration(durationMs)

@@ -18,7 +18,6 @@ export function readAnnotations(data: unknown): Annotation[] {
   })
 }
 
-/** Errors first. */
 export function annotationLines(
   annotations: readonly Annotation[],
   clean: (text: string) => string,

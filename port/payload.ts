@@ -67,11 +67,6 @@ function leaveOutLargest(payload: ClientPayload, maxBytes: number): void {
   let excess = bytes(payload) - maxBytes
   if (excess <= 0) return
   port.inputs = { ...port.inputs }
-  const drop = (name: string, size: number, remove: () => void) => {
-    remove()
-    port.truncated.push(name)
-    excess -= size - bytes(name) - 1
-  }
   // The sums can be off by a comma, so values close to the limit are measured.
   const fits = () => excess <= 0 || (excess < 8 && bytes(payload) <= maxBytes)
   const large = [
@@ -87,10 +82,11 @@ function leaveOutLargest(payload: ClientPayload, maxBytes: number): void {
     .sort((a, b) => b.size - a.size)
   for (const { name, size, remove } of large) {
     if (fits()) return
-    drop(name, size, remove)
+    remove()
+    port.truncated.push(name)
+    excess -= size - bytes(name) - 1
   }
-  if (fits()) return
-  leaveOutInputs(port)
+  if (!fits()) leaveOutInputs(port)
 }
 
 /** Omits all inputs as one item, for thousands of small inputs whose names alone wouldn't fit in `truncated`. */

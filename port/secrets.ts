@@ -31,11 +31,8 @@ function decryptSymmetric(data: Buffer, clientSecret: string): string {
 function decryptClientSide(data: Buffer, pem: string): string {
   const privateKey = createPrivateKey(pem)
   const end = 12 + privateKey.asymmetricKeyDetails!.modulusLength! / 8
-  const wrapped = data.subarray(12, end)
-  const key = privateDecrypt(
-    { key: privateKey, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' },
-    wrapped,
-  )
+  const padding = constants.RSA_PKCS1_OAEP_PADDING
+  const key = privateDecrypt({ key: privateKey, padding, oaepHash: 'sha256' }, data.subarray(12, end))
   return decrypt(key, data.subarray(0, 12), data.subarray(end))
 }
 

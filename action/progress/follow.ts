@@ -9,7 +9,7 @@ import { describeMistake } from '../runner/runner.ts'
 import type { Redact } from '../secrets/redact.ts'
 import { readEntities, splitDocuments } from '../steps/entities.ts'
 import { readRunFile } from '../steps/run.ts'
-import { sendEntity } from '../steps/send.ts'
+import { errorLine, sendEntity } from '../steps/send.ts'
 import { type FollowedJob, type Following, isAlive, type ProgressFolder } from './process.ts'
 
 const POLL_EVERY_MS = 2_000
@@ -139,8 +139,6 @@ function followEntities(following: Following): () => Promise<void> {
   }
 }
 
-const errorLine = (message: string): LogLine => ({ level: 'ERROR', message: `✗ ${message}` })
-
 /** The whole organization shares Port's limit. */
 const MOST_A_MINUTE = 30
 /** In bytes per request. Limits this process's memory use. */
@@ -259,9 +257,8 @@ function followLabel(following: Following): { poll: () => Promise<void>; followS
     const list = createStepLister(job.workflow, github, { fetch, clock })
     let limitedUntil = 0
     for (let failures = 0; ; ) {
-      await sleep(
-        Math.max(backOff(failures, pollAfter(clock() - started), LONGEST_POLL_MS), limitedUntil - clock()),
-      )
+      const pause = backOff(failures, pollAfter(clock() - started), LONGEST_POLL_MS)
+      await sleep(Math.max(pause, limitedUntil - clock()))
       if (stopping.signal.aborted) return
       try {
         const steps = (await list())?.steps.filter(each => each.authors) ?? []

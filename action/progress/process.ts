@@ -32,10 +32,7 @@ export function progressFolder(logFile: string) {
   const path = `${logFile}.progress`
   const file = (name: string) => join(path, name)
   const text = (name: string) => (existsSync(file(name)) ? readFileSync(file(name), 'utf8') : '')
-  const read = <T>(name: string, otherwise: T): T => {
-    const content = text(name)
-    return content === '' ? otherwise : JSON.parse(content)
-  }
+  const read = <T>(name: string, otherwise: T): T => JSON.parse(text(name) || 'null') ?? otherwise
   // If the process is killed while writing, the file keeps its old content.
   const write = (name: string, content: string) => {
     writeFileSync(file(`${name}.new`), content)

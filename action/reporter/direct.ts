@@ -1,12 +1,6 @@
-import {
-  createPortClient,
-  type PortClient,
-  PortError,
-  type PortRun,
-  type Token,
-} from '../../port/client/client.ts'
+import { createPortClient, type PortClient, PortError, type Token } from '../../port/client/client.ts'
 import type { ClientPayload } from '../../port/payload.ts'
-import { isObject, type Json, type JsonObject, type RunUpdate, runKind } from '../../port/types.ts'
+import { isObject, type Json, type JsonObject, type RunState, type RunUpdate } from '../../port/types.ts'
 import type { Inputs } from '../runner/inputs.ts'
 import type { Runner } from '../runner/runner.ts'
 import { type Redact, redactJson } from '../secrets/redact.ts'
@@ -70,10 +64,7 @@ export function createReporter(
     token: () => client?.token() ?? null,
   }
 
-  function openDirect(): Pick<
-    RelayReporter,
-    'prepare' | 'read' | 'update' | 'log' | 'upsertEntity' | 'deleteEntity'
-  > {
+  function openDirect(): Omit<RelayReporter, 'start' | 'inputs' | 'access'> {
     const retry = createRetry({ budgetMs, clock, sleep })
     const port = createPortClient({
       apiUrl: credentials.portApiUrl,
@@ -84,7 +75,8 @@ export function createReporter(
     })
     client = port
     const run = port.run(runId)
-    let reading: ReturnType<PortRun['read']> | null = null
+    const tied = run.kind === 'action_run' ? runId : null
+    let reading: Promise<RunState> | null = null
     return {
       prepare: () => port.authorize().catch(() => {}),
       // Both the rest of the payload and the run's owner are read from this response.
@@ -95,10 +87,7 @@ export function createReporter(
         await retry(() => port.authorize())
         await retry(() => run.log(batch), { again: error => !isUncertain(error) })
       },
-      async upsertEntity(blueprint, entity) {
-        const tied = runKind(runId) === 'action_run' ? runId : null
-        return retry(() => port.upsertEntity(blueprint, entity, tied))
-      },
+      upsertEntity: (blueprint, entity) => retry(() => port.upsertEntity(blueprint, entity, tied)),
       deleteEntity: (blueprint, identifier) => retry(() => port.deleteEntity(blueprint, identifier)),
     }
   }

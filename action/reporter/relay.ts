@@ -114,11 +114,10 @@ export function createRelayReporter(
     if (!idToken) throw new PortError('credentials', `the job has no permission for an OIDC token. ${HINT}`)
     const { protocol, hostname } = new URL(url)
     if (protocol !== 'https:' && !isLoopback(hostname)) {
-      const sentence = `the relay's address ${url} is plain HTTP, so the OIDC token isn't sent to it`
-      throw new PortError(
-        'credentials',
-        `${sentence}: set RELAY_PUBLIC_URL of the relay to its https:// address.`,
-      )
+      const sentence =
+        `the relay's address ${url} is plain HTTP, so the OIDC token isn't sent to it: ` +
+        'set RELAY_PUBLIC_URL of the relay to its https:// address.'
+      throw new PortError('credentials', sentence)
     }
     const audience = encodeURIComponent(url)
     const request = { method: 'GET', url: `${idToken.url}&audience=${audience}`, token: idToken.requestToken }
@@ -196,10 +195,9 @@ export function createRelayReporter(
     start,
     async inputs() {
       if (token === null) return start()
-      const asking = { delivery, complete }
-      return readInputs(
-        await underToken(bearer => retry(() => post('/report/inputs', bearer, asking, hasInputs))),
-      )
+      const body = { delivery, complete }
+      const ask = (bearer: string) => retry(() => post('/report/inputs', bearer, body, hasInputs))
+      return readInputs(await underToken(ask))
     },
     access: () => ({ url, delivery, complete, finishes, idToken: token === null ? idToken : null, token }),
     prepare: async () => {

@@ -5,7 +5,7 @@ import { backOff, LONGEST_WAIT_MS, readRetryAt } from '../../port/retry.ts'
 import { parseJson } from '../../port/text.ts'
 import { isObject, type JsonObject, type LogLine, type RunUpdate } from '../../port/types.ts'
 import type { Inputs } from '../runner/inputs.ts'
-import { help, type Runner, UntrustedCertificate } from '../runner/runner.ts'
+import { help, quote, type Runner, UntrustedCertificate } from '../runner/runner.ts'
 import { type Redact, redactJson } from '../secrets/redact.ts'
 
 /** Every method throws PortError after its last attempt. */
@@ -67,27 +67,22 @@ const TRIES = 5
 
 export const FINAL_EXTRA_MS = 30_000
 
-export type Retry = <T>(
-  operation: () => Promise<T>,
-  options?: {
-    /** In milliseconds, for this call's retries. */
-    extraMs?: number
-    again?: (error: PortError) => boolean
-  },
-) => Promise<T>
-
 /**
  * Retries temporary failures: five attempts, about 1, 2, 4, and 8 s apart, or later if Port requests it. All calls
  * share one time budget, because a canceled job has only 4 min 45 s left. After one call has given up, later calls
  * retry only if Port says how long to wait (`Retry-After`).
  * @see https://docs.port.io/api-reference/rate-limits
  */
-export function createRetry(options: Pick<Runner, 'clock' | 'sleep'> & { budgetMs: number }): Retry {
+export function createRetry(options: Pick<Runner, 'clock' | 'sleep'> & { budgetMs: number }) {
   const { clock, sleep } = options
   const deadline = clock() + options.budgetMs
   let gaveUp = false
 
-  return async (operation, { extraMs = 0, again = () => true } = {}) => {
+  /** @param extraMs in milliseconds, for this call's retries */
+  return async <T>(
+    operation: () => Promise<T>,
+    { extraMs = 0, again = (_: PortError): boolean => true } = {},
+  ): Promise<T> => {
     for (let tried = 1; ; tried++) {
       try {
         return await operation()
@@ -107,15 +102,7 @@ export function createRetry(options: Pick<Runner, 'clock' | 'sleep'> & { budgetM
   }
 }
 
-export interface RelayResponse {
-  status: number
-  /** Empty if it isn't an object. */
-  body: JsonObject
-  /** Whether this is an error in the relay's own format. */
-  isProblem: boolean
-  movedTo: string | null
-  retryAt: number | null
-}
+type RelayResponse = Awaited<ReturnType<typeof requestJson>>
 
 const TIMEOUT_MS = 10_000
 
@@ -124,7 +111,7 @@ export async function requestJson(
   who: string,
   request: { method: string; url: string; token: string; body?: JsonObject },
   { fetch, clock }: Pick<Runner, 'fetch' | 'clock'>,
-): Promise<RelayResponse> {
+) {
   const { method, url, token, body: given } = request
   try {
     const response = await fetch(url, {
@@ -145,7 +132,9 @@ export async function requestJson(
     const location = headers.get('location') ?? ''
     return {
       status,
+      /** Empty if it isn't an object. */
       body,
+      /** Whether this is an error in the relay's own format. */
       isProblem: /^application\/problem\+json\b/i.test(type) && body.status === status,
       movedTo:
         status >= 300 && status < 400 && URL.canParse(location, url) ? new URL(location, url).origin : null,
@@ -242,8 +231,6 @@ export function reportDuplicate(
     core.warning(head + (encrypted.length > 0 ? stays : '') + more)
   }
 }
-
-const quote = (names: string[]) => names.map(name => `"${name}"`).join(', ')
 
 /** Each value reports more of the result than the value before it. */
 const STRENGTH = ['updates', 'workflow', 'auto', 'job']

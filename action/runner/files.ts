@@ -1,13 +1,4 @@
-import {
-  closeSync,
-  constants,
-  existsSync,
-  lstatSync,
-  openSync,
-  readFileSync,
-  readSync,
-  writeFileSync,
-} from 'node:fs'
+import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { stripAnsiCodes } from '../../port/text.ts'
 
@@ -94,8 +85,8 @@ function findWide(bytes: Buffer, start: number): number {
  */
 export function claimReport(logFile: string, how: string): string | null {
   const claim = `${logFile}.reported`
-  if (existsSync(claim)) return readFileSync(claim, 'utf8')
-  writeFileSync(claim, how)
+  if (fs.existsSync(claim)) return fs.readFileSync(claim, 'utf8')
+  fs.writeFileSync(claim, how)
   return null
 }
 
@@ -137,7 +128,7 @@ export function nextMark(path: string, sent: LogMark): LogMark {
 }
 
 export function sizeOf(path: string): number {
-  const found = lstatSync(path, { throwIfNoEntry: false })
+  const found = fs.lstatSync(path, { throwIfNoEntry: false })
   if (!found) return 0
   // Reading a pipe or device could block forever. A symbolic link would send another file to Port.
   if (!found.isFile()) throw new Error(`${path} is no longer a file`)
@@ -181,16 +172,16 @@ export function linesBefore(path: string, offset: number): number {
 }
 
 /** Fails for a symbolic link, except on Windows, and doesn't block on a pipe. */
-export const openFile = (path: string): number =>
-  openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0))
+const openFile = (path: string): number =>
+  fs.openSync(path, fs.constants.O_RDONLY | (fs.constants.O_NOFOLLOW ?? 0) | (fs.constants.O_NONBLOCK ?? 0))
 
 export function readBytes(path: string, from: number, length: number): Buffer {
   const bytes = Buffer.alloc(length)
   const file = openFile(path)
   try {
-    return bytes.subarray(0, readSync(file, bytes, 0, length, from))
+    return bytes.subarray(0, fs.readSync(file, bytes, 0, length, from))
   } finally {
-    closeSync(file)
+    fs.closeSync(file)
   }
 }
 
@@ -205,16 +196,11 @@ const SHORTEST_MASK = 4
 export function takeMasks<Line>(lines: readonly Line[], textOf: (line: Line) => string) {
   const masks: string[] = []
   const others = lines.filter(line => {
-    const value = maskOf(textOf(line))
-    if (value !== null) masks.push(value)
-    return value === null
+    const [, value] = COMMAND.exec(textOf(line)) ?? []
+    if (value !== undefined) masks.push(unescapeData(value))
+    return value === undefined
   })
   return { lines: others, masks: masks.filter(mask => mask.trim().length >= SHORTEST_MASK) }
-}
-
-function maskOf(line: string): string | null {
-  const [, value] = COMMAND.exec(line) ?? []
-  return value === undefined ? null : unescapeData(value)
 }
 
 /** @see https://github.com/actions/toolkit/blob/main/packages/core/src/command.ts (escapeData) */

@@ -67,10 +67,8 @@ export function readInputs(get: (name: string) => string, env: Runner['env']) {
   }
   if (inputs.report === 'auto' && inputs.portClientSecret !== '') inputs.report = 'job'
   if ((inputs.portClientId === '') !== (inputs.portClientSecret === '')) {
-    const [given, missing] =
-      inputs.portClientId === ''
-        ? ['port-client-secret', 'port-client-id']
-        : ['port-client-id', 'port-client-secret']
+    const names = ['port-client-id', 'port-client-secret']
+    const [given, missing] = inputs.portClientId === '' ? names.toReversed() : names
     problems.push(`${given} is set, but ${missing} is empty: check the name of its secret or variable.`)
   }
   if (problems.length > 0) throw new Error(problems.join('\n') + help(env, 'inputs'))

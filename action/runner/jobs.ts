@@ -18,14 +18,9 @@ export interface ListedJob {
 
 class GitHubError extends Error {
   /** Whether the token lacks a permission. */
-  readonly forbidden: boolean
+  forbidden = false
   /** In milliseconds since 1970; null if GitHub named no time. */
-  readonly retryAt: number | null
-  constructor(message: string, more: { forbidden?: boolean; retryAt?: number | null; cause?: unknown }) {
-    super(message, { cause: more.cause })
-    this.forbidden = more.forbidden ?? false
-    this.retryAt = more.retryAt ?? null
-  }
+  retryAt: number | null = null
 }
 
 /** GitHub's rate limits reset hourly. */
@@ -33,7 +28,6 @@ const LIMIT_MS = 3_600_000
 
 export const isForbidden = (error: unknown): boolean => error instanceof GitHubError && error.forbidden
 
-/** In milliseconds since 1970; null if GitHub named no time. */
 export const retryAtOf = (error: unknown): number | null =>
   error instanceof GitHubError ? error.retryAt : null
 
@@ -108,7 +102,7 @@ export function createStepLister(
     const forbidden = retryAt === null && [401, 403, 404].includes(response.status)
     const reason = retryAt === null ? `.${forbidden ? ` ${PERMISSION_HINT}` : ''}` : `: ${LIMITED}`
     const message = `GitHub responded with ${response.status} to GET ${path}${reason}`
-    throw new GitHubError(message, { forbidden, retryAt, cause: error })
+    throw Object.assign(new GitHubError(message, { cause: error }), { forbidden, retryAt })
   }
 
   function readJobs(data: unknown): JsonObject[] {

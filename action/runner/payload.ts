@@ -4,7 +4,7 @@ import { type ClientPayload, readClientPayload } from '../../port/payload.ts'
 import { parseJson, trimEnd } from '../../port/text.ts'
 import { isObject, type Json, type RunState } from '../../port/types.ts'
 import type { Inputs } from './inputs.ts'
-import { help, type RelayAccess, type Runner } from './runner.ts'
+import { help, quote, type RelayAccess, type Runner } from './runner.ts'
 
 /**
  * Reads the input `payload`, a `repository_dispatch`'s `client_payload`, or a `workflow_dispatch`'s input `port`.
@@ -110,15 +110,12 @@ function restore(payload: ClientPayload, run: RunState): ClientPayload {
   const body = readInvocation(parse(run.body) ?? undefined)
   const properties = run.properties ?? {}
   const all = Object.keys(body.inputs).length > 0 ? body.inputs : properties
+  const both = { ...properties, ...body.inputs }
 
   // An input can have the name of an inherited property, such as `constructor` or `__proto__`.
   const found = new Map<string, Json>()
   for (const name of new Set([body.inputs, properties, port.inputs].flatMap(each => Object.keys(each)))) {
-    const rest = left.has(`inputs.${name}`)
-      ? { ...properties, ...body.inputs }
-      : left.has('inputs')
-        ? all
-        : {}
+    const rest = left.has(`inputs.${name}`) ? both : left.has('inputs') ? all : {}
     const source = [port.inputs, rest].find(each => Object.hasOwn(each, name))
     if (source) found.set(name, source[name]!)
   }
@@ -152,8 +149,6 @@ function restore(payload: ClientPayload, run: RunState): ClientPayload {
 
 const tooLarge = (names: string[]) =>
   `The payload was too large for GitHub, so it doesn't contain ${quote(names)}`
-
-const quote = (names: string[]) => names.map(name => `"${name}"`).join(', ')
 
 /** If the author templated the body as a string, Port stores a string. */
 function parse(body: Json): Json {

@@ -7,22 +7,8 @@ import type { Fetch, Token } from '../../port/client/client.ts'
 import type { ClientPayload } from '../../port/payload.ts'
 import type { JobFiles } from './files.ts'
 
-type Core = Pick<
-  typeof import('@actions/core'),
-  | 'getInput'
-  | 'getState'
-  | 'saveState'
-  | 'setOutput'
-  | 'setSecret'
-  | 'setFailed'
-  | 'exportVariable'
-  | 'info'
-  | 'notice'
-  | 'warning'
->
-
 export interface Runner {
-  core: Core
+  core: typeof import('@actions/core')
   env: Record<string, string | undefined>
   fetch: Fetch
   /** In milliseconds since 1970. */
@@ -48,7 +34,6 @@ export function readWorkflow(env: Runner['env'], script = process.argv[1]!) {
     job: env.GITHUB_JOB ?? '',
     event: get('GITHUB_EVENT_NAME'),
     eventPath: get('GITHUB_EVENT_PATH'),
-    /** The link to this attempt. */
     url: `${get('GITHUB_SERVER_URL')}/${repository}/actions/runs/${runId}/attempts/${attempt}`,
     apiUrl: get('GITHUB_API_URL'),
     runnerName: env.RUNNER_NAME ?? '',
@@ -101,6 +86,8 @@ export function help(env: Runner['env'], topic: Topic): string {
 
 export const isExplained = (message: string): boolean => message.includes(`${PAGE}#`)
 
+export const quote = (names: string[]) => names.map(name => `"${name}"`).join(', ')
+
 export interface Mistake {
   /** Null if the error concerns the whole file. */
   line: number | null
@@ -108,8 +95,6 @@ export interface Mistake {
   sentence: string
   value?: string
 }
-
-const LONGEST = 60
 
 /**
  * `Line 3 of $PORT_RUN: link must be a URL: "pull/7".`
@@ -121,11 +106,12 @@ export function describeMistake(
   redact: (text: string) => string,
 ): string {
   const place = line === null ? file : `Line ${line} of ${file}`
-  const end = value === undefined ? '' : `: ${JSON.stringify(shorten(redact(value)))}`
+  const end = value === undefined ? '' : `: ${JSON.stringify(shorten(redact(value), 60))}`
   return `${place}: ${redact(sentence)}${end}.`
 }
 
-const shorten = (text: string) => (text.length > LONGEST ? `${text.slice(0, LONGEST).toWellFormed()}…` : text)
+export const shorten = (text: string, most: number) =>
+  text.length > most ? `${text.slice(0, most).toWellFormed()}…` : text
 
 export interface RelayAccess {
   /** The URL for reports, and the exact audience of the OIDC token. */
@@ -201,12 +187,8 @@ export function createFetch(): Fetch {
     new Promise((resolve, reject) => {
       const { client, request } = url.startsWith('https:') ? secure : plain
       const sent = request(url, { method, headers, signal, agent: client.getAgent(url) }, response => {
-        const headers = new Headers(
-          Object.entries(response.headers).map(([name, value]): [string, string] => [
-            name,
-            [value].flat()[0]!,
-          ]),
-        )
+        const headers = new Headers()
+        for (const [name, value] of Object.entries(response.headers)) headers.set(name, [value].flat()[0]!)
         readText(response).then(
           body => resolve({ status: response.statusCode!, headers, text: async () => body }),
           reject,

@@ -160,20 +160,8 @@ function valuesIn(text: string): string[] {
     return []
   }
   // Parsing can lose digits.
-  const numbers = outsideStrings(text).match(/-?\d[\d.eE+-]*/g) ?? []
+  const numbers = text.replace(/"(?:[^"\\]|\\.)*"/g, ' ').match(/-?\d[\d.eE+-]*/g) ?? []
   return [...found, ...numbers.flatMap(number => [number, String(Number(number))])]
-}
-
-function outsideStrings(json: string): string {
-  let rest = ''
-  let inString = false
-  for (let i = 0; i < json.length; i++) {
-    const char = json[i]
-    if (char === '"') inString = !inString
-    else if (inString && char === '\\') i++
-    if (!inString) rest += char === '"' ? ' ' : char
-  }
-  return rest
 }
 
 /**

@@ -1,7 +1,7 @@
 import { OUTPUTS } from '../../port/client/messages.ts'
 import { parseJson } from '../../port/text.ts'
 import type { Conclusion, Json, JsonObject } from '../../port/types.ts'
-import { readBytes, sizeOf, splitLines } from '../runner/files.ts'
+import { type FileLine, readBytes, sizeOf, splitLines } from '../runner/files.ts'
 import type { Mistake } from '../runner/runner.ts'
 
 export interface RunFile {
@@ -39,10 +39,7 @@ export function readRunFile(path: string, options: { final: boolean }): RunFile 
   const most = options.final ? MOST_BYTES.final : MOST_BYTES.running
   const final = options.final && size <= most
   const lines = size === 0 ? [] : splitLines(readBytes(path, 0, Math.min(size, most)), { rest: final })
-  const file = parseRunFile(
-    lines.map(({ text }) => text),
-    { final },
-  )
+  const file = parseRunFile(lines, { final })
   if (options.final && !final)
     file.problems.push({ line: null, sentence: `everything after the first ${most / 1e6} MB has no effect` })
   return file
@@ -53,7 +50,8 @@ export const EMPTY_RUN_FILE: RunFile = {
   ...{ outputs: {}, problems: [] },
 }
 
-function parseRunFile(lines: string[], options: { final: boolean }): RunFile {
+function parseRunFile(given: FileLine[], options: { final: boolean }): RunFile {
+  const lines = given.map(({ text }) => text)
   const file: RunFile = { ...EMPTY_RUN_FILE, links: [], problems: [] }
   const outputs = new Map<string, Json>()
   for (let at = 0; at < lines.length; at++) {

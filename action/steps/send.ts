@@ -4,6 +4,8 @@ import type { LogLine } from '../../port/types.ts'
 import { isUncertain, QuotaError, type Reporter } from '../reporter/reporter.ts'
 import type { Entity } from './entities.ts'
 
+export const errorLine = (message: string): LogLine => ({ level: 'ERROR', message: `✗ ${message}` })
+
 /** Upserts or deletes one entity in Port. Both are safe to repeat after a lost response. */
 export async function sendEntity(
   { operation, blueprint, identifier, body }: Entity,
@@ -26,7 +28,7 @@ export async function sendEntity(
     const problem = `Entity ${name} couldn't be ${operation === 'upsert' ? 'upserted' : 'deleted'}: ${reason}`
     // Null if the error didn't come from Port or the relay.
     const known = error instanceof PortError ? error : null
-    return { line: { level: 'ERROR', message: `✗ ${problem}` } as LogLine, problem, error: known }
+    return { line: errorLine(problem), problem, error: known }
   }
   const [deletion, deleted] = operation === 'delete' ? ['Deletion of entity', ' deleted'] : ['Entity', '']
   // If Port rejects the entity later, the relay writes to the run's log.
@@ -50,7 +52,7 @@ export async function sendEntities(
       const which = left === 1 ? "The last entity wasn't" : `The last ${left} entities weren't`
       const problem = `${which} sent, because ${away ? "Port couldn't be reached" : 'no time was left'}.`
       problems.push(problem)
-      lines.push({ level: 'ERROR', message: `✗ ${problem}` })
+      lines.push(errorLine(problem))
       break
     }
   }

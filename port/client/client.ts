@@ -63,10 +63,8 @@ export function createPortClient(options: PortClientOptions) {
   const pause = createRateLimitPause(clock)
 
   async function mint(): Promise<Token> {
-    const granted = await request(
-      { method: 'POST', path: TOKEN_PATH, runId: null, body: { clientId, clientSecret } },
-      null,
-    )
+    const body = { clientId, clientSecret }
+    const granted = await request({ method: 'POST', path: TOKEN_PATH, runId: null, body }, null)
     const value = isObject(granted) ? granted.accessToken : null
     if (typeof value !== 'string' || !isObject(granted)) throw notPort(`POST ${TOKEN_PATH}`)
     onToken?.(value)
@@ -212,7 +210,6 @@ export function createPortClient(options: PortClientOptions) {
       runKind(id) === 'node_run' ? nodeRun(id, workflowRunId) : actionRun(id),
     /** In milliseconds since 1970. Until then, every call throws and sends no request. */
     pausedUntil: pause.until,
-    /** Gets a token. */
     async authorize() {
       await tokens.get()
     },

@@ -12,10 +12,14 @@ export async function sendUpdate(
   update: RunUpdate,
   send: (update: RunUpdate) => Promise<unknown>,
 ): Promise<void> {
-  const shown = cutTexts(update)
+  const shown = {
+    ...update,
+    ...(update.statusLabel !== undefined && { statusLabel: cutLabel(update.statusLabel) }),
+    ...(update.summary !== undefined && { summary: cutSummary(update.summary) }),
+  }
   const { conclusion, summary, output, job } = shown
   const kept = output && { output }
-  const forms = [shown]
+  const forms: RunUpdate[] = [shown]
   if (conclusion !== undefined) {
     const result = { conclusion, ...(job && { job }) }
     for (const less of [{ ...result, summary, ...kept }, { ...result, ...kept }, result]) {
@@ -38,15 +42,6 @@ export async function sendUpdate(
 const MOST_SUMMARY_BYTES = 180_000
 /** The maximum length of a label, as in the relay. */
 const MOST_LABEL = 1_000
-
-function cutTexts(update: RunUpdate): RunUpdate {
-  const { statusLabel, summary } = update
-  return {
-    ...update,
-    ...(statusLabel !== undefined && { statusLabel: cutLabel(statusLabel) }),
-    ...(summary !== undefined && { summary: cutSummary(summary) }),
-  }
-}
 
 const cutLabel = (label: string) =>
   label.length > MOST_LABEL ? `${label.slice(0, MOST_LABEL - 1).toWellFormed()}…` : label

@@ -20,9 +20,7 @@ export const formOf = ({ trigger: { userInputs } }: PortAction) =>
   }
 
 /** What Port adds to a definition. */
-export const OF_PORT = [
-  ...['id', 'orgId', 'version', 'createdAt', 'createdBy', 'updatedAt', 'updatedBy', 'triggerType'],
-]
+export const OF_PORT = 'id orgId version createdAt createdBy updatedAt updatedBy triggerType'.split(' ')
 
 /** Reads every Port action of an export, or of a response of Port's API (JSON or YAML). @throws Error with a message */
 export function readPortActions(text: string): PortAction[] {
@@ -77,6 +75,4 @@ const withoutNulls = (value: JsonObject): JsonObject =>
   Object.fromEntries(Object.entries(value).filter(([, each]) => each !== null))
 
 export const given = (values: Record<string, Json | undefined>): JsonObject =>
-  Object.fromEntries(
-    Object.entries(values).filter((entry): entry is [string, Json] => entry[1] !== undefined),
-  )
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as JsonObject

@@ -75,9 +75,7 @@ export function toAction(yaml: string, file: string, options: ToActionOptions = 
 }
 
 function chooseEvent(workflow: WorkflowFile, file: string, wanted?: Start['event']): Start['event'] {
-  const possible = (['workflow_dispatch', 'repository_dispatch'] as const).filter(
-    event => event in workflow.on,
-  )
+  const possible = (['workflow_dispatch', 'repository_dispatch'] as const).filter(each => each in workflow.on)
   if (wanted && !possible.includes(wanted)) throw new Error(`${file} has no trigger ${wanted}.`)
   const event = wanted ?? possible[0]
   if (event) return event

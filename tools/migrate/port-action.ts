@@ -31,9 +31,7 @@ export function migratePortActions(
     const prefix = actions.length > 1 ? `${given.identifier}: ` : ''
     return {
       definition: made?.workflow ?? action,
-      notes: [...notes, ...(made?.notes ?? []), ...(isKept ? [AUTOMATION] : [])].map(
-        note => `${prefix}${note}`,
-      ),
+      notes: [...notes, ...(made?.notes ?? []), ...(isKept ? [AUTOMATION] : [])].map(note => prefix + note),
     }
   })
   return {
@@ -63,10 +61,8 @@ export function readStart({ invocationMethod: method }: Pick<PortAction, 'invoca
 const isOfGitHub = ({ type, integrationActionExecutionProperties: properties }: JsonObject) =>
   type === 'GITHUB' || isObject(properties)
 
-const backendOf = ({
-  integrationActionExecutionProperties: properties,
-  ...method
-}: JsonObject): JsonObject => (isObject(properties) ? properties : method)
+const backendOf = ({ integrationActionExecutionProperties: own, ...method }: JsonObject): JsonObject =>
+  isObject(own) ? own : method
 
 const fixed = (value: unknown): string | null =>
   typeof value === 'string' && value !== '' && !isComputed(value) ? value : null

@@ -70,11 +70,9 @@ export function readWorkflow(
     throw new Problem("The file isn't a workflow: it has no jobs.")
   const on = yaml.nodeAt(root, 'on')
   const events = isMap(on) ? yaml.keysOf(on) : yaml.textList(on)
-  const declared = [
-    yaml.nodeAt(on, 'workflow_dispatch', 'inputs'),
-    yaml.nodeAt(on, 'workflow_call', 'inputs'),
-  ]
-  const inputs = declared.flatMap(yaml.keysOf)
+  const inputs = ['workflow_dispatch', 'workflow_call'].flatMap(event =>
+    yaml.keysOf(yaml.nodeAt(on, event, 'inputs')),
+  )
   const maps = yaml.itemsOf(yaml.nodeAt(root, 'jobs')).flatMap(({ value }) => yaml.mapOf(value) ?? [])
   const jobs = maps.map(map => readJob(map, edits, called))
   const isAlone =
