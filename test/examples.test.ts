@@ -2,9 +2,7 @@ import { globSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { readInvocation } from '../port/invocation/invocation.ts'
-import { packClientPayload } from '../port/payload.ts'
 import type { JsonObject } from '../port/types.ts'
-import { fitInputs, offeredNames, offerInputs } from '../relay/github/workflow-inputs.ts'
 import { createTargets } from '../relay/intake/target.ts'
 import { parseWorkflow } from '../tools/simulator/runner/parser.ts'
 import {
@@ -155,27 +153,4 @@ test('the preview example reports the values that the next node of the Port work
     path!.split('.').reduce((at: unknown, name) => (at as JsonObject)[name], node.output),
   )
   expect(values).toEqual(['https://pr-7.shop.example', expect.stringMatching(/^sha256:[\da-f]{64}$/)])
-})
-
-test('an existing workflow, started by the relay, gets typed inputs, and uses its own default for a missing input', async () => {
-  const portAction = 'examples/existing-workflow/port-action.json'
-  const file = workflowOf(portAction)
-  /** Simulates the workflow with the inputs that the relay sends once it knows which inputs are undeclared. */
-  async function start(inputs: JsonObject = {}) {
-    const invocation = invocationOf(portAction)
-    const all = { ...invocation, inputs: { ...invocation.inputs, ...inputs } }
-    const declared = parsed(file).on.workflow_dispatch.inputs
-    const offer = offerInputs(all, packClientPayload(all, { delivery: 'd_1', relay: null }))
-    const fitted = fitInputs(offer, new Set(offeredNames(offer).filter(name => !(name in declared))))
-    if (!('inputs' in fitted)) throw new Error(JSON.stringify(fitted))
-    const { run, played } = await simulateForPort({ file: join(root, file) }, all, [], {
-      inputs: fitted.inputs,
-    })
-    return { run, rollOut: played.jobs[0]!.steps.find(step => step.name === 'Roll out')! }
-  }
-  const { run, rollOut } = await start()
-  const lines = [1, 2].map(n => `shop 1.4.2: replica ${n} of 2 is up in staging (blue-green; notes: none)\n`)
-  expect(rollOut.stdout).toBe(lines.join(''))
-  expect(run.status).toBe('IN_PROGRESS')
-  expect((await start({ dry_run: true })).rollOut.conclusion).toBe('skipped')
 })

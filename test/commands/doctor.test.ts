@@ -286,8 +286,6 @@ describe('while it checks services, doctor', () => {
     ])
     limit(0, { 'retry-after': '60' }, 403, { message: 'You have exceeded a secondary rate limit.' })
     expect((await wrong())[0]).toMatch(/^problem: GitHub limits the relay's requests \(403\)/)
-    limit(0, {}, 404, { message: 'Rate limiting is not enabled.' })
-    expect(await wrong()).toEqual([])
   })
 
   test("reports a GitHub App whose key belongs to another App, that isn't installed on the repository, or whose webhooks are misconfigured", async () => {

@@ -162,12 +162,6 @@ test('a webhook to another system becomes a webhook to the relay without the old
     ofHeaders,
     "The webhook's body was replaced with the body that the relay reads.",
   ])
-  const kafka = { ...old, invocationMethod: { type: 'KAFKA', payload: {} } }
-  const ofKafka = await migrated(kafka, '--relay', RELAY)
-  expect(ofKafka.notes).toEqual([
-    INCOMPLETE,
-    "The settings of the action's old backend (KAFKA) were removed.",
-  ])
   // A webhook that already goes to the relay keeps its URL, its body, its RUN_ID header, and Port's agent.
   const body = { github: { event_type: 'ship' }, runId: '{{ .run.id }}', service: '{{ .inputs.s }}' }
   const url = `${RELAY}/webhook?ref=main`
