@@ -172,7 +172,7 @@ export function createPortClient(options: PortClientOptions) {
     const path = `/v1/workflows/nodes/runs/${encodeURIComponent(id)}`
     const read = workflowRunId ? `/v1/workflows/runs/${encodeURIComponent(workflowRunId)}` : path
 
-    /** Sends the label in the output if Port refuses the field, which it has since September 2026. */
+    /** Sends the label in the output if Port refuses the field `statusLabel`, which was added in September 2026. */
     async function patch(update: RunUpdate) {
       const hasLabel = nodesHaveLabel
       try {

@@ -44,9 +44,9 @@ export function readInvocation(sent: unknown, runIdHeader?: string | null): Invo
 }
 
 /**
- * Returns the invoked run's id, from the places that Port and authors use, in order of trust. An input can have any
- * key's name, so Port's own context comes first. Other places, such as `event` and a change log's `context`, can
- * contain the ids of *other* runs.
+ * Returns the invoked run's id, from the places that Port and authors use, in order of trust. Reads Port's own context
+ * first, because an input can have the same name as one of the context's keys. Other places, such as `event` and a change
+ * log's `context`, can contain the ids of *other* runs.
  */
 function findRunId(body: JsonObject): string | null {
   const ofAnother = SHAPES.CHANGE_LOG.matches(body) && unwrapAgent(body) === body

@@ -57,7 +57,7 @@ const HELP = {
   reports_total: "The action's reports by result: accepted, or the status of the refusal",
   build_info: 'Always 1; the label is the version',
   github_token_expiry_timestamp_seconds:
-    'When GITHUB_TOKEN expires; NaN if never, if unknown, or if the relay is a GitHub App',
+    'When GITHUB_TOKEN expires; NaN if never, if unknown, or if the relay uses a GitHub App',
   github_clock_offset_seconds: "GitHub's clock minus this machine's; NaN before GitHub's first response",
 }
 

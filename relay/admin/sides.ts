@@ -50,7 +50,7 @@ export function createSides(deps: {
   clock: () => number
   pauses: Pick<RateLimitPauses, 'rejected'>
   throttled: Pick<ThrottledLog, 'warn' | 'error'>
-  /** One cheap request per credential, whose result is observed like all others. */
+  /** One cheap request per credential, whose result is recorded like any other request's. */
   checks: () => { side: Side; check: () => Promise<void> }[]
 }) {
   const { config, clock, pauses, throttled, checks } = deps

@@ -59,7 +59,7 @@ interface RunCacheDeps {
   perMinute: number
   /** Separate, so that many old runs don't block list reads. */
   budgetById: RequestBudget
-  /** Budget for quick reads: of all runs, and of each run. */
+  /** Budgets for quick reads: one for all runs together, and one for each run. */
   quick: { all: RequestBudget; ofRun: () => RequestBudget }
   clock: () => number
 }

@@ -85,8 +85,7 @@ export function createRefusals(trustedProxies: number, clock: () => number) {
 }
 
 /**
- * Logs refused webhooks with the response's status and message, and the sender's address. Unverified senders get one
- * line a minute.
+ * Logs refused webhooks with the response's status and message, and the sender's address. All unverified senders together cause one line a minute.
  * @param onRefusal called with each refused Port webhook
  * @returns a function to call for every refused request, including those that aren't webhooks
  */

@@ -128,7 +128,7 @@ export function banner(health: Health, now: number): Html {
 
 const RUNBOOK = 'https://github.com/org/port-webhook-action/blob/main/docs/runbook.md'
 
-/** Shows each part that the relay depends on: whether it works, and since when, or when it last did. */
+/** Shows whether each part that the relay depends on works, and when it last worked. */
 export function statusTable(health: Health, now: number): Html {
   const { problems, limits, queued, queuedSince, rateLimitRemaining, oldestMessage } = health
   const row = (name: string, isOk: boolean, text: Html | string) =>

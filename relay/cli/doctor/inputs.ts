@@ -171,7 +171,7 @@ function ofGitHub(action: PortAction, identifier: string): Target {
   const { repository, name, ref = null } = readStart(action)
   if (repository === null || name === null)
     throw new Error(
-      `${identifier} must have a repository and a workflow without expressions, in "org", "repo" and "workflow".`,
+      `${identifier} must name its repository and workflow ("org", "repo", and "workflow") without expressions.`,
     )
   return { repository, workflow: name, ref, eventType: null }
 }
