@@ -37,6 +37,8 @@ export function createHandler(
     throw new Error(
       "RELAY_DATABASE must be postgres://… on AWS Lambda: files are lost with the function's environment.",
     )
+  if (config.alert)
+    throw new Error("RELAY_ALERT_URL doesn't work on AWS Lambda: remove it, and use the template's alarm.")
   let kept: { relay: AssembledRelay; at: number; wallAt: number } | null = null
 
   async function open(): Promise<AssembledRelay> {

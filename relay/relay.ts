@@ -115,9 +115,16 @@ export async function assembleRelay(
     onAttempt: metrics.attempt,
   })
   const { apply, port, freezes } = engine
+  // The first dispatch doesn't wait for it.
+  await freezes.check()
   const roles = createRoles(config)
   const checkDatabase = createDatabaseCheck(store, throttled)
-  const alerts = createAlerts({ config, store, scope: pauses.scope, sides, checkDatabase, throttled })
+  const admin = createAdmin({
+    ...{ config, roles, store, apply, freezes, port, pauses, sides, timeouts, checkDatabase, github },
+    ...{ log, throttled, clock: Date.now },
+  })
+  const alerting = { config, store, scope: pauses.scope, sides, checkDatabase, throttled }
+  const alerts = createAlerts({ ...alerting, refusals: admin.refusals })
   const { app, receive } = createApp({
     ...{ config, store, apply, log, throttled, metrics },
     clock: Date.now,
@@ -127,12 +134,9 @@ export async function assembleRelay(
     checkDatabase,
     readinessRoute: createReadiness({ checkDatabase, sides, timeouts, freezes }),
     metricsRoute: createMetricsRoute({
-      ...{ metrics, roles, store, github, port, pauses, sides, throttled, clock: Date.now },
+      ...{ metrics, roles, store, github, port, pauses, sides, checkDatabase, throttled, clock: Date.now },
     }),
-    admin: createAdmin({
-      ...{ config, roles, store, apply, freezes, port, pauses, sides, timeouts, checkDatabase, github },
-      ...{ log, throttled, clock: Date.now },
-    }),
+    admin,
     receiveGitHub: createGitHubWebhook({
       secret: config.github.webhookSecret,
       trustedProxies: config.trustedProxies,

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import type { Config } from '../config/config.ts'
 import { describeStalled } from '../delivery/waiting.ts'
+import type { Refusals } from '../http/refusals.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { RouteDeps } from '../route-deps.ts'
 import type { AlertState, KnownProblem } from '../store/store.ts'
+import { amount } from './dashboard/list-page.ts'
 import { sendAlert } from './send-alert.ts'
 import { plainText, SIDES, type Sides } from './sides.ts'
 
@@ -35,11 +37,12 @@ export function createAlerts(
   deps: Pick<RouteDeps, 'store' | 'checkDatabase'> & {
     config: Pick<Config, 'alert' | 'publicUrl'>
     scope: string
-    sides: Pick<Sides, 'problems' | 'isUsed' | 'isKnown' | 'check'>
+    sides: Pick<Sides, 'problems' | 'isUsed' | 'isKnown' | 'isAccepted' | 'check'>
+    refusals: Pick<Refusals, 'recent'>
     throttled: Pick<ThrottledLog, 'warn'>
   },
 ): () => Promise<void> {
-  const { store, scope, sides, checkDatabase, throttled } = deps
+  const { store, scope, sides, refusals, checkDatabase, throttled } = deps
   const { alert, publicUrl } = deps.config
   const holder = randomUUID()
   let own: AlertState = { problems: [], sentAt: 0 }
@@ -87,24 +90,30 @@ export function createAlerts(
 
   async function readSides(): Promise<Problem[]> {
     if (SIDES.some(side => sides.isUsed(side) && !sides.isKnown(side))) await sides.check()
-    return sides.problems().map(each => ({ ...each, text: plainText(each.text) }))
+    const { count, statuses, reason } = refusals.recent()
+    const text = `${count} webhooks were refused in the last hour (${statuses.join(', ')}). The last one: ${reason}`
+    const refused = { type: 'webhooks_refused', side: null, key: '', text }
+    const ofSides = sides.problems().map(each => ({ ...each, text: plainText(each.text) }))
+    return count > 3 ? [...ofSides, refused] : ofSides
   }
 
   async function readDatabase(known: readonly KnownProblem[]): Promise<Problem[]> {
     const now = store.clock()
-    const [{ dueSince }, stalled, notStarted, freezes] = await Promise.all([
+    const [{ dueSince, frozen }, stalled, notStarted, freezes, { queued }] = await Promise.all([
       store.backlog(now),
       store.stalled(now - STALLED_MS, MOST_STALLED, scope),
       store.list({ outcome: 'not_started' }, { limit: MOST_LISTED }),
       store.freezes(),
+      store.counts(),
     ])
     const since = dueSince.dispatch ?? now
-    const oldest = `The oldest queued delivery has waited since ${new Date(since).toISOString()}.`
+    const oldest = `The oldest of ${amount(queued - frozen)} in the queue has waited since ${new Date(since).toISOString()}.`
     const queueOld = { type: 'queue_old', side: null, key: '', text: oldest, since }
     const recent = notStarted.filter(({ updatedAt }) => now - updatedAt < NOT_STARTED_MS)
-    const newest = new Map(recent.toReversed().map(each => [each.repository, each.id]))
+    const newest = Map.groupBy(recent, ({ repository }) => repository)
     return [
-      ...(now - since > QUEUE_MS ? [queueOld] : []),
+      // A rejected credential has its own alert.
+      ...(now - since > QUEUE_MS && sides.isAccepted('github') !== false ? [queueOld] : []),
       ...stalled.map(each => ({
         ...{ type: 'queue_stalled', side: null, key: each.repository },
         ...{ text: describeStalled(each), since: each.stalledSince },
@@ -117,9 +126,9 @@ export function createAlerts(
         })),
       // If the list is full, the problem can also affect repositories that aren't listed.
       ...known.filter(({ type }) => type === 'workflow_not_started' && recent.length === MOST_LISTED),
-      ...[...newest].map(([key, id]) => ({
+      ...[...newest].map(([key, [last, ...others]]) => ({
         ...{ type: 'workflow_not_started', side: null, key },
-        text: `The delivery ${id} for ${key} started no workflow.`,
+        text: `${amount(others.length + 1)} for ${key} started no workflow. The last one: ${last?.id} (${last?.action}).`,
       })),
     ]
   }

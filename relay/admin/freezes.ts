@@ -4,21 +4,15 @@ import { Problem } from '../http/problem.ts'
 import type { Freezes } from '../workers/freezes.ts'
 
 const GLOB = 'must be a glob of repositories, such as acme/*'
-/** A label in Port shows the reason. */
 const REASON = 'must be 1 to 100 characters on one line'
 const UNTIL = 'must be a time such as 2026-12-01T08:00Z'
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d[\d:.]*(Z|[+-]\d\d:\d\d)$/
 const isGlob = (text: string) => !isExclusion(text) && globProblem(text, { repositories: true }) === null
 
 const schema = z.strictObject({
   repositories: z.string(GLOB).refine(isGlob, GLOB),
-  reason: z
-    .string(REASON)
-    .trim()
-    .regex(/^\P{Cc}{1,100}$/u, REASON),
-  until: z
-    .string(UNTIL)
-    .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d[\d:.]*(Z|[+-]\d\d:\d\d)$/, UNTIL)
-    .nullish(),
+  reason: z.string(REASON).regex(/^(?!\s*$)\P{Cc}{1,100}$/u, REASON),
+  until: z.nullish(z.string(UNTIL).regex(TIME, UNTIL)),
 })
 
 /** Starts a deploy freeze. @throws Problem 400 */

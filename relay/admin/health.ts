@@ -3,6 +3,7 @@ import { LIMITS } from '../config/limits.ts'
 import type { Transition } from '../delivery/delivery.ts'
 import { createTokenBuckets } from '../http/request.ts'
 import type { ThrottledLog } from '../log.ts'
+import { whyNotWritable } from '../store/database.ts'
 import type { Hour, Store } from '../store/store.ts'
 import type { Freezes } from '../workers/freezes.ts'
 import type { Timeouts } from '../workers/timeouts.ts'
@@ -25,7 +26,8 @@ export function createDatabaseCheck(store: Pick<Store, 'ping'>, throttled: Pick<
         (): Check => ({ ok: true }),
         (error): Check => {
           throttled.error({ err: error, work: 'readyz' }, 'database unavailable; retrying')
-          return { ok: false, detail: 'The database (RELAY_DATABASE) is unavailable or read-only.' }
+          const why = whyNotWritable(error.message) ?? 'it is unavailable.'
+          return { ok: false, detail: `The database (RELAY_DATABASE) doesn't accept writes: ${why}` }
         },
       )
       .finally(() => {

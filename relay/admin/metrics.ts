@@ -14,6 +14,7 @@ import { SIDES, type Side, type Sides } from './sides.ts'
 const ATTEMPTS: readonly DispatchOutcome['kind'][] = ['accepted', 'rejected', 'deferred', 'response_lost']
 const EVIDENCE: readonly Evidence[] = ['response', 'report', 'port', 'title', 'candidate']
 const REFUSALS = PROBLEM_STATUSES.map(String)
+const WEBHOOKS = ['accepted', 'duplicate', 'cancellation', 'unsigned', ...REFUSALS]
 
 /** Histogram buckets in seconds, for webhook responses (FAST) and for delays that users experience. */
 const FAST = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
@@ -22,7 +23,7 @@ const SLOW = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 
 /** The metrics without their prefix `port_relay_`, and what they mean. */
 const HELP = {
   webhooks_total:
-    "Port's webhooks by result: accepted, duplicate, cancellation, or the status of the refusal",
+    "Port's webhooks by result: accepted, duplicate, cancellation, unsigned, or the status of the refusal",
   webhook_duration_seconds:
     'Time from the arrival of an accepted webhook until it was persisted; excludes webhooks with ?wait=dispatch',
   deliveries:
@@ -31,6 +32,7 @@ const HELP = {
     'How long the oldest due work has been waiting; the same in every relay on one database',
   stalled_queues:
     'Repositories from whose queue nothing was dispatched for five minutes, without a pause, counted up to 100; the same in every relay on one database',
+  database_ok: '1 if the database accepted the last test write, 0 if not',
   frozen_deliveries:
     'Queued deliveries that a deploy freeze holds back, counted up to 10000; the same in every relay on one database',
   dispatch_attempts_total: 'Dispatches sent to GitHub',
@@ -80,12 +82,13 @@ export function createMetrics() {
     new Gauge(named(name, labels))
   const histogram = (name: keyof typeof HELP, buckets: number[]) => new Histogram({ ...named(name), buckets })
 
-  const webhooks = counter('webhooks_total', 'result', ['accepted', 'duplicate', 'cancellation', ...REFUSALS])
+  const webhooks = counter('webhooks_total', 'result', WEBHOOKS)
   const webhookDuration = histogram('webhook_duration_seconds', FAST)
   const deliveries = gauge('deliveries', ['state'])
   const oldestDue = gauge('oldest_due_age_seconds', ['work'])
   const stalled = gauge('stalled_queues')
   const frozen = gauge('frozen_deliveries')
+  const databaseOk = gauge('database_ok')
   const attempts = counter('dispatch_attempts_total', 'outcome', ATTEMPTS)
   const toDispatch = histogram('accept_to_dispatch_seconds', SLOW)
   const toRun = histogram('accept_to_run_seconds', SLOW)
@@ -119,6 +122,7 @@ export function createMetrics() {
       oldestDue.set({ work }, age(since))
     stalled.set(stored?.stalled ?? Number.NaN)
     frozen.set(stored?.backlog.frozen ?? Number.NaN)
+    databaseOk.set(Number(now.databaseOk))
     messages.set(stored?.backlog.messages ?? Number.NaN)
     oldestMessage.set(stored ? age(stored.backlog.oldestMessage) : Number.NaN)
     remaining.set(now.rateLimitRemaining ?? Number.NaN)
@@ -134,7 +138,7 @@ export function createMetrics() {
   }
 
   return {
-    webhook: (result: 'cancellation' | number) => webhooks(String(result)),
+    webhook: (result: 'cancellation' | 'unsigned' | number) => webhooks(String(result)),
     /** @param seconds until the response; null if it waited for the dispatch */
     accepted(result: 'accepted' | 'duplicate', seconds: number | null): void {
       webhooks(result)
@@ -162,9 +166,7 @@ export function createMetrics() {
   }
 }
 
-type Sources = Pick<RouteDeps, 'store' | 'github' | 'pauses' | 'port' | 'clock' | 'throttled'> & {
-  sides: Sides
-}
+type Sources = Omit<RouteDeps, 'config' | 'apply' | 'freezes' | 'log'> & { sides: Sides }
 
 const MOST_STALLED = 100
 /** If the database takes longer, only the metrics of this process are returned. */
@@ -181,7 +183,7 @@ export function createMetricsRoute(deps: Sources & { metrics: Metrics; roles: Ro
 }
 
 /** Times are milliseconds since 1970, or null. */
-async function read({ store, github, pauses, port, sides, clock, throttled }: Sources) {
+async function read({ store, github, pauses, port, sides, clock, throttled, checkDatabase }: Sources) {
   const now = store.clock()
   /** Converts a time from the store's clock to the wall clock. */
   const onWall = (time: number) => time - now + clock()
@@ -190,6 +192,7 @@ async function read({ store, github, pauses, port, sides, clock, throttled }: So
   const { facts } = github
   return {
     stored: await readStored(),
+    databaseOk: (await Promise.race([checkDatabase(), sleep(READ_MS, null, { ref: false })]))?.ok ?? false,
     rateLimitRemaining: facts.rateLimitRemaining(),
     tokenExpiresAt: facts.tokenExpiresAt(),
     clockOffset: github.clockOffset(),

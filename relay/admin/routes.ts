@@ -52,7 +52,7 @@ export function createAdmin(deps: RouteDeps & { roles: Roles; sides: Sides; time
         return {
           problems: sides.problems(),
           sides: SIDES.filter(sides.isUsed).map(side => ({ side, lastSuccess: sides.lastSuccess(side) })),
-          isDatabaseOk: database.ok,
+          database: database.ok ? null : (database.detail ?? ''),
           limits: pauses.allPaused().filter(({ cause }) => cause === 'limit'),
           rateLimitRemaining: github.facts.rateLimitRemaining(),
           ...{ queued: queued - backlog.frozen, stalled, oldestMessage: backlog.oldestMessage },

@@ -2,8 +2,20 @@ import { createHash, createHmac } from 'node:crypto'
 import { describeNetworkError } from '../../port/client/errors.ts'
 import type { Config } from '../config/config.ts'
 import type { KnownProblem } from '../store/store.ts'
+import { RUNBOOK } from './dashboard/banner.ts'
 
 const TIMEOUT_MS = 5_000
+/** Each type's section of the runbook, and page of the dashboard. */
+export const PLACES: Record<string, [section: string, page: string]> = {
+  credential_rejected: ['PortRelayCredentialRejected', '/status'],
+  unreachable: ['PortRelayUnreachable', '/status'],
+  queue_stalled: ['PortRelayQueueStalled', '/?state=queued'],
+  queue_old: ['PortRelayQueueIsOld', '/?state=queued'],
+  freeze_old: ['PortRelayFrozen', '/freezes'],
+  webhooks_refused: ['PortRelayWebhooksRefused', '/refused'],
+  workflow_not_started: ['PortRelayNotStarted', '/?outcome=not_started'],
+  database_unavailable: ['PortRelayDatabaseUnavailable', '/status'],
+}
 
 /**
  * Sends an alert to RELAY_ALERT_URL as JSON, with a `text` field for Slack and the same data in separate fields. Alerts
@@ -18,14 +30,18 @@ export async function sendAlert(
   now: number,
 ): Promise<void> {
   const relay = publicUrl ?? 'port-webhook-relay'
-  const lines = [...started.map(({ text }) => text), ...resolved.map(({ text }) => `Resolved: ${text}`)]
-  const show = ({ type, side, key, since, text }: KnownProblem) => ({
-    ...{ type, side, key, since: new Date(since).toISOString(), detail: text },
-  })
+  const show = ({ type, side, key, since, text: detail }: KnownProblem) => {
+    const [section, page] = PLACES[type] ?? ['Alerts-from-the-relay', '/status']
+    const links = { dashboard: publicUrl && publicUrl + page, runbook: `${RUNBOOK}#${section.toLowerCase()}` }
+    return { type, side, key, since: new Date(since).toISOString(), detail, ...links }
+  }
+  const shown = { started: started.map(show), resolved: resolved.map(show) }
+  const line = (each: ReturnType<typeof show>) => `${each.detail} ${each.dashboard ?? ''} ${each.runbook}`
+  const lines = [...shown.started.map(line), ...resolved.map(({ text }) => `Resolved: ${text}`)]
   const body = JSON.stringify({
     text: escapeForSlack(`${relay}: ${lines.join('\n')}`),
     ...{ relay, time: new Date(now).toISOString() },
-    ...{ started: started.map(show), resolved: resolved.map(show) },
+    ...shown,
   })
   const facts = [...started, ...resolved].map(({ type, side, key, since, resolvedAt }) => [
     ...[type, side, key, since, resolvedAt],

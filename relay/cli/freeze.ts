@@ -27,7 +27,6 @@ export const unfreeze = defineCommand({
   summary: 'Ends a deploy freeze. Its deliveries are dispatched in order.',
   positionals: ['ID'],
   options: { discard: flag('cancel the deliveries of the freeze instead'), json: JSON_OPTION },
-  details: '`freezes` lists the ids.',
   async run({ env, values: { discard = false, json }, positionals: [id], print }) {
     if (!id) throw new UsageError('Specify the freeze: unfreeze ID. `freezes` lists the ids.')
     const path = `/api/freezes/${encodeURIComponent(id)}?discard=${discard}`

@@ -124,7 +124,6 @@ export function notify(
 ): Transition | null {
   const shown = showWait(delivery, wait, now)
   if (shown.messages.length === 0) return null
-  // The freeze has its own entry.
   if (wait.cause === 'frozen') return { ...shown, history: null }
   const details: JsonObject =
     wait.cause === 'queue' ? { cause: wait.cause, blocked_by: wait.blocker.id } : { ...wait }

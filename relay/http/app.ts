@@ -11,7 +11,7 @@ import type { RouteDeps } from '../route-deps.ts'
 import { bodyOf } from './body.ts'
 import { type Receive, throwRefused } from './direct.ts'
 import { Problem, refuseOthers, sendProblem } from './problem.ts'
-import { logRefusals } from './refusals.ts'
+import { isUnsigned, logRefusals } from './refusals.ts'
 import { bearer } from './request.ts'
 
 interface AppDeps extends Pick<RouteDeps, 'config' | 'store' | 'apply' | 'clock' | 'checkDatabase'> {
@@ -74,7 +74,7 @@ export function createApp(deps: AppDeps): { app: Hono; receive: Receive } {
   }
   refuseOthers(app, ['/healthz', '/readyz'], 'GET, HEAD', 'Send health checks with GET.')
   const logRefusal = logRefusals({ trustedProxies, log, throttled }, (c, refusal) => {
-    metrics?.webhook(refusal.status)
+    metrics?.webhook(refusal.status === 401 && isUnsigned(c) ? 'unsigned' : refusal.status)
     admin?.refusals.note(c, refusal)
   })
   app.notFound(c => {

@@ -27,6 +27,9 @@ const MINUTE_MS = 60_000
 const HOUR = 60
 const MAX_REASON = 400
 
+/** Whether a webhook has no signature, such as a scanner's request. It never alerts. */
+export const isUnsigned = (c: Context) => c.req.header('x-port-signature') === undefined
+
 /** Refusals since the relay started. Kept in memory, so that unknown senders can't cause database writes. */
 export function createRefusals(trustedProxies: number, clock: () => number) {
   // Keyed by reason, then ordered by `lastAt`. A bot's many refusals for one reason don't displace other reasons.
@@ -48,7 +51,7 @@ export function createRefusals(trustedProxies: number, clock: () => number) {
       const repository = c.req.path.split('/').slice(2).join('/')
       const reason = message.slice(0, MAX_REASON)
       const now = clock()
-      const minutes = counts.get(status)
+      const minutes = isUnsigned(c) ? undefined : counts.get(status)
       minutes?.set(minuteOf(now), (minutes.get(minuteOf(now)) ?? 0) + 1)
       const why = `${status} ${reason}`
       const kept = byReason.get(why) ?? new BoundedMap<string, Refusal>(LIMITS.refused)

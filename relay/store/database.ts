@@ -159,3 +159,11 @@ export function toRun<T extends DeliveryRun>({ past, reportsConclusion, ...rest 
     ...(Boolean(reportsConclusion) && { reportsConclusion: true }),
   } as unknown as T
 }
+
+/** The cause of a failed write, with what to do; null if the message names none. @param shown the message, or nothing */
+export function whyNotWritable(message: string, shown = ''): string | null {
+  if (/full|no space/i.test(message)) return `the disk is full${shown}. Free space on it.`
+  if (/read.?only/i.test(message)) return `it is read-only${shown}. Mount its disk for writing.`
+  if (!/locked|(lock|statement) timeout/i.test(message)) return null
+  return `it is locked${shown}. Stop the process that has a transaction open, such as a backup or a shell.`
+}

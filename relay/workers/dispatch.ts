@@ -51,7 +51,6 @@ export function createDispatchRate(
       fill()
       return perMinute === 0 ? limit : Math.max(0, Math.min(limit, Math.floor(tokens)))
     },
-    /** @param amount negative to return a token */
     take(amount = 1): void {
       fill()
       tokens -= amount

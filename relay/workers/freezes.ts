@@ -1,8 +1,8 @@
 import { matcher } from '../config/routes.ts'
-import { type Policy, timeoutEnd } from '../delivery/events.ts'
+import { timeoutEnd } from '../delivery/events.ts'
 import type { GitHub } from '../github/client.ts'
 import type { Freeze, NewFreeze, Store } from '../store/store.ts'
-import type { ApplyEvent } from './apply.ts'
+import type { ApplyDeps, ApplyEvent } from './apply.ts'
 
 export type Freezes = ReturnType<typeof createFreezes>
 
@@ -13,15 +13,10 @@ const FRESH_MS = 1_000
 const REPOSITORIES = 50
 const DISCARDED = 100
 
+type Deps = Pick<ApplyDeps, 'policy' | 'log'> & { store: Store; apply: ApplyEvent; github: GitHub }
+
 /** Freezes, releases, and discards deliveries. Every relay reads the freezes from the database, and does all of it. */
-export function createFreezes(deps: {
-  store: Store
-  github: Pick<GitHub, 'checkCredential'>
-  policy: Pick<Policy, 'timeoutsFrom'>
-  apply: ApplyEvent
-  log: { info: (fields: object, message: string) => void }
-}) {
-  const { store, github, policy, apply, log } = deps
+export function createFreezes({ store, policy, apply, log, github }: Deps) {
   let active: (Freeze & { matches: (repository: string) => boolean })[] = []
   let readAt = Number.NEGATIVE_INFINITY
   let running = Promise.resolve()
@@ -44,19 +39,19 @@ export function createFreezes(deps: {
   async function finish(freeze: Freeze): Promise<void> {
     if (freeze.deliveries === 0) return store.deleteFreeze(freeze.id)
     while (freeze.ending === 'release' && (await store.release(freeze, store.clock()))) {}
-    if (freeze.ending === 'release') return
-    for (const delivery of await store.frozenBy(freeze.id, DISCARDED))
-      await apply(delivery, { type: 'cancelRequested', by: 'freeze' })
+    const discarded = freeze.ending === 'discard' ? await store.frozenBy(freeze.id, DISCARDED) : []
+    for (const delivery of discarded) await apply(delivery, { type: 'cancelRequested', by: 'freeze' })
   }
 
   async function round(): Promise<void> {
     for (const freeze of active) await endInTime(freeze)
     const began = store.clock()
     const all = await store.freezes()
-    const isActive = ({ ending }: Freeze) => ending === ''
-    active = all.filter(isActive).map(each => ({ ...each, matches: matcher([each.repositories]) }))
+    active = all
+      .filter(each => !each.ending)
+      .map(each => ({ ...each, matches: matcher([each.repositories]) }))
     readAt = began
-    for (const freeze of all) if (!isActive(freeze)) await finish(freeze)
+    for (const freeze of all) if (freeze.ending) await finish(freeze)
     const queues = active.length > 0 ? await store.queues() : []
     for (const freeze of active) {
       const own = queues.filter(repository => find(repository) === freeze)
@@ -73,9 +68,7 @@ export function createFreezes(deps: {
 
   return {
     check,
-    find,
     active: (): readonly Freeze[] => active,
-    /** Whether a freeze matches the repository. */
     async holds(repository: string): Promise<boolean> {
       if (Math.abs(store.clock() - readAt) > FRESH_MS) await check()
       return find(repository) !== undefined

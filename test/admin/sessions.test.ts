@@ -120,7 +120,7 @@ test('wrong API and metrics tokens are rate limited; correct tokens always work,
 const NOW = Date.parse('2026-03-01T12:00:00Z')
 const MINUTE = 60_000
 const WELL: Health = {
-  ...{ problems: [], isDatabaseOk: true, limits: [], sides: [], rateLimitRemaining: null, stalled: [] },
+  ...{ problems: [], database: null, limits: [], sides: [], rateLimitRemaining: null, stalled: [] },
   ...{ freezes: [], frozen: 0 },
   ...{ queued: 3, queuedSince: NOW - MINUTE / 2, oldestMessage: NOW - MINUTE },
   ...{ portPausedUntil: 0, tokenExpiresAt: NOW + 30 * 1440 * MINUTE, clock: null },
@@ -142,7 +142,11 @@ const STALLED_QUEUE = { ...BEHIND, oldestMessage: null, stalled: [STALLED] }
 test.each<[string, Partial<Health>, ...patterns: RegExp[]]>([
   ['nothing', {}],
   ['a problem', { problems: [DOWN] }, /GitHub unreachable since .*12:00:00 UTC.* Check the network/],
-  ['a database without writes', { isDatabaseOk: false }, /RELAY_DATABASE.* Webhooks are refused/],
+  [
+    'a database without writes',
+    { database: "The database (RELAY_DATABASE) doesn't accept writes: the disk is full." },
+    /RELAY_DATABASE.* the disk is full\..* Webhooks are refused/,
+  ],
   ["GitHub's limit", { limits: [LIMIT] }, /A limit \(acme\)\..* Next request at .*12:01:00 UTC/],
   ["Port's limit", { portPausedUntil: NOW + MINUTE }, /Port is rate limiting the relay.*12:01:00/],
   ['a backlog', BEHIND, /Messages to Port are delayed.* 25 min/, /Dispatches are delayed.* 10,000\+ queued/],

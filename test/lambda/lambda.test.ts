@@ -123,6 +123,12 @@ test('the schedule processes work that becomes due later: retries, polls, and me
   expect(port.run(id)).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
 })
 
+test('RELAY_ALERT_URL is refused', async () => {
+  const { env } = await openFunction()
+  const config = readConfig({ ...env, RELAY_ALERT_URL: 'https://alerts.example.com' })
+  expect(() => createHandler(config, pino({ level: 'silent' }))).toThrow(/RELAY_ALERT_URL.*remove it/)
+})
+
 test('RELAY_DISPATCH_RATE starts with two dispatches', async () => {
   const { env, github, invoke } = await openFunction({ RELAY_DISPATCH_RATE: '1' })
   await placeDeliveries({ kind: 'postgres', url: env.RELAY_DATABASE! }, [{}, {}, {}])

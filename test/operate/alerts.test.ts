@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { createAlerts } from '../../relay/admin/alerts.ts'
+import { RUNBOOK } from '../../relay/admin/dashboard/banner.ts'
 import type { SideProblem } from '../../relay/admin/sides.ts'
 import { doctor } from '../../relay/cli/doctor.ts'
 import { readConfig } from '../../relay/config/config.ts'
@@ -37,10 +38,15 @@ async function open() {
   const logged: object[] = []
   const database = { isUp: true }
   const sides: SideProblem[] = []
+  const refused = { count: 0, statuses: [] as string[], reason: '' }
   const relay = () =>
     createAlerts({
       ...{ config, store, scope: 'owner:', throttled: { warn: fields => void logged.push(fields) } },
-      sides: { problems: () => sides, isUsed: () => true, isKnown: () => true, check: async () => {} },
+      sides: {
+        ...{ problems: () => sides, isUsed: () => true, isKnown: () => true, check: async () => {} },
+        isAccepted: side => !sides.some(each => each.side === side && each.type === 'credential_rejected'),
+      },
+      refusals: { recent: () => refused },
       checkDatabase: async () =>
         database.isUp ? { ok: true } : { ok: false, detail: "It doesn't accept writes." },
     })
@@ -59,7 +65,7 @@ async function open() {
     return sent
   }
   const set = (...problems: SideProblem[]) => void sides.splice(0, sides.length, ...problems)
-  return { ...endpoint, store, reads, relays, relay, logged, database, set, pass, now: () => at }
+  return { ...endpoint, refused, store, reads, relays, relay, logged, database, set, pass, now: () => at }
 }
 
 const down: SideProblem = {
@@ -79,13 +85,18 @@ test('sends a signed message when problems start and when problems are resolved,
   set(down, rejected)
   expect(await pass(3 * MINUTE)).toEqual([[10, ['unreachable', 'credential_rejected'], []]])
   expect(received[0]!.body).toEqual({
-    text: 'https://relay.example.com: GitHub unreachable since 2026-03-01T03:31:00.000Z.\nPort rejects &lt;it&gt; (401).',
+    text: [
+      'https://relay.example.com: GitHub unreachable since 2026-03-01T03:31:00.000Z.',
+      `https://relay.example.com/status ${RUNBOOK}#portrelayunreachable\nPort rejects &lt;it&gt; (401).`,
+      `https://relay.example.com/status ${RUNBOOK}#portrelaycredentialrejected`,
+    ].join(' '),
     relay: 'https://relay.example.com',
     time: expect.any(String),
     started: [
       {
         ...{ type: 'unreachable', side: 'github', key: '', since: '2026-03-01T03:32:10.000Z' },
         detail: 'GitHub unreachable since 2026-03-01T03:31:00.000Z.',
+        ...{ dashboard: 'https://relay.example.com/status', runbook: `${RUNBOOK}#portrelayunreachable` },
       },
       expect.objectContaining({ type: 'credential_rejected', side: 'port', key: 'acme' }),
     ],
@@ -133,6 +144,21 @@ test('logs an endpoint failure without the URL, and retries the same message a m
   ])
 })
 
+test('sends an alert about refused webhooks, and none about an old queue while the credential is rejected', async () => {
+  const { received, store, refused, set, pass, now } = await open()
+  await store.accept({ ...aDelivery(), receivedAt: now() - 20 * MINUTE })
+  Object.assign(refused, { count: 4, statuses: ['4 × 401'], reason: "The signature doesn't match." })
+  set({ ...rejected, side: 'github' })
+  const [first, ...others] = await pass(20 * MINUTE)
+  expect(first).toEqual([10, expect.arrayContaining(['credential_rejected', 'webhooks_refused']), []])
+  expect(others.flat(2)).not.toContain('queue_old')
+  expect(received[0]!.body.text).toContain(
+    "4 webhooks were refused in the last hour (4 × 401). The last one: The signature doesn't match. https://relay.example.com/refused",
+  )
+  set()
+  expect((await pass(MINUTE)).flat(2)).toContain('queue_old')
+})
+
 test('sends an alert about a freeze without an end after a day', async () => {
   const { received, store, pass, now } = await open()
   const since = now() - 24 * 60 * MINUTE + 5 * MINUTE
@@ -169,7 +195,9 @@ test("sends alerts about a database that fails, an old queue, and workflows that
     [10, ['workflow_not_started'], []],
     [70, [], ['queue_stalled', 'queue_old']],
   ])
-  expect(received[4]!.body.text).toContain(`The delivery ${id} for ${repository} started no workflow.`)
+  expect(received[4]!.body.text).toContain(
+    `1 delivery for ${repository} started no workflow. The last one: ${id} (deploy).`,
+  )
   expect(JSON.stringify(received)).not.toContain('hunter2')
 })
 

@@ -82,10 +82,15 @@ describe('GET /metrics', () => {
     await deliver('r_3', { path: '/webhook/other/shop' })
     await deliver('r_4', { path: '/webhook/acme/unknown' })
     expect((await send(relay.url, { path: '/webhook/cancel', body: { run_id: 'r_9' } })).status).toBe(200)
+    await fetch(`${relay.url}/webhook`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{}',
+    })
     await fetch(`${relay.url}/report`, { method: 'POST', body: '{}' })
     await until(async () => (await read()).deliveries!.running === 1, 'the workflow run is bound')
     const now = await read()
-    const webhooks = { accepted: 2, duplicate: 1, cancellation: 1, 401: 1, 403: 1, 404: 0 }
+    const webhooks = { accepted: 2, duplicate: 1, cancellation: 1, unsigned: 1, 401: 1, 403: 1, 404: 0 }
     expect(now.webhooks_total).toMatchObject(webhooks)
     expect(now.webhook_duration_seconds_count).toEqual({ '': 3 })
     expect(now.dispatch_attempts_total).toEqual({ accepted: 1, rejected: 1, deferred: 0, response_lost: 0 })
@@ -156,6 +161,6 @@ describe('GET /metrics', () => {
     const now = await read()
     expect(now.webhooks_total).toMatchObject({ accepted: 1 })
     expect([now.deliveries, now.oldest_due_age_seconds]).toEqual([undefined, undefined])
-    expect(now.outbox_messages).toEqual({ '': Number.NaN })
+    expect([now.outbox_messages, now.database_ok]).toEqual([{ '': Number.NaN }, { '': 0 }])
   })
 })

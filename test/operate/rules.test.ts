@@ -5,6 +5,7 @@ import { parser } from '@prometheus-io/lezer-promql'
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { createMetrics } from '../../relay/admin/metrics.ts'
+import { PLACES } from '../../relay/admin/send-alert.ts'
 import { declaredIn } from './read-series.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -52,6 +53,7 @@ async function known(): Promise<Map<string, string[]>> {
       },
       stalled: 0,
     },
+    databaseOk: true,
     ...{ rateLimitRemaining: 1, tokenExpiresAt: 1, clockOffset: 1 },
     pausedUntil: { github: 1, port: 1 },
     credentialOk: { github: true, port: true },
@@ -98,6 +100,33 @@ test('each alert has a severity and an existing runbook', () => {
   }
   const written = [...docs.matchAll(/^### (PortRelay\w+)$/gm)].map(([, name]) => name)
   expect(written).toEqual(rules.map(({ alert }) => alert))
+})
+
+test('one table lists every rule, every alert of the relay, and every banner', () => {
+  const [, section = ''] = read('docs/runbook.md').split('\n## All alerts\n')
+  const table = section
+    .split('\n## ')[0]!
+    .split('\n')
+    .filter(line => line.startsWith('| ') && !line.startsWith('| ---'))
+    .slice(1)
+    .map(line => line.split('|').map(cell => cell.trim()))
+  expect(table.map(([, , , rule = '', severity]) => [/\w+/.exec(rule)?.[0], severity])).toEqual(
+    rules.map(({ alert, labels }) => [alert, labels.severity]),
+  )
+  const ofRelay = table.flatMap(([, , type = '', rule = '']) =>
+    type === '–' ? [] : [[type.slice(1, -1), /\w+/.exec(rule)![0]]],
+  )
+  expect(Object.fromEntries(ofRelay)).toEqual(
+    Object.fromEntries(Object.entries(PLACES).map(([type, [name]]) => [type, name])),
+  )
+  const banners = read('relay/admin/dashboard/banner.ts').matchAll(
+    /'(outage|warning|note)',\s+(?:type === 'unreachable' \? 'PortRelayUnreachable' : )?'(\w+)'/g,
+  )
+  const shown = table.flatMap(([, , , rule = '', , banner]) =>
+    banner === '–' ? [] : [`${banner} ${/\w+/.exec(rule)![0]}`],
+  )
+  const inCode = [...banners].map(([, severity, name]) => `${severity} ${name}`)
+  expect(shown.sort()).toEqual([...new Set([...inCode, 'outage PortRelayUnreachable'])].sort())
 })
 
 const hasPromtool = spawnSync('promtool', ['--version']).status === 0

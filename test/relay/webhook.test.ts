@@ -525,12 +525,13 @@ describe('health checks', () => {
     let writes = 0
     const ping = async () => {
       writes++
-      throw new Error('gone')
+      throw new Error('database or disk is full')
     }
     const broken = await openReceiving({ store: { ping } })
     const refusal = await broken.request('/readyz')
     expect([refusal.status, refusal.headers.get('retry-after')]).toEqual([503, '5'])
-    const database = { ok: false, detail: 'The database (RELAY_DATABASE) is unavailable or read-only.' }
+    const detail = "The database (RELAY_DATABASE) doesn't accept writes: the disk is full. Free space on it."
+    const database = { ok: false, detail }
     expect(await refusal.json()).toMatchObject({ ok: false, checks: { database } })
     // The endpoint is public, so its database write must be rate limited.
     for (let n = 0; n < 400; n++) expect((await broken.request('/readyz')).status).toBe(503)

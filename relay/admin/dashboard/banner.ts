@@ -14,7 +14,8 @@ export interface Health {
   problems: readonly SideProblem[]
   /** The services that the relay uses, and when a request to each last succeeded. */
   sides: readonly { side: Side; lastSuccess: number | null }[]
-  isDatabaseOk: boolean
+  /** Why the database doesn't accept writes; null if it does. */
+  database: string | null
   limits: readonly RateLimitPause[]
   rateLimitRemaining: number | null
   freezes: readonly Freeze[]
@@ -52,10 +53,10 @@ export function banner(health: Health, now: number): Html {
   }
   const inQueue = queued > 0 && html` ${counted(queued)} queued.`
   const items: Item[] = [
-    !health.isDatabaseOk && [
+    health.database !== null && [
       'outage',
       'PortRelayDatabaseUnavailable',
-      html`<strong>The database (RELAY_DATABASE) doesn't accept writes.</strong> Webhooks are refused with 503.`,
+      html`<strong>${health.database}</strong> Webhooks are refused with 503.`,
     ],
     ...problems.map(
       ({ type, side, text, advice }): Item => [
@@ -126,7 +127,7 @@ export function banner(health: Health, now: number): Html {
   }
 }
 
-const RUNBOOK = 'https://github.com/org/port-webhook-action/blob/main/docs/runbook.md'
+export const RUNBOOK = 'https://github.com/org/port-webhook-action/blob/main/docs/runbook.md'
 
 /** Shows whether each part that the relay depends on works, and when it last worked. */
 export function statusTable(health: Health, now: number): Html {
@@ -143,7 +144,7 @@ export function statusTable(health: Health, now: number): Html {
       lastSuccess === null ? 'No request has succeeded yet.' : html`Last success ${ago(lastSuccess, now)}.`
     return row(NAMES[side], found.length === 0, html`${found.map(({ text }) => html`${show(text)} `)}${last}`)
   })}
-${row('Database', health.isDatabaseOk, health.isDatabaseOk ? 'Accepts writes.' : 'RELAY_DATABASE accepts no writes.')}
+${row('Database', health.database === null, health.database ?? 'Accepts writes.')}
 ${row('Queue', health.stalled.length === 0 && (queuedSince === null || now - queuedSince < BACKLOG_MS), html`${counted(queued)} queued${queuedSince !== null && html`, the oldest due delivery since ${at(queuedSince)}`}.`)}
 ${row('Messages to Port', oldestMessage === null || now - oldestMessage < MESSAGES_MS, oldestMessage === null ? 'None waits.' : html`The oldest waits since ${at(oldestMessage)}.`)}
 ${row('Deploy freezes', true, html`${health.freezes.length === 0 ? 'None.' : html`${health.freezes.map(({ repositories, since }) => html`${repositories} since ${at(since)}. `)}${counted(health.frozen)} frozen.`}`)}

@@ -1,6 +1,7 @@
 import { isLoopback } from '../../../port/text.ts'
 import { type Config, VARIABLES } from '../../config/config.ts'
 import { matcher } from '../../config/routes.ts'
+import { whyNotWritable } from '../../store/database.ts'
 import { ofAnotherOrganization, openStore, openStoreForCommand } from '../../store/open.ts'
 import type { Env } from '../command.ts'
 import { type Check, type Finding, ok, problem, warning } from './check.ts'
@@ -101,17 +102,11 @@ export const database: Check = {
         ),
       ]
     } catch (error) {
-      return [problem(`${name} doesn't accept writes: ${whyNotWritable((error as Error).message)}`)]
+      const { message } = error as Error
+      const why = whyNotWritable(message, ` (${message})`) ?? `${message}.`
+      return [problem(`${name} doesn't accept writes: ${why}`)]
     } finally {
       await store.close()
     }
   },
-}
-
-function whyNotWritable(message: string): string {
-  if (/full|no space/i.test(message)) return `the disk is full (${message}). Free space on it.`
-  if (/locked|timeout/i.test(message))
-    return `it is locked (${message}). Stop the process that has a transaction open, such as a backup or a shell.`
-  if (/read.?only/i.test(message)) return `it is read-only (${message}). Mount its disk for writing.`
-  return `${message}.`
 }

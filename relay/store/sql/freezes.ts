@@ -6,14 +6,12 @@ import { FROZEN, MOST_COUNTED, padded, QUEUED, QUEUES } from './claims.ts'
 /** A deploy freeze: deliveries to matching repositories stay queued. Times are milliseconds since 1970. */
 export interface Freeze {
   id: number
-  /** A glob of `owner/name`. */
   repositories: string
   reason: string
   since: number
   endsAt: number | null
   /** What happens to the deliveries of a freeze that has ended; empty while it is active. */
   ending: 'release' | 'discard' | ''
-  /** How many deliveries it holds back, up to {@link MOST_COUNTED}. */
   deliveries: number
 }
 
@@ -75,7 +73,6 @@ export function freezes(db: Backend, notify: (work: 'dispatch') => void) {
     async deleteFreeze(id: number): Promise<void> {
       await rowsOf(db, 'DELETE FROM freezes WHERE seq = ?1', id)
     },
-    /** The repositories with queued deliveries that aren't frozen. */
     async queues(): Promise<string[]> {
       const sql = `${QUEUES} SELECT repository FROM queue WHERE repository IS NOT NULL`
       return (await rowsOf(db, sql)).map(row => String(row.repository))
@@ -108,7 +105,6 @@ export function freezes(db: Backend, notify: (work: 'dispatch') => void) {
       if (changed > 0) notify('dispatch')
       return changed > 0
     },
-    /** The oldest deliveries of a freeze. */
     frozenBy(id: number, limit: number): Promise<Delivery[]> {
       const oldest = `SELECT seq FROM deliveries WHERE ${FROZEN} AND frozen_by = ?1 ORDER BY repository, seq LIMIT ?2`
       const sql = `SELECT ${columns(db.dialect)} FROM deliveries WHERE ${db.dialect.among('seq', oldest)}`
