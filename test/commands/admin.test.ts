@@ -188,6 +188,9 @@ test('redeliver lists the matching deliveries in a dry run, then queues deliveri
 
 test('the command cancel cancels a queued delivery immediately, and a running delivery by canceling its workflow run', async () => {
   const [, bound, queued] = ids
+  // Until GitHub has responded to the attempt, its workflow run could have started.
+  const shown = async () => (await run(deliveries, [queued!], env)).stdout
+  await until(async () => (await shown()).includes('dispatchDeferred'), 'GitHub limits the dispatch')
   expect((await run(cancel, [queued!], env)).stdout).toBe(`Delivery ${queued} is canceled.`)
   expect((await run(cancel, [bound!], env)).stdout).toBe(
     `Delivery ${bound} is being canceled: the relay cancels the workflow run on GitHub.`,
