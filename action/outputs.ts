@@ -58,7 +58,7 @@ export function makeOutputs(payload: ClientPayload, inputs: JsonObject = payload
 
 export const EMPTY_OUTPUTS = { inputs: '{}', entity: 'null', event: 'null', trigger: 'null' }
 
-/** In the outputs file, a name ends at `=`, at the first `<<` after the name, or at the end of the line. */
+/** In the outputs file, a name ends at the first `=` or `<<`, or at the end of the line. */
 const canBeOutput = (name: string) => name.trim() !== '' && !/=|<<|<$|[\r\n]/.test(name)
 
 function text(value: Json | undefined): string {

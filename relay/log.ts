@@ -71,8 +71,8 @@ const MINUTE_MS = 60_000
 const LONGEST_REASON = 200
 
 /**
- * The log for what repeats: errors, for example while Port is unavailable, and refusals of unverified senders. Writes a
- * message when it first occurs, then one line per minute while it recurs. Each line has the latest fields and
+ * Logs messages that can repeat often, such as errors while Port is unavailable, and refusals of unverified senders.
+ * Writes a message when it first occurs, then one line per minute while it recurs. Each line has the latest fields and
  * a `count` of occurrences since the previous line. If their field `reason` differs, `reasons` has the count of each
  * one. Occurrences are grouped by message, so variable values belong in the fields.
  * @param maxReasons how many reasons a line counts; further ones are counted as `others`

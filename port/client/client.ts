@@ -250,7 +250,8 @@ export interface Token {
 
 /**
  * Provides a token until shortly before it expires. Concurrent calls share one request. Port returns the same token
- * until it expires, so the safety margin is a tenth of the remaining time, at most one minute.
+ * until it expires, so a token can have little time left: the safety margin is a tenth of that time, at most one
+ * minute.
  */
 function createTokenCache(mint: () => Promise<Token>, clock: () => number, first: Token | null = null) {
   let latest = first

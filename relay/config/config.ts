@@ -128,7 +128,7 @@ export function readConfig(env: Env, readFile = (path: string) => readFileSync(p
       )
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems)
   const v = parsed.data
-  // The current secret is first. They sign the webhooks and encrypt the inputs.
+  // The secrets that sign webhooks and encrypt inputs, the current one first.
   const secrets: [string, ...string[]] = [v.PORT_CLIENT_SECRET, ...v.PORT_PREVIOUS_SECRETS]
   const auth: Auth = v.GITHUB_TOKEN
     ? { token: v.GITHUB_TOKEN }

@@ -48,7 +48,7 @@ export const CANCELLED: Ending = {
 
 const NAME_BY_PAYLOAD = 'Set run-name: ${{ github.event.client_payload.run_id }} in the workflow'
 const NAME_BY_INPUT =
-  "Declare the input port in the workflow, and set run-name: ${{ fromJSON(inputs.port || '{}').run_id }} there"
+  'Declare the input "port" in the workflow, and set its run-name to ${{ fromJSON(inputs.port || \'{}\').run_id }}'
 
 export const failed = (outcome: Outcome, label: string, sentence: string): Ending => ({
   ...{ state: 'failed', outcome, conclusion: 'failure', label, sentence },

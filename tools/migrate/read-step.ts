@@ -24,7 +24,7 @@ export const isPortAction = (step: unknown): boolean =>
   /^port-labs\/port-github-action@/i.test(textAt(step, 'uses') ?? '')
 
 /**
- * @throws Problem if lines for the action's files can't replace the step
+ * @throws Problem if the step can't be replaced by lines in the action's files
  * @see https://github.com/port-labs/port-github-action/blob/main/action.yml
  */
 export function readPortStep(scope: Scope, facts: Facts, remark: (message: string) => void): Report[] {
@@ -106,7 +106,10 @@ function readPatch(
   return reports.filter(([, text]) => text !== '').map(([kind, text]) => ({ kind, text }))
 }
 
-/** Returns a conclusion only if the Port run of a successful job must fail. Otherwise, the job's result is enough. */
+/**
+ * Returns a conclusion only if the Port run must fail although the job succeeded. Otherwise, the job's result is
+ * enough.
+ */
 function conclusionOf(status: string, condition: string): string {
   if (template.hasExpression(status)) {
     const references = status.replace(/'[^']*'/g, '')

@@ -56,7 +56,10 @@ const HEADS = ({ among }: Dialect, column: string) => `
   ${QUEUES} SELECT ${column} FROM deliveries head WHERE ${among('head.seq', OLDEST)}`
 const OLDEST = `SELECT (SELECT min(seq) FROM deliveries WHERE ${QUEUED} AND repository = queue.repository) FROM queue`
 
-/** Whether a pause is of a delivery's credential. @param scope parameter with the scope, or the start of an owner's scope */
+/**
+ * Whether a pause is of a delivery's credential. @param scope parameter with the scope, or the start of an owner's
+ * scope
+ */
 const isOfScope = (sql: Dialect, scope: string, of: string) =>
   `rate_limit_pauses.scope IN (CAST(${scope} AS TEXT), CAST(${scope} AS TEXT) || ${sql.owner(`${of}.repository`)})`
 
@@ -98,8 +101,8 @@ export function claims(db: Backend) {
   return {
     /**
      * Claims each repository's oldest queued delivery if it's due and its credential isn't paused. To keep the order,
-     * the repository waits for it. Ordered by last dispatch, so that a long queue doesn't delay other repositories.
-     * The claim records an attempt on disk, because a dispatch isn't idempotent: after a crash, a relay searches for the
+     * the repository waits for it. Ordered by last dispatch, so that a long queue doesn't delay other repositories. The
+     * claim records an attempt on disk, because a dispatch isn't idempotent: after a crash, a relay searches for the
      * workflow run first.
      * @param scope scope of rate-limit pauses, or the prefix to which a repository's owner is appended
      */
@@ -152,8 +155,9 @@ export function claims(db: Backend) {
       return new Map(heads.map(head => [head.repository, head]))
     },
     /**
-     * Finds the heads of queues from which nothing was dispatched since a time, without a pause. The time counts from
-     * the head's first attempt, or else from the last attempt before it, and from the end of the last pause.
+     * Finds the heads of queues from which nothing was dispatched since a time, without a pause. The time starts at the
+     * head's first attempt (without one, at the repository's last attempt) or at the end of the last pause, whichever
+     * is later.
      */
     stalled(before: number, limit: number, scope: string): Promise<Stalled[]> {
       const since = `${greatest}(
@@ -205,8 +209,9 @@ export function claims(db: Backend) {
       return { dueSince, messages, oldestMessage, frozen }
     },
     /**
-     * Claims finished deliveries whose trace is due and whose messages have all been sent to Port, because the trace shows
-     * when Port received them. The claim postpones the due time, so that another relay retries if this relay is killed.
+     * Claims finished deliveries whose trace is due and whose messages have all been sent to Port, because the trace
+     * shows when Port received them. The claim postpones the due time, so that another relay retries if this relay is
+     * killed.
      */
     claimTraces(now: number, leaseMs: number, limit: number): Promise<TracedDelivery[]> {
       const due = `

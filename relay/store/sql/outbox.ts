@@ -134,7 +134,7 @@ export const outbox = (db: Backend) => ({
     retryAt: number | null,
     now: number,
   ): Promise<boolean> {
-    // The time of the last message is when Port had all of them. This statement is the first, because transitions also
+    // Port had all messages at the time of the last one. This statement is the first, because transitions also
     // lock the delivery before its outbox.
     const sql = 'UPDATE deliveries SET notified_at = ?2 WHERE id = ?1 AND trace_due_at IS NOT NULL'
     const noted = sent.traced ? [{ sql, params: [page.delivery, now] }] : []
