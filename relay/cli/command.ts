@@ -186,6 +186,9 @@ export function overview(commands: Command[]): string {
   ].join('\n')
 }
 
+/** Quotes a word for a shell. */
+export const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
+
 function columns(rows: string[][]): string {
   const width = Math.max(...rows.map(([name]) => name!.length))
   return rows.map(([name, text]) => `  ${name!.padEnd(width)}  ${text}`).join('\n')

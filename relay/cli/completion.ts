@@ -1,4 +1,4 @@
-import { type Command, defineCommand, HELP, UsageError } from './command.ts'
+import { type Command, defineCommand, HELP, quote, UsageError } from './command.ts'
 
 const NAME = 'port-webhook-relay'
 const SHELLS: Record<string, (commands: Command[]) => string> = { bash, zsh, fish }
@@ -24,7 +24,6 @@ fish: run once           ${NAME} completion fish > ~/.config/fish/completions/${
   return completion
 }
 
-const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
 const wordsOf = (words: readonly string[]) => quote(words.join(' '))
 const optionsOf = ({ options }: Command) => Object.entries({ ...options, help: HELP })
 /** The values of an option, or of the positional argument, such as `bash|zsh|fish`. */

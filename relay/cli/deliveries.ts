@@ -3,16 +3,8 @@ import type { ShownDelivery, ShownEvent } from '../admin/api.ts'
 import { MAX_LISTED } from '../admin/filter.ts'
 import { STATES } from '../delivery/delivery.ts'
 import { callAdmin, FILTER_OPTIONS, toFilter } from './admin-client.ts'
-import {
-  type Call,
-  type Color,
-  choice,
-  defineCommand,
-  flag,
-  JSON_OPTION,
-  text,
-  UsageError,
-} from './command.ts'
+import type { Call, Color } from './command.ts'
+import { choice, defineCommand, flag, JSON_OPTION, text, UsageError } from './command.ts'
 
 type Page = { deliveries: ShownDelivery[]; next: number | null }
 

@@ -6,17 +6,8 @@ import { proxyProblems } from '../config/outgoing.ts'
 import { readSecrets } from '../config/values.ts'
 import { Problem } from '../http/problem.ts'
 import { noRelay, relayAddress } from './admin-client.ts'
-import {
-  choice,
-  defineCommand,
-  type Env,
-  flag,
-  JSON_OPTION,
-  readInput,
-  text,
-  texts,
-  UsageError,
-} from './command.ts'
+import type { Env } from './command.ts'
+import { choice, defineCommand, flag, JSON_OPTION, readInput, text, texts, UsageError } from './command.ts'
 import { OPERATIONS } from './generate.ts'
 import { type DryRun, dryRun, makeBody, signWebhook } from './send-request.ts'
 

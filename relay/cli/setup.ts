@@ -8,7 +8,7 @@ import { html } from 'hono/html'
 import { z } from 'zod'
 import { describeNetworkError } from '../../port/client/errors.ts'
 import { trimEnd } from '../../port/text.ts'
-import { type Call, choice, defineCommand, text, UsageError } from './command.ts'
+import { type Call, choice, defineCommand, quote, text, UsageError } from './command.ts'
 
 const STATE_MS = 10 * 60_000
 const EXCHANGE_MS = 30_000
@@ -277,8 +277,6 @@ const page = (content: ReturnType<typeof html>) => html`<!doctype html>
 <style>:root{color-scheme:light dark;background:Canvas}body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:4rem auto;padding:0 1rem;overflow-wrap:anywhere}button{font:inherit;padding:.5rem 1rem}</style>
 <h1>GitHub App of the relay</h1>
 <main>${content}</main></html>`
-
-const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
 
 /** The commands that pass the file's variables to the relay, by the value of --for. No command contains a secret. */
 const SETUP_COMMANDS: Record<

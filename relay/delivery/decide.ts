@@ -3,15 +3,8 @@ import type { Conclusion } from '../../port/types.ts'
 import type { Job } from '../github/jobs.ts'
 import type { Delivery, DeliveryRun } from './delivery.ts'
 import type { NoRun, Policy } from './events.ts'
-import {
-  actionsPage,
-  CANCELLED,
-  type Ending,
-  outcomeOf,
-  outcomeOfRun,
-  outcomeWithoutRun,
-  unknown,
-} from './outcome.ts'
+import type { Ending } from './outcome.ts'
+import { actionsPage, CANCELLED, outcomeOf, outcomeOfRun, outcomeWithoutRun, unknown } from './outcome.ts'
 import { conclusionOfAuthors, resultOfJobs } from './reported.ts'
 
 const LABEL = { success: 'Succeeded', failure: 'Failed', cancelled: 'Canceled' }

@@ -53,7 +53,7 @@ export interface Reported {
   /** The attempt of the workflow run to which `jobs` belong; 0 if no job has reported a result. */
   attempt: number
   jobs: JobResult[]
-  summary: Summary | null
+  summary: { text: string; own: boolean; conclusion: Conclusion } | null
   links: string[]
 }
 
@@ -63,12 +63,6 @@ export interface JobResult {
   conclusion: Conclusion
   /** The worst conclusion that the author set. */
   author: Conclusion
-}
-
-interface Summary {
-  text: string
-  own: boolean
-  conclusion: Conclusion
 }
 
 /** An accepted webhook and its progress. Times are milliseconds since 1970, by the store's clock. */
@@ -154,47 +148,45 @@ export type Message =
   | { update: RunUpdate; unlessStarted?: boolean }
   | { entity: EntityMessage }
 
-export interface EntityMessage {
-  blueprint: string
-  properties: JsonObject
-  operation?: 'upsert' | 'delete'
-}
+export type EntityMessage = { blueprint: string; properties: JsonObject; operation?: 'upsert' | 'delete' }
 
-/** Types of history entries. Each has its event's name, except for `runBound`, `cancelled`, and those of freezes. */
-export type HistoryType =
-  | 'waitingNotified'
-  | 'frozen'
-  | 'unfrozen'
-  | 'dispatchAccepted'
-  | 'dispatchDeferred'
-  | 'dispatchRejected'
-  | 'responseLost'
-  | 'runNotFound'
-  | 'runBound'
-  | 'runReported'
-  | 'jobFinished'
-  | 'reportReceived'
-  | 'rerunRequested'
-  | 'runFinished'
-  | 'finishedInPort'
-  | 'listenerMissing'
-  | 'startTimedOut'
-  | 'runTimedOut'
-  | 'runUnidentified'
-  | 'runDeleted'
-  | 'runHidden'
-  | 'redelivered'
-  | 'cancelRequested'
-  | 'cancelSent'
-  | 'cancelRejected'
-  | 'cancelled'
-  | 'approvalSeen'
+/**
+ * The log's text for each type of history entry. A type has its event's name, except for `runBound`, `cancelled`, and
+ * those of freezes.
+ */
+export const HISTORY_LOG = {
+  waitingNotified: 'the delivery waits',
+  frozen: 'the delivery is frozen',
+  unfrozen: 'a freeze ended',
+  dispatchAccepted: 'GitHub accepted the dispatch',
+  dispatchDeferred: 'the dispatch is deferred',
+  dispatchRejected: 'GitHub rejected the dispatch',
+  responseLost: "GitHub's response to the dispatch was lost",
+  runNotFound: 'no workflow run was found',
+  runBound: 'a workflow run is bound to the delivery',
+  runReported: 'the workflow run reported',
+  jobFinished: 'a job of the workflow run finished',
+  reportReceived: 'the delivery finished: its workflow run reported the conclusion',
+  rerunRequested: 'the failed jobs lost their runner; GitHub is asked to run them again',
+  runFinished: 'the delivery finished with its workflow run',
+  finishedInPort: 'the delivery finished because its run in Port finished',
+  listenerMissing: 'no workflow listens to the dispatch',
+  startTimedOut: 'the delivery finished without a workflow run',
+  runTimedOut: 'the delivery finished: RELAY_RUN_TIMEOUT has passed',
+  runUnidentified: "the delivery finished: its workflow run can't be identified",
+  runDeleted: 'the delivery finished: its workflow run was deleted',
+  runHidden: "the delivery finished with its job's result: GitHub refuses to show the workflow run",
+  redelivered: 'the delivery is queued again',
+  cancelRequested: 'a user canceled the delivery',
+  cancelSent: 'GitHub was asked to cancel the workflow run',
+  cancelRejected: "GitHub doesn't allow the relay to cancel the workflow run",
+  cancelled: 'the delivery was canceled before a workflow run started',
+  approvalSeen: 'the workflow run is waiting for an approval, or a reviewer decided',
+}
+export type HistoryType = keyof typeof HISTORY_LOG
 
 /** A history entry of a delivery. `details` contains no inputs, secrets, or personal data. */
-export interface HistoryEntry {
-  type: HistoryType
-  details: JsonObject
-}
+export type HistoryEntry = { type: HistoryType; details: JsonObject }
 
 /** The writes of a transition, made in one transaction. */
 export interface Transition {

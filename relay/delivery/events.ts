@@ -5,12 +5,7 @@ import type { PauseCause } from '../github/rate-limit-pause.ts'
 import type { DeliveryRun, Message, Wait } from './delivery.ts'
 
 /** A job without its name, which can contain inputs. Times are milliseconds since 1970. */
-export interface FinishedJob {
-  id: number
-  conclusion: string | null
-  startedAt: number
-  finishedAt: number
-}
+export type FinishedJob = { id: number; conclusion: string | null; startedAt: number; finishedAt: number }
 
 /** Jobs of a finished run, as read from GitHub. */
 export interface JobsFound {

@@ -2,15 +2,7 @@ import { describeLeftOut, mergeOutputs } from '../../port/client/messages.ts'
 import { duration } from '../../port/text.ts'
 import type { Json, JsonObject } from '../../port/types.ts'
 import { decide } from './decide.ts'
-import type {
-  Change,
-  Delivery,
-  DeliveryRun,
-  HistoryEntry,
-  Message,
-  Reported,
-  Transition,
-} from './delivery.ts'
+import type { Change, Delivery, DeliveryRun, Message, Reported, Transition } from './delivery.ts'
 import type { Context, Event, FinishedJob } from './events.ts'
 import { boundRun, FIRST_POLL_MS, mergeRuns, REQUESTED } from './match.ts'
 import { isFinished, QUICK_READS_MS } from './observation.ts'
@@ -25,14 +17,15 @@ export function see(
   { now }: Context,
 ): Transition {
   const runs = mergeRuns(delivery.runs, seen)
+  const isChanged = JSON.stringify(delivery.runs) !== JSON.stringify(runs)
   const change: Change = {
-    ...{ dueAt: pollAt, ...(!same(delivery.runs, runs) && { runs }) },
+    ...{ dueAt: pollAt, ...(isChanged && { runs }) },
     ...(webhook && { runWebhook: true }),
   }
   const first = runs[delivery.runs.length]
   if (!first && wait) {
     const shown = showWait(delivery, wait, now)
-    const history: HistoryEntry = { type: 'waitingNotified', details: { cause: wait.cause } }
+    const history = { type: 'waitingNotified' as const, details: { cause: wait.cause } }
     return { change: { ...change, ...shown.change }, messages: shown.messages, history }
   }
   if (!first) {
@@ -248,5 +241,3 @@ function linkTo(first: DeliveryRun, runs: DeliveryRun[]): Message[] {
   const label = first.status === 'in_progress' ? { statusLabel: 'Running' } : {}
   return [{ update: { ...label, link }, unlessStarted: true }]
 }
-
-const same = (a: readonly DeliveryRun[], b: readonly DeliveryRun[]) => JSON.stringify(a) === JSON.stringify(b)

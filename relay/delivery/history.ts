@@ -3,16 +3,7 @@ import type { HistoryType } from './delivery.ts'
 import { clockTime } from './outcome.ts'
 
 /** An entry of a delivery's timeline, as plain text. Pages escape it. */
-export interface TimelineText {
-  title: string
-  tone: 'plain' | 'good' | 'bad' | 'wait'
-  lines: string[]
-}
-
-interface Texts {
-  log: string
-  timeline: (details: JsonObject) => TimelineText
-}
+export type TimelineText = { title: string; tone: 'plain' | 'good' | 'bad' | 'wait'; lines: string[] }
 
 export const timelineText = (
   title: string,
@@ -24,139 +15,66 @@ export const timelineText = (
   lines: lines.filter((line): line is string => typeof line === 'string' && line !== ''),
 })
 
-export const HISTORY: { [T in HistoryType]: Texts } = {
-  waitingNotified: {
-    log: 'the delivery waits',
-    timeline: d =>
-      d.cause === 'queue'
-        ? timelineText('Waits for an earlier delivery of the repository', 'wait', text(d.blocked_by))
-        : timelineText(WAITS[String(d.cause)] ?? 'Waits for GitHub', 'wait', text(d.reason), until(d.until)),
-  },
-  frozen: { log: 'the delivery is frozen', timeline: d => timelineText('Frozen', 'wait', text(d.reason)) },
-  unfrozen: { log: 'a freeze ended', timeline: d => timelineText('Freeze ended', 'plain', text(d.reason)) },
-  dispatchAccepted: {
-    log: 'GitHub accepted the dispatch',
-    timeline: d => timelineText(`${attempt(d)}GitHub accepted the dispatch`, 'good', response(d), run(d)),
-  },
-  dispatchDeferred: {
-    log: 'the dispatch is deferred',
-    timeline: d => timelineText(`${attempt(d)}deferred`, 'wait', text(d.reason), response(d), until(d.until)),
-  },
-  dispatchRejected: {
-    log: 'GitHub rejected the dispatch',
-    timeline: d =>
-      timelineText(`${attempt(d)}GitHub rejected the dispatch`, 'bad', text(d.reason), response(d)),
-  },
-  responseLost: {
-    log: "GitHub's response to the dispatch was lost",
-    timeline: d =>
-      timelineText(
-        `${attempt(d)}the response was lost`,
-        'wait',
-        text(d.reason),
-        response(d),
-        'The relay searches for the workflow run.',
-      ),
-  },
-  runNotFound: {
-    log: 'no workflow run was found',
-    timeline: d => timelineText('No workflow run was found', 'wait', text(d.reason)),
-  },
-  runBound: {
-    log: 'a workflow run is bound to the delivery',
-    timeline: d => timelineText('Bound to its workflow run', 'good', run(d)),
-  },
-  runReported: {
-    log: 'the workflow run reported',
-    timeline: d => timelineText('The action reported', 'good', run(d)),
-  },
-  jobFinished: {
-    log: 'a job of the workflow run finished',
-    timeline: d => timelineText('A job finished', toneOf(d), conclusion(d)),
-  },
-  reportReceived: {
-    log: 'the delivery finished: its workflow run reported the conclusion',
-    timeline: d => timelineText('The action reported the conclusion', toneOf(d), conclusion(d)),
-  },
-  rerunRequested: {
-    log: 'the failed jobs lost their runner; GitHub is asked to run them again',
-    timeline: d => timelineText('Runner lost, running again', 'wait', run(d)),
-  },
-  runFinished: {
-    log: 'the delivery finished with its workflow run',
-    timeline: d => timelineText('The workflow run finished', toneOf(d), conclusion(d), text(d.reason)),
-  },
-  finishedInPort: {
-    log: 'the delivery finished because its run in Port finished',
-    timeline: d => timelineText('The run in Port finished', 'plain', conclusion(d)),
-  },
-  listenerMissing: {
-    log: 'no workflow listens to the dispatch',
-    timeline: d => timelineText('No workflow listens to the dispatch', 'bad', text(d.reason)),
-  },
-  startTimedOut: {
-    log: 'the delivery finished without a workflow run',
-    timeline: d => timelineText('No workflow run started in time', 'bad', text(d.reason)),
-  },
-  runTimedOut: {
-    log: 'the delivery finished: RELAY_RUN_TIMEOUT has passed',
-    timeline: d => timelineText('The workflow run took too long', 'bad', text(d.reason)),
-  },
-  runUnidentified: {
-    log: "the delivery finished: its workflow run can't be identified",
-    timeline: d => timelineText("The workflow run can't be identified", 'bad', text(d.reason)),
-  },
-  runDeleted: {
-    log: 'the delivery finished: its workflow run was deleted',
-    timeline: d => timelineText('The workflow run was deleted', 'bad', text(d.reason)),
-  },
-  runHidden: {
-    log: "the delivery finished with its job's result: GitHub refuses to show the workflow run",
-    timeline: d => timelineText("A job's result counts", 'plain', conclusion(d), text(d.reason)),
-  },
-  redelivered: {
-    log: 'the delivery is queued again',
-    timeline: () => timelineText('Queued again', 'plain', 'A user redelivered the delivery.'),
-  },
-  cancelRequested: {
-    log: 'a user canceled the delivery',
-    timeline: d =>
-      timelineText(
-        'A user canceled the delivery',
-        'plain',
-        d.by === 'port' ? 'In Port.' : "Through the relay's API or dashboard.",
-      ),
-  },
-  cancelSent: {
-    log: 'GitHub was asked to cancel the workflow run',
-    timeline: d =>
-      timelineText(
-        'GitHub was asked to cancel the workflow run',
-        'wait',
-        d.forced === true ? 'The relay forced the cancellation: the first request had no effect.' : null,
-      ),
-  },
-  cancelRejected: {
-    log: "GitHub doesn't allow the relay to cancel the workflow run",
-    timeline: d => timelineText("GitHub doesn't allow the relay to cancel the run", 'bad', text(d.reason)),
-  },
-  cancelled: {
-    log: 'the delivery was canceled before a workflow run started',
-    timeline: () => timelineText('Canceled before a workflow run started', 'plain'),
-  },
-  approvalSeen: {
-    log: 'the workflow run is waiting for an approval, or a reviewer decided',
-    timeline: d => {
-      const waiting = list(d.waiting_for)
-      const decided = Array.isArray(d.decided) ? (d.decided as JsonObject[]) : []
-      return timelineText(
-        waiting.length > 0
-          ? `Waits for an approval: ${waiting.join(', ')}`
-          : 'No longer waits for an approval',
-        waiting.length > 0 ? 'wait' : 'plain',
-        ...decided.map(each => `${list(each.environments).join(', ')} was ${text(each.state)}.`),
-      )
-    },
+/** How the timeline shows each type of history entry. */
+export const HISTORY: Record<HistoryType, (details: JsonObject) => TimelineText> = {
+  waitingNotified: d =>
+    d.cause === 'queue'
+      ? timelineText('Waits for an earlier delivery of the repository', 'wait', text(d.blocked_by))
+      : timelineText(WAITS[String(d.cause)] ?? 'Waits for GitHub', 'wait', text(d.reason), until(d.until)),
+  frozen: d => timelineText('Frozen', 'wait', text(d.reason)),
+  unfrozen: d => timelineText('Freeze ended', 'plain', text(d.reason)),
+  dispatchAccepted: d =>
+    timelineText(`${attempt(d)}GitHub accepted the dispatch`, 'good', response(d), run(d)),
+  dispatchDeferred: d =>
+    timelineText(`${attempt(d)}deferred`, 'wait', text(d.reason), response(d), until(d.until)),
+  dispatchRejected: d =>
+    timelineText(`${attempt(d)}GitHub rejected the dispatch`, 'bad', text(d.reason), response(d)),
+  responseLost: d =>
+    timelineText(
+      `${attempt(d)}the response was lost`,
+      'wait',
+      text(d.reason),
+      response(d),
+      'The relay searches for the workflow run.',
+    ),
+  runNotFound: d => timelineText('No workflow run was found', 'wait', text(d.reason)),
+  runBound: d => timelineText('Bound to its workflow run', 'good', run(d)),
+  runReported: d => timelineText('The action reported', 'good', run(d)),
+  jobFinished: d => timelineText('A job finished', toneOf(d), conclusion(d)),
+  reportReceived: d => timelineText('The action reported the conclusion', toneOf(d), conclusion(d)),
+  rerunRequested: d => timelineText('Runner lost, running again', 'wait', run(d)),
+  runFinished: d => timelineText('The workflow run finished', toneOf(d), conclusion(d), text(d.reason)),
+  finishedInPort: d => timelineText('The run in Port finished', 'plain', conclusion(d)),
+  listenerMissing: d => timelineText('No workflow listens to the dispatch', 'bad', text(d.reason)),
+  startTimedOut: d => timelineText('No workflow run started in time', 'bad', text(d.reason)),
+  runTimedOut: d => timelineText('The workflow run took too long', 'bad', text(d.reason)),
+  runUnidentified: d => timelineText("The workflow run can't be identified", 'bad', text(d.reason)),
+  runDeleted: d => timelineText('The workflow run was deleted', 'bad', text(d.reason)),
+  runHidden: d => timelineText("A job's result counts", 'plain', conclusion(d), text(d.reason)),
+  redelivered: () => timelineText('Queued again', 'plain', 'A user redelivered the delivery.'),
+  cancelRequested: d =>
+    timelineText(
+      'A user canceled the delivery',
+      'plain',
+      d.by === 'port' ? 'In Port.' : "Through the relay's API or dashboard.",
+    ),
+  cancelSent: d =>
+    timelineText(
+      'GitHub was asked to cancel the workflow run',
+      'wait',
+      d.forced === true ? 'The relay forced the cancellation: the first request had no effect.' : null,
+    ),
+  cancelRejected: d =>
+    timelineText("GitHub doesn't allow the relay to cancel the run", 'bad', text(d.reason)),
+  cancelled: () => timelineText('Canceled before a workflow run started', 'plain'),
+  approvalSeen: d => {
+    const waiting = list(d.waiting_for)
+    const decided = Array.isArray(d.decided) ? (d.decided as JsonObject[]) : []
+    return timelineText(
+      waiting.length > 0 ? `Waits for an approval: ${waiting.join(', ')}` : 'No longer waits for an approval',
+      waiting.length > 0 ? 'wait' : 'plain',
+      ...decided.map(each => `${list(each.environments).join(', ')} was ${text(each.state)}.`),
+    )
   },
 }
 

@@ -31,10 +31,7 @@ export interface BindingFacts {
   others: readonly { eventType: string | null }[]
 }
 
-export interface Match {
-  evidence: Evidence | null
-  runs: WorkflowRun[]
-}
+export type Match = { evidence: Evidence | null; runs: WorkflowRun[] }
 
 type Named = Pick<Delivery, 'id' | 'runId' | 'eventType' | 'workflow' | 'ref'> & Course
 type Course = Pick<Delivery, 'receivedAt' | 'queuedAt' | 'attemptedAt' | 'runs'>
@@ -175,12 +172,8 @@ export const FIRST_POLL_MS = 5_000
  * Whether a finished Port run finishes the delivery. There are two exceptions: after a redelivery, the Port run could
  * have finished earlier, and after a cancellation, the workflow run must still be canceled.
  */
-export const followsPort = ({
-  queuedAt,
-  receivedAt,
-  cancelRequestedAt,
-}: Pick<Delivery, 'queuedAt' | 'receivedAt' | 'cancelRequestedAt'>): boolean =>
-  queuedAt === receivedAt && cancelRequestedAt === null
+export const followsPort = (delivery: Pick<Delivery, 'queuedAt' | 'receivedAt' | 'cancelRequestedAt'>) =>
+  delivery.queuedAt === delivery.receivedAt && delivery.cancelRequestedAt === null
 
 /** Returns the runs that decide the result: runs with stronger evidence than a title, or else all current runs. */
 export function decisiveRuns(runs: readonly DeliveryRun[]): DeliveryRun[] {

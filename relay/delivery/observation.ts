@@ -83,7 +83,6 @@ const UNREAD_MS = 300_000
 const JOBS_MS = 60_000
 /** Maximum wait for a run's second attempt after the request. */
 const RERUN_MS = 300_000
-const WITHOUT_JOBS = ['success', 'neutral', 'skipped']
 /** After this time without a run, the relay checks whether a workflow listens to the dispatch. */
 const LISTENER_MS = 30_000
 
@@ -158,7 +157,7 @@ function finishRun(delivery: Delivery, run: DeliveryRun, seen: Observation, poli
   const runs = found.runs.map(each => (each.id === run.id ? run : each))
   const isOpenInPort = typeof port === 'object' && (!port.finished || port.synchronized)
   const mayRerun = canRerun(delivery, run) && isOpenInPort && now < finishEnd(delivery, policy)
-  const needsJobs = (canReport || mayRerun) && !WITHOUT_JOBS.includes(run.conclusion ?? '')
+  const needsJobs = (canReport || mayRerun) && !isSuccess(run)
   if (needsJobs && jobs === 'not read') return { do: 'read jobs', run }
   if (needsJobs && typeof jobs === 'number') {
     const pollAt = Math.max(now + 1_000, jobs)
@@ -299,11 +298,7 @@ export function isFinished(runs: readonly DeliveryRun[]): boolean {
 
 /** Returns an unsuccessful run if there is one, and a skipped run only if all runs were skipped. */
 function worstOf(runs: readonly DeliveryRun[]): DeliveryRun {
-  return (
-    runs.find(run => !isSuccess(run)) ??
-    runs.find(run => run.conclusion !== 'skipped') ??
-    (runs[0] as DeliveryRun)
-  )
+  return runs.find(run => !isSuccess(run)) ?? runs.find(run => run.conclusion !== 'skipped') ?? runs[0]!
 }
 const isSuccess = ({ conclusion }: DeliveryRun) =>
   ['success', 'neutral', 'skipped'].includes(conclusion ?? '')
@@ -317,11 +312,7 @@ const startedAt = (delivery: Delivery) => delivery.dispatchedAt ?? delivery.queu
 /** How long GitHub must have denied access before the denial counts as final. */
 const REFUSED_MS = 60_000
 
-/**
- * Decides about a delivery without a known run after the start timeout, which ended at `startBy`.
- *
- * @returns null if the decision is left to a later poll
- */
+/** Decides about a delivery without a known run after `startBy`. @returns null to leave the decision to a later poll */
 function decideStartTimeout(
   { found, port }: Observation,
   startBy: number,

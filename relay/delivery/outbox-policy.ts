@@ -124,7 +124,6 @@ export type NextStep =
  * | any other error | retried; replaced after 15 minutes by a notice, once Port accepts the notice | retried; after 15 minutes with the conclusion only |
  *
  * Every message is dropped after the retention period. If a single line could cause the error, the batch is split.
- *
  * @param failure null if Port accepted the batch
  * @param age time since the message was written, in milliseconds
  * @param retention how long a message can wait, in milliseconds
@@ -191,9 +190,8 @@ const KINDS: Record<PortFailure['kind'], string> = {
 /** Describes a failure for the log. Omits Port's error text, because it can quote the request. */
 export function describeFailure({ kind, status, cause }: PortFailure): { reason: string; status?: number } {
   if (status !== null) return { reason: KINDS[kind], status }
-  return {
-    reason: kind === 'unreachable' ? `Port didn't respond (${describeNetworkError(cause)})` : KINDS[kind],
-  }
+  if (kind !== 'unreachable') return { reason: KINDS[kind] }
+  return { reason: `Port didn't respond (${describeNetworkError(cause)})` }
 }
 
 /** Maximum wait between attempts, during about the first hour (FIRST_LONGEST_MS) and afterwards. */

@@ -1,10 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Delivery } from './delivery.ts'
 
-/*
- * Trace ids are derived from the delivery, so any relay can continue the trace, and a repeated export has the same
- * ids.
- */
+// Trace ids are derived from the delivery, so any relay can continue the trace, and a repeated export has the same ids.
 
 /** A round starts when a delivery is queued. Each redelivery starts a new round within the same trace. */
 type Round = Pick<Delivery, 'id' | 'queuedAt'>

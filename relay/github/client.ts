@@ -60,7 +60,6 @@ export function createGitHub(
   const repositories = createRepositoryReader(credential)
   const dispatchWorkflow = createWorkflowDispatcher(credential, repositories, clock)
   return {
-    /** URL of GitHub's web pages: `https://github.com`, or the server of GITHUB_API_URL. */
     serverUrl: serverUrl(config.apiUrl),
     /** GitHub's clock minus the relay's, in ms; null before GitHub's first response. */
     clockOffset: offset.read,
@@ -75,7 +74,6 @@ export function createGitHub(
     ...repositories,
     /**
      * Sends one dispatch. Dispatches aren't idempotent, so a request that may have started a workflow isn't repeated.
-     *
      * @param sendBy deadline for sending, milliseconds since 1970
      */
     async dispatch(
@@ -127,7 +125,6 @@ function createResponseFacts(clock: () => number) {
   }
 
   return {
-    /** @param response a response from GitHub itself, not a proxy */
     observe({ headers }: Response): void {
       const expiry = Date.parse(headers.get('github-authentication-token-expiration') ?? '')
       if (Number.isFinite(expiry)) expiresAt = expiry

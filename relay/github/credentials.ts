@@ -1,5 +1,6 @@
 import { RequestError } from '@octokit/request-error'
 import type { Octokit } from '@octokit/rest'
+import { isObject } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
 import { fetchLimited } from '../config/outgoing.ts'
 import { PausedError, type RateLimitPauses, readLimit } from './rate-limit-pause.ts'
@@ -20,10 +21,8 @@ export interface Credential {
   use<T>(repository: string, work: Work<T>): Promise<T>
 }
 
-export interface CredentialCheck {
-  /** Sends a request only to check whether GitHub accepts the credential. `onResponse` gets the response. */
-  check(): Promise<void>
-}
+/** `check` sends a request only to check whether GitHub accepts the credential. `onResponse` gets the response. */
+type CheckedCredential = Credential & { check(): Promise<void> }
 
 /** No token for a repository. `system`: what the relay couldn't get: the App's installation or the token. */
 export class CredentialError extends Error {
@@ -45,7 +44,7 @@ export function createCredential(
   { apiUrl, auth }: Config['github'],
   clock: () => number,
   onResponse: (response: Response | null, sentAt: number, error?: unknown) => void = () => {},
-): Credential & CredentialCheck {
+): CheckedCredential {
   const options = octokitOptions(apiUrl, async (url, init) => {
     const sentAt = performance.now()
     const signal = init.signal ?? timeOut(TIMEOUT_MS)
@@ -63,7 +62,7 @@ type Options = ReturnType<typeof octokitOptions>
 
 // GitHub's client takes longer to load than everything else at startup, so both credentials load it on first use.
 
-function tokenCredential(options: Options, token: string): Credential & CredentialCheck {
+function tokenCredential(options: Options, token: string): CheckedCredential {
   let octokit: Octokit | undefined
   const open = async () => {
     const { Octokit } = await import('@octokit/rest')
@@ -81,11 +80,9 @@ function tokenCredential(options: Options, token: string): Credential & Credenti
 /** How often to recheck an installation after a 404 or 403, which can also mean a missing object or permission. */
 const RECHECK_MS = 60_000
 
-function appCredential(
-  options: Options,
-  auth: { appId: string; privateKey: string },
-  clock: () => number,
-): Credential & CredentialCheck {
+type App = { appId: string; privateKey: string }
+
+function appCredential(options: Options, auth: App, clock: () => number): CheckedCredential {
   let app: Octokit | undefined
   const installations = new Map<string, { id: number; at: number }>()
   /** One Octokit per installation, because each installation has its own token. */
@@ -204,16 +201,13 @@ export function hideSecrets(credential: Credential, secrets: readonly string[]):
           // A DOMException's message is read-only.
           if (hidden !== each.message) each.message = hidden
           const data = each instanceof RequestError ? each.response?.data : null
-          if (hasMessage(data)) data.message = hide(data.message)
+          if (isObject(data) && typeof data.message === 'string') data.message = hide(data.message)
         }
         throw error
       }
     },
   }
 }
-
-const hasMessage = (data: unknown): data is { message: string } =>
-  typeof (data as { message?: unknown } | null | undefined)?.message === 'string'
 
 /** Without a version, GitHub would choose one. @see https://docs.github.com/rest/about-the-rest-api/api-versions */
 const API_VERSION = '2022-11-28'

@@ -57,11 +57,7 @@ export function repositoryDispatchRefusal(
   }
 }
 
-export interface DispatchResponse {
-  status: number
-  data: unknown
-  id: ResponseId
-}
+export type DispatchResponse = { status: number; data: unknown; id: ResponseId }
 
 export interface DispatchPolicy {
   mayPost: () => void

@@ -103,11 +103,7 @@ export function dispatchFailure(error: unknown, context: DispatchContext): Dispa
 /** A refusal by GitHub. `documentation`: see `readDocumentation`. */
 export type Refused = [status: number, message: string, documentation: string]
 
-interface DispatchContext {
-  repository: string
-  now: number
-  refusal: (...refused: Refused) => string
-}
+type DispatchContext = { repository: string; now: number; refusal: (...refused: Refused) => string }
 
 function toOutcome(error: unknown, { repository, now, refusal }: DispatchContext): DispatchOutcome {
   if (error instanceof RejectedError) return { kind: 'rejected', reason: error.message }

@@ -64,8 +64,7 @@ export function createJobReader(credential: Credential) {
     jobLog: (repository: string, jobId: number): Promise<string | null> =>
       credential.use(repository, async (octokit, at) => {
         const signal = AbortSignal.timeout(LOG_TIMEOUT_MS)
-        // Octokit doesn't follow the redirect, because the log is at a signed URL on another host, which must not
-        // receive the token.
+        // Octokit doesn't follow the redirect: the log's signed URL is on another host, which must not get the token.
         const request = { redirect: 'manual' as const, signal }
         let { headers } = await octokit.request('GET /repos/{owner}/{repo}/actions/jobs/{job_id}/logs', {
           ...at,

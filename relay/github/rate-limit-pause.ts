@@ -112,12 +112,7 @@ export function createRateLimitPauses(
   }
 }
 
-interface Entry {
-  until: number
-  reason: string
-  cause: PauseCause
-  tries: number
-}
+type Entry = { until: number; reason: string; cause: PauseCause; tries: number }
 
 const digest = (secret: string) => createHash('sha256').update(secret).digest('base64url').slice(0, 16)
 
@@ -163,21 +158,18 @@ function isLimit(headers: { get(name: string): string | null }, data: unknown): 
   )
 }
 
-/** Allows a fixed number of requests within any time window. */
-export interface RequestBudget {
-  /** Takes requests (1 by default) from the budget if at least `leave` requests remain for urgent work. */
-  take(requests?: number, leave?: number): boolean
-  freeAt(): number
-}
+export type RequestBudget = ReturnType<typeof createRequestBudget>
 
-export function createRequestBudget(limit: number, windowMs: number, clock: () => number): RequestBudget {
+/** Allows a fixed number of requests within any time window. */
+export function createRequestBudget(limit: number, windowMs: number, clock: () => number) {
   const taken: number[] = []
   const forget = (now: number) => {
     // A time in the future means that the clock was set back.
     while (taken[0] !== undefined && (taken[0] <= now - windowMs || taken[0] > now)) taken.shift()
   }
   return {
-    take(requests = 1, leave = 0) {
+    /** Takes requests from the budget if at least `leave` requests remain for urgent work. */
+    take(requests = 1, leave = 0): boolean {
       const now = clock()
       forget(now)
       if (taken.length + Math.min(requests, limit) + leave > limit) return false

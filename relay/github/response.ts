@@ -47,10 +47,7 @@ function textsIn(value: Json): string[] {
 }
 
 /** Identifies a GitHub response, so that GitHub's support can find the request. */
-export interface ResponseId {
-  status: number
-  requestId: string | null
-}
+export type ResponseId = { status: number; requestId: string | null }
 
 export function responseId(status: number, headers: Record<string, string | number | undefined>): ResponseId {
   const id = headers['x-github-request-id']

@@ -248,8 +248,7 @@ function createRunsById(repository: string, { github, budget, clock }: ReadDeps)
         entries.set(id, { run: data ?? known?.run ?? null, etag, misses: 0, readAt })
       } catch (error) {
         // The list isn't forbidden, so the 404 doesn't mean that a permission is missing.
-        const isMissing = error instanceof RequestError && error.response?.status === 404
-        if (!isMissing) return
+        if (!(error instanceof RequestError) || error.response?.status !== 404) return
         entries.set(id, { run: null, etag: null, misses: (known?.misses ?? 0) + 1, readAt })
       }
     },

@@ -7,14 +7,8 @@ import { type DispatchPolicy, type DispatchResponse, postDispatch } from './disp
 import { type DispatchOutcome, deferred, lost, PreparationError, RejectedError } from './errors.ts'
 import type { RepositoryReader } from './repository.ts'
 import { findResponse, foreignReason, rawMessage, readDocumentation } from './response.ts'
-import {
-  fitInputs,
-  type Offer,
-  offeredNames,
-  offerInputs,
-  readWorkflowInputs,
-  withContexts,
-} from './workflow-inputs.ts'
+import type { Offer } from './workflow-inputs.ts'
+import { fitInputs, offeredNames, offerInputs, readWorkflowInputs, withContexts } from './workflow-inputs.ts'
 import {
   type Dispatched,
   isUnknownField,

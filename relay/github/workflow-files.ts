@@ -6,13 +6,8 @@ import type { RequestBudget } from './rate-limit-pause.ts'
 import { mustBeGitHub } from './response.ts'
 import { eventTypes, readEvents } from './workflow-triggers.ts'
 
-/** A workflow file on the default branch, with the id of its contents. */
-interface WorkflowFile {
-  path: string
-  blob: string
-  /** In bytes. */
-  size: number
-}
+/** A workflow file on the default branch, with the id of its contents and their size in bytes. */
+type WorkflowFile = { path: string; blob: string; size: number }
 
 const FOLDER = '.github/workflows'
 

@@ -4,11 +4,7 @@ import { forbiddenHint, isProtection, PROTECTION_HINT, type Refused } from './er
 import { cleanText, MAX_MESSAGE, withoutValues } from './response.ts'
 
 /** The dispatched workflow. `ref`: branch or tag. */
-export interface Dispatched {
-  repository: string
-  workflow: string
-  ref: string
-}
+export type Dispatched = { repository: string; workflow: string; ref: string }
 
 /** The undeclared input names in GitHub's message; empty if the message is about something else. */
 export function unexpectedInputs(message: string): string[] {
@@ -103,7 +99,6 @@ export function undeclaredSentence(
   return `Workflow ${workflow} in ${repository} doesn't declare the ${inputs} ${namesOf(names, declared)} on "${ref}": declare ${them} under "on: workflow_dispatch: inputs:", or declare the input "port", which contains the ${values}, or remove ${them} from the Port action's body.`
 }
 
-/** Explains why the inputs are too large for GitHub. */
 export function tooLargeSentence(
   { repository, workflow }: Dispatched,
   { bytes, largest, lost }: { bytes: number; largest: string; lost: string[] },

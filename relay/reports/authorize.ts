@@ -149,12 +149,7 @@ export function createRunOrigins(github: Pick<RunReader, 'run'>) {
   }
 }
 
-export interface BoundRun {
-  delivery: string
-  repository: string
-  runId: number
-  runAttempt: number
-}
+export type BoundRun = { delivery: string; repository: string; runId: number; runAttempt: number }
 
 export type ReportTokens = ReturnType<typeof createReportTokens>
 

@@ -58,8 +58,12 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
     if (!isRepeated && !isExempt) checkUsage(used.lines + lines, used.bytes + bytes)
     if (!isRepeated) {
       const receipt = { sender, number, lines, bytes }
-      const received = { type: 'reportReceived' as const, messages }
-      const event = { ...received, attempt: bound.runAttempt, ending: finishing }
+      const event = {
+        type: 'reportReceived' as const,
+        messages,
+        attempt: bound.runAttempt,
+        ending: finishing,
+      }
       const applied = await apply(delivery, event, { receipt })
       // The delivery may have been redelivered or deleted in the meantime.
       if (applied.outcome === 'gone' || !isBound(applied.delivery, bound))

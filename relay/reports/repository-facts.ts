@@ -16,17 +16,13 @@ const RECHECK_MS = 60_000
  * @returns a function that throws Problem if the facts are unknown: 503 if GitHub doesn't respond, 403 if it returns no
  * or another repository
  */
-export function createRepositoryFacts({
-  ask,
-  clock,
-  log,
-  throttled,
-}: {
+export function createRepositoryFacts(deps: {
   ask: (repository: string) => Promise<RepositoryFacts>
   clock: () => number
   log: Log
   throttled: Log
 }) {
+  const { ask, clock, log, throttled } = deps
   const known = new Map<string, RepositoryFacts & { at: number; recheckedAt: number }>()
   const asking = new Map<string, Promise<RepositoryFacts>>()
 

@@ -1,10 +1,7 @@
 import type { Delivery, DeliveryRun, NewDelivery } from '../delivery/delivery.ts'
 
 /** One SQL statement with its parameters `?1`, `?2`, and so on. Lists and objects are passed as JSON text. */
-export interface Statement {
-  sql: string
-  params: (string | number | null)[]
-}
+export type Statement = { sql: string; params: (string | number | null)[] }
 
 export type Row = Record<string, unknown>
 
@@ -121,11 +118,10 @@ export const named = (...fields: string[]) =>
 const DELIVERY = named(
   ...['seq', 'id', 'dedupeKey', 'runId', 'kind', 'action', 'repository', 'eventType'],
   ...['workflow', 'ref', 'state', 'outcome', 'reason', 'receivedAt', 'queuedAt', 'updatedAt', 'dueAt'],
-  ...['version', 'changeId', 'attempts', 'firstAttemptAt', 'attemptedAt', 'awaitingResponseSince'],
-  ...['frozenBy', 'unfrozenAt'],
-  ...['shownCause', 'dispatchedAt', 'cancelRequestedAt', 'cancelSentAt', 'cancelForced'],
-  ...['waitingFor', 'decisions', 'outputs', 'reported', 'finishingAt', 'runWebhook', 'reportWorkflowStatus'],
-  'rerunAt',
+  ...['version', 'changeId', 'attempts', 'firstAttemptAt', 'attemptedAt', 'awaitingResponseSince', 'rerunAt'],
+  ...['frozenBy', 'unfrozenAt', 'shownCause', 'dispatchedAt', 'cancelRequestedAt', 'cancelSentAt'],
+  ...['cancelForced', 'waitingFor', 'decisions', 'outputs', 'reported', 'finishingAt', 'runWebhook'],
+  'reportWorkflowStatus',
 )
 
 /** Excludes the summaries that jobs reported, because loading them for many deliveries takes too long. */

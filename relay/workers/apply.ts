@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { backOff } from '../../port/retry.ts'
 import type { Delivery, HistoryEntry, HistoryType, Transition } from '../delivery/delivery.ts'
-import { OPEN_STATES } from '../delivery/delivery.ts'
+import { HISTORY_LOG, OPEN_STATES } from '../delivery/delivery.ts'
 import type { DeliveryEvent, Policy } from '../delivery/events.ts'
-import { HISTORY } from '../delivery/history.ts'
 import { joinLogs } from '../delivery/outbox-policy.ts'
 import { transition } from '../delivery/transition.ts'
 import type { ReportReceipt, Store } from '../store/store.ts'
@@ -93,7 +92,7 @@ function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: Hi
     ...{ delivery: id, run: runId, repository, ...target, ...others },
     ...(reason !== undefined && !QUOTES_WORKFLOW.includes(type) && { reason }),
   }
-  log[OF_OUTAGES.includes(type) ? 'debug' : 'info'](fields, HISTORY[type].log)
+  log[OF_OUTAGES.includes(type) ? 'debug' : 'info'](fields, HISTORY_LOG[type])
 }
 
 /** How long to retry after a stop was requested. */

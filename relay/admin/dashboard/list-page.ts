@@ -1,12 +1,6 @@
 import { html } from 'hono/html'
-import {
-  type Delivery,
-  type DeliveryRun,
-  OPEN_STATES,
-  OUTCOMES,
-  type Outcome,
-  REDELIVERABLE,
-} from '../../delivery/delivery.ts'
+import type { Delivery, DeliveryRun, Outcome } from '../../delivery/delivery.ts'
+import { OPEN_STATES, OUTCOMES, REDELIVERABLE } from '../../delivery/delivery.ts'
 import { boundRun } from '../../delivery/match.ts'
 import { blockerOf, waitsFor } from '../../delivery/waiting.ts'
 import type { Hour } from '../../store/store.ts'

@@ -26,7 +26,7 @@ export function timeline(
   return [
     { at: delivery.receivedAt, ...timelineText('Received from Port', 'good') },
     { at: delivery.receivedAt, ...timelineText(`Target: ${target}`, 'good', why) },
-    ...history.map(({ at, type, details }) => ({ at, ...HISTORY[type].timeline(details) })),
+    ...history.map(({ at, type, details }) => ({ at, ...HISTORY[type](details) })),
     ...toCome(delivery).map(each => ({ at: null, ...each })),
   ]
 }

@@ -3,10 +3,7 @@ import type { Config } from '../../config/config.ts'
 import type { Env } from '../command.ts'
 
 /** The result of a check. The sentence names the setting or permission to change. */
-export interface Finding {
-  status: 'ok' | 'warning' | 'problem'
-  sentence: string
-}
+export type Finding = { status: 'ok' | 'warning' | 'problem'; sentence: string }
 
 export interface CheckDeps {
   env: Env
@@ -17,10 +14,7 @@ export interface CheckDeps {
 }
 
 /** One check. If the check throws an error, the error is reported as a problem. */
-export interface Check {
-  name: string
-  run(deps: CheckDeps): Findings | Promise<Findings>
-}
+export type Check = { name: string; run(deps: CheckDeps): Findings | Promise<Findings> }
 export type Findings = (Finding | false)[]
 
 export const ok = (sentence: string): Finding => ({ status: 'ok', sentence })

@@ -19,16 +19,8 @@ import { type Offer, offerInputs, readWorkflowInputs, withContexts } from '../..
 import { type Dispatched, namesOf, undeclaredSentence } from '../../github/workflow-refusal.ts'
 import { openStoreForCommand } from '../../store/open.ts'
 import { targetOf } from '../send-request.ts'
-import {
-  type Check,
-  type CheckDeps,
-  type Finding,
-  type Findings,
-  ok,
-  problem,
-  TIMEOUT_MS,
-  warning,
-} from './check.ts'
+import type { Check, CheckDeps, Finding, Findings } from './check.ts'
+import { ok, problem, TIMEOUT_MS, warning } from './check.ts'
 import { refusal } from './repositories.ts'
 
 /** Maximum number of deliveries to read, of workflows and nodes to check, and of bytes in an invocation. */

@@ -7,10 +7,7 @@ import { insertMany } from '../sql/intake.ts'
 type Value = string | number | null
 
 /** A statement whose parameters can be lists. */
-export interface PostgresQuery {
-  sql: string
-  params: (Value | Value[])[]
-}
+export type PostgresQuery = { sql: string; params: (Value | Value[])[] }
 
 const prepared = new Map<string, { name: string; text: string }>()
 

@@ -9,15 +9,10 @@ import { type Backend, columnOf, named, type Statement } from '../database.ts'
  * that use each index, and tests check all query plans.
  */
 
-export interface Accepted extends Target, Pick<Delivery, 'id' | 'state' | 'runId'> {
-  duplicate: boolean
-}
+export type Accepted = Target & Pick<Delivery, 'id' | 'state' | 'runId'> & { duplicate: boolean }
 
 /** The response to a cancellation. */
-export interface Cancellation {
-  status: 200 | 202
-  body: string
-}
+export type Cancellation = { status: 200 | 202; body: string }
 
 /** The signature was used before at another address. */
 export class SignatureUsed extends Error {

@@ -34,10 +34,7 @@ export interface KnownProblem {
 }
 
 /** The state of alerts, stored for all relays so that a restart doesn't repeat alerts. */
-export interface AlertState {
-  problems: KnownProblem[]
-  sentAt: number
-}
+export type AlertState = { problems: KnownProblem[]; sentAt: number }
 
 /** Maximum difference between the database's clock and the clocks by which signatures and sessions expire. */
 const EXPIRY_MARGIN_MS = 10 * 60_000

@@ -5,16 +5,9 @@ import { type Backend, type Row, type Statement, sqlite } from '../database.ts'
 import { toRow } from '../sql/intake.ts'
 import type { Batch, Responses } from './file.ts'
 
-interface Waiting<T> {
-  resolve: (response: T) => void
-  reject: (error: Error) => void
-}
+type Waiting<T> = { resolve: (response: T) => void; reject: (error: Error) => void }
 
-interface Collected {
-  batch: Batch
-  inserts: Waiting<boolean>[]
-  requests: Waiting<Row[][]>[]
-}
+type Collected = { batch: Batch; inserts: Waiting<boolean>[]; requests: Waiting<Row[][]>[] }
 
 /**
  * Deliveries of one event loop turn that share a commit, which starts while the relay reads more. PostgreSQL has no
