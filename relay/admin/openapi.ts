@@ -213,10 +213,8 @@ export const openApi = {
         deliveries: described(
           'oldest first; with dry_run, `port_run_ended` is included',
           list({
-            type: 'object',
-            properties: { ...delivery, port_run_ended: portRunEnded },
+            ...object({ ...delivery, port_run_ended: portRunEnded }),
             required: Object.keys(delivery),
-            additionalProperties: false,
           }),
         ),
         redelivered: whole,

@@ -61,7 +61,7 @@ export function createSides(deps: {
     record.observe(observed)
     const name = NAMES[side]
     if (observed.kind === 'failed') {
-      const since = new Date(record.unreachable()?.since ?? clock()).toISOString()
+      const since = new Date(record.unreachable?.since ?? clock()).toISOString()
       throttled.warn({ reason: observed.cause, since }, `a request to ${name} failed`)
     } else if (observed.kind === 'rejected') {
       throttled.error({ reason: rejection(side, observed.status) }, REJECTED[side])
@@ -80,7 +80,7 @@ export function createSides(deps: {
       const text = [`${reason}. Next attempt at `, Math.max(now, pause.pausedUntil), '.']
       found.set(owner, { text, advice: '' })
     }
-    const status = records[side].rejectedWith()
+    const status = records[side].rejectedWith
     if (status !== null && !found.has(''))
       found.set('', { text: [`${rejection(side, status)}.`], advice: ADVICE[side](config) })
     return found
@@ -95,7 +95,7 @@ export function createSides(deps: {
 
   function problems(): SideProblem[] {
     return SIDES.flatMap(side => {
-      const unreachable = records[side].unreachable()
+      const { unreachable } = records[side]
       return [
         ...[...rejections(side)].map(([key, problem]) => ({
           ...{ type: 'credential_rejected' as const, side, key, ...problem },
@@ -113,16 +113,16 @@ export function createSides(deps: {
     },
     /** Whether the relay sends requests to the service. It sends requests to Port only if PORT_CLIENT_ID is set. */
     isUsed: (side: Side) => side === 'github' || config.port.clientId !== null,
-    lastSuccess: (side: Side) => records[side].lastSuccess(),
+    lastSuccess: (side: Side) => records[side].lastSuccess,
     /** Whether the service accepted every credential when it was last used; null before the first response. */
-    isAccepted: (side: Side) => (rejections(side).size > 0 ? false : records[side].isAccepted()),
-    isKnown: (side: Side) => records[side].isKnown(),
+    isAccepted: (side: Side) => (rejections(side).size > 0 ? false : records[side].isAccepted),
+    isKnown: (side: Side) => records[side].usedAt > Number.NEGATIVE_INFINITY,
     problems,
     /** Checks credentials that have been unused for a minute, and services that don't respond. */
     async check(): Promise<void> {
       const due = checks().filter(({ side }) => {
         const record = records[side]
-        return clock() - record.usedAt() >= (record.unreachable() ? RETRY_MS : IDLE_MS)
+        return clock() - record.usedAt >= (record.unreachable ? RETRY_MS : IDLE_MS)
       })
       await Promise.allSettled(due.map(({ check }) => check()))
     },
@@ -184,34 +184,27 @@ function describeOutage(error: unknown): string {
 }
 
 function createRecord(name: string, clock: () => number) {
-  let lastSuccess: number | null = null
-  let unreachable: { since: number; text: Text; advice: string } | null = null
-  let usedAt = Number.NEGATIVE_INFINITY
-  /** The status of the service's rejection; null if the credential is accepted, or if that isn't known yet. */
-  let rejectedWith: number | null = null
-  let isAccepted: boolean | null = null
-
   return {
+    lastSuccess: null as number | null,
+    unreachable: null as { since: number; text: Text; advice: string } | null,
+    usedAt: Number.NEGATIVE_INFINITY,
+    /** The status of the service's rejection; null if the credential is accepted, or if that isn't known yet. */
+    rejectedWith: null as number | null,
+    isAccepted: null as boolean | null,
     observe(observed: Observed): void {
       const now = clock()
-      usedAt = now
+      this.usedAt = now
       if (observed.kind === 'failed') {
-        const since = unreachable?.since ?? now
+        const since = this.unreachable?.since ?? now
         const text = [`${name} unreachable since `, since, `: ${observed.cause}.`]
-        unreachable = { since, text, advice: observed.advice ?? '' }
+        this.unreachable = { since, text, advice: observed.advice ?? '' }
         return
       }
-      unreachable = null
-      if (observed.kind !== 'rejected') lastSuccess = now
+      this.unreachable = null
+      if (observed.kind !== 'rejected') this.lastSuccess = now
       if (observed.kind === 'refused') return
-      isAccepted = observed.kind === 'succeeded'
-      rejectedWith = observed.kind === 'rejected' ? observed.status : null
+      this.isAccepted = observed.kind === 'succeeded'
+      this.rejectedWith = observed.kind === 'rejected' ? observed.status : null
     },
-    lastSuccess: () => lastSuccess,
-    unreachable: () => unreachable,
-    rejectedWith: () => rejectedWith,
-    isAccepted: () => isAccepted,
-    isKnown: () => usedAt > Number.NEGATIVE_INFINITY,
-    usedAt: () => usedAt,
   }
 }

@@ -39,9 +39,8 @@ export async function callAdmin(
   return result
 }
 
-export function relayAddress({ RELAY_PUBLIC_URL, PORT }: Record<string, string | undefined>): string {
-  return trimEnd(RELAY_PUBLIC_URL || `http://127.0.0.1:${PORT || 8080}`, '/')
-}
+export const relayAddress = ({ RELAY_PUBLIC_URL, PORT }: Record<string, string | undefined>): string =>
+  trimEnd(RELAY_PUBLIC_URL || `http://127.0.0.1:${PORT || 8080}`, '/')
 
 export const noRelay = (base: string, cause: unknown) =>
   new Error(`No relay responds at ${base}: start it, or set RELAY_PUBLIC_URL (or PORT) to its address.`, {

@@ -93,7 +93,7 @@ function reserve(file: string): number {
   }
 }
 
-interface Wanted {
+interface Wanted extends Pick<Call, 'print' | 'note' | 'signal'> {
   url: string
   server: string
   organization: string | undefined
@@ -125,9 +125,7 @@ type CreatedApp = z.output<typeof createdApp>
  * a token that other users of the machine don't know. The page creates a state, which GitHub's redirect must contain.
  * @see https://docs.github.com/apps/sharing-github-apps/registering-a-github-app-from-a-manifest
  */
-async function createInBrowser(
-  wanted: Wanted & Pick<Call, 'print' | 'note' | 'signal'>,
-): Promise<CreatedApp | null> {
+async function createInBrowser(wanted: Wanted): Promise<CreatedApp | null> {
   const { server, organization, save, print, note, signal } = wanted
   const { promise: created, resolve: finish } = Promise.withResolvers<CreatedApp | null>()
   /** Each state with its expiry time, milliseconds since 1970. */

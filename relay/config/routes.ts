@@ -19,6 +19,24 @@ export const EXCLUSIVE = 'event_type and workflow exclude each other: keep one'
 export const REF_NEEDS_WORKFLOW =
   'ref needs workflow: a repository_dispatch always runs on the default branch'
 
+export const isEventType = (text: string): boolean =>
+  text.trim() !== '' && text.length <= 100 && !/[\p{Cc}\p{Cs}]/u.test(text)
+
+/** Whether a text is a file name or a decimal id. Either is valid as one segment of a URL path. */
+export const isWorkflow = (text: string): boolean =>
+  /^\d{1,18}$/.test(text) || (text.length <= 200 && /^[^/\\\p{Cc}\p{Cs}]+\.ya?ml$/u.test(text))
+
+/** A branch or tag name, or a full ref like `refs/heads/main`. @see https://git-scm.com/docs/git-check-ref-format */
+export const isRef = (text: string): boolean =>
+  text.length <= 250 && /^[^\s~^:?*[\\\p{Cc}\p{Cs}]+$/u.test(text) && !/\.\.|@\{|^[/-]|[/.]$/.test(text)
+
+/**
+ * GitHub's rule for `owner/name`. Excludes the names `.` and `..`, which would change the path, and names that end in
+ * `.git`, because GitHub's API ignores this ending.
+ */
+export const isRepository = (text: string): boolean =>
+  /^[a-z0-9][a-z0-9_-]{0,99}\/(?!\.{1,2}$)(?!.*\.git$)[a-z0-9._-]{1,100}$/i.test(text)
+
 const rule = z
   .strictObject({
     match: z
@@ -61,33 +79,6 @@ export function readRoutes(path: string, readFile: (path: string) => string, pro
     )
   }
   return []
-}
-
-export function isEventType(text: string): boolean {
-  return text.trim() !== '' && text.length <= 100 && !/[\p{Cc}\p{Cs}]/u.test(text)
-}
-
-/** Whether a text is a file name or a decimal id. Either is valid as one segment of a URL path. */
-export function isWorkflow(text: string): boolean {
-  return /^\d{1,18}$/.test(text) || (text.length <= 200 && /^[^/\\\p{Cc}\p{Cs}]+\.ya?ml$/u.test(text))
-}
-
-/**
- * A branch or tag name, or a full ref such as `refs/heads/main`.
- * @see https://git-scm.com/docs/git-check-ref-format
- */
-export function isRef(text: string): boolean {
-  return (
-    text.length <= 250 && /^[^\s~^:?*[\\\p{Cc}\p{Cs}]+$/u.test(text) && !/\.\.|@\{|^[/-]|[/.]$/.test(text)
-  )
-}
-
-/**
- * GitHub's rule for `owner/name`. Excludes the names `.` and `..`, which would change the path, and names that end in
- * `.git`, because GitHub's API ignores this ending.
- */
-export function isRepository(text: string): boolean {
-  return /^[a-z0-9][a-z0-9_-]{0,99}\/(?!\.{1,2}$)(?!.*\.git$)[a-z0-9._-]{1,100}$/i.test(text)
 }
 
 /**

@@ -2,6 +2,7 @@ import type { LogLine } from '../../port/types.ts'
 import type { Approval, PendingDeployment } from '../github/approvals.ts'
 import type { Job } from '../github/jobs.ts'
 import type { PauseCause } from '../github/rate-limit-pause.ts'
+import type { ResponseId } from '../github/response.ts'
 import type { DeliveryRun, Message, Wait } from './delivery.ts'
 
 /** A job without its name, which can contain inputs. Times are milliseconds since 1970. */
@@ -75,10 +76,7 @@ export type DeliveryEvent =
   | { type: 'approvalSeen'; pending: PendingDeployment[]; decided: Approval[] }
 
 /** The outcome of an attempt. `attemptedAt` identifies the attempt. `response` is GitHub's response, if there was one. */
-interface OfAttempt {
-  attemptedAt: number | null
-  response?: { status: number; requestId: string | null } | undefined
-}
+type OfAttempt = { attemptedAt: number | null; response?: ResponseId | undefined }
 
 export type EventType = DeliveryEvent['type']
 export type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>

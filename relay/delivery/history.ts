@@ -9,11 +9,7 @@ export const timelineText = (
   title: string,
   tone: TimelineText['tone'],
   ...lines: (string | null | undefined)[]
-): TimelineText => ({
-  title,
-  tone,
-  lines: lines.filter((line): line is string => typeof line === 'string' && line !== ''),
-})
+): TimelineText => ({ title, tone, lines: lines.flatMap(line => line || []) })
 
 /** How the timeline shows each type of history entry. */
 export const HISTORY: Record<HistoryType, (details: JsonObject) => TimelineText> = {

@@ -134,9 +134,8 @@ export const isSinceDispatch = (
   { dispatchedAt, startTimeout }: Pick<BindingFacts, 'dispatchedAt' | 'startTimeout'>,
 ): boolean => createdAt >= dispatchedAt - LEEWAY_MS && createdAt <= dispatchedAt + startTimeout + LEEWAY_MS
 
-export function isNamed(title: string, { id, runId }: Pick<Delivery, 'id' | 'runId'>): boolean {
-  return contains(title, runId) || contains(title, id)
-}
+export const isNamed = (title: string, { id, runId }: Pick<Delivery, 'id' | 'runId'>): boolean =>
+  contains(title, runId) || contains(title, id)
 
 /** A delivery id is a version 7 UUID. UUIDs of other versions can identify other things, such as entities. */
 const DELIVERY_ID = /[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}/

@@ -292,14 +292,12 @@ function tooLate(
   return { why: 'too long', runTimeout, status: open?.status ?? 'completed' }
 }
 
-export function isFinished(runs: readonly DeliveryRun[]): boolean {
-  return runs.length > 0 && runs.every(run => run.status === 'completed')
-}
+export const isFinished = (runs: readonly DeliveryRun[]): boolean =>
+  runs.length > 0 && runs.every(run => run.status === 'completed')
 
 /** Returns an unsuccessful run if there is one, and a skipped run only if all runs were skipped. */
-function worstOf(runs: readonly DeliveryRun[]): DeliveryRun {
-  return runs.find(run => !isSuccess(run)) ?? runs.find(run => run.conclusion !== 'skipped') ?? runs[0]!
-}
+const worstOf = (runs: readonly DeliveryRun[]): DeliveryRun =>
+  runs.find(run => !isSuccess(run)) ?? runs.find(run => run.conclusion !== 'skipped') ?? runs[0]!
 const isSuccess = ({ conclusion }: DeliveryRun) =>
   ['success', 'neutral', 'skipped'].includes(conclusion ?? '')
 

@@ -35,16 +35,13 @@ export function createGitHub(
   config: Config['github'],
   clock: () => number = Date.now,
   pauses = createRateLimitPauses(config.auth, clock),
-  {
-    isAllowed = () => false,
-    secrets = [],
-    onResponse = () => {},
-  }: {
+  options: {
     isAllowed?: (repository: string) => boolean
     secrets?: readonly string[]
     onResponse?: OnResponse
   } = {},
 ) {
+  const { isAllowed = () => false, secrets = [], onResponse = () => {} } = options
   const offset = createClockOffset(clock)
   const { observe, ...facts } = createResponseFacts(clock)
   const direct = createCredential(config, clock, (response, sentAt, error) => {

@@ -15,7 +15,6 @@ export interface Credential {
   /**
    * Calls `work` with an Octokit that has a token for the repository. Rethrows errors of `work`'s requests unchanged.
    * If GitHub rejects the installation or its token (401, 404), nothing has changed, so `work` is called once more.
-   *
    * @throws CredentialError if no token is available
    */
   use<T>(repository: string, work: Work<T>): Promise<T>

@@ -74,7 +74,6 @@ const ROUTE =
 /**
  * Posts a dispatch, a cancellation, or a re-run. If the repository has moved, posts again to the new URL, because `fetch` would
  * follow a 301 or 302 with a GET. The new name must be allowed, and the token is sent only to GitHub's API.
- *
  * @returns `foreign`: why the response isn't from GitHub, as a clause. Nothing was started in this case.
  * @throws Octokit's errors, RejectedError, PreparationError, and the errors of `mayPost`
  * @see https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects

@@ -118,11 +118,8 @@ function toOutcome(error: unknown, { repository, now, refusal }: DispatchContext
       return isSent && failure.isSent ? lost(failure.reason) : deferred(failure.reason)
     // The outcome doesn't depend on a retry time from GitHub. After that time, the relay searches for the run.
     case 'server_error': {
-      const what = isToken
-        ? "the App's request for a token for"
-        : isSent
-          ? 'the dispatch to'
-          : 'a request about'
+      const request = isSent ? 'the dispatch to' : 'a request about'
+      const what = isToken ? "the App's request for a token for" : request
       const reason = `GitHub responded with ${failure.status} to ${what} ${repository}`
       return isSent ? lost(reason) : deferred(reason)
     }
@@ -137,10 +134,8 @@ function toOutcome(error: unknown, { repository, now, refusal }: DispatchContext
   }
 }
 
-export const deferred = (
-  reason: string,
-  cause: Extract<Outcome, { kind: 'deferred' }>['cause'] = 'error',
-): Extract<DispatchOutcome, { kind: 'deferred' }> => ({ kind: 'deferred', until: null, reason, cause })
+export const deferred = (reason: string, cause: PauseCause | 'error' = 'error') =>
+  ({ kind: 'deferred', until: null, reason, cause }) as const
 
 export const lost = (reason: string): DispatchOutcome => ({ kind: 'response_lost', reason })
 
@@ -151,26 +146,21 @@ export function readFailure(
 ): ReadFailure {
   const { repository, now, tries, permission = 'Actions: read' } = context
   const failure = classify(error, repository, now, tries)
-  const soon = (reason: string): ReadFailure => ({
-    kind: 'later',
-    at: now + backOff(tries, 2_000, 60_000),
-    reason,
-  })
+  const later = (at: number, reason: string): ReadFailure => ({ kind: 'later', at, reason })
+  const soon = (reason: string) => later(now + backOff(tries, 2_000, 60_000), reason)
   switch (failure.kind) {
     case 'limited':
-      return { kind: 'later', at: failure.until, reason: failure.reason }
+      return later(failure.until, failure.reason)
     case 'unreachable':
     case 'foreign':
       return soon(failure.reason)
     case 'server_error': {
       const { status, limit } = failure
-      return limit
-        ? { kind: 'later', at: limit.until, reason: limit.reason }
-        : soon(`GitHub responded with ${status}`)
+      return limit ? later(limit.until, limit.reason) : soon(`GitHub responded with ${status}`)
     }
     // Treat as an outage, so that decisions that need evidence wait until an operator renews the credential.
     case 'credential':
-      return { kind: 'later', at: now + CREDENTIAL_RETRY_MS, reason: failure.reason }
+      return later(now + CREDENTIAL_RETRY_MS, failure.reason)
     case 'no_token':
     case 'refused': {
       const { status, message } = failure

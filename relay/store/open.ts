@@ -28,9 +28,8 @@ export const ofAnotherOrganization = (stored: string | null, clientId: string | 
   `The database (RELAY_DATABASE) belongs to the Port organization with the client ID ${stored}, but PORT_CLIENT_ID is ${clientId ?? 'not set'}: correct PORT_CLIENT_ID, or use another database for this organization. docs/database.md shows how to change the stored client ID.`
 
 /** Opens only the database, without a store. */
-export function openBackend(database: Config['database']): Promise<Backend> {
-  return database.kind === 'postgres' ? openPostgres(database.url) : openSqlite(database.path)
-}
+export const openBackend = (database: Config['database']): Promise<Backend> =>
+  database.kind === 'postgres' ? openPostgres(database.url) : openSqlite(database.path)
 
 /** @throws Node's error if the file doesn't exist */
 function openSqliteForCommand(path: string, mode: 'read' | 'write'): Backend {

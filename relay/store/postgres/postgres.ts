@@ -199,7 +199,6 @@ class PoolerRefused extends Error {
 /**
  * Uses a prepared statement three times. A round-robin pooler uses another connection for the second use. One that
  * prefers the latest connection needs another for the third, because a transaction occupies the latest one.
- *
  * @throws PoolerRefused if a later use fails
  */
 async function checkPreparedStatements(connect: () => Client): Promise<void> {

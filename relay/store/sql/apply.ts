@@ -162,7 +162,6 @@ export function applying(db: Backend, notify: (...work: ReturnType<typeof workOf
     /**
      * Applies a transition to the version that it was computed from. A repeated report (`receipt`) writes nothing. If
      * the delivery's own fields don't change, the version doesn't change either.
-     *
      * @returns false if the delivery has another version by now, or another delivery has one of its runs
      */
     async apply(

@@ -183,6 +183,5 @@ export const SCHEMA = `
   CREATE TABLE revoked_sessions (id TEXT PRIMARY KEY, expires_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 `
 
-export function versionRefusal(version: number): string {
-  return `it has schema version ${version}, but this relay needs version ${SCHEMA_VERSION}: use the relay version that created it, or an empty database`
-}
+export const versionRefusal = (version: number): string =>
+  `it has schema version ${version}, but this relay needs version ${SCHEMA_VERSION}: use the relay version that created it, or an empty database`
