@@ -337,7 +337,7 @@ test.each<[NoRun, RegExp]>([
   ],
   [
     { why: 'unidentified', amount: 2 },
-    /set run-name: \$\{\{ fromJSON\(inputs\.port \|\| '\{\}'\)\.run_id \}\} there/,
+    /set its run-name to \$\{\{ fromJSON\(inputs\.port \|\| '\{\}'\)\.run_id \}\}/,
   ],
 ])('the reason names the workflow of a workflow_dispatch whose run is missing: %j', (cause, hint) => {
   const delivery = inState('dispatched', { eventType: null, workflow: 'release.yml', ref: 'next' })
