@@ -55,7 +55,7 @@ const SERVERS = {
     ...CLONE,
     database: 'sqlite',
     everyCase: true,
-    goal: '≥ 0.80 of group commit, CPU ≤ 1.6×, p99 ≤ 0.7×, peak ≤ 250 MB',
+    goal: '≥ 0.75 of group commit, CPU ≤ 1.7×, p99 ≤ 1×, peak ≤ 165 MB',
   },
   npx: { label: 'relay, SQLite, npx', ...PACKAGE, database: 'sqlite', goal: 'peak ≤ 200 MB' },
   image: {
@@ -70,7 +70,7 @@ const SERVERS = {
     ...CLONE,
     database: 'postgres',
     everyCase: true,
-    goal: '≥ 6 × pg-boss, CPU ≤ 1.7× of group commit',
+    goal: '≥ 4 × pg-boss',
   },
   insert: { label: 'one insert per request, SQLite', file: 'bench/servers/insert.ts', database: 'sqlite' },
   pgBoss: { label: 'pg-boss send', file: 'bench/servers/pg-boss.ts', database: 'postgres' },

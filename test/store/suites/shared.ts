@@ -161,10 +161,9 @@ export function sharedTests(place: Place): void {
     const [one, other] = await two()
     let woken = 0
     other.onWork(() => woken++)
-    // The first delivery causes an immediate notification. Later notifications are delayed slightly.
-    await acceptAll(one, {})
+    // A notice is delayed slightly, unless the relay stops.
     await acceptAll(one, {})
     await one.close()
-    await until(() => woken >= 2, 'the other relay is woken for both deliveries')
+    await until(() => woken > 0, 'the other relay is woken')
   })
 }
