@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { globProblem, isExclusion } from '../config/values.ts'
+import { globs } from '../config/values.ts'
 import { Problem } from '../http/problem.ts'
 import type { Freezes } from '../workers/freezes.ts'
 
@@ -7,12 +7,12 @@ const GLOB = 'must be a glob of repositories, such as acme/*'
 const REASON = 'must be 1 to 100 characters on one line'
 const UNTIL = 'must be a time such as 2026-12-01T08:00Z'
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d[\d:.]*(Z|[+-]\d\d:\d\d)$/
-const isGlob = (text: string) => !isExclusion(text) && globProblem(text, { repositories: true }) === null
+const isDate = (text: string) => z.iso.date().safeParse(text.slice(0, 10)).success
 
 const schema = z.strictObject({
-  repositories: z.string(GLOB).refine(isGlob, GLOB),
-  reason: z.string(REASON).regex(/^(?!\s*$)\P{Cc}{1,100}$/u, REASON),
-  until: z.nullish(z.string(UNTIL).regex(TIME, UNTIL)),
+  repositories: z.string(GLOB).refine(text => globs.safeParse(text).data?.[0] === text, GLOB),
+  reason: z.string(REASON).regex(/^(?!\s*$)[^\p{Cc}\p{Bidi_Control}\u2028\u2029]{1,100}$/u, REASON),
+  until: z.nullish(z.string(UNTIL).regex(TIME, UNTIL).refine(isDate, UNTIL)),
 })
 
 /** Starts a deploy freeze. @throws Problem 400 */

@@ -27,7 +27,7 @@ const HELP = {
   webhook_duration_seconds:
     'Time from the arrival of an accepted webhook until it was persisted; excludes webhooks with ?wait=dispatch',
   deliveries:
-    'Deliveries in the database by state, each counted up to 10000; the same in every relay on one database',
+    'Deliveries in the database by state, each counted up to 10000, frozen ones separately; the same in every relay on one database',
   oldest_due_age_seconds:
     'How long the oldest due work has been waiting; the same in every relay on one database',
   stalled_queues:

@@ -35,7 +35,7 @@ export type DeliveryEvent =
   /** The dispatch started nothing. `until` is the time for the next attempt, if GitHub's response contains one. */
   | ({
       type: 'dispatchDeferred'
-      cause: PauseCause | 'error' | 'frozen'
+      cause: PauseCause | 'error' | 'unsent'
       reason: string
       until: number | null
     } & OfAttempt)

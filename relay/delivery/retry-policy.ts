@@ -23,9 +23,8 @@ export function defer(
   { now, policy }: Context,
 ): Transition | null {
   const { cause, reason, until } = event
-  if (cause === 'frozen') {
-    // Nothing was sent, so the attempt doesn't count.
-    const unsent = { attempts: delivery.attempts - 1, attemptedAt: null, firstAttemptAt: null }
+  if (cause === 'unsent') {
+    const unsent = { attempts: delivery.attempts - 1, attemptedAt: null }
     return { change: { ...unsent, awaitingResponseSince: null, dueAt: until }, messages: [], history: null }
   }
   const details = { ...attempted(delivery, event, now), reason }

@@ -5,7 +5,7 @@ import type { OnResponse } from '../config/outgoing.ts'
 import { createApprovalReader } from './approvals.ts'
 import { createCredential, hideSecrets, pausedCredential } from './credentials.ts'
 import { repositoryDispatchRefusal, sendRepositoryDispatch } from './dispatch.ts'
-import { DelayedError, type DispatchOutcome, dispatchFailure } from './errors.ts'
+import { type DispatchOutcome, dispatchFailure } from './errors.ts'
 import { createJobReader } from './jobs.ts'
 import { createRateLimitPauses } from './rate-limit-pause.ts'
 import { createRepositoryReader } from './repository.ts'
@@ -64,25 +64,22 @@ export function createGitHub(
     /** Sends a request to check whether GitHub accepts the credential. `onResponse` gets the response. */
     checkCredential: direct.check,
     ...createRunReader(credential),
-    ...createRunControl(credential, { mayPost() {}, isAllowed }),
+    ...createRunControl(credential, { maySend: () => true, isAllowed }),
     ...createApprovalReader(credential),
     ...createJobReader(credential),
     ...createWorkflowFileReader(credential),
     ...repositories,
     /**
      * Sends one dispatch. Dispatches aren't idempotent, so a request that may have started a workflow isn't repeated.
-     * @param sendBy deadline for sending, milliseconds since 1970
+     * @param maySend called right before the request
      */
     async dispatch(
       { repository, eventType: type, workflow, ref }: Target,
       content: { payload: ClientPayload; invocation: Invocation },
-      sendBy = Infinity,
+      maySend = () => true,
     ): Promise<DispatchOutcome> {
       const eventType = type ?? ''
-      const mayPost = () => {
-        if (clock() > sendBy) throw new DelayedError()
-      }
-      const policy = { mayPost, isAllowed }
+      const policy = { maySend, isAllowed }
       let outcome: DispatchOutcome
       try {
         outcome =

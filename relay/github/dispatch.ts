@@ -4,6 +4,7 @@ import { trimEnd } from '../../port/text.ts'
 import type { Json } from '../../port/types.ts'
 import { atOf } from './credentials.ts'
 import {
+  DelayedError,
   type DispatchOutcome,
   deferred,
   forbiddenHint,
@@ -60,7 +61,7 @@ export function repositoryDispatchRefusal(
 export type DispatchResponse = { status: number; data: unknown; id: ResponseId }
 
 export interface DispatchPolicy {
-  mayPost: () => void
+  maySend: () => boolean
   /** Whether RELAY_ALLOWED_REPOSITORIES lets the relay dispatch to a repository. */
   isAllowed: (repository: string) => boolean
 }
@@ -75,7 +76,7 @@ const ROUTE =
  * Posts a dispatch, a cancellation, or a re-run. If the repository has moved, posts again to the new URL, because `fetch` would
  * follow a 301 or 302 with a GET. The new name must be allowed, and the token is sent only to GitHub's API.
  * @returns `foreign`: why the response isn't from GitHub, as a clause. Nothing was started in this case.
- * @throws Octokit's errors, RejectedError, PreparationError, and the errors of `mayPost`
+ * @throws Octokit's errors, RejectedError, PreparationError, and DelayedError
  * @see https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
  */
 export async function postDispatch(
@@ -83,11 +84,11 @@ export async function postDispatch(
   repository: string,
   route: string,
   parameters: { placeholders?: Record<string, string | number>; body?: object },
-  { mayPost, isAllowed }: DispatchPolicy,
+  { maySend, isAllowed }: DispatchPolicy,
 ): Promise<DispatchResponse | { foreign: string }> {
   const api = `${trimEnd(new URL(octokit.request.endpoint.DEFAULTS.baseUrl).href, '/')}/`
   const post = async (url: string, placeholders = {}) => {
-    mayPost()
+    if (!maySend()) throw new DelayedError()
     const { status, headers, data } = await octokit.request({
       method: 'POST',
       url,

@@ -29,7 +29,7 @@ export type ReadFailure =
   /** `permission`: whether a permission is missing. If false, the credential can't see the repository or run. */
   { kind: 'forbidden'; reason: string; permission: boolean } | { kind: 'later'; at: number; reason: string }
 
-/** The dispatch wasn't sent because the lease expires too soon. */
+/** The dispatch wasn't sent because the lease expires too soon, or a freeze has started. */
 export class DelayedError extends Error {
   override name = 'DelayedError'
   override message = 'The relay was delayed'

@@ -22,7 +22,7 @@ export interface DispatchDeps {
   port: PortAccess
   findRuns: FindRuns
   apply: ApplyEvent
-  freezes: Pick<Freezes, 'holds' | 'check'>
+  freezes: Pick<Freezes, 'holds' | 'find'>
   publicUrl: string | null
   traced?: boolean
   onAttempt: (outcome: DispatchOutcome['kind']) => void
@@ -71,38 +71,27 @@ export function createDispatch(deps: DispatchDeps) {
 
   return async (claimed: Claimed, stopping: AbortSignal): Promise<void> => {
     const { repository, attemptedAt } = claimed
-    if (!claimed.isAttempt) {
-      await findLostRun(claimed, deps)
-      return
-    }
+    if (!claimed.isAttempt) return findLostRun(claimed, deps)
     const record = (event: DeliveryEvent) => apply(claimed, event, { patienceMs: PATIENCE_MS, stopping })
-    const paused = pauses.find(repository)
-    if (paused) {
-      const { pausedUntil: until, reason, cause } = paused
-      await record({ type: 'dispatchDeferred', attemptedAt, cause, reason, until })
-      return
-    }
     // Before the first await, so that the next claim takes it into account.
     rate.take()
-    if (await freezes.holds(repository)) {
+    const [deferral, end] = await findObstacles(claimed, deps)
+    if (deferral) {
       rate.take(-1)
-      const until = store.clock() + FRESH_MS
-      await record({ type: 'dispatchDeferred', attemptedAt, cause: 'frozen', reason: '', until })
-      await freezes.check()
+      const { outcome, delivery } = await record(deferral)
+      if (end && outcome === 'applied') await apply(delivery, end, { strict: true })
       return
     }
-    if (await wasFinishedFrozen(claimed, deps)) return rate.take(-1)
     const invocation = JSON.parse(claimed.invocation) as Invocation
     const payload = packClientPayload(invocation, {
       ...{ delivery: claimed.id, relay: publicUrl },
       ...(traced && { traceparent: traceparent(claimed) }),
     })
-    const outcome = await github.dispatch(claimed, { payload, invocation }, claimed.leaseUntil - REQUESTS_MS)
+    const maySend = () => store.clock() <= claimed.leaseUntil - REQUESTS_MS && !freezes.find(repository)
+    const outcome = await github.dispatch(claimed, { payload, invocation }, maySend)
     onAttempt(outcome.kind)
-    const cause = outcome.kind === 'deferred' ? outcome.cause : null
-    if (outcome.kind === 'deferred' && (cause === 'credential' || cause === 'installation')) {
-      pauses.pause(repository, store.clock() + CREDENTIAL_RETRY_MS, outcome.reason, cause)
-    }
+    if (outcome.kind === 'deferred' && (outcome.cause === 'credential' || outcome.cause === 'installation'))
+      pauses.pause(repository, store.clock() + CREDENTIAL_RETRY_MS, outcome.reason, outcome.cause)
     const { kind, ...details } = outcome
     const event = { type: EVENTS[kind], attemptedAt, ...details } as DeliveryEvent
     const recorded = await record(event)
@@ -119,14 +108,21 @@ const EVENTS = {
   response_lost: 'responseLost',
 } as const
 
-/** Finishes a delivery before its first attempt after a freeze if a user finished its run in Port meanwhile. */
-async function wasFinishedFrozen(claimed: Claimed, { port, apply }: DispatchDeps): Promise<boolean> {
-  const { unfrozenAt, attemptedAt, firstAttemptAt, runs } = claimed
-  if (unfrozenAt === null || attemptedAt !== firstAttemptAt || !followsPort(claimed)) return false
-  const run = await port.read(claimed)
-  if (typeof run !== 'object' || !run.finished || run.synchronized) return false
-  await apply(claimed, { type: 'finishedInPort', runs, conclusion: run.status })
-  return true
+/** Returns nothing if the attempt can be sent now; otherwise its deferral, and the end if a user ended a frozen run. */
+async function findObstacles(claimed: Claimed, deps: DispatchDeps): Promise<DeliveryEvent[]> {
+  const { repository, attemptedAt, unfrozenAt, runs } = claimed
+  const deferral = { type: 'dispatchDeferred', attemptedAt } as const
+  const paused = deps.pauses.find(repository)
+  if (paused) return [{ ...deferral, ...paused, until: paused.pausedUntil }]
+  const run = unfrozenAt !== null && followsPort(claimed) ? await deps.port.read(claimed) : null
+  if (run === 'unread')
+    return [{ ...deferral, cause: 'error', reason: "Port doesn't show if a user ended the run", until: null }]
+  const unsent = { ...deferral, cause: 'unsent', reason: '', until: deps.store.clock() + FRESH_MS } as const
+  if (run?.cancelling) return [unsent, { type: 'cancelRequested', by: 'port' }]
+  if (run?.finished && !run.synchronized)
+    return [unsent, { type: 'finishedInPort', runs, conclusion: run.status }]
+  // Last, because Port can take long to respond. If the database fails, there could be a freeze.
+  return (await deps.freezes.holds(repository).catch(() => true)) ? [unsent] : []
 }
 
 /** Searches, after a lost response, for evidence that the dispatch started a run. */

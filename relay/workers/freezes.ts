@@ -17,11 +17,11 @@ type Deps = Pick<ApplyDeps, 'policy' | 'log'> & { store: Store; apply: ApplyEven
 
 /** Freezes, releases, and discards deliveries. Every relay reads the freezes from the database, and does all of it. */
 export function createFreezes({ store, policy, apply, log, github }: Deps) {
-  let active: (Freeze & { matches: (repository: string) => boolean })[] = []
+  let all: (Freeze & { matches: (repository: string) => boolean })[] = []
   let readAt = Number.NEGATIVE_INFINITY
-  let running = Promise.resolve()
 
-  const find = (repository: string): Freeze | undefined => active.find(each => each.matches(repository))
+  const active = () => all.filter(({ ending }) => ending === '')
+  const find = (repository: string): Freeze | undefined => active().find(each => each.matches(repository))
 
   /** Ends a freeze if its time has come. GitHub's clock is read first, because the database's clock could have jumped. */
   async function endInTime({ id, endsAt }: Freeze): Promise<void> {
@@ -40,43 +40,40 @@ export function createFreezes({ store, policy, apply, log, github }: Deps) {
     if (freeze.deliveries === 0) return store.deleteFreeze(freeze.id)
     while (freeze.ending === 'release' && (await store.release(freeze, store.clock()))) {}
     const discarded = freeze.ending === 'discard' ? await store.frozenBy(freeze.id, DISCARDED) : []
-    for (const delivery of discarded) await apply(delivery, { type: 'cancelRequested', by: 'freeze' })
+    for (const delivery of discarded)
+      await apply(delivery, { type: 'cancelRequested', by: 'freeze' }, { strict: true })
   }
 
-  async function round(): Promise<void> {
-    for (const freeze of active) await endInTime(freeze)
+  const read = oneAtATime(async () => {
     const began = store.clock()
-    const all = await store.freezes()
-    active = all
-      .filter(each => !each.ending)
-      .map(each => ({ ...each, matches: matcher([each.repositories]) }))
+    all = (await store.freezes()).map(each => ({ ...each, matches: matcher([each.repositories]) }))
     readAt = began
+  })
+  const check = oneAtATime(async () => {
+    for (const freeze of active()) await endInTime(freeze)
+    await read()
     for (const freeze of all) if (freeze.ending) await finish(freeze)
-    const queues = active.length > 0 ? await store.queues() : []
-    for (const freeze of active) {
-      const own = queues.filter(repository => find(repository) === freeze)
+    const queues = active().length > 0 ? await store.queues() : []
+    for (const freeze of active()) {
+      const own = queues.filter(repository => find(repository)?.id === freeze.id)
       for (let first = 0; first < own.length; first += REPOSITORIES)
         while (await store.freezeQueues(freeze, own.slice(first, first + REPOSITORIES), store.clock())) {}
     }
-  }
-
-  /** One round at a time, so that an older read doesn't replace a newer one. */
-  function check(): Promise<void> {
-    running = running.then(round, round)
-    return running
-  }
+  })
 
   return {
     check,
-    active: (): readonly Freeze[] => active,
+    find,
+    active: (): readonly Freeze[] => active(),
     async holds(repository: string): Promise<boolean> {
-      if (Math.abs(store.clock() - readAt) > FRESH_MS) await check()
+      if (Math.abs(store.clock() - readAt) > FRESH_MS) await read()
       return find(repository) !== undefined
     },
     /** Starts a freeze. Resolves when the deliveries that match are frozen. */
     async start(given: NewFreeze): Promise<Freeze> {
       const freeze = await store.addFreeze(given)
       log.info({ freeze: freeze.id, ...given }, 'a deploy freeze started')
+      await read()
       await check()
       return (await store.freezes()).find(({ id }) => id === freeze.id) ?? freeze
     },
@@ -86,5 +83,13 @@ export function createFreezes({ store, policy, apply, log, github }: Deps) {
       await check()
       return isEnded
     },
+  }
+}
+
+/** Runs work one at a time, so that an older read doesn't replace a newer one. */
+function oneAtATime(work: () => Promise<void>, last = Promise.resolve()): () => Promise<void> {
+  return () => {
+    last = last.then(work, work)
+    return last
   }
 }

@@ -103,7 +103,14 @@ test('every response of every route matches the API description', async () => {
   const started = await ask('POST', '/api/freezes', { repositories: 'acme/none', reason: 'Migration' })
   expect(started.body).toMatchObject({ id: 1, repositories: 'acme/none', until: null, deliveries: 0 })
   expect((await ask('GET', '/api/freezes')).body).toMatchObject({ freezes: [started.body] })
-  await ask('POST', '/api/freezes', { repositories: 'acme', reason: 'Migration' })
+  for (const wrong of [
+    { repositories: 'acme/*,b/*' },
+    { reason: '\u202e' },
+    { until: '2100-02-31T08:00Z' },
+  ]) {
+    const freeze = { repositories: 'acme/*', reason: 'Migration', ...wrong }
+    expect((await ask('POST', '/api/freezes', freeze)).status).toBe(400)
+  }
   await ask('POST', '/api/freezes', { repositories: 'acme/*', reason: 'x'.repeat(5000) })
   await ask('DELETE', '/api/freezes/1?discard=perhaps')
   await ask('DELETE', '/api/freezes/1', undefined, VIEW_TOKEN)

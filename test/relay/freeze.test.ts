@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { doctor } from '../../relay/cli/doctor.ts'
 import { freeze, freezes, unfreeze } from '../../relay/cli/freeze.ts'
 import { until } from '../../tools/simulator/http-server.ts'
@@ -71,6 +71,7 @@ test('a frozen delivery waits without a timeout, shows the reason in Port, and d
     { type: 'unfrozen', details: { reason: 'Payment migration' } },
   ])
   expect(await history(ids[2]!)).toEqual(['frozen', 'unfrozen', 'dispatchAccepted'])
+  await system.engine().freezes.check()
   expect(await store.freezes()).toEqual([])
 })
 
@@ -98,6 +99,45 @@ test('the first dispatch after a freeze drops a delivery whose run a user finish
     'dispatchRejected',
   ])
 })
+
+const NODE = 'wfnr_A1b2C3d4E5f6G7h8'
+const inPort = { match: ({ method }: { method: string }) => method === 'GET' }
+type Step = (...given: never[]) => Promise<unknown>
+/** Starts a freeze right before a function is called. */
+function freezeBefore<K extends string>({ engine }: System, of: Record<K, Step>, name: K) {
+  const original = of[name]
+  of[name] = async (...given) => {
+    await engine().freezes.start(MIGRATION)
+    return original(...given)
+  }
+}
+
+test.each<[string, string, (system: System) => unknown]>([
+  ['finished', 'a rate limit', s => s.pauses.pause('acme/shop', s.now() + 5_000, '', 'limit')],
+  ['finished', 'an error of Port', s => s.port.fail({ status: 503, times: 3, ...inPort })],
+  ['finished', 'a rate limit of Port', s => s.port.fail({ status: 429, ...inPort })],
+  ['cancelled', 'a cancellation', s => Object.assign(s.port.nodeRun(NODE), { isCancelling: true })],
+  ['queued', 'a freeze that starts while Port is read', s => freezeBefore(s, s.engine().port, 'read')],
+  ['queued', 'a freeze that starts while the request is prepared', s => freezeBefore(s, s.hub, 'dispatch')],
+  ['dispatched', 'a database error', s => vi.spyOn(s.store, 'freezes').mockRejectedValueOnce(new Error())],
+])(
+  "after a freeze, a delivery becomes %s, and isn't sent at first, because of %s",
+  async (state, _, trouble) => {
+    const system = await open()
+    const id = await system.accept(state === 'cancelled' ? NODE : 'r_1')
+    const freeze = await system.start()
+    await system.engine().freezes.end(freeze.id, 'release')
+    const [claimed] = await system.store.claimQueued(system.now(), 60_000, 1, system.pauses.scope)
+    system.advance(2_000)
+    if (state === 'finished') system.port.endRun('r_1', 'FAILURE')
+    trouble(system)
+    await system.engine().dispatch(claimed!, NEVER)
+    expect([dispatched(system), (await system.delivery(id)).awaitingResponseSince]).toEqual([[], null])
+    await system.pass(20_000)
+    expect((await system.delivery(id)).state).toBe(state)
+    expect(dispatched(system)).toEqual(state === 'dispatched' ? ['r_1'] : [])
+  },
+)
 
 test.each([
   ['finds a run', true],
@@ -152,14 +192,24 @@ test('discarding cancels the frozen deliveries, with a line in Port, and nothing
   await system.dispatch('r_running')
   const ids = Array.from({ length: 120 }, (_, n) => `r_${n}`)
   for (const id of ids) await system.accept(id)
+  const late = await system.accept('r_late')
   const { id } = await system.start()
   const { freezes } = system.engine()
+  const { frozenBy } = system.store
+  // The workflow of a lost dispatch appears after the read.
+  system.store.frozenBy = async (...given) => {
+    const found = await frozenBy(...given)
+    if (found.some(delivery => delivery.id === late)) await system.bind(late, system.run('deploy r_late').id)
+    return found
+  }
   await freezes.end(id, 'discard')
+  expect(await system.store.findWaiting(system.now(), system.now(), 50, '')).toEqual([])
   await system.accept('r_later')
   for (let round = 0; round < 3; round++) await freezes.check()
   await system.settle()
   expect(dispatched(system)).toEqual(['r_running', 'r_later'])
   expect(system.port.run('r_running').status).toBe('IN_PROGRESS')
+  expect(await system.delivery(late)).toMatchObject({ state: 'running', cancelRequestedAt: null })
   for (const each of ids) {
     const { status, statusLabel, logs } = system.port.run(each)
     expect([status, statusLabel]).toEqual(['FAILURE', 'Canceled'])

@@ -95,9 +95,10 @@ export const database: Check = {
       const { clientId } = config.port
       const stored = await store.organization(null)
       if (stored !== null && stored !== clientId) return [problem(ofAnotherOrganization(stored, clientId))]
+      const active = (await store.freezes()).filter(({ ending }) => ending === '')
       return [
         ok(isInUse ? `${name} is in use by a relay, and writable.` : `${name} is writable.`),
-        ...(await store.freezes()).map(({ id, repositories, reason }) =>
+        ...active.map(({ id, repositories, reason }) =>
           warning(`${repositories} is frozen (${reason}). To dispatch again, run unfreeze ${id}.`),
         ),
       ]

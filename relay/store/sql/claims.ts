@@ -131,6 +131,7 @@ export function claims(db: Backend) {
         WHERE ${where}`
       const found = [
         `SELECT seq FROM (SELECT seq FROM deliveries WHERE ${FROZEN} AND kind <> 'none' AND shown_cause = ''
+            AND EXISTS (SELECT 1 FROM freezes WHERE freezes.seq = frozen_by AND ending = '')
           ORDER BY seq LIMIT ${EXAMINED}) AS frozen`,
         shown('', '1 = 1'),
         ...(['queue', 'error', 'rate'] as const).map(cause => shown(cause, paused)),

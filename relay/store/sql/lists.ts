@@ -145,7 +145,7 @@ export function lists(db: Backend) {
       const counted = (['dispatched', 'running', 'failed'] as const).map(
         state => `${amountOf(`state = '${state}' AND state <> 'queued'`)} AS ${state}`,
       )
-      const sql = `SELECT ${dialect.least}(${amountOf(QUEUED)} + ${amountOf(FROZEN)}, ${MOST_COUNTED}) AS queued, ${counted.join(', ')}`
+      const sql = `SELECT ${amountOf(QUEUED)} + ${amountOf(FROZEN)} AS queued, ${counted.join(', ')}`
       const [row] = await rowsOf<Record<'queued' | 'dispatched' | 'running' | 'failed', number>>(db, sql)
       return row!
     },
