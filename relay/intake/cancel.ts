@@ -7,7 +7,8 @@ import { Problem } from '../http/problem.ts'
 import type { ThrottledLog } from '../log.ts'
 import { type Cancellation, SignatureUsed, type Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
-import { readWebhook, usedElsewhere, type VerifiedWebhook, type VerifyWebhook } from './verify.ts'
+import { usedElsewhere } from './duplicate.ts'
+import { readWebhook, type VerifiedWebhook, type VerifyWebhook } from './verify.ts'
 
 /**
  * `POST /webhook/cancel`: cancels the run of `{"run_id": "r_…"}`, or of a Port automation's `RUN_UPDATED` event about a

@@ -6,12 +6,11 @@ import { readInvocation } from '../../port/invocation/invocation.ts'
 import type { Invocation } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
 import { LIMITS } from '../config/limits.ts'
-import type { NewDelivery } from '../delivery/delivery.ts'
 import { checkLength, readBody, readJson } from '../http/body.ts'
 import { type BodyReservation, createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import type { Head } from '../http/request.ts'
-import { runKey } from '../store/sql/intake.ts'
+import { type Identity, identityOf } from './duplicate.ts'
 import { verifySignature } from './signature.ts'
 
 export interface VerifiedWebhook {
@@ -151,27 +150,14 @@ export async function readWebhook(
 ): Promise<{
   json: unknown
   invocation: Invocation
-  /** Identifies duplicates of the webhook, and other uses of its signature. */
-  identity: Pick<NewDelivery, 'dedupeKey' | 'sentAs' | 'signature'>
+  identity: Identity
 }> {
   const json = parseBody(body)
   if (body.length > LARGE) await nextTurn()
   const invocation = readInvocation(json, runIdHeader(c))
   if (body.length > LARGE) await nextTurn()
-  const { runId, runIdFrom } = invocation
-  const identity = {
-    dedupeKey: runId ? runKey(runId) : `signed:${digest}`,
-    sentAs: `${digest} ${address}`,
-    signature: runIdFrom === 'body' ? null : digest,
-  }
-  return { json, invocation, identity }
+  return { json, invocation, identity: identityOf(invocation, digest, address) }
 }
-
-export const usedElsewhere = () =>
-  new Problem(
-    409,
-    "A webhook with this signature was received at another address. The address isn't signed, so a signature is valid for one address only: send each webhook to a single URL.",
-  )
 
 /**
  * Creates a version 7 UUID, which starts with the time, so that a large index grows at its end. Node caches the random
