@@ -7,7 +7,7 @@ import type { Timeouts } from './timeouts.ts'
 const STEP = 200
 const PAUSE_MS = 50
 
-/** Keeps deliveries whose webhooks could be accepted again: from `tolerance` before to `tolerance` after their time. */
+/** Keeps deliveries whose webhooks could be accepted again: those signed within `tolerance` of now. */
 export async function purge(
   store: Pick<Store, 'purge'>,
   { now, retention, tolerance }: { now: number; retention: number; tolerance: number },

@@ -90,8 +90,7 @@ interface Part {
 export type Origin = Pick<Span, 'resource' | 'instrumentationScope'> & { githubHost: string }
 
 /**
- * Creates the trace of a finished delivery. Redeliveries are children of the first delivery. It contains no inputs:
- * jobs have only ids and links, because names can contain inputs, and other history entries are events without details.
+ * Creates the trace of a finished delivery. Redeliveries are children of the first delivery. It contains no inputs. Names can contain inputs, so jobs have only ids and links; other history entries are events without details.
  */
 export function spansOf(delivery: TracedDelivery, history: Entry[], origin: Origin): Span[] {
   const rounds: { queuedAt: number; entries: Entry[] }[] = [{ queuedAt: delivery.receivedAt, entries: [] }]

@@ -122,7 +122,7 @@ test.each<[string, string, object[], Given?]>([
   ['computed variables', 'depends on env.BASE', [patch({ link: "${{ format('{0}', env.BASE) }}" }, BASE)]],
   ['no run, on push', 'can start without Port', [entity({ runId: '' })], { on: { push: null, ...DISPATCH } }],
   [
-    ...(['a failure status', 'The step can fail the Port run of a successful job'] as const),
+    ...(['a failure status', 'The step can mark the Port run as failed although the job succeeds'] as const),
     [patch({ status: 'FAILURE' }, { if: 'inputs.name' })],
     { jobs: { other: { 'runs-on': 'x', steps: [WORK] } } },
   ],

@@ -90,7 +90,9 @@ function readPatch(
   const status = get('status')
   const conclusion = conclusionOf(status, condition)
   if (conclusion !== '' && !concludes)
-    throw new Problem('The step can fail the Port run of a successful job, and other jobs affect the run.')
+    throw new Problem(
+      'The step can mark the Port run as failed although the job succeeds, and other jobs also affect the Port run.',
+    )
   const reports: [Report['kind'], string][] = [
     ['log', get('logmessage')],
     ['status-label', get('statuslabel')],

@@ -24,7 +24,7 @@ export interface Filter {
 /** If several relays accept deliveries, one with a higher `seq` could have been queued up to this much earlier. */
 const QUEUED_MARGIN_MS = 60_000
 
-/** The outcomes that a delivery in a state can have: none yet, or any. */
+/** The outcomes that a state allows: none while the delivery is open, then any. */
 const outcomesOf = (state: State): readonly (Outcome | '')[] =>
   OPEN_STATES.includes(state) ? [''] : OUTCOMES
 
@@ -67,10 +67,10 @@ export function lists(db: Backend) {
 
   return {
     /**
-     * Lists deliveries, the newest first, or with `after`, the oldest first. Queued deliveries have a separate index, so that intake updates fewer indexes.
-     * Each pair of state and outcome is an index range, so an empty list is just as fast. Ranges are compared as rows,
-     * because PostgreSQL would otherwise search all deliveries for a rare pair. A filter by action or a
-     * search has no index, and reads only so many deliveries: see `listedTo`.
+     * Lists deliveries, the newest first, or with `after`, the oldest first. Queued deliveries have a separate index,
+     * so that intake updates fewer indexes. Each pair of state and outcome is an index range, so an empty list is just
+     * as fast. Ranges are compared as rows, because PostgreSQL would otherwise search all deliveries for a rare pair.
+     * A filter by action or a search has no index, and reads only so many deliveries: see `listedTo`.
      */
     async list(
       { state, outcome, redeliverable, repository, action, search, runId, since }: Filter,
