@@ -147,21 +147,20 @@ const linesOf = (text: string) =>
     .map(line => line.trim())
     .filter(line => line !== '')
 
-/** Returns the strings in JSON, and each number as written and as JavaScript prints it. */
+/** Returns the strings in JSON, and each number as written, because parsing can lose digits, and as JavaScript prints it. */
 function valuesIn(text: string): string[] {
   const found: string[] = []
-  const keep = (_: string, value: unknown) => {
+  const keep = (_: string, value: unknown, context?: { source?: string }) => {
     if (typeof value === 'string') found.push(value)
+    if (typeof value === 'number') found.push(context?.source ?? '', String(value))
     return value
   }
   try {
     JSON.parse(text, keep)
+    return found
   } catch {
     return []
   }
-  // Parsing can lose digits.
-  const numbers = text.replace(/"(?:[^"\\]|\\.)*"/g, ' ').match(/-?\d[\d.eE+-]*/g) ?? []
-  return [...found, ...numbers.flatMap(number => [number, String(Number(number))])]
 }
 
 /**
