@@ -153,7 +153,6 @@ export async function assembleRelay(
       repeat('check sides', CHECK_SIDES_MS, throttled, sides.check),
       ...(config.alert ? [repeat('alerts', ALERTS_MS, throttled, alerts)] : []),
     ],
-    /** Persists the counters. */
     async flush(): Promise<void> {
       throttled.flush()
       await tally.flush()

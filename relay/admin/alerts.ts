@@ -16,7 +16,6 @@ export const ALERTS_MS = 10_000
 const LEASE_MS = 3 * ALERTS_MS
 const MINUTE_MS = 60_000
 const HOLD_MS: Record<string, number> = { unreachable: 5 * MINUTE_MS }
-const RESOLVED_MS = ALERTS_MS
 const QUEUE_MS = 15 * MINUTE_MS
 /** How long nothing must have been dispatched from a repository's queue. */
 export const STALLED_MS = 5 * MINUTE_MS
@@ -47,7 +46,7 @@ export function createAlerts(
   const holder = randomUUID()
   let own: AlertState = { problems: [], sentAt: 0 }
 
-  async function round(): Promise<void> {
+  return async () => {
     if (!alert) return
     const { stored, present } = await read()
     const now = store.clock()
@@ -132,8 +131,6 @@ export function createAlerts(
       })),
     ]
   }
-
-  return round
 }
 
 /** Whether every relay sends alerts about the problem, because no relay can get the lease. */
@@ -161,6 +158,6 @@ function update(known: readonly KnownProblem[], present: readonly Problem[], now
 
 function changesIn(problems: KnownProblem[], now: number) {
   const started = problems.filter(({ type, since, isSent }) => !isSent && now - since >= (HOLD_MS[type] ?? 0))
-  const resolved = problems.filter(({ resolvedAt }) => resolvedAt !== null && now - resolvedAt >= RESOLVED_MS)
+  const resolved = problems.filter(({ resolvedAt }) => resolvedAt !== null && now - resolvedAt >= ALERTS_MS)
   return started.length + resolved.length > 0 ? { started, resolved } : null
 }

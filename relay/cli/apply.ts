@@ -6,10 +6,9 @@ import { NotStartable, type ToActionOptions, toAction } from '../../tools/genera
 import { readPortConfig } from '../config/config.ts'
 import { type Call, readInput, UsageError } from './command.ts'
 
-type Result = 'created' | 'updated' | 'unchanged' | 'differs' | 'refused' | 'skipped'
 interface Outcome {
   file: string
-  result: Result
+  result: 'created' | 'updated' | 'unchanged' | 'differs' | 'refused' | 'skipped'
   /** Why the file was refused or skipped. */
   message?: string
   plan?: Plan

@@ -39,13 +39,9 @@ Port has, an action or a workflow.`,
     const [file] = files
     if (!file) throw new UsageError('Specify a workflow file: generate FILE.')
     const options = {
-      event: values.event,
-      operation: values.operation,
+      ...values,
       relay: relayOf(values.relay ?? (env.RELAY_PUBLIC_URL || undefined)),
       repository: repositoryOf(values.repository ?? (env.GITHUB_REPOSITORY || undefined)),
-      identifier: values.identifier,
-      blueprint: values.blueprint,
-      approval: values.approval,
     }
     const { check = false, apply = false, yes = false, json = false, format } = values
     if (check && apply) throw new UsageError('Choose --check or --apply.')

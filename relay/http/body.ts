@@ -31,8 +31,7 @@ export async function readBody(
     return stream.read() ?? NOTHING
   }
   let body = NOTHING
-  let length = 0
-  let pieces = 0
+  let [length, pieces] = [0, 0]
   try {
     await eachChunk(stream, reservation, chunk => {
       if (++pieces > FIRST_PIECES && length < pieces * LIMITS.bodyPiece) throw TOO_SMALL
@@ -165,10 +164,7 @@ const MANY_DIGITS = 200
 
 /** Measures valid JSON without recursion. Skips strings without decoding them. */
 function scanJson(json: Uint8Array) {
-  let level = 0
-  let depth = 0
-  let keys = 0
-  let digits = 0
+  let [level, depth, keys, digits] = [0, 0, 0, 0]
   /** Whether a number could overflow to Infinity, because it has an exponent or many digits. */
   let mayOverflow = false
   for (let i = 0; i < json.length; i++) {

@@ -57,15 +57,10 @@ export function createRefusals(trustedProxies: number, clock: () => number) {
       const kept = byReason.get(why) ?? new BoundedMap<string, Refusal>(LIMITS.refused)
       byReason.set(why, kept)
       const key = `${sender} ${repository.slice(0, 200)} ${reason}`
-      const known = kept.get(key)
-      if (known) {
-        known.lastAt = now
-        known.count++
-        kept.set(key, known)
-        return
-      }
       const named = isRepository(repository) ? repository : null
-      kept.set(key, { firstAt: now, lastAt: now, count: 1, status, reason, sender, repository: named })
+      const first = { firstAt: now, lastAt: now, count: 0, status, reason, sender, repository: named }
+      const known = kept.get(key) ?? first
+      kept.set(key, { ...known, lastAt: now, count: known.count + 1 })
     },
     list,
     /** Refusals of the last hour whose cause a sender or an operator has to fix. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { backOff } from '../../port/retry.ts'
-import type { Delivery, HistoryEntry, HistoryType, Transition } from '../delivery/delivery.ts'
+import type { Delivery, HistoryEntry, Transition } from '../delivery/delivery.ts'
 import { HISTORY_LOG, OPEN_STATES } from '../delivery/delivery.ts'
 import type { DeliveryEvent, Policy } from '../delivery/events.ts'
 import { joinLogs } from '../delivery/outbox-policy.ts'
@@ -18,31 +18,21 @@ export interface ApplyDeps {
   onTransition: (before: Delivery, applied: Transition, now: number) => void
 }
 
-interface ApplyOptions {
-  receipt?: ReportReceipt
-  /** Applies the event only to this version of the delivery. */
-  strict?: boolean
-  /** How long to retry while the database is unavailable, in milliseconds. */
-  patienceMs?: number
-  stopping?: AbortSignal
-}
-
-/** `conflict`: the delivery changed, or another delivery has the run. `gone`: the delivery was deleted. */
-interface Applied {
-  outcome: 'applied' | 'ignored' | 'conflict' | 'gone'
-  delivery: Delivery
-}
-
 export type ApplyEvent = ReturnType<typeof createApplyEvent>
 
-/** Makes and logs every state change. If the delivery was changed in the meantime, decides again for that version. */
+/**
+ * Makes and logs every state change. If the delivery was changed in the meantime, decides again for that version,
+ * except with `strict`. `patienceMs`: how long to retry while the database is unavailable.
+ * `conflict`: the delivery changed, or another delivery has the run. `gone`: the delivery was deleted.
+ */
 export function createApplyEvent(deps: ApplyDeps) {
   const { store, policy, canReport, log, onTransition, traced } = deps
   return async (
     delivery: Delivery,
     event: DeliveryEvent,
-    { receipt, strict, patienceMs = 0, stopping }: ApplyOptions = {},
-  ): Promise<Applied> => {
+    options: { receipt?: ReportReceipt; strict?: boolean; patienceMs?: number; stopping?: AbortSignal } = {},
+  ): Promise<{ outcome: 'applied' | 'ignored' | 'conflict' | 'gone'; delivery: Delivery }> => {
+    const { receipt, strict, patienceMs = 0, stopping } = options
     let current = delivery
     for (;;) {
       const now = store.clock()
@@ -79,20 +69,17 @@ export function createApplyEvent(deps: ApplyDeps) {
 /** Delay of the trace, because GitHub's job webhooks arrive after the report that finishes the delivery. */
 const TRACE_DELAY_MS = 5_000
 
-/** Types that are logged only at `debug`, because an outage causes a log line for every delivery. */
-const OF_OUTAGES: HistoryType[] = ['waitingNotified']
-/** Types whose reason isn't logged, because job and step names in it can contain inputs. */
-const QUOTES_WORKFLOW: HistoryType[] = ['runFinished']
-
 function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: HistoryEntry): void {
   const { id, runId, repository, eventType, workflow } = delivery
   const target = workflow === null ? { event_type: eventType } : { workflow }
   const { reason, jobs: _, ...others } = details
   const fields = {
     ...{ delivery: id, run: runId, repository, ...target, ...others },
-    ...(reason !== undefined && !QUOTES_WORKFLOW.includes(type) && { reason }),
+    // Job and step names in the reason can contain inputs.
+    ...(reason !== undefined && type !== 'runFinished' && { reason }),
   }
-  log[OF_OUTAGES.includes(type) ? 'debug' : 'info'](fields, HISTORY_LOG[type])
+  // An outage causes a line about waiting for every delivery.
+  log[type === 'waitingNotified' ? 'debug' : 'info'](fields, HISTORY_LOG[type])
 }
 
 /** How long to retry after a stop was requested. */

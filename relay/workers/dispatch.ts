@@ -142,28 +142,22 @@ async function findLostRun(delivery: Delivery, { store, apply, port, findRuns }:
   } else {
     await apply(delivery, {
       type: 'runNotFound',
-      ...readList(found, delivery, run === 'unread'),
+      ...readList(found, delivery.repository, run === 'unread'),
       readAt: found.snapshot.readAt ?? 0,
     })
   }
 }
 
-function readList(
-  { candidates, snapshot, whole }: Found,
-  { repository }: Delivery,
-  portUnread: boolean,
-): Pick<Extract<DeliveryEvent, { type: 'runNotFound' }>, 'list' | 'reason'> {
+function readList({ candidates, snapshot, whole }: Found, repository: string, portUnread: boolean) {
   const reason = snapshot.reason ?? "GitHub doesn't show the repository's runs"
   const unavailable = { list: 'unavailable', reason } as const
-  if (snapshot.access === 'forbidden' && !portUnread) return { list: 'forbidden', reason }
+  if (snapshot.access === 'forbidden' && !portUnread) return { list: 'forbidden', reason } as const
   if (snapshot.access !== 'read' || !whole) return unavailable
-  if (candidates.length === 0) return { list: 'empty', reason: 'no run appeared' }
+  if (candidates.length === 0) return { list: 'empty', reason: 'no run appeared' } as const
   // Wait, because Port could identify the run.
   if (portUnread) return unavailable
-  return {
-    list: 'ambiguous',
-    reason: `workflow runs in ${repository} can't be attributed to one delivery`,
-  }
+  const ambiguous = `workflow runs in ${repository} can't be attributed to one delivery`
+  return { list: 'ambiguous', reason: ambiguous } as const
 }
 
 /** Deliveries per round. At one round a second, this is about the number of deliveries whose messages Port accepts. */

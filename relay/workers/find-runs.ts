@@ -16,20 +16,19 @@ import type { RunCache } from '../github/run-cache.ts'
 import type { WorkflowRun } from '../github/runs.ts'
 import { MAX_OTHERS, type Store } from '../store/store.ts'
 
-export interface FindRunsDeps {
+export type FindOwners = ReturnType<typeof createFindOwners>
+export type FindRuns = ReturnType<typeof createFindRuns>
+
+/** Finds a delivery's workflow runs, both bound runs and runs for which `match.ts` finds evidence. */
+export function createFindRuns(deps: {
   store: Pick<Store, 'findRuns' | 'attemptedBetween' | 'clock'>
   cache: RunCache
   findOwners: FindOwners
   /** GitHub's clock minus the store's, in milliseconds. */
   clockOffset: () => number
   startTimeout: number
-}
-
-export type FindOwners = ReturnType<typeof createFindOwners>
-export type FindRuns = ReturnType<typeof createFindRuns>
-
-/** Finds a delivery's workflow runs, both bound runs and runs for which `match.ts` finds evidence. */
-export function createFindRuns({ store, cache, findOwners, clockOffset, startTimeout }: FindRunsDeps) {
+}) {
+  const { store, cache, findOwners, clockOffset, startTimeout } = deps
   /** @param options.quick read a bound run by its ID now */
   return async (
     delivery: Delivery,
@@ -110,12 +109,8 @@ export function createFindRuns({ store, cache, findOwners, clockOffset, startTim
     }
     const { evidence } = match
     const isBound = evidence !== null && (present.length === 0 || evidence !== 'candidate')
-    const bound = isBound
-      ? mergeRuns(
-          seen,
-          match.runs.map(run => toDeliveryRun(run, evidence)),
-        )
-      : seen
+    const matched = isBound ? match.runs.map(run => toDeliveryRun(run, evidence)) : []
+    const bound = isBound ? mergeRuns(seen, matched) : seen
     // GitHub's run ids increase, so a run started by another run has a larger id than that run.
     const elsewhere =
       external !== null && !facts.taken.has(external) && bound.every(run => run.past || run.id < external)
@@ -161,7 +156,8 @@ export function createFindByTitle(store: Pick<Store, 'findByTitle'>) {
 export function createFindOwners(findByTitle: FindByTitle) {
   return async (repository: string, runs: readonly WorkflowRun[]): Promise<ReadonlyMap<number, Delivery>> => {
     const titles = runs.map(run => run.title)
-    const named = (await findByTitle(repository, titles)).sort(byReception)
+    const found = await findByTitle(repository, titles)
+    const named = found.sort((a, b) => a.receivedAt - b.receivedAt || a.seq - b.seq)
     return new Map(
       runs.flatMap(run => {
         const owner = named.findLast(delivery => isNamed(run.title, delivery))
@@ -170,5 +166,3 @@ export function createFindOwners(findByTitle: FindByTitle) {
     )
   }
 }
-
-const byReception = (a: Delivery, b: Delivery) => a.receivedAt - b.receivedAt || a.seq - b.seq

@@ -16,7 +16,6 @@ export type PortAccess = ReturnType<typeof createPortAccess>
 
 /** Decides for which deliveries the relay uses Port. @param client null if PORT_CLIENT_ID isn't set */
 export function createPortAccess(client: PortClient | null, store: Pick<Store, 'invocation'>) {
-  /** Whether the delivery has a run in Port and the relay has Port's credentials. */
   const canReport = ({ runId, kind }: Pick<Delivery, 'runId' | 'kind'>) =>
     runId !== null && kind !== 'none' && client !== null
   /** Read only if needed, because an invocation can be large. */
@@ -70,12 +69,7 @@ const MAX_SEARCHES = 100
 const LATE_MS = 3_000
 
 /** Sends a delivery's messages to Port, in order, until a message has to be retried. */
-export const createOutbox =
-  (deps: OutboxDeps) =>
-  (page: OutboxPage, stopping: AbortSignal): Promise<void> =>
-    sendPage(page, deps, stopping)
-
-async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSignal): Promise<void> {
+export async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSignal): Promise<void> {
   const { store, client, log, retention } = deps
   const { delivery, runId, repository } = page
   const pausedUntil = () => client?.pausedUntil() ?? 0

@@ -8,7 +8,7 @@ import type { Observation, PollStep } from '../delivery/observation.ts'
 import { isFinished, nextStep, pollInterval, portInterval, quickReads } from '../delivery/observation.ts'
 import { hasReported } from '../delivery/reported.ts'
 import type { GitHub } from '../github/client.ts'
-import type { Job, JobReader } from '../github/jobs.ts'
+import type { Job } from '../github/jobs.ts'
 import type { RequestBudget } from '../github/rate-limit-pause.ts'
 import type { createFindListeners } from '../github/workflow-files.ts'
 import type { Store } from '../store/store.ts'
@@ -17,31 +17,6 @@ import type { FindRuns } from './find-runs.ts'
 import type { Freezes } from './freezes.ts'
 import { NO_PORT_RUN, type PortAccess } from './outbox.ts'
 import { cancelRuns, findFailedJobs, readApprovals, readWait, rerunFailedJobs } from './run-details.ts'
-
-export interface PollDeps {
-  store: Pick<Store, 'clock'>
-  github: JobReader &
-    Pick<
-      GitHub,
-      | 'workflows'
-      | 'workflowFile'
-      | 'cancelRun'
-      | 'forceCancelRun'
-      | 'rerunFailedJobs'
-      | 'pendingDeployments'
-      | 'approvals'
-    >
-  findRuns: FindRuns
-  findListeners: ReturnType<typeof createFindListeners>
-  apply: ApplyEvent
-  freezes: Pick<Freezes, 'holds'>
-  port: PortAccess
-  policy: Policy
-  /** GitHub's clock minus the store's, in milliseconds. */
-  clockOffset: () => number
-  details: RequestBudget
-  approvals: RequestBudget
-}
 
 /** Data about a delivery kept in memory between polls. If the data is lost, the relay only polls more often. */
 interface Note {
@@ -64,7 +39,20 @@ const FROZEN: LogLine = {
 }
 
 /** Polls one delivery per call. Reads what `nextStep` requests, and applies the event that it finally returns. */
-export function createPoll(deps: PollDeps) {
+export function createPoll(deps: {
+  store: Pick<Store, 'clock'>
+  github: GitHub
+  findRuns: FindRuns
+  findListeners: ReturnType<typeof createFindListeners>
+  apply: ApplyEvent
+  freezes: Pick<Freezes, 'holds'>
+  port: PortAccess
+  policy: Policy
+  /** GitHub's clock minus the store's, in milliseconds. */
+  clockOffset: () => number
+  details: RequestBudget
+  approvals: RequestBudget
+}) {
   const { store, github, findRuns, findListeners, port, policy, clockOffset, details, approvals } = deps
   /** Applies an event only to the polled version. If the delivery has changed since, the next poll decides. */
   const apply = (delivery: Delivery, event: DeliveryEvent) => deps.apply(delivery, event, { strict: true })
@@ -170,10 +158,8 @@ export function createPoll(deps: PollDeps) {
 
   function note({ id, queuedAt }: Delivery): Note {
     const before = notes.get(id)
-    const known =
-      before?.queuedAt === queuedAt
-        ? before
-        : { queuedAt, finishedAt: null, portAt: 0, quickAt: 0, approvalsAt: 0 }
+    const empty = { queuedAt, finishedAt: null, portAt: 0, quickAt: 0, approvalsAt: 0 }
+    const known = before?.queuedAt === queuedAt ? before : empty
     notes.set(id, known)
     return known
   }

@@ -40,12 +40,9 @@ export async function findFailedJobs(
   repository: string,
   run: Pick<DeliveryRun, 'id' | 'attempt' | 'conclusion'> & { mayRerun: boolean },
   isReported: (job: Job) => boolean,
-  {
-    github,
-    budget,
-    now,
-  }: { github: JobReader & Pick<WorkflowFileReader, 'workflowFile'>; budget: RequestBudget; now: number },
+  deps: { github: JobReader & Pick<WorkflowFileReader, 'workflowFile'>; budget: RequestBudget; now: number },
 ): Promise<JobsFound | null> {
+  const { github, budget, now } = deps
   if (!budget.take(run.mayRerun ? 2 : 1)) return null
   let found: Awaited<ReturnType<JobReader['jobs']>>
   try {
@@ -199,8 +196,7 @@ const FORCE_AFTER_MS = 120_000
 const LOOK_MS = 3_000
 
 /**
- * Cancels a delivery's runs, then once by force. `now`: milliseconds since 1970.
- *
+ * Cancels a delivery's runs, then once by force.
  * @returns null if nothing was canceled. A later poll tries again unless the credential lacks the permission.
  */
 export async function cancelRuns(

@@ -122,12 +122,7 @@ export function spansOf(delivery: TracedDelivery, history: Entry[], origin: Orig
 
 const ROOT = 'delivery'
 
-interface Round {
-  queuedAt: number
-  isFirst: boolean
-  isLast: boolean
-  githubHost: string
-}
+type Round = { queuedAt: number; isFirst: boolean; isLast: boolean; githubHost: string }
 
 function partsOf(delivery: TracedDelivery, entries: Entry[], round: Round): Part[] {
   const { queuedAt, isFirst, isLast } = round
@@ -164,12 +159,8 @@ function repositoryOf({ repository }: TracedDelivery): Attributes {
 
 /** The webhook's duration isn't recorded. */
 const webhook = ({ receivedAt }: TracedDelivery): Part => ({
-  key: 'webhook',
-  parent: ROOT,
-  name: 'webhook',
-  kind: SpanKind.SERVER,
-  from: receivedAt,
-  to: receivedAt,
+  ...{ key: 'webhook', parent: ROOT, name: 'webhook', kind: SpanKind.SERVER },
+  ...{ from: receivedAt, to: receivedAt },
   attributes: { [ATTR_HTTP_ROUTE]: '/webhook', [ATTR_HTTP_RESPONSE_STATUS_CODE]: 202 },
 })
 
@@ -225,13 +216,8 @@ function runAndJobs(
   const pipeline = workflow ?? eventType ?? ''
   return [
     {
-      key: RUN_SPAN,
-      parent: ROOT,
-      name: `RUN ${pipeline}`,
-      kind: SpanKind.SERVER,
-      from,
-      to: end,
-      error,
+      ...{ key: RUN_SPAN, parent: ROOT, name: `RUN ${pipeline}`, kind: SpanKind.SERVER },
+      ...{ from, to: end, error },
       attributes: {
         [CICD.action]: 'RUN',
         [CICD.pipeline]: pipeline,

@@ -49,15 +49,10 @@ export function startWorker<Claim>(
   const start = (claim: Claim) => {
     const key = work.key(claim)
     // The work was claimed again because another change made it due, or because this process was suspended.
-    if (active.has(key)) {
-      again.set(key, claim)
-      return
-    }
+    if (active.has(key)) return void again.set(key, claim)
     const ended = work
       .step(claim, stopping.signal)
-      .catch(error => {
-        throttled.error({ err: error, work: work.name, delivery: key }, STEP_FAILED)
-      })
+      .catch(error => throttled.error({ err: error, work: work.name, delivery: key }, STEP_FAILED))
       .finally(() => {
         active.delete(key)
         busyAt = performance.now()
@@ -149,9 +144,7 @@ export function repeat(
     },
     runNow() {
       asked += 1
-      void start().then(() => {
-        asked -= 1
-      })
+      void start().then(() => asked--)
     },
     activity: () => ({ busyAt: asked > 0 ? performance.now() : 0, idleAt: Number.POSITIVE_INFINITY }),
     async stop() {

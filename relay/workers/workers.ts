@@ -5,7 +5,7 @@ import { createRequestBudget, type RateLimitPauses } from '../github/rate-limit-
 import { createRunCache } from '../github/run-cache.ts'
 import { createFindListeners } from '../github/workflow-files.ts'
 import type { ThrottledLog } from '../log.ts'
-import { type Store, WORK, type Work } from '../store/store.ts'
+import { type OutboxPage, type Store, WORK, type Work } from '../store/store.ts'
 import { type ApplyDeps, createApplyEvent } from './apply.ts'
 import {
   createDispatch,
@@ -17,12 +17,11 @@ import {
 import { createFindRuns, type FindOwners } from './find-runs.ts'
 import { createFreezes, FREEZES_MS } from './freezes.ts'
 import { createReminders, purge } from './maintenance.ts'
-import type { OutboxDeps } from './outbox.ts'
-import { createOutbox, createPortAccess, OUTBOX_LEASE_MS } from './outbox.ts'
+import { createPortAccess, OUTBOX_LEASE_MS, type OutboxDeps, sendPage } from './outbox.ts'
 import { createPoll } from './poll.ts'
 import type { Timeouts } from './timeouts.ts'
 import { createTraces } from './traces.ts'
-import { repeat, startWorker, type Worker } from './worker.ts'
+import { repeat, startWorker, type Worker, type WorkerDefinition } from './worker.ts'
 
 /** Requests per minute. Lists get most, to notice a finished run within a minute in up to twenty repositories. */
 const LISTS = 36
@@ -42,12 +41,13 @@ const MINUTE_MS = 60_000
  */
 const URGENT = 120
 
-type Engine = ReturnType<typeof createEngine>
-
-type Made = 'port' | 'apply' | 'findRuns' | 'freezes'
 type EngineDeps = Omit<ApplyDeps, 'canReport'> &
   OutboxDeps &
-  Omit<DispatchDeps, Made> & { store: Store; github: GitHub; findOwners: FindOwners }
+  Omit<DispatchDeps, 'port' | 'apply' | 'findRuns' | 'freezes'> & {
+    store: Store
+    github: GitHub
+    findOwners: FindOwners
+  }
 
 /** Creates the steps that process a relay's deliveries. Each relay on a database has its own request budgets. */
 export function createEngine(deps: EngineDeps) {
@@ -79,7 +79,7 @@ export function createEngine(deps: EngineDeps) {
       findListeners: createFindListeners(github, details, clock, LEFT_BY_FILES),
       approvals: budget(APPROVALS),
     }),
-    outbox: createOutbox(deps),
+    outbox: (page: OutboxPage, stopping: AbortSignal) => sendPage(page, deps, stopping),
   }
 }
 
@@ -96,20 +96,18 @@ const SOONEST_MS = 500
 const LATEST_MS = 2_000
 const TRACES_MS = 2_000
 
-interface WorkersDeps {
+/** Starts the workers for dispatches, polls, and the outbox, and the periodic work. */
+export function startWorkers(deps: {
   config: Config
   store: Store
   github: Pick<GitHub, 'facts'>
   timeouts: Timeouts
-  engine: Engine
+  engine: ReturnType<typeof createEngine>
   pauses: RateLimitPauses
   rate: DispatchRate
   log: Pick<Logger, 'info' | 'warn'>
   throttled: ThrottledLog
-}
-
-/** Starts the workers for dispatches, polls, and the outbox, and the periodic work. */
-export function startWorkers(deps: WorkersDeps): Worker[] {
+}): Worker[] {
   const { config, store, github, timeouts, engine, pauses, rate, log, throttled } = deps
   const { tracing } = config
   const findDue = async () => {
@@ -121,45 +119,34 @@ export function startWorkers(deps: WorkersDeps): Worker[] {
     return Math.min(...waits)
   }
   const schedule = repeat('due work', LATEST_MS, throttled, findDue, SOONEST_MS)
-  const onEmpty = schedule.wake
+  const start = <Claim>(work: WorkerDefinition<Claim>) =>
+    startWorker({ ...work, onEmpty: schedule.wake }, throttled)
   const byWork: Record<Work, Worker> = {
-    dispatch: startWorker(
-      {
-        name: 'dispatch',
-        onEmpty,
-        async claim(limit) {
-          const allowed = rate.available(limit)
-          if (allowed === 0) return []
-          return store.claimQueued(store.clock(), DISPATCH_LEASE_MS, allowed, pauses.scope)
-        },
-        key: delivery => delivery.id,
-        step: engine.dispatch,
-        concurrency: DISPATCHES_AT_ONCE,
+    dispatch: start({
+      name: 'dispatch',
+      async claim(limit) {
+        const allowed = rate.available(limit)
+        if (allowed === 0) return []
+        return store.claimQueued(store.clock(), DISPATCH_LEASE_MS, allowed, pauses.scope)
       },
-      throttled,
-    ),
-    watch: startWorker(
-      {
-        name: 'watch',
-        onEmpty,
-        claim: limit => store.claimPolls(store.clock(), POLL_LEASE_MS, limit),
-        key: delivery => delivery.id,
-        step: engine.poll,
-        concurrency: POLLS_AT_ONCE,
-      },
-      throttled,
-    ),
-    outbox: startWorker(
-      {
-        name: 'outbox',
-        onEmpty,
-        claim: limit => store.claimOutboxes(store.clock(), OUTBOX_LEASE_MS, limit),
-        key: page => page.delivery,
-        step: engine.outbox,
-        concurrency: OUTBOXES_AT_ONCE,
-      },
-      throttled,
-    ),
+      key: delivery => delivery.id,
+      step: engine.dispatch,
+      concurrency: DISPATCHES_AT_ONCE,
+    }),
+    watch: start({
+      name: 'watch',
+      claim: limit => store.claimPolls(store.clock(), POLL_LEASE_MS, limit),
+      key: delivery => delivery.id,
+      step: engine.poll,
+      concurrency: POLLS_AT_ONCE,
+    }),
+    outbox: start({
+      name: 'outbox',
+      claim: limit => store.claimOutboxes(store.clock(), OUTBOX_LEASE_MS, limit),
+      key: page => page.delivery,
+      step: engine.outbox,
+      concurrency: OUTBOXES_AT_ONCE,
+    }),
   }
   const forget = store.onWork(work => {
     for (const kind of work) byWork[kind].wake()

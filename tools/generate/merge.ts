@@ -104,15 +104,12 @@ const textOf = ({ workflow, eventType, repository }: Target) =>
 const isSame = (found: Target, ours: Target) =>
   textOf({ ...found, repository: ours.repository && found.repository }) === textOf(ours)
 
-interface FormContext {
-  said: Said
-  /** The names of the workflow's inputs that the body fills by expressions. The form's inputs have other names. */
-  mapped: string[]
-  notes: string[]
-  definition: JsonObject
-}
-
-function mergeForm(existing: JsonObject, generated: JsonObject, context: FormContext): JsonObject {
+/** `mapped`: the names of the workflow's inputs that the body fills by expressions. The form's inputs have other names. */
+function mergeForm(
+  existing: JsonObject,
+  generated: JsonObject,
+  context: { said: Said; mapped: string[]; notes: string[]; definition: JsonObject },
+): JsonObject {
   const { said, mapped, notes, definition } = context
   const [before, wanted] = [object(existing.properties), object(generated.properties)]
   const others = Object.keys(before).filter(

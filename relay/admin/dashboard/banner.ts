@@ -1,8 +1,7 @@
 import { html } from 'hono/html'
 import type { Stalled } from '../../delivery/delivery.ts'
 import { OTHERS_FIRST } from '../../delivery/waiting.ts'
-import type { RateLimitPause } from '../../github/rate-limit-pause.ts'
-import { ownerOf } from '../../github/rate-limit-pause.ts'
+import { ownerOf, type RateLimitPause } from '../../github/rate-limit-pause.ts'
 import type { Refusals } from '../../http/refusals.ts'
 import type { Freeze } from '../../store/store.ts'
 import { SOON_MS } from '../../workers/maintenance.ts'
@@ -37,10 +36,8 @@ export interface Health {
 export const BACKLOG_MS = 60_000
 const MESSAGES_MS = 120_000
 
-/** An outage, a problem that needs an operator, or a wait that ends without one. */
-type Severity = 'outage' | 'warning' | 'note'
-/** `section`: of docs/runbook.md. */
-type Item = false | [severity: Severity, section: string, text: Html]
+/** An outage, a problem that needs an operator, or a wait that ends without one. `section`: of docs/runbook.md. */
+type Item = false | [severity: 'outage' | 'warning' | 'note', section: string, text: Html]
 
 /** Lists current problems, the worst first, and how to fix them. Empty without problems. */
 export function banner(health: Health, now: number): Html {
@@ -52,6 +49,8 @@ export function banner(health: Health, now: number): Html {
     port: portPausedUntil > now || problems.some(({ side }) => side === 'port'),
   }
   const inQueue = queued > 0 && html` ${counted(queued)} queued.`
+  const oldest =
+    oldestMessage !== null && html` The oldest message has waited for ${span(now - oldestMessage)}.`
   const items: Item[] = [
     health.database !== null && [
       'outage',
@@ -62,7 +61,7 @@ export function banner(health: Health, now: number): Html {
       ({ type, side, text, advice }): Item => [
         'outage',
         type === 'unreachable' ? 'PortRelayUnreachable' : 'PortRelayCredentialRejected',
-        html`<strong>${show(text)}</strong>${advice && ` ${advice}`}${side === 'github' ? inQueue : oldest()}`,
+        html`<strong>${show(text)}</strong>${advice && ` ${advice}`}${side === 'github' ? inQueue : oldest}`,
       ],
     ),
     clock !== null && ['outage', 'PortRelayClockOff', html`<strong>${withTimes(clock)}</strong>`],
@@ -76,7 +75,7 @@ export function banner(health: Health, now: number): Html {
       waits(oldestMessage, MESSAGES_MS) && [
         'warning',
         'PortRelayMessagesWait',
-        html`<strong>Messages to Port are delayed.</strong>${oldest()} The relay's log has Port's responses.`,
+        html`<strong>Messages to Port are delayed.</strong>${oldest} The relay's log has Port's responses.`,
       ],
     ...health.stalled.map(
       ({ id, runId, repository, reason, stalledSince }): Item => [
@@ -121,10 +120,6 @@ export function banner(health: Health, now: number): Html {
     ([severity, section, text]) =>
       html`<li class="${severity}">${text} <a href="${RUNBOOK}#${section.toLowerCase()}">What to do</a></li>`,
   )}</ul>`
-
-  function oldest() {
-    return oldestMessage !== null && html` The oldest message has waited for ${span(now - oldestMessage)}.`
-  }
 }
 
 export const RUNBOOK = 'https://github.com/org/port-webhook-action/blob/main/docs/runbook.md'

@@ -85,10 +85,8 @@ ${OUTCOMES.map(outcome => tab('outcome', outcome, outcomes[outcome]))}`
 
 function filters({ given, problem, deliveries, session, live, isOldestFirst }: ListPage) {
   const since = given.since ?? ''
-  const periods = Object.entries({
-    ...SINCE,
-    ...(since && !(since in SINCE) && { [since]: `since ${since}` }),
-  })
+  const other = since && !(since in SINCE) && { [since]: `since ${since}` }
+  const periods = Object.entries({ ...SINCE, ...other })
   const { q, since: _, ...rest } = given
   const kept = { ...rest, live: live ? undefined : 'off' }
   const others = (['repository', 'action', 'run_id'] as const).filter(name => given[name])
