@@ -36,7 +36,7 @@ export function createAlerts(
   deps: Pick<RouteDeps, 'store' | 'checkDatabase'> & {
     config: Pick<Config, 'alert' | 'publicUrl'>
     scope: string
-    sides: Pick<Sides, 'problems' | 'isUsed' | 'isKnown' | 'isAccepted' | 'check'>
+    sides: Pick<Sides, 'problems' | 'isUsed' | 'isKnown' | 'check'>
     refusals: Pick<Refusals, 'recent'>
     throttled: Pick<ThrottledLog, 'warn'>
   },
@@ -105,15 +105,16 @@ export function createAlerts(
       store.freezes(),
       store.counts(),
     ])
+    // GitHub's outage or a rejected credential has its own alert.
+    const isExplained = sides.problems().some(({ side }) => side === 'github')
     const since = dueSince.dispatch ?? now
     const oldest = `The oldest of ${amount(queued - frozen)} in the queue has waited since ${new Date(since).toISOString()}.`
     const queueOld = { type: 'queue_old', side: null, key: '', text: oldest, since }
     const recent = notStarted.filter(({ updatedAt }) => now - updatedAt < NOT_STARTED_MS)
     const newest = Map.groupBy(recent, ({ repository }) => repository)
     return [
-      // A rejected credential has its own alert.
-      ...(now - since > QUEUE_MS && sides.isAccepted('github') !== false ? [queueOld] : []),
-      ...stalled.map(each => ({
+      ...(now - since > QUEUE_MS && !isExplained ? [queueOld] : []),
+      ...(isExplained ? [] : stalled).map(each => ({
         ...{ type: 'queue_stalled', side: null, key: each.repository },
         ...{ text: describeStalled(each), since: each.stalledSince },
       })),

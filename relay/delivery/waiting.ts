@@ -93,7 +93,7 @@ export function describeStalled({ stalledSince, ...head }: Stalled): string {
   const { id, repository, runId } = head
   const wait = waitOf(head, null, null)
   const clause = wait.cause === 'queue' ? '' : `: ${wait.reason}`
-  return `Nothing was dispatched to ${repository} since ${clockTime(stalledSince)}, because the delivery ${id}${runId === null ? '' : ` (run ${runId})`} waits${clause}. If it isn't needed, cancel it: the next delivery is then dispatched.`
+  return `Nothing was dispatched to ${repository} since ${clockTime(stalledSince)}, because the delivery ${id}${runId === null ? '' : ` (run ${runId})`} waits${clause}. If other repositories aren't affected and the delivery isn't needed, cancel it: the next one is then dispatched.`
 }
 
 /** Shows in Port what a delivery waits for, unless it's too early, or Port already shows this cause. */

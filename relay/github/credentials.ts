@@ -77,7 +77,7 @@ function tokenCredential(options: Options, token: string): CheckedCredential {
 }
 
 /** How often to recheck an installation after a 404 or 403, which can also mean a missing object or permission. */
-const RECHECK_MS = 60_000
+const RECHECK_MS = 10_000
 
 type App = { appId: string; privateKey: string }
 

@@ -86,7 +86,7 @@ export function createApp(deps: AppDeps): { app: Hono; receive: Receive } {
     const isDatabaseDown = !(error instanceof Problem) && !(await deps.checkDatabase()).ok
     const internal = isDatabaseDown ? new Problem(503, UNAVAILABLE) : new Problem(500, FAILED)
     const problem = error instanceof Problem ? error : internal
-    if (problem !== error) log.error({ err: error }, 'a request failed')
+    if (problem !== error) throttled.error({ err: error }, 'a request failed')
     logRefusal(c, problem)
     return respond(c, problem)
   })

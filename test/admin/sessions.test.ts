@@ -151,6 +151,11 @@ test.each<[string, Partial<Health>, ...patterns: RegExp[]]>([
   ["Port's limit", { portPausedUntil: NOW + MINUTE }, /Port is rate limiting the relay.*12:01:00/],
   ['a backlog', BEHIND, /Messages to Port are delayed.* 25 min/, /Dispatches are delayed.* 10,000\+ queued/],
   [
+    'an outage without the queues that it stalls',
+    { ...STALLED_QUEUE, problems: [DOWN] },
+    /GitHub unreachable/,
+  ],
+  [
     'a stalled queue',
     STALLED_QUEUE,
     /acme\/shop for 7 min<\/strong>, because <a href=".*d-1">r_1<\/a> waits/,

@@ -44,7 +44,6 @@ async function open() {
       ...{ config, store, scope: 'owner:', throttled: { warn: fields => void logged.push(fields) } },
       sides: {
         ...{ problems: () => sides, isUsed: () => true, isKnown: () => true, check: async () => {} },
-        isAccepted: side => !sides.some(each => each.side === side && each.type === 'credential_rejected'),
       },
       refusals: { recent: () => refused },
       checkDatabase: async () =>

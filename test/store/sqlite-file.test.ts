@@ -18,6 +18,15 @@ const ALL = 'SELECT expires_at AS at FROM revoked_sessions ORDER BY expires_at'
 
 /* The contract suite tests the rest of the SQLite backend through the store API. */
 
+test('on a full disk, reads succeed next to a write that fails', () => {
+  const file = open(somewhere())
+  const run = (requests: { sql: string; params: unknown[] }[][]) =>
+    file.run({ inserts: [], requests: requests as never, claims: false }).rows
+  run([[{ sql: 'PRAGMA max_page_count = 1', params: [] }]])
+  const put = { sql: PUT, params: ['x'.repeat(1e6), 1] }
+  expect(run([[put], [{ sql: ALL, params: [] }]])).toEqual(['database or disk is full', [[]]])
+})
+
 test('a failing request rolls back only its own changes within a shared commit', () => {
   const file = open(somewhere())
   const { rows } = file.run({

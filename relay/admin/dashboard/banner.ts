@@ -77,7 +77,7 @@ export function banner(health: Health, now: number): Html {
         'PortRelayMessagesWait',
         html`<strong>Messages to Port are delayed.</strong>${oldest} The relay's log has Port's responses.`,
       ],
-    ...health.stalled.map(
+    ...(isExplained.github ? [] : health.stalled).map(
       ({ id, runId, repository, reason, stalledSince }): Item => [
         'warning',
         'PortRelayQueueStalled',

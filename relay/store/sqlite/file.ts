@@ -117,7 +117,7 @@ function createWriter(database: DatabaseSync) {
   const changes = prepare('SELECT total_changes() AS total')
   let [claims, total] = [false, 0]
 
-  return (batch: Batch): Responses => {
+  return function write(batch: Batch): Responses {
     try {
       if (batch.claims !== claims) {
         claims = batch.claims
@@ -133,7 +133,12 @@ function createWriter(database: DatabaseSync) {
     } catch (error) {
       // The commit failed, for example because the disk is full. Nothing is written.
       if (database.isTransaction) database.exec('ROLLBACK')
-      return failed(batch, (error as Error).message)
+      const { message } = error as Error
+      const { rows, ...all } = failed(batch, message)
+      if (batch.inserts.length + batch.requests.length === 1) return { rows, ...all }
+      // Reads and smaller writes can still succeed on their own.
+      const alone = (request: Statement[]) => write({ ...batch, inserts: [], requests: [request] }).rows[0]!
+      return { ...all, rows: batch.requests.map(alone) }
     }
   }
 
