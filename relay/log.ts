@@ -9,15 +9,21 @@ const COLORS: Record<string, 'red' | 'yellow' | 'dim'> = {
   ...{ error: 'red', fatal: 'red', warn: 'yellow', debug: 'dim' },
 }
 
-type Destination = DestinationStream & { flush(done?: () => void): void }
+type Destination = DestinationStream & { flush(done?: () => void): void; flushSync?(): void }
 
 /** Writes the lines of one event loop turn together. SonicBoom would copy all waiting lines for each further line. */
 export function joinLines(destination: Destination, format = (line: string) => line): Destination {
   let lines = ''
   const write = () => {
-    if (lines) destination.write(lines)
+    const joined = lines
     lines = ''
+    if (joined) destination.write(joined)
   }
+  // Without this, a crash loses the lines of its turn.
+  process.once('exit', () => {
+    write()
+    destination.flushSync?.()
+  })
   return {
     write(line) {
       if (!lines) queueMicrotask(write)

@@ -20,7 +20,8 @@ export function senderAddress(c: Head, trustedProxies: number): string {
   const connection = (c.env as Partial<HttpBindings> | undefined)?.incoming?.socket?.remoteAddress ?? ''
   if (trustedProxies === 0) return networkOf(connection)
   const forwarded = (c.req.header('x-forwarded-for') ?? '').split(',')
-  const address = forwarded.at(-trustedProxies)?.trim()
+  // Addresses are keys in memory.
+  const address = forwarded.at(-trustedProxies)?.trim().slice(0, 100)
   return networkOf(address || connection)
 }
 
