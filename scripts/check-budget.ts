@@ -15,7 +15,7 @@ const SOURCES = ['{relay,action,port}/**/*.ts', 'tools/{migrate,generate}/**/*.t
 
 const BUDGET = {
   files: 200,
-  sourceLines: 27_750,
+  sourceLines: 27_200,
   testLines: 26_500,
   /** A lower limit: many tiny files are harder to follow than fewer ones. */
   medianLines: 130,
