@@ -127,8 +127,11 @@ export const RUNBOOK = 'https://github.com/org/port-webhook-action/blob/main/doc
 /** Shows whether each part that the relay depends on works, and when it last worked. */
 export function statusTable(health: Health, now: number): Html {
   const { problems, limits, queued, queuedSince, rateLimitRemaining, oldestMessage } = health
-  const row = (name: string, isOk: boolean, text: Html | string) =>
-    html`<div><dt>${name} <span class="state ${isOk ? 'succeeded' : 'failed'}">${isOk ? 'ok' : 'problem'}</span></dt><dd>${text}</dd></div>`
+  const row = (name: string, isOk: boolean | null, text: Html | string) => {
+    const [look, state] = isOk === null ? ['', 'off'] : isOk ? ['succeeded', 'ok'] : ['failed', 'problem']
+    return html`<div><dt>${name} <span class="state ${look}">${state}</span></dt><dd>${text}</dd></div>`
+  }
+  const isPortUsed = health.sides.some(({ side }) => side === 'port')
   const limited = limits.map(
     limit =>
       html`${limit.reason}${ownerOf(limit) && ` (${ownerOf(limit)})`}: next request at ${at(limit.pausedUntil)}. `,
@@ -141,7 +144,7 @@ export function statusTable(health: Health, now: number): Html {
   })}
 ${row('Database', health.database === null, health.database ?? 'Accepts writes.')}
 ${row('Queue', health.stalled.length === 0 && (queuedSince === null || now - queuedSince < BACKLOG_MS), html`${counted(queued)} queued${queuedSince !== null && html`, the oldest due delivery since ${at(queuedSince)}`}.`)}
-${row('Messages to Port', oldestMessage === null || now - oldestMessage < MESSAGES_MS, oldestMessage === null ? 'None waits.' : html`The oldest waits since ${at(oldestMessage)}.`)}
+${isPortUsed ? row('Messages to Port', oldestMessage === null || now - oldestMessage < MESSAGES_MS, oldestMessage === null ? 'None waits.' : html`The oldest waits since ${at(oldestMessage)}.`) : row('Port', null, "PORT_CLIENT_ID isn't set: the relay sends nothing to Port.")}
 ${row('Deploy freezes', true, html`${health.freezes.length === 0 ? 'None.' : html`${health.freezes.map(({ repositories, since }) => html`${repositories} since ${at(since)}. `)}${counted(health.frozen)} frozen.`}`)}
 ${row("GitHub's rate limit", limits.length === 0, html`${limited}${rateLimitRemaining !== null ? `${number(rateLimitRemaining)} requests left.` : limits.length === 0 && 'Not known yet.'}`)}
 </dl>`

@@ -18,7 +18,7 @@ ${(await store.freezes())
     ({ id, repositories, reason, since, endsAt, deliveries }) => html`<section class="card">
 <h2>${repositories}: ${reason}</h2>
 <p>${counted(deliveries)} frozen. Since ${at(since)}, ${endsAt === null ? 'without an end' : html`until ${at(endsAt)}`}.</p>
-${session.role === 'admin' && html`<form method="post" action="/freezes/${id}" class="buttons">${csrf(session)}<button>End, and dispatch in order</button> <button class="danger" name="discard" value="true">End, and cancel the deliveries</button></form>`}
+${session.role === 'admin' && html`<details><summary>End…</summary><form method="post" action="/freezes/${id}" class="buttons">${csrf(session)}<button>End, and dispatch ${counted(deliveries)} in order</button> <button class="danger" name="discard" value="true">End, and cancel ${counted(deliveries)}</button></form></details>`}
 </section>`,
   )}
 ${

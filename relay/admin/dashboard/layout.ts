@@ -35,7 +35,7 @@ ${session && html`<script src="/dashboard/live.js" defer></script>`}
 <a class="skip" href="#list">Skip to the content</a>
 <header>
 <a class="brand" href="/"><svg viewBox="0 0 16 16" aria-hidden="true" focusable="false"><path d="M2 5h9M8 2l3 3-3 3M14 11H5M8 8l-3 3 3 3"></path></svg>Port relay <span class="host">${host}${session && ` · ${version} · ${database}`}</span></a>
-${session && top(session, live)}
+${session && top(session, { title, live })}
 </header>
 <p id="stale" role="status" hidden></p>
 <main>
@@ -49,11 +49,18 @@ ${
 </body>
 </html>`
 
-const top = ({ role, csrf }: Session, live: Page['live']) => html`<nav aria-label="Pages">
-<a href="/">Deliveries</a>
-<a href="/refused">Refused webhooks</a>
-<a href="/freezes">Freezes</a>
-<a href="/status">Status</a>
+const PAGES = {
+  '/': 'Deliveries',
+  '/refused': 'Refused webhooks',
+  '/freezes': 'Deploy freezes',
+  '/status': 'Status',
+}
+
+const top = (
+  { role, csrf }: Session,
+  { title, live }: Pick<Page, 'title' | 'live'>,
+) => html`<nav aria-label="Pages">
+${Object.entries(PAGES).map(([path, name]) => html`<a href="${path}" ${name === title ? html`aria-current="page"` : ''}>${name}</a> `)}
 </nav>
 <div class="who">
 ${live && html`<a class="quiet" href="${live.toggle}">${live.on ? 'Pause updates' : 'Resume updates'}</a>`}
@@ -148,6 +155,8 @@ button.danger { background: var(--red); color: var(--card); }
 .banner .outage { background: var(--red-back); color: var(--red); }
 .banner .warning { background: var(--amber-back); color: var(--amber); }
 .banner .note { background: var(--blue-back); color: var(--blue); }
+nav [aria-current] { font-weight: 600; text-decoration: none; }
+.banner a + a { margin-left: 0.6rem; }
 .banner li { border-left: 4px solid currentColor; border-radius: 6px; padding: 0.35rem 1rem; }
 .overview { display: flex; flex-wrap: wrap; gap: 0.6rem 1rem; align-items: center; justify-content: space-between; }
 #tabs { display: flex; flex: 1 1 30rem; flex-wrap: wrap; gap: 0.3rem; }
@@ -192,7 +201,7 @@ kbd { border: 1px solid var(--line); border-radius: 4px; padding: 0 0.3rem; back
 .state.dispatched, .state.running { background: var(--blue-back); color: var(--blue); }
 .state.succeeded { background: var(--green-back); color: var(--green); }
 .state.failed, .state.not_started { background: var(--red-back); color: var(--red); }
-.state.cancelled { background: var(--amber-back); color: var(--amber); }
+.state.waiting { background: var(--amber-back); color: var(--amber); }
 .empty { background: var(--card); border: 1px dashed var(--line); border-radius: 10px; padding: 2rem 1rem; text-align: center; color: var(--quiet); }
 .pages { display: flex; gap: 1.2rem; justify-content: flex-end; }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 15rem), 1fr)); gap: 0.8rem 1.6rem; margin: 0.8rem 0 0; }

@@ -57,7 +57,7 @@ const placeOf = ({ isOldestFirst, from }: Pick<ListPage, 'isOldestFirst' | 'from
 
 export const amount = (count: number) => (count === 1 ? '1 delivery' : `${number(count)} deliveries`)
 
-const words = (value: string) => value.replace('_', ' ')
+const words = (value: string) => value.replace('_', ' ').replace('cancelled', 'canceled')
 const NAMES = { q: 'contains', run_id: 'run' } as Partial<Record<keyof GivenFilter, string>>
 
 const FIELDS = FILTERS.filter(name => name !== 'state' && name !== 'outcome')
@@ -135,7 +135,10 @@ function nothing({ given, problem, from, next, webhookUrl }: ListPage) {
 function row(d: Delivery, blocker: Delivery | null, { users, now, portRunUrl, serverUrl }: ListPage) {
   const who = users.get(d.id)
   const run = boundRun(d)
-  const took = d.outcome && d.dispatchedAt !== null && `took ${span(d.updatedAt - d.queuedAt)}`
+  const took =
+    d.outcome &&
+    d.dispatchedAt !== null &&
+    `${d.outcome === 'not_started' ? 'gave up after' : 'took'} ${span(d.updatedAt - d.queuedAt)}`
   return html`<li class="${d.outcome || d.state}">
 ${badge(d)}
 <a class="main" id="d-${d.seq}" href="/deliveries/${encodeURIComponent(d.id)}">${d.action ?? 'no action'}</a>
@@ -171,7 +174,8 @@ export function reason(delivery: Delivery, now: number, blocker: Delivery | null
 
 export const badge = (delivery: Delivery) => {
   const { state, outcome, cancelRequestedAt, frozenBy } = delivery
-  return html`<span class="state ${outcome || state}">${words(outcome || state)}${waitsFor(delivery) !== null && ', waiting'}${frozenBy > 0 && state === 'queued' && ', frozen'}${cancelRequestedAt !== null && !outcome && ', being canceled'}</span>`
+  const isWaiting = waitsFor(delivery) !== null
+  return html`<span class="state ${isWaiting ? 'waiting' : outcome || state}">${words(outcome || state)}${isWaiting && ', waiting'}${frozenBy > 0 && state === 'queued' && ', frozen'}${cancelRequestedAt !== null && !outcome && ', being canceled'}</span>`
 }
 
 const HOURS = 24
