@@ -21,7 +21,7 @@ export interface Backend {
    *   delivery, if the first attempt's response was lost.
    */
   insert(delivery: NewDelivery): Promise<boolean>
-  /** Calls the listener when a claim can find new deliveries that this relay or another one on this database accepted. */
+  /** Calls the listener when a claim can find new deliveries that this relay accepted. */
   onWork(listener: () => void): void
   close(): Promise<void>
 }

@@ -5,7 +5,6 @@ import type { Client, ClientBase, ClientConfig, Pool, PoolClient } from 'pg'
 import type { Backend, DatabaseClock, Row, Statement } from '../database.ts'
 import { createDatabaseClock, postgres } from '../database.ts'
 import { SCHEMA_VERSION, SCHEMA as SQLITE, versionRefusal } from '../sqlite/schema.ts'
-import { listen } from './listen.ts'
 import { createIntake, type PostgresQuery, toQuery } from './queries.ts'
 
 const CONNECTIONS = 10
@@ -57,10 +56,6 @@ export async function openPostgres(url: string): Promise<Backend> {
   }
 
   let onWork = () => {}
-  const listener = await listen(
-    () => new pg.Client(settings),
-    () => onWork(),
-  )
   const pool = new pg.Pool({
     ...settings,
     max: CONNECTIONS,
@@ -95,17 +90,14 @@ export async function openPostgres(url: string): Promise<Backend> {
     },
     insert: createIntake(
       statement => runOne(pool, statement),
-      () => {
-        onWork()
-        listener.notify()
-      },
+      () => onWork(),
     ),
     onWork(each) {
       onWork = each
     },
     close() {
       clearInterval(reading)
-      closing ??= listener.close().then(() => pool.end())
+      closing ??= pool.end()
       return closing
     },
   }

@@ -93,7 +93,6 @@ export async function openSqlite(path: string): Promise<Backend> {
   return {
     dialect: sqlite,
     clock: { now: Date.now },
-    // No other relay uses the file.
     onWork(listener) {
       onInsert = listener
     },

@@ -4,7 +4,6 @@ import type { Store } from '../../../relay/store/store.ts'
 import { until } from '../../../tools/simulator/http-server.ts'
 import {
   type Address,
-  acceptAll,
   aDelivery,
   aDispatched,
   aFailed,
@@ -155,15 +154,5 @@ export function sharedTests(place: Place): void {
       Date.now = () => real() + offset
       return place.open(address)
     }
-  })
-
-  test('the last delivery that a relay accepts before stopping still wakes the other relay', async () => {
-    const [one, other] = await two()
-    let woken = 0
-    other.onWork(() => woken++)
-    // A notice is delayed slightly, unless the relay stops.
-    await acceptAll(one, {})
-    await one.close()
-    await until(() => woken > 0, 'the other relay is woken')
   })
 }
