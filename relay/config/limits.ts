@@ -39,7 +39,6 @@ export const LIMITS = {
   /** Each job of a run sends a start request, and requests the inputs once. A matrix has up to 256 jobs. */
   reportStartRate: 300,
   reportInputsRate: 300,
-  inputsKept: 16 * MB,
   /** Each job of a run waits for the response before it sends the next report. */
   reportsWaiting: MB,
   reportsWaitingOfRepository: 4 * MB,

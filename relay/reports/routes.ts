@@ -11,7 +11,7 @@ import { boundDelivery, createReportTokens, createRunOrigins, refuseFinished } f
 import { createOidcVerifier } from './oidc.ts'
 import { createTake, parseMessage, readBytes, startMessage } from './report.ts'
 import { createRepositoryFacts } from './repository-facts.ts'
-import { createHandOut, createStart } from './start.ts'
+import { createShareInputs, createStart } from './start.ts'
 
 /** `/report/…`: the action's reports through the relay. */
 export function createReports(
@@ -36,7 +36,7 @@ export function createReports(
   const verify = createOidcVerifier({ issuer, audience, clock, throttled })
   const factsOf = createRepositoryFacts({ ask: github.repository, clock, log, throttled })
   const isAllowed = matcher(config.targets.allowed)
-  const shareInputs = createHandOut(store, config.port.secrets)
+  const shareInputs = createShareInputs(store, config.port.secrets)
   const start = createStart({
     ...{ isAllowed, store, github, apply, port },
     ...{ findByTitle, verify, factsOf, tokens, shareInputs, log, throttled },

@@ -33,7 +33,7 @@ interface StartDeps extends Pick<RouteDeps, 'store' | 'github' | 'apply' | 'port
   factsOf: ReturnType<typeof createRepositoryFacts>
   tokens: ReportTokens
   rate: TokenBuckets
-  shareInputs: ReturnType<typeof createHandOut>
+  shareInputs: ReturnType<typeof createShareInputs>
 }
 
 /** Short, because a job waits for this response. */
@@ -174,54 +174,20 @@ export interface ShareInputs {
   secrets: Record<string, string>
 }
 
-/** The jobs of a matrix request these values within minutes. */
-const KEPT_MS = 10 * 60_000
-
-/** Reads and decrypts the inputs once for all of a run's jobs. */
-export function createHandOut(store: Pick<Store, 'invocation'>, clientSecrets: readonly string[]) {
-  const kept = new Map<string, { size: number; whole: Promise<ShareInputs>; timer?: NodeJS.Timeout }>()
-  // The timer keeps a reference to the decrypted values.
-  const forget = (id: string, entry = kept.get(id)) => {
-    clearTimeout(entry?.timer)
-    if (entry && kept.get(id) === entry) kept.delete(id)
-  }
-
-  return async ({ id }: Pick<Delivery, 'id'>, complete: boolean): Promise<ShareInputs> => {
-    const { payload, secrets } = await (kept.get(id)?.whole ?? keep(id))
-    return { payload: complete ? payload : null, secrets }
-  }
-
-  function keep(id: string): Promise<ShareInputs> {
-    const entry: NonNullable<ReturnType<typeof kept.get>> = { size: 0, whole: read() }
-    kept.set(id, entry)
-    entry.whole.catch(() => forget(id, entry))
-    entry.timer = setTimeout(forget, KEPT_MS, id, entry).unref()
-    return entry.whole
-
-    async function read(): Promise<ShareInputs> {
-      const text = await store.invocation(id)
-      entry.size = text?.length ?? 0
-      let total = [...kept.values()].reduce((sum, { size }) => sum + size, 0)
-      for (const [oldest, { size }] of kept) {
-        if (total <= LIMITS.inputsKept) break
-        total -= size
-        forget(oldest)
-      }
-      return text === null
-        ? { payload: null, secrets: {} }
-        : decrypt(JSON.parse(text) as Invocation, clientSecrets)
+/** Reads and decrypts the inputs. @param complete whether the job requests what was omitted from the payload */
+export const createShareInputs =
+  (store: Pick<Store, 'invocation'>, clientSecrets: readonly string[]) =>
+  async ({ id }: Pick<Delivery, 'id'>, complete: boolean): Promise<ShareInputs> => {
+    const text = await store.invocation(id)
+    if (text === null) return { payload: null, secrets: {} }
+    const { inputs, encrypted, entity, event } = JSON.parse(text) as Invocation
+    const keys = clientSecrets.map(clientSecret => ({ scheme: 'aes256-gcm' as const, clientSecret }))
+    const secrets: [string, string][] = []
+    for (const name of encrypted) {
+      const value = Object.hasOwn(inputs, name) ? inputs[name] : undefined
+      const clear = typeof value === 'string' ? decryptSecretInput(value, keys) : null
+      if (clear !== null) secrets.push([name, clear])
     }
+    const payload = complete ? { inputs, encrypted, entity, event } : null
+    return { payload, secrets: Object.fromEntries(secrets) }
   }
-}
-
-function decrypt(invocation: Invocation, clientSecrets: readonly string[]): ShareInputs {
-  const { inputs, encrypted, entity, event } = invocation
-  const keys = clientSecrets.map(clientSecret => ({ scheme: 'aes256-gcm' as const, clientSecret }))
-  const secrets: [string, string][] = []
-  for (const name of encrypted) {
-    const value = Object.hasOwn(inputs, name) ? inputs[name] : undefined
-    const clear = typeof value === 'string' ? decryptSecretInput(value, keys) : null
-    if (clear !== null) secrets.push([name, clear])
-  }
-  return { payload: { inputs, encrypted, entity, event }, secrets: Object.fromEntries(secrets) }
-}

@@ -1,8 +1,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { expect, onTestFinished, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { createRepositoryFacts } from '../../relay/reports/repository-facts.ts'
-import { createHandOut } from '../../relay/reports/start.ts'
 import { encryptWith } from '../action/encrypt.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { openRelayHere, relayEnv } from '../support/relay.ts'
@@ -164,25 +163,6 @@ async function statusesOf(ask: () => Promise<{ status: number }>): Promise<numbe
     for (const { status } of await Promise.all(Array.from({ length: 100 }, ask))) statuses.add(status)
   return [...statuses].sort()
 }
-
-test('decrypted inputs are cached up to a limit, and the oldest inputs are removed together with their timers', async () => {
-  vi.useFakeTimers()
-  onTestFinished(() => void vi.useRealTimers())
-  const invocation = { inputs: { text: 'x'.repeat(5_000_000) }, encrypted: [], entity: null, event: null }
-  const reads: string[] = []
-  const read = async (id: string) => {
-    reads.push(id)
-    return JSON.stringify(invocation)
-  }
-  const shareInputs = createHandOut({ invocation: read }, [])
-  for (const id of ['1', '2', '3', '4', '5', '5', '3', '1']) {
-    await shareInputs({ id }, false)
-  }
-  expect(reads).toEqual(['1', '2', '3', '4', '5', '1'])
-  expect(vi.getTimerCount()).toBe(3)
-  vi.advanceTimersByTime(600_000)
-  expect(vi.getTimerCount()).toBe(0)
-})
 
 test('a run can start reporting while Port is unreachable, but not while GitHub is unreachable', async () => {
   const system = await startSystem()
