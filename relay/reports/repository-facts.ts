@@ -2,13 +2,11 @@ import { type ReadFailure, readFailure } from '../github/errors.ts'
 import type { RepositoryFacts } from '../github/repository.ts'
 import { Problem } from '../http/problem.ts'
 import type { ThrottledLog } from '../log.ts'
-import type { RunClaims } from './oidc.ts'
 
 type Log = Pick<ThrottledLog, 'warn'>
 
-/** Limited, because the default branch can change. */
-const FRESH_MS = 10 * 60_000
-const RECHECK_MS = 60_000
+/** Short, because the default branch can change. */
+const FRESH_MS = 60_000
 
 /**
  * Reads a repository's id and default branch from GitHub and caches them. The first id is kept while the relay runs,
@@ -23,33 +21,19 @@ export function createRepositoryFacts(deps: {
   throttled: Log
 }) {
   const { ask, clock, log, throttled } = deps
-  const known = new Map<string, RepositoryFacts & { at: number; recheckedAt: number }>()
+  const known = new Map<string, RepositoryFacts & { at: number }>()
   const asking = new Map<string, Promise<RepositoryFacts>>()
 
-  /** @param isOnDefaultBranch whether the delivery was dispatched to the default branch */
-  return async (
-    repository: string,
-    { repositoryId, ref }: Pick<RunClaims, 'repositoryId' | 'ref'>,
-    isOnDefaultBranch: boolean,
-  ): Promise<RepositoryFacts> => {
+  return async (repository: string): Promise<RepositoryFacts> => {
     const name = repository.toLowerCase()
     const kept = known.get(name)
-    // If only the branch doesn't match, the default branch may have changed recently.
-    const isRecheck =
-      kept !== undefined &&
-      isOnDefaultBranch &&
-      String(kept.id) === repositoryId &&
-      ref !== `refs/heads/${kept.defaultBranch}` &&
-      clock() - kept.recheckedAt >= RECHECK_MS
-    if (kept && clock() - kept.at < FRESH_MS && !isRecheck) return kept
-    const key = `${name} ${isRecheck}`
-    const forget = () => void asking.delete(key)
-    const facts = asking.get(key) ?? read(repository, name, isRecheck).finally(forget)
-    asking.set(key, facts)
+    if (kept && clock() - kept.at < FRESH_MS) return kept
+    const facts = asking.get(name) ?? read(repository, name).finally(() => void asking.delete(name))
+    asking.set(name, facts)
     return facts
   }
 
-  async function read(repository: string, name: string, isRecheck: boolean): Promise<RepositoryFacts> {
+  async function read(repository: string, name: string): Promise<RepositoryFacts> {
     const kept = known.get(name)
     let facts: RepositoryFacts
     try {
@@ -57,7 +41,7 @@ export function createRepositoryFacts(deps: {
     } catch (error) {
       const { kind, reason } = readFailure(error, { repository, now: clock(), tries: 0 })
       // Cached facts are valid until the next successful request to GitHub.
-      if (kept && kind === 'later' && !isRecheck) return kept
+      if (kept && kind === 'later') return kept
       throw unknown(repository, kind, reason)
     }
     if (kept && kept.id !== facts.id) {
@@ -70,8 +54,7 @@ export function createRepositoryFacts(deps: {
         `${repository} is no longer the same repository: its id has changed since the relay first read it.`,
       )
     }
-    const at = clock()
-    known.set(name, { ...facts, at, recheckedAt: isRecheck ? at : (kept?.recheckedAt ?? 0) })
+    known.set(name, { ...facts, at: clock() })
     return facts
   }
 

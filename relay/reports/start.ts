@@ -85,8 +85,8 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     for (let refusedOn = -1; ; ) {
       const found = await store.get(id)
       if (!found) throw refuse(id, claims, "the delivery doesn't exist")
-      const { repository, workflow, ref, version } = found
-      const facts = await deps.factsOf(repository, claims, workflow === null || ref === null)
+      const { repository, version } = found
+      const facts = await deps.factsOf(repository)
       const [recorded] = await store.findRuns(repository, [runId])
       for (const check of checks) {
         const reason = await check({ claims, delivery: found, facts, recorded })
