@@ -5,7 +5,7 @@ import { parseJson } from '../../port/text.ts'
 import { isObject } from '../../port/types.ts'
 import type { Delivery, HistoryEntry } from '../delivery/delivery.ts'
 import { boundRun } from '../delivery/match.ts'
-import { blockerOf, waitsFor } from '../delivery/waiting.ts'
+import type { Shown } from '../delivery/waiting.ts'
 import { Problem, refuseOthers } from '../http/problem.ts'
 import { MOST_LISTED, type Refusal, type Refusals } from '../http/refusals.ts'
 import type { RouteDeps } from '../route-deps.ts'
@@ -22,15 +22,14 @@ type AdminApiDeps = Pick<RouteDeps, 'store' | 'freezes'> & {
   roles: Roles
   redelivery: Redelivery
   refusals: Refusals
-  /** Returns the delivery with the time of its next attempt, which a rate-limit pause delays. */
-  paused: (delivery: Delivery) => Delivery
+  show: (delivery: Delivery, heads: ReadonlyMap<string, Delivery>) => Shown
 }
 
 /**
  * The admin API. It requires `RELAY_ADMIN_TOKEN` as a bearer token, or `RELAY_VIEW_TOKEN` for reading, and is disabled
  * if neither is set. Responses contain no inputs or users.
  */
-export function createAdminApi({ roles, store, freezes, redelivery, refusals, paused }: AdminApiDeps): Hono {
+export function createAdminApi({ roles, store, freezes, redelivery, refusals, show }: AdminApiDeps): Hono {
   const app = new Hono()
   app.use(async (c, next) => {
     if (!roles.isOpen) throw new Problem(404, 'The admin API is off: set RELAY_ADMIN_TOKEN to turn it on.')
@@ -49,15 +48,12 @@ export function createAdminApi({ roles, store, freezes, redelivery, refusals, pa
     const isFull = deliveries.length === limit
     const next = isFull ? (deliveries.at(-1)?.seq ?? null) : await store.listedTo(filter, { before })
     const heads = await store.heads(deliveries)
-    return c.json({
-      deliveries: deliveries.map(each => showDelivery(paused(each), blockerOf(each, heads))),
-      next,
-    })
+    return c.json({ deliveries: deliveries.map(each => showDelivery(show(each, heads))), next })
   })
   app.get('/deliveries/:id', async c => {
     const delivery = await knownDelivery(c, store)
     return c.json({
-      ...showDelivery(paused(delivery), blockerOf(delivery, await store.heads([delivery]))),
+      ...showDelivery(show(delivery, await store.heads([delivery]))),
       events: showEvents(delivery, await store.history(delivery.id)),
     })
   })
@@ -160,7 +156,7 @@ export type ShownDelivery = ReturnType<typeof showDelivery>
 export type ShownEvent = ReturnType<typeof showEvents>[number]
 
 /** Without inputs and users. */
-function showDelivery(d: Delivery, blocker: Delivery | null = null) {
+function showDelivery(d: Delivery & Partial<Shown>) {
   const run = boundRun(d)
   return {
     delivery: d.id,
@@ -177,8 +173,8 @@ function showDelivery(d: Delivery, blocker: Delivery | null = null) {
     github_run_id: run?.id ?? null,
     evidence: run?.evidence ?? null,
     attempts: d.attempts,
-    waiting_for: waitsFor(d),
-    blocked_by: blocker && { delivery: blocker.id, run_id: blocker.runId },
+    waiting_for: d.waits ?? null,
+    blocked_by: d.blocker ? { delivery: d.blocker.id, run_id: d.blocker.runId } : null,
     cancel_requested_at: isoOrNull(d.cancelRequestedAt),
     received_at: iso(d.receivedAt),
     updated_at: iso(d.updatedAt),

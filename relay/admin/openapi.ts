@@ -38,7 +38,7 @@ const delivery = {
   },
   attempts: described('dispatch attempts since the delivery was queued', whole),
   waiting_for: described(
-    'what the workflow run waits for: `an approval: ENVIRONMENTS`, `a runner`, or `its concurrency group`',
+    'what an open delivery waits for, as in Port, such as `Waiting for a runner: LABELS`',
     orNull(text),
   ),
   blocked_by: described(

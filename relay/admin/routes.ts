@@ -3,6 +3,7 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { createTtlCache } from '../cache.ts'
 import type { Delivery } from '../delivery/delivery.ts'
 import { boundRun } from '../delivery/match.ts'
+import { toShown } from '../delivery/waiting.ts'
 import type { Job, JobReader } from '../github/jobs.ts'
 import { createRefusals } from '../http/refusals.ts'
 import { createTokenBuckets } from '../http/request.ts'
@@ -23,13 +24,10 @@ export function createAdmin(deps: RouteDeps & { roles: Roles; sides: Sides; time
   const { config, roles, store, apply, freezes, port, github, pauses, sides, timeouts, log, throttled } = deps
   const { trustedProxies } = config
   const refusals = createRefusals(trustedProxies, store.clock)
-  /** During a rate-limit pause, nothing is dispatched. */
-  const paused = (d: Delivery): Delivery => ({
-    ...d,
-    dueAt: d.dueAt && Math.max(d.dueAt, pauses.find(d.repository)?.pausedUntil ?? 0),
-  })
+  const show = (delivery: Delivery, heads: ReadonlyMap<string, Delivery>) =>
+    toShown(delivery, pauses.find(delivery.repository), heads)
   const redelivery = createRedelivery({ store, apply, port })
-  const shared = { roles, store, freezes, refusals, paused, redelivery }
+  const shared = { roles, store, freezes, refusals, show, redelivery }
   return {
     refusals,
     api: createAdminApi(shared),

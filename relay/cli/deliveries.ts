@@ -77,7 +77,10 @@ const COLUMNS: Column[] = [
   { title: 'TARGET', least: 10, text: d => target(d) ?? '-' },
   {
     ...{ title: 'REASON', least: 12 },
-    text: d => [d.outcome === null && whyWaiting(d), d.reason].filter(Boolean).join(': '),
+    text: d =>
+      d.cancel_requested_at !== null && d.outcome === null
+        ? 'is being canceled'
+        : (d.waiting_for ?? d.reason ?? ''),
   },
 ]
 /** What a narrow terminal lacks, in this order. */
@@ -116,17 +119,6 @@ export function table(
     const line = padded.join('  ').trimEnd()
     return row ? line : color('bold', line)
   })
-}
-
-function whyWaiting(delivery: ShownDelivery): string {
-  const { state, attempts, waiting_for, blocked_by, cancel_requested_at, due_at } = delivery
-  if (cancel_requested_at !== null && state !== 'cancelled') return 'is being canceled'
-  if (waiting_for !== null) return `waits for ${waiting_for}`
-  if (state !== 'queued') return ''
-  if (blocked_by !== null) return `waits for an earlier run: ${blocked_by.run_id ?? blocked_by.delivery}`
-  return attempts === 0 || due_at === null
-    ? 'waits for its dispatch'
-    : `attempt ${attempts + 1} at ${due_at.slice(11, 19)} UTC`
 }
 
 const target = ({ event_type, workflow, ref }: ShownDelivery) =>

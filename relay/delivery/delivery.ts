@@ -95,6 +95,8 @@ export interface Delivery extends Target {
   awaitingResponseSince: number | null
   /** The cause of the wait that Port shows; empty for none. Reset when the delivery is queued. */
   shownCause: WaitCause | ''
+  /** The labels of the runner that the workflow run waits for, separated by commas; empty if unknown or for none. */
+  awaited: string
   /** The id of the deploy freeze that holds the queued delivery back; 0 for none. */
   frozenBy: number
   /** When the last freeze of the delivery ended; null for none. */

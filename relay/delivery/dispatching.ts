@@ -77,6 +77,7 @@ export function redeliver(delivery: Delivery, _: Event<'redelivered'>, { now }: 
       attemptedAt: null,
       awaitingResponseSince: null,
       shownCause: '',
+      awaited: '',
       frozenBy: 0,
       unfrozenAt: null,
       dispatchedAt: null,

@@ -26,12 +26,13 @@ export function see(
   if (!first && wait) {
     const shown = showWait(delivery, wait, now)
     const history = { type: 'waitingNotified' as const, details: { cause: wait.cause } }
-    return { change: { ...change, ...shown.change }, messages: shown.messages, history }
+    const awaited = wait.cause === 'queue' ? '' : wait.reason
+    return { change: { ...change, ...shown.change, awaited }, messages: shown.messages, history }
   }
   if (!first) {
     const isOver = ['runner', 'concurrency'].includes(delivery.shownCause) && waitOnGitHub(runs) === null
     return {
-      change: { ...change, ...(isOver && { shownCause: '' }) },
+      change: { ...change, ...(isOver && { shownCause: '', awaited: '' }) },
       messages:
         isOver && !isFinished(runs) ? [{ update: { statusLabel: 'Running' }, unlessStarted: true }] : [],
       history: null,

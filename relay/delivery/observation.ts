@@ -28,7 +28,7 @@ export interface Observation {
   /** Disabled workflows and the number of workflows. Read only if no workflow listens to the dispatch. */
   workflows: { disabled: string[]; workflows: number | null } | 'not read'
   listeners: Listeners | 'not read'
-  /** What the runs wait for on GitHub. Read only if Port doesn't show it yet. */
+  /** What the runs wait for on GitHub. Read only once. */
   wait: Wait | 'not read'
   approvals: 'due' | 'not due' | 'read'
   /** Whether this poll has already tried, without effect, to cancel the runs. */
@@ -127,7 +127,8 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
   switch (verdict.kind) {
     case 'poll again': {
       const cause = waitOnGitHub(runs)
-      const isNew = cause !== null && delivery.shownCause !== cause && canShow(delivery, seen)
+      const isNew =
+        cause !== null && delivery.shownCause !== cause && seen.now >= startedAt(delivery) + NOTIFY_AFTER_MS
       if (isNew && seen.wait === 'not read') return { do: 'read wait', run: open[0] as DeliveryRun, cause }
       const wait = isNew && seen.wait !== 'not read' && { wait: seen.wait }
       return findListener(delivery, seen, pollAt) ?? apply({ type: 'runsSeen', runs, pollAt, ...wait })
@@ -144,9 +145,6 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
     }
   }
 }
-
-const canShow = (delivery: Delivery, { now, canReport }: Observation) =>
-  canReport && now >= startedAt(delivery) + NOTIFY_AFTER_MS
 
 const apply = (event: DeliveryEvent): PollStep => ({ do: 'apply', event })
 

@@ -2,6 +2,7 @@ import type { JsonObject } from '../../port/types.ts'
 import type { RateLimitPause } from '../github/rate-limit-pause.ts'
 import type { Change, Delivery, DeliveryRun, Message, Stalled, Transition, Wait } from './delivery.ts'
 import type { Context, Event } from './events.ts'
+import { decisiveRuns } from './match.ts'
 import { clockTime } from './outcome.ts'
 
 /** How long a delivery waits in the queue before Port shows what it waits for. */
@@ -33,12 +34,37 @@ export function waitOnGitHub(runs: readonly DeliveryRun[]): 'runner' | 'concurre
 
 const QUEUED = ['queued', 'pending']
 
-/** Returns what the workflow run of a delivery waits for, as the end of "waits for …". */
-export function waitsFor({ state, waitingFor, runs }: Delivery): string | null {
+/** A delivery with the earlier one that it waits for, and with what it waits for, in the words that Port shows. */
+export type Shown = Delivery & { blocker: Delivery | null; waits: string | null }
+
+/** Returns what every page, command, and API shows. During a rate-limit pause, nothing is dispatched. */
+export function toShown(
+  delivery: Delivery,
+  pause: RateLimitPause | null,
+  heads: ReadonlyMap<string, Delivery>,
+): Shown {
+  const blocker = blockerOf(delivery, heads)
+  const dueAt = delivery.dueAt && Math.max(delivery.dueAt, pause?.pausedUntil ?? 0)
+  return { ...delivery, dueAt, blocker, waits: waitsFor(delivery, pause, blocker) }
+}
+
+function waitsFor(delivery: Delivery, pause: RateLimitPause | null, blocker: Delivery | null): string | null {
+  const { state, reason, waitingFor, runs, shownCause, awaited, frozenBy } = delivery
+  if (state === 'dispatched') return reason ?? 'Waits for its workflow run'
+  if (state === 'queued') {
+    if (frozenBy > 0) return reason
+    const { label, clause } = describeWait(delivery, waitOf(delivery, pause, blocker))
+    // Without a reason, the delivery is new, or its dispatch is in progress.
+    return pause || blocker || reason !== null ? clause : label
+  }
   if (state !== 'running') return null
-  if (waitingFor !== null) return `an approval: ${waitingFor}`
+  if (waitingFor !== null) return `Waiting for approval: ${waitingFor}`
   const cause = waitOnGitHub(runs)
-  return cause && { runner: 'a runner', concurrency: 'its concurrency group' }[cause]
+  const known = cause === shownCause ? awaited : ''
+  if (cause) return describeWait(delivery, { cause, reason: known, until: null }).label
+  const open = decisiveRuns(runs)
+  if (open.length === 0 || open.some(run => run.status !== 'completed')) return null
+  return `Waiting for Port: the workflow run has finished with ${open.map(run => run.conclusion).join(', ')}`
 }
 
 export const UNRECORDED = "GitHub's response wasn't recorded"

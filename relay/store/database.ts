@@ -119,7 +119,7 @@ const DELIVERY = named(
   ...['seq', 'id', 'dedupeKey', 'runId', 'kind', 'action', 'repository', 'eventType'],
   ...['workflow', 'ref', 'state', 'outcome', 'reason', 'receivedAt', 'queuedAt', 'updatedAt', 'dueAt'],
   ...['version', 'changeId', 'attempts', 'firstAttemptAt', 'attemptedAt', 'awaitingResponseSince', 'rerunAt'],
-  ...['frozenBy', 'unfrozenAt', 'shownCause', 'dispatchedAt', 'cancelRequestedAt', 'cancelSentAt'],
+  ...['frozenBy', 'unfrozenAt', 'shownCause', 'awaited', 'dispatchedAt', 'cancelRequestedAt', 'cancelSentAt'],
   ...['cancelForced', 'waitingFor', 'decisions', 'outputs', 'reported', 'finishingAt', 'runWebhook'],
   'reportWorkflowStatus',
 )

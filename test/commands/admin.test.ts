@@ -8,15 +8,24 @@ import { deliveries } from '../../relay/cli/deliveries.ts'
 import { migrate } from '../../relay/cli/migrate.ts'
 import { cancel, redeliver } from '../../relay/cli/redeliver.ts'
 import { send } from '../../relay/cli/send.ts'
+import type { DeliveryRun } from '../../relay/delivery/delivery.ts'
+import type { DeliveryEvent, Event } from '../../relay/delivery/events.ts'
 import { openStore } from '../../relay/store/open.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { until } from '../../tools/simulator/http-server.ts'
-import { placeDeliveries, REJECTED, running } from '../admin/place-deliveries.ts'
+import {
+  ADMIN_TOKEN,
+  openWithDeliveries,
+  placeDeliveries,
+  REJECTED,
+  running,
+} from '../admin/place-deliveries.ts'
+import { aRun } from '../store/place.ts'
 import { listenHere } from '../support/listen-here.ts'
 import { openRelayHere, type Relay, relayEnv, temporaryFolder } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
 
-const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
+const RELAY_ADMIN_TOKEN = ADMIN_TOKEN
 
 let env: Record<string, string>
 let folder: string
@@ -99,7 +108,7 @@ test('deliveries shows the target of each delivery, and the history of a single 
   const [failed, bound, queued] = ids
   const { stdout } = await run(deliveries, [], env)
   const waits = expect.stringMatching(
-    /^(attempt \d+ at|waits for an earlier run: r_\w+|waits for its dispatch)/,
+    /^Waits for (GitHub's rate limit until .* UTC: |GitHub$|other dispatches$)/,
   )
   const rejected = 'GitHub rejected the dispatch: no such repository.'
   expect(stdout.split('\n').map(line => line.slice(22).trimEnd().split(/ {2,}/))).toEqual([
@@ -113,6 +122,55 @@ test('deliveries shows the target of each delivery, and the history of a single 
   expect(seconds).toEqual(['DELIVERY', bound, 'accepted', 'dispatchAccepted', 'runBound'])
   expect(one.stdout).toContain('runBound  github_run_id=42  evidence="title"')
   expect(JSON.parse((await run(deliveries, [bound!, '--json'], env)).stdout).events).toHaveLength(3)
+})
+
+test('deliveries, the dashboard, and Port use the same words for what a delivery waits for, with the labels of the runner', async () => {
+  const receivedAt = Date.now() - 60_000
+  const seen = (id: number, run: Partial<DeliveryRun>, more: Partial<Event<'runsSeen'>> = {}) =>
+    ({ type: 'runsSeen', pollAt: 4_000_000_000_000, runs: [aRun(id, run)], ...more }) as DeliveryEvent
+  const queued = { status: 'queued' }
+  const wait = { cause: 'runner', reason: 'self-hosted, gpu', until: null } as const
+  const placed: [waits: string, DeliveryEvent[]][] = [
+    ['Waiting for a runner: self-hosted, gpu', [seen(1, queued), seen(1, queued, { wait })]],
+    ['Waiting for a runner', [seen(2, queued)]],
+    ['Waiting in its concurrency group', [seen(3, { status: 'pending' })]],
+    [
+      'Waiting for Port: the workflow run has finished with success',
+      [seen(4, { status: 'completed', conclusion: 'success' })],
+    ],
+    ['Waits for its workflow run', []],
+  ]
+  const opened = await openWithDeliveries([
+    ...placed.map(([, events], n) => ({
+      ...{ runId: `r_${n}`, receivedAt, events: [running(1)[0]!, ...events] },
+    })),
+    {
+      runId: 'r_lost',
+      events: [{ type: 'responseLost', attemptedAt: 0, reason: 'GitHub responded with 500' }],
+    },
+    { runId: 'r_next' },
+  ])
+  const texts = [
+    ...placed.map(([waits]) => waits),
+    'Waits for GitHub: GitHub responded with 500; searching for the workflow run',
+    'Waits for an earlier run of acme/shop: r_lost',
+  ]
+  const { stdout } = await run(deliveries, [], { ...env, PORT: new URL(opened.relay.url).port })
+  expect(
+    stdout
+      .split('\n')
+      .slice(1)
+      .map(line => line.split(/ {2,}/).at(-1)),
+  ).toEqual(texts.toReversed())
+  const body = new URLSearchParams({ token: ADMIN_TOKEN })
+  const signedIn = await fetch(`${opened.relay.url}/sign-in`, { method: 'POST', redirect: 'manual', body })
+  const cookie = signedIn.headers.get('set-cookie')!.split(';')[0]!
+  const page = await (await fetch(opened.relay.url, { headers: { cookie } })).text()
+  const reasons = [...page.matchAll(/<p class="reason">(.*?)<\/p>/g)].map(([, text]) =>
+    text!.replaceAll(/<[^>]+>/g, ''),
+  )
+  expect(reasons).toEqual(texts.toReversed())
+  expect(page).toContain(`run of acme/shop: <a href="/deliveries/${opened.ids.at(-2)}">r_lost</a></p>`)
 })
 
 test.each([160, 110, 80])(

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { waitsFor } from '../../relay/delivery/waiting.ts'
+import { toShown } from '../../relay/delivery/waiting.ts'
 import { RUN, type System, type SystemOptions, startSystem, startWithRun } from '../support/system.ts'
 
 const APPROVED = { environment: 'production', state: 'approved', user: 'ada', comment: 'Go!' } as const
@@ -140,16 +140,17 @@ test.each([
 
 test('Port shows that a workflow run waits for a runner with labels, or in a concurrency group, and when it goes on', async () => {
   const { system, id, run } = await startWithRun({}, { status: 'queued' })
+  const shown = async () => toShown(await system.delivery(id), null, new Map()).waits
   const gpu = { name: 'train', status: 'queued' as const, runner_name: null, labels: ['self-hosted', 'gpu'] }
   system.github.setJobs(run.id, 1, [gpu])
   await system.pass(25_000)
   expect(label(system)).not.toContain('runner')
   await system.pass(30_000)
-  expect(label(system)).toBe('Waiting for a runner: self-hosted, gpu')
+  expect([label(system), await shown()]).toEqual(Array(2).fill('Waiting for a runner: self-hosted, gpu'))
   system.github.setRun(run.id, { status: 'pending' })
   system.github.setJobs(run.id, 1, [{ ...gpu, status: 'pending' }])
   await system.pass(30_000)
-  expect(label(system)).toBe('Waiting in its concurrency group')
+  expect([label(system), await shown()]).toEqual(Array(2).fill('Waiting in its concurrency group'))
   system.github.setRun(run.id, { status: 'in_progress' })
   await system.pass(30_000)
   expect(label(system)).toBe('Running')
@@ -157,6 +158,6 @@ test('Port shows that a workflow run waits for a runner with labels, or in a con
     expect.stringMatching(/^Waiting for a runner with the labels self-hosted, gpu: GitHub has queued .*\./),
     expect.stringMatching(/^Waiting in its concurrency group: another workflow run .*\./),
   ])
-  expect(waitsFor(await system.delivery(id))).toBeNull()
+  expect(await shown()).toBeNull()
   expect(system.github.requests.filter(({ path }) => /\/jobs\b/.test(path))).toHaveLength(2)
 })

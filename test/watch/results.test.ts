@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { toShown } from '../../relay/delivery/waiting.ts'
 import { RUN, RUN_TIMEOUT, START_TIMEOUT, startSystem, startWithRun } from '../support/system.ts'
 
 /** The action's reports: none, only the start (as if post never ran), or start and result. */
@@ -128,6 +129,9 @@ test('after Port rate limits a read, the relay sends no reads or messages until 
   for (const run of runs) system.end(run, 'failure')
   const before = system.port.requests.length
   await system.pass(30_000)
+  expect(toShown(await system.delivery(reported), null, new Map()).waits).toBe(
+    'Waiting for Port: the workflow run has finished with failure',
+  )
   await system.report(reported, [{ log: [{ level: 'INFO', message: 'A line of the action.' }] }])
   await system.pass(70_000)
   // Two requests can have been in progress concurrently.

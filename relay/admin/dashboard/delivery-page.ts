@@ -1,6 +1,7 @@
 import { html } from 'hono/html'
 import { type Delivery, OPEN_STATES, REDELIVERABLE } from '../../delivery/delivery.ts'
 import { boundRun } from '../../delivery/match.ts'
+import type { Shown } from '../../delivery/waiting.ts'
 import type { WaitingMessages } from '../../store/store.ts'
 import type { Session } from '../sessions.ts'
 import { ago, at, type Html, id, link, query, span, withTimes } from './format.ts'
@@ -10,9 +11,8 @@ import { durations, type Step } from './timeline.ts'
 
 export interface DeliveryPage {
   session: Session
-  delivery: Delivery
+  delivery: Shown
   timeline: Step[]
-  blocker: Delivery | null
   who: string | null
   messages: WaitingMessages | null
   isReported: boolean
@@ -51,7 +51,7 @@ function facts(page: DeliveryPage) {
   const { delivery: d, who, portUrl, serverUrl, now } = page
   const run = boundRun(d)
   return html`<p class="lead">${badge(d)} ${durations(d)}</p>
-<div class="${d.outcome || d.state}">${reason(d, now, page.blocker)}</div>
+<div class="${d.outcome || d.state}">${reason(d)}</div>
 <dl>
 ${fact('Received', ago(d.receivedAt, now, html`, ${at(d.receivedAt)}`))}
 ${fact('State', d.outcome === '' ? null : d.state)}

@@ -2,11 +2,11 @@ import { html } from 'hono/html'
 import type { Delivery, DeliveryRun, Outcome } from '../../delivery/delivery.ts'
 import { OPEN_STATES, OUTCOMES, REDELIVERABLE } from '../../delivery/delivery.ts'
 import { boundRun } from '../../delivery/match.ts'
-import { blockerOf, waitsFor } from '../../delivery/waiting.ts'
+import type { Shown } from '../../delivery/waiting.ts'
 import type { Hour } from '../../store/store.ts'
 import { FILTERS, type GivenFilter, isBulk } from '../filter.ts'
 import type { Session } from '../sessions.ts'
-import { ago, at, counted, type Html, link, number, query, span } from './format.ts'
+import { ago, at, counted, type Html, link, number, query, span, withTimes } from './format.ts'
 import type { Page } from './layout.ts'
 
 export interface ListPage {
@@ -22,8 +22,7 @@ export interface ListPage {
   chart: Html
   counts: Record<string, number>
   outcomes: Record<Outcome, number>
-  deliveries: Delivery[]
-  heads: ReadonlyMap<string, Delivery>
+  deliveries: Shown[]
   users: ReadonlyMap<string, string | null>
   next: number | null
   webhookUrl: string
@@ -107,14 +106,14 @@ ${given.outcome === 'failed' && html`<p class="quiet">A delivery whose workflow 
 }
 
 function rows(page: ListPage) {
-  const { deliveries, heads, next, given, from, live, isOldestFirst } = page
+  const { deliveries, next, given, from, live, isOldestFirst } = page
   const off = live ? null : 'off'
   const first = isOldestFirst ? { order: 'oldest' } : {}
   return html`${
     deliveries.length === 0
       ? nothing(page)
       : html`<div class="headings" aria-hidden="true"><span>State or outcome</span><span>Action</span><span>Target</span><span>Who</span><span>Received</span></div>
-<ol class="rows">${deliveries.map(each => row(each, blockerOf(each, heads), page))}</ol>`
+<ol class="rows">${deliveries.map(each => row(each, page))}</ol>`
   }
 <p class="pages">${from !== undefined && html`<a id="first" href="/${query({ ...given, ...first, live: off })}">${isOldestFirst ? 'Oldest' : 'Newest'}</a>`}
 ${next !== null && html`<a id="next" href="/${query({ ...given, ...placeOf({ isOldestFirst, from: next }), live: off })}">${isOldestFirst ? 'Newer' : 'Older'}</a>`}</p>`
@@ -132,7 +131,7 @@ function nothing({ given, problem, from, next, webhookUrl }: ListPage) {
 <p><code data-copy>npx port-webhook-relay send --action NAME</code></p></div>`
 }
 
-function row(d: Delivery, blocker: Delivery | null, { users, now, portRunUrl, serverUrl }: ListPage) {
+function row(d: Shown, { users, now, portRunUrl, serverUrl }: ListPage) {
   const who = users.get(d.id)
   const run = boundRun(d)
   const took =
@@ -146,35 +145,23 @@ ${badge(d)}
 <span class="by">${who && html`<span class="away">by </span>${who}`}</span>
 <span class="age">${ago(d.receivedAt, now)}</span>
 <span class="links">${d.runId !== null && html`${link(portRunUrl(d.runId), d.runId)} `}${run && html`${link(runUrl(d, run, serverUrl), 'GitHub')} `}${took}</span>
-${reason(d, now, blocker)}
+${reason(d)}
 </li>`
 }
 
 export const runUrl = ({ repository }: Delivery, run: DeliveryRun, serverUrl: string) =>
   run.url || `${serverUrl}/${repository}/actions/runs/${run.id}`
 
-export function reason(delivery: Delivery, now: number, blocker: Delivery | null) {
-  const { state, outcome, reason, ...d } = delivery
-  const waiting = waitsFor(delivery)
-  if (outcome) return reason !== null && html`<p class="reason">${reason}</p>`
-  const next = d.dueAt !== null && d.dueAt - now >= 1000 ? `in ${span(d.dueAt - now)}` : 'now'
-  const waits = {
-    queued:
-      d.frozenBy > 0
-        ? `${reason}.`
-        : blocker
-          ? html`Waits for an earlier run of ${d.repository}: <a href="/deliveries/${encodeURIComponent(blocker.id)}">${blocker.runId ?? blocker.id}</a>.`
-          : `${d.awaitingResponseSince !== null ? 'Searching for the workflow run' : `Next attempt ${next}`}${reason ? `: ${reason}` : ''}.`,
-    dispatched: reason ?? 'Waits for its workflow run.',
-    running: waiting && `Waits for ${waiting}.`,
-  }
-  const text = waits[state as keyof typeof waits]
-  return text && html`<p class="reason">${text}</p>`
+export function reason({ outcome, reason, waits, blocker }: Shown) {
+  const text = outcome ? reason : waits
+  if (!text) return ''
+  const id = blocker && (blocker.runId ?? blocker.id)
+  const isBlocked = blocker && id && text.endsWith(id)
+  return html`<p class="reason">${isBlocked ? html`${text.slice(0, -id.length)}<a href="/deliveries/${encodeURIComponent(blocker.id)}">${id}</a>` : withTimes(text)}</p>`
 }
 
-export const badge = (delivery: Delivery) => {
-  const { state, outcome, cancelRequestedAt, frozenBy } = delivery
-  const isWaiting = waitsFor(delivery) !== null
+export const badge = ({ state, outcome, cancelRequestedAt, frozenBy, waits }: Shown) => {
+  const isWaiting = state === 'running' && waits !== null
   return html`<span class="state ${isWaiting ? 'waiting' : outcome || state}">${words(outcome || state)}${isWaiting && ', waiting'}${frozenBy > 0 && state === 'queued' && ', frozen'}${cancelRequestedAt !== null && !outcome && ', being canceled'}</span>`
 }
 

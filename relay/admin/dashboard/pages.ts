@@ -2,7 +2,7 @@ import type { Context, Hono } from 'hono'
 import { html } from 'hono/html'
 import { isObject, type JsonObject } from '../../../port/types.ts'
 import type { Delivery } from '../../delivery/delivery.ts'
-import { blockerOf } from '../../delivery/waiting.ts'
+import type { Shown } from '../../delivery/waiting.ts'
 import { Problem } from '../../http/problem.ts'
 import { MOST_LISTED, type Refusals } from '../../http/refusals.ts'
 import type { RouteDeps } from '../../route-deps.ts'
@@ -28,7 +28,7 @@ interface DashboardDeps extends GuardDeps, Pick<RouteDeps, 'store' | 'port' | 'f
   /** URL for Port's webhooks. Uses the given origin if RELAY_PUBLIC_URL isn't set. */
   webhookUrl: (origin: string) => string
   serverUrl: string
-  paused: (delivery: Delivery) => Delivery
+  show: (delivery: Delivery, heads: ReadonlyMap<string, Delivery>) => Shown
   portRunUrl: (runId: string) => string | null
 }
 
@@ -53,7 +53,7 @@ export function createDashboard(deps: DashboardDeps): Hono {
 }
 
 function addPages({ get }: Guard, deps: DashboardDeps): void {
-  const { store, refusals, paused } = deps
+  const { store, refusals, show } = deps
 
   get('/', 'view', async (c, session) => {
     const given = givenIn(name => c.req.query(name))
@@ -63,7 +63,7 @@ function addPages({ get }: Guard, deps: DashboardDeps): void {
     const from = readWhole(name, c.req.query(name), Number.MAX_SAFE_INTEGER)
     const bound = isOldestFirst ? { after: from ?? 0 } : { before: from }
     const now = store.clock()
-    const deliveries = filter ? (await store.list(filter, { ...bound, limit: PAGE })).map(paused) : []
+    const deliveries = filter ? await store.list(filter, { ...bound, limit: PAGE }) : []
     const ids = deliveries.map(({ id }) => id)
     const isFull = deliveries.length === PAGE
     const [health, heads, hours, counts, outcomes, invocations, continued] = await Promise.all([
@@ -76,7 +76,8 @@ function addPages({ get }: Guard, deps: DashboardDeps): void {
       isFull || !filter ? null : store.listedTo(filter, bound),
     ])
     return listPage({
-      ...{ session, given, problem, isOldestFirst, from, counts, outcomes, deliveries, heads, now },
+      ...{ session, given, problem, isOldestFirst, from, counts, outcomes, now },
+      deliveries: deliveries.map(each => show(each, heads)),
       ...{ portRunUrl: deps.portRunUrl, serverUrl: deps.serverUrl },
       webhookUrl: deps.webhookUrl(new URL(c.req.url).origin),
       live: isLive(c),
@@ -88,7 +89,7 @@ function addPages({ get }: Guard, deps: DashboardDeps): void {
     })
   })
   get('/deliveries/:id', 'view', async (c, session) => {
-    const delivery = paused(await knownDelivery(c, store))
+    const delivery = await knownDelivery(c, store)
     const [heads, history, invocation, messages, health, steps] = await Promise.all([
       store.heads([delivery]),
       store.history(delivery.id),
@@ -100,8 +101,8 @@ function addPages({ get }: Guard, deps: DashboardDeps): void {
     const asked = parse(invocation)
     const from = typeof asked.targetFrom === 'string' ? asked.targetFrom : null
     return deliveryPage({
-      ...{ session, delivery, messages, steps, live: isLive(c), now: store.clock() },
-      blocker: blockerOf(delivery, heads),
+      ...{ session, messages, steps, live: isLive(c), now: store.clock() },
+      delivery: show(delivery, heads),
       timeline: timeline(delivery, history, from),
       who: whoIn(asked),
       isReported: deps.port.canReport(delivery),

@@ -31,6 +31,7 @@ export const SCHEMA = `
     attempted_at INTEGER,
     awaiting_response_since INTEGER,
     shown_cause TEXT NOT NULL DEFAULT '',
+    awaited TEXT NOT NULL DEFAULT '',
     frozen_by INTEGER NOT NULL DEFAULT 0,
     unfrozen_at INTEGER,
     dispatched_at INTEGER,

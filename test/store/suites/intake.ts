@@ -16,7 +16,13 @@ export function intakeTests(place: Place): void {
       ...fields,
       ...{ seq: 1, state: 'queued', outcome: '', reason: null, version: 0, attempts: 0, runs: [] },
       ...{ queuedAt: given.receivedAt, updatedAt: given.receivedAt, dueAt: given.receivedAt },
-      ...{ firstAttemptAt: null, attemptedAt: null, awaitingResponseSince: null, shownCause: '' },
+      ...{
+        firstAttemptAt: null,
+        attemptedAt: null,
+        awaitingResponseSince: null,
+        shownCause: '',
+        awaited: '',
+      },
       ...{ frozenBy: 0, unfrozenAt: null },
       ...{ dispatchedAt: null, cancelRequestedAt: null, cancelSentAt: null, cancelForced: false },
       ...{
