@@ -8,7 +8,7 @@ import type { Inputs } from './runner/inputs.ts'
 import { completePayload } from './runner/payload.ts'
 import { help, quote, type Runner } from './runner/runner.ts'
 
-// Completes the payload and decrypts its secret inputs. Main sets them as outputs; post redacts them.
+// Completes the payload and decrypts its secret inputs. Main sets the values as outputs; post redacts them.
 
 export type CompleteInputs = Awaited<ReturnType<typeof completeInputs>>
 
@@ -64,7 +64,6 @@ async function fromRelay(payload: ClientPayload, relay: RelayReporter) {
   }
 }
 
-/** For a re-run, and for a job that starts after another job has finished the Port run. */
 const noLonger = (names: string) =>
   `The relay no longer returns ${names}, because the delivery has finished. Run the Port action again. If an earlier ` +
   'job of this workflow run finished the delivery, remove report: job from that job.'
@@ -78,7 +77,7 @@ export interface KnownSecrets {
   finished?: boolean
 }
 
-/** Collects the secrets that post redacts. Some stay unknown if they can't be fetched, or if a key was rotated. */
+/** Collects the secrets that post redacts. A secret stays unknown if its key was rotated or the relay doesn't return it. */
 export async function knownSecrets(
   payload: ClientPayload,
   inputs: Inputs,
@@ -108,7 +107,7 @@ const known = ({ secrets, masks }: DecryptedInputs, decrypted: string[]): KnownS
 
 type DecryptedInputs = ReturnType<typeof decryptInputs>
 
-/** Tries each key, because Port doesn't name the scheme. `withheld` inputs don't indicate a problem with the keys. */
+/** Tries each key, because Port doesn't state the encryption scheme. The relay doesn't return `withheld` inputs. */
 function decryptInputs(
   { port }: ClientPayload,
   settings: Pick<Inputs, 'portClientSecret' | 'privateKey'>,
@@ -121,14 +120,14 @@ function decryptInputs(
     keys.push({ scheme: 'aes256-gcm', clientSecret: settings.portClientSecret })
 
   const result = {
-    /** Without inputs that couldn't be decrypted. */
+    /** Omits inputs that couldn't be decrypted. */
     inputs: { ...port.inputs },
     secrets: new Map<string, string>(),
-    /** Decrypted values, and values that can't be decrypted, which may be plaintext already. */
+    /** Decrypted values, and values that couldn't be decrypted because they may be plaintext. */
     masks: [] as string[],
-    /** No key decrypts these, or the relay withholds them. */
+    /** Inputs that no key decrypts or that the relay doesn't return. */
     encrypted: [] as string[],
-    /** Never contain a value. */
+    /** The messages never contain an input's value. */
     problems: [] as string[],
   }
   for (const name of port.encrypted) {
@@ -171,7 +170,7 @@ function problem(name: string, settings: Pick<Inputs, 'portClientSecret' | 'priv
   return (
     `The secret input "${name}" couldn't be decrypted. If the Port action encrypts it with aes256-gcm, ` +
     'port-client-secret must be the client secret of the organization that the Port action belongs to; it ' +
-    `${state(settings.portClientSecret)}. If this secret was rotated in the meantime, run the action again. If the Port action encrypts with ` +
+    `${state(settings.portClientSecret)}. If this secret was rotated after the Port run started, run the Port action again. If the Port action encrypts with ` +
     'client-side, private-key must be the RSA private key (PEM) that belongs to the public key in the Port action; it ' +
     `${state(settings.privateKey)}. If Port's agent decrypts this input, remove the input from fieldsToDecryptPaths.`
   )

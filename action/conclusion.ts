@@ -15,8 +15,8 @@ import { conclusionLines, jobLine, needLines, type Step, stepLine, summarize } f
 const LABEL: Record<JobStatus, string> = { success: 'Succeeded', failure: 'Failed', cancelled: 'Canceled' }
 
 /**
- * Returns the other jobs that count: those in `needs` if any of them ran, because GitHub lists jobs by display name. If
- * all were skipped, a job outside `needs` may have failed, so the workflow run's failed and canceled jobs count too.
+ * Returns the other jobs that affect the result: the jobs in `needs` if any of them ran. If all of them were skipped,
+ * another job may have failed, so all failed and canceled jobs of the workflow run are returned too.
  * @param others the conclusions of jobs, by display name
  */
 export function countedJobs(needs: Record<string, string>, others: Record<string, string>) {
@@ -37,14 +37,14 @@ export interface Facts {
   others: Record<string, string>
   annotations: Annotation[]
   rest: Remaining
-  /** `all`: all secrets that steps may have seen are known. `finished`: the relay returns no more decrypted values. */
+  /** `all`: the action knows all secrets of the steps. `finished`: the relay no longer returns decrypted values. */
   secrets: { all: boolean; finished?: boolean }
   entities: { lines: LogLine[]; problems: string[] }
 }
 
 export type Loss = { sentence: string; topic: Topic }
 
-/** @param logFailed whether the log couldn't be sent and `fail-on-report-error` makes that a failure */
+/** @param logFailed whether the log couldn't be sent, and `fail-on-report-error` is set */
 export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false) {
   const { state, inputs, workflow } = job
   const { ours, rest, secrets, entities, steps } = facts
@@ -56,7 +56,6 @@ export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false
   const outputNames = Object.keys({ ...own.outputs, ...needsOutputs })
   const isReplaced = state.kind === 'node_run' && !state.relay && !reportsResult
   const links = own.links.filter(link => redact(link) === link)
-  // If masks are missing, `rest` already contains a message.
   const withheld = !secrets.all && rest.allMasks && hasTexts(rest, inputs)
   const unsent: Loss[] = [...rest.problems]
   if (withheld && !secrets.finished) unsent.push({ sentence: WITHHELD, topic: 'secret-inputs' })
@@ -101,7 +100,6 @@ export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false
       ...toLines('WARN', [...unsent.map(({ sentence }) => sentence), ...mistakes]),
       ...results,
     ].filter(line => line.message.trim() !== ''),
-    /** Empty if there is nothing to update. */
     update: lastUpdate(job, {
       // Skipped jobs are ignored. In Port, `success` becomes SUCCESS, and the others become FAILURE.
       ...{ status, author: worstOf([...(Object.values(needs) as Conclusion[]), written]) },
@@ -114,8 +112,8 @@ const toLines = (level: LogLine['level'], messages: string[]): LogLine[] =>
   messages.map(message => ({ level, message }))
 
 /**
- * `report: job` finishes the Port run. With `report: auto`, the relay finishes it with this result, or with a worse
- * one. Otherwise, the relay or another job finishes it, and this job sends a summary only if the author provides one.
+ * With `report: job`, this job finishes the Port run. With `report: auto`, the relay finishes it with this result or a
+ * worse result. With other values, this job sends no result, and sends a summary only if the author provides one.
  */
 function lastUpdate(
   { state, inputs, workflow }: Job,
@@ -153,7 +151,7 @@ function lastUpdate(
   return finishes ? { conclusion, ...rest } : rest
 }
 
-/** The relay accepts names of this length. */
+/** The relay accepts output names up to this length. */
 const MOST_NAME = 300
 
 /** Whether steps or the author wrote texts for Port that can contain a secret. */
@@ -169,14 +167,14 @@ const SECRET_NAME =
   "An output is omitted, because its name contains a secret, and secrets aren't sent to Port."
 
 const replaced = (report: Inputs['report']) =>
-  `Port drops the outputs of this job when the run finishes. With report: ${report}, the relay or another job finishes the run, and ` +
-  'Port then replaces outputs that were sent with Port credentials. To keep the outputs, remove port-client-id and port-client-secret, so that ' +
-  'this job reports through the relay; or pass the outputs to a last job that has report: job and needs.'
+  `Port drops the outputs of this job when the Port run finishes: with report: ${report}, the relay or another job finishes the Port run, and ` +
+  'that final update replaces the outputs that this job sends with Port credentials. To keep the outputs, remove port-client-id and ' +
+  'port-client-secret, so that this job reports through the relay. Or add a last job with needs and report: job, and write the outputs there.'
 
 const noEffect = (report: Inputs['report']) => `conclusion in $PORT_RUN has no effect with report: ${report}.`
 
 const withheldBecause = (reason: string) =>
-  "The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, aren't sent to Port: they can contain secret " +
+  "The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, aren't sent to Port, because they can contain secret " +
   `inputs, and ${reason}.`
 const WITHHELD = withheldBecause("the action couldn't decrypt these inputs again to redact them")
 export const WITHHELD_AFTER = withheldBecause(
@@ -186,4 +184,4 @@ export const WITHHELD_AFTER = withheldBecause(
 export const countLines = (count: number) => (count === 1 ? '1 line' : `${count} lines`)
 
 const lostMeanwhile = (count: number) =>
-  `Port may not have received all of the log: its response to ${countLines(count)} was lost while the job ran.`
+  `Port may not have received ${countLines(count)} of the log: Port's response was lost while the job ran.`

@@ -17,10 +17,10 @@ import { createMasks, jobCredentials, mask, type Redact } from './secrets/redact
 import { errorLine, sendEntities } from './steps/send.ts'
 import { readSteps } from './summary.ts'
 
-/** A canceled job has only 4 min 45 s left. The final status has 30 s more. */
+/** The time for retries, plus 30 s for the final status. GitHub stops a canceled job after 4 min 45 s. */
 const BUDGET_MS = 60_000
 
-/** Post: sends entities, steps, log, summary, and final status to Port. Never throws or fails a job on its own. */
+/** Post: sends entities, steps, log, summary, and final status to Port. Never throws. */
 export async function finish(runner: Runner): Promise<void> {
   const { core, env } = runner
   try {
@@ -46,7 +46,7 @@ function openReporting({ state, inputs }: Job, runner: Runner) {
   const masks = createMasks()
   let relay: RelayReporter | null = null
   if (state.relay) {
-    // Uses main's token. If main has none, this process authenticates now.
+    // Without a token from main, this process authenticates to the relay.
     const found = findRelay(state.payload, inputs, runner.env)
     const access = { ...(found ?? state.relay), token: state.relay.token }
     relay = createRelayReporter(access, runner, { budgetMs: BUDGET_MS, finishing: true })
@@ -143,12 +143,10 @@ async function send(job: Job, facts: Facts, { reporter, masks }: Reporting, runn
     warnOrFail({ sentence: `${describeLoss(error, result.lines.length)}: ${message}`, topic })
     if (failOnReportError) result = decide(job, facts, masks.redact, true)
   }
-  // It isn't this job's error if another job has finished the delivery.
   if (result.withheldAfter) core.notice(WITHHELD_AFTER)
   if (hasUpdate) await reporter.update(result.update).catch(failure)
 }
 
-/** Rejected credentials may be accepted later. */
 const SETTLED: PortErrorKind[] = ['finished', 'synchronized', 'unknown_run']
 
 function describeLoss(error: unknown, lines: number): string {
@@ -160,7 +158,7 @@ function describeLoss(error: unknown, lines: number): string {
 
 const notFirst = (step: string) =>
   `This action isn't the first step of its job: "${step}" ran before it. If that step fails, this action never ` +
-  "starts, and nothing is reported to Port. The earlier step's post step can also run after the final status is sent. Make this action the first step."
+  `starts, and nothing is reported to Port. A post step of "${step}" can also run after the action has sent the final status. Make this action the first step.`
 
 /** @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#adding-a-job-summary */
 function writeJobSummary(summary: string, env: Runner['env'], core: Runner['core']): void {

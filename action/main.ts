@@ -4,7 +4,6 @@ import * as core from '@actions/core'
 import { clock, createFetch } from './runner/runner.ts'
 import { start } from './start.ts'
 
-// Next to this bundle, in the folder that the runner extracted the action to.
 const progressScript = join(dirname(process.argv[1]!), '../progress/index.js')
 
 await start({ core, env: process.env, fetch: createFetch(), clock, sleep }, progressScript)

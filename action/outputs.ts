@@ -1,7 +1,7 @@
 import type { ClientPayload } from '../port/payload.ts'
 import type { Json, JsonObject } from '../port/types.ts'
 
-/** One output per Port input (`input-NAME` if the name is taken). Secret inputs stay encrypted only in `payload`. */
+/** Sets one output per Port input (`input-NAME` if the name is taken). The output `payload` keeps secret inputs encrypted. */
 export function makeOutputs(payload: ClientPayload, inputs: JsonObject = payload.port.inputs) {
   const { port } = payload
   const by = port.trigger?.by
@@ -47,10 +47,10 @@ export function makeOutputs(payload: ClientPayload, inputs: JsonObject = payload
   for (const [name, value] of Object.entries(fixed)) values.set(name, text(value))
   const warnings = [
     prefixed.length > 0 &&
-      `${quote(prefixed)}: an output of this action or another input has that name, so the Port input is the output ` +
+      `${quote(prefixed)}: this action or another input already uses this output name, so the Port input is the output ` +
         `${prefixed.map(name => `input-${name}`).join(', ')}.`,
     impossible.length > 0 &&
-      `${quote(impossible)}: the Port input has no output of its own, so read it from the output inputs: ` +
+      `${quote(impossible)}: the Port input has no separate output. Read the value from the output inputs: ` +
         `${example(impossible)}.`,
   ].filter(warning => warning !== false)
   return { values, warnings }

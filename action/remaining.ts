@@ -21,13 +21,11 @@ import { errorLine } from './steps/send.ts'
 /** What steps have appended to their files and Port doesn't have yet. */
 export interface Remaining {
   lines: string[]
-  /** How many of the earlier lines Port may be missing. */
+  /** How many earlier lines may be missing in Port. */
   lost: number
-  /** Includes lines that were already sent. */
   masks: string[]
-  /** False if texts can't be redacted: `$PORT_LOG` couldn't be read, or too many values are masked. */
+  /** False if texts can't be redacted, because `$PORT_LOG` couldn't be read or too many values are masked. */
   allMasks: boolean
-  /** With the results of earlier entities, for Port's log. */
   entities: ReturnType<typeof readRemainingEntities>
   run: RunFile
   problems: { sentence: string; topic: Topic }[]
@@ -38,7 +36,7 @@ const NOTHING: Remaining = {
   entities: { documents: [], lines: [], problems: [] },
 }
 
-/** Reads what the progress reporter hasn't sent. Never rejects: a broken file mustn't delay the final status. */
+/** Reads the lines and entities that the progress reporter hasn't sent. Never rejects, so that a broken file can't delay the final status. */
 export async function readRemaining(
   files: JobFiles,
   runner: Pick<Runner, 'clock' | 'sleep'>,
@@ -82,12 +80,12 @@ export const withoutTexts = ({ run: { conclusion } }: Remaining): Remaining => (
 const TOO_MANY_MASKS =
   'More than 1 MB of values is masked, so nothing that steps wrote is sent to Port: mask fewer values.'
 
-/** The maximum number of lines in each of the two parts. */
+/** The maximum number of lines in the first part of the log, and in the last part. */
 const MOST_LINES = 20_000
 
 /**
- * Reads the rest of a job's log file and its masks. If the rest exceeds 1 MB, only the first and the last megabyte are
- * kept. The file is never read as a whole.
+ * Reads the rest of a job's log file and its masks, in chunks. If the rest is too large, keeps only its first and its
+ * last megabyte.
  * @throws Error if the file can't be read, or isn't a regular file
  */
 export function readLinesFrom(path: string, from: number): { lines: string[]; masks: string[] } {
@@ -102,23 +100,20 @@ export function readLinesFrom(path: string, from: number): { lines: string[]; ma
   return { lines: taken.lines, masks: [...findMasks(path, end, restart), ...taken.masks] }
 }
 
-/** These masks also apply to the parts that are sent. */
 function findMasks(path: string, from: number, to: number): string[] {
   const masks: string[] = []
-  // The file may be larger than memory.
   for (let at = from; at < to; ) {
     const bytes = readBytes(path, at, Math.min(PIECE, to - at))
     if (bytes.length === 0) break
     if (bytes.includes('add-mask') || bytes.includes(WIDE_COMMAND))
       masks.push(...takeMasks(splitLines(bytes, { rest: true }), ({ text }) => text).masks)
-    // A line that the chunk cuts off is read with the next chunk.
+    // The next chunk starts with the line that this chunk cuts off.
     const lines = at + bytes.length < to ? bytes.lastIndexOf(0x0a) + 1 : 0
     at += lines || bytes.length
   }
   return masks
 }
 
-/** As Windows PowerShell writes it. */
 const WIDE_COMMAND = Buffer.from('add-mask', 'utf16le')
 
 function readTail(path: string, from: number, size: number): { lines: FileLine[]; start: number } {

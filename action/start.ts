@@ -17,9 +17,9 @@ import type { Runner, State, Workflow } from './runner/runner.ts'
 import { help, isExplained, quote, readWorkflow, saveState } from './runner/runner.ts'
 import { createMasks, jobCredentials, mask, type Redact } from './secrets/redact.ts'
 
-/** How long main can wait for Port, in milliseconds. Post retries later. */
+/** The maximum time that main waits for Port, in milliseconds. If main fails, post retries. */
 const BUDGET_MS = 10_000
-/** For the payload in the state. An environment variable has at most 32,767 characters on Windows, and 128 KB on Linux. */
+/** The maximum size of the payload in main's state. On Windows, an environment variable has at most 32,767 characters. */
 const MOST_SAVED_BYTES = process.platform === 'win32' ? 24_000 : 64_000
 
 interface Job {
@@ -35,7 +35,7 @@ interface Job {
   redact: Redact
 }
 
-/** Main: sets outputs from the payload, and shows the Port run as started. Never throws: a problem fails the step. */
+/** Main: sets outputs from the payload, and shows the Port run as started. Never throws; an error fails the step. */
 export async function start(runner: Runner, script: string): Promise<void> {
   const { core, env } = runner
   try {
@@ -47,7 +47,7 @@ export async function start(runner: Runner, script: string): Promise<void> {
 
     const reporting = openReporting(sent, inputs, workflow, runner)
     const { relay, reporter, state, masks } = reporting
-    // Post then also reports a job that is canceled while main waits for Port or the relay.
+    // With this state, post also reports a job that was canceled while main waited for Port or the relay.
     if (state) saveState(core, state)
 
     const readRun = inputs.portClientSecret === '' ? null : reporter.read
@@ -98,7 +98,6 @@ function openFiles(workflow: Workflow, delivery: string, core: Runner['core']): 
   return files
 }
 
-/** How this step reports, or why it doesn't. */
 function openReporting(payload: ClientPayload, inputs: Inputs, workflow: Workflow, runner: Runner) {
   const { core, env, clock } = runner
   const found = findRelay(payload, inputs, env)
@@ -110,7 +109,6 @@ function openReporting(payload: ClientPayload, inputs: Inputs, workflow: Workflo
   const files = openFiles(workflow, payload.port.delivery, core)
   const silence = whyNoReport(inputs, payload, relay)
   const earlier = silence ? null : claimReport(files.log, inputs.report)
-  /** Saved before the first request to Port or the relay. */
   const state: State = {
     runId: payload.run_id!,
     kind: payload.port.kind === 'node_run' ? 'node_run' : 'action_run',
@@ -159,7 +157,7 @@ const encryptedWarning = (names: string[], hasRelay: boolean) =>
   `The secret input${names.length === 1 ? '' : 's'} ${quote(names)} ` +
   `${names.length === 1 ? 'stays' : 'stay'} encrypted. ` +
   (hasRelay
-    ? "The relay's secrets don't decrypt this: if the Port action encrypts with client-side, set private-key."
+    ? "The relay's secrets don't decrypt this value. If the Port action encrypts with client-side, set private-key."
     : `To have the relay decrypt secret inputs, ${OIDC}; or set port-client-secret, or private-key if the Port action encrypts with client-side.`)
 
 /** @returns whether to start a progress reporter, because this job reports to the Port run */
@@ -170,8 +168,8 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
   if (problems.length > 0) state.problems = problems
   if (inputs.matrix && inputs.report === 'job') {
     core.warning(
-      'This job is a matrix leg, and the first leg that finishes also finishes the Port run. Set report: workflow; or ' +
-        `set report: updates here, and add a last job that uses this action with report: job and needs.${help(env, 'matrix')}`,
+      'This job is a matrix leg, and the first leg that finishes also finishes the Port run. Set report: workflow. Or ' +
+        `set report: updates in this job, and add a last job with needs that uses this action with report: job.${help(env, 'matrix')}`,
     )
   }
   const save = (left: State | null) =>

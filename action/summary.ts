@@ -10,9 +10,8 @@ import type { Redact } from './secrets/redact.ts'
 
 export interface Step {
   name: string
-  /** Null while the step runs. */
   conclusion: string | null
-  /** Null for example for a skipped step. */
+  /** Null if the step has no duration, for example because it was skipped. */
   durationMs: number | null
 }
 
@@ -73,7 +72,7 @@ export async function readSteps(
   }
 }
 
-/** Compares times, in whole seconds, only if no step is this action. */
+/** Finds this action among the steps. Compares times, in whole seconds, only if no step has the action's name. */
 function findEarlier(steps: ListedStep[], { startedAt }: { startedAt: number }): string | null {
   const own = steps.findIndex(step => step.own)
   const earlier = steps.find(
@@ -128,23 +127,23 @@ export function conclusionLines(written: JobStatus | null): LogLine[] {
   return [lineOf(written, `A step set the conclusion to ${written}`)]
 }
 
-/** The workflow run shows the others. */
+/** The maximum number of listed rows. The workflow run on GitHub shows all of them. */
 const MAX_ROWS = 100
 const MAX_CELL = 120
 /** Markdown renderers take quadratic time for a long line. */
 const MAX_PARAGRAPH = 2_000
-/** Longer values exceed the column, so that they don't widen every row. */
+/** The maximum width of a column. A longer value exceeds the column instead of widening every row. */
 const MAX_WIDTH = 40
 
 export interface JobResult {
-  /** The results of the other jobs that count, followed by this job's result. */
+  /** The results of the other jobs, followed by this job's result. */
   results: LogLine[]
   problems: string[]
   payload: ClientPayload
   outputs: JsonObject
   steps: Step[]
   url: string
-  /** Applied before a text is cut or escaped, because a changed secret wouldn't be recognized. */
+  /** Applied before a text is cut or escaped, because redaction doesn't recognize a changed secret. */
   redact: Redact
 }
 
@@ -198,7 +197,7 @@ function table(head: string[], rows: string[][]): string[] {
 const time = ({ durationMs, conclusion }: Step) =>
   durationMs === null || conclusion === 'skipped' ? '' : duration(durationMs)
 
-/** Characters that can start markup. Excludes a lone `$`, a `_` or `&` within a word, and a `[` that starts no link. */
+/** Characters that can start markup. Excludes a single `$`, a `_` or `&` within a word, and a `[` that starts no link. */
 const ACTIVE = new RegExp(
   [
     /[`*]/u,

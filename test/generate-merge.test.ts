@@ -66,18 +66,18 @@ const FORMS = `
 { a: { required: true } } | {} | { a: { required: false } } | [~form.required] | []
 { a: {} } | { form.required: { jqQuery: q } } | { a: { required: true } } | [] | []
 { a: {}, x: {}, y: {} } | { form.properties.x.dependsOn: [y] } | { a: {} } | [-form.properties.x, -form.properties.y, ~form.order] | []
-{ a: {}, x: {}, dry-run: {} } | { form.properties.a.dependsOn: [x], hook.headers: { N: "{{ .inputs.dry-1 }}", Q: '{{ .inputs."dry-run" }}' } } | { a: {} } | [] | ["Not read by the workflow: x, dry-run."]
-{ x: {}, y: {}, z: {} } | { form.properties.a: { type: string, visible: { jqQuery: ".form.x==1" } }, hook.body.y: "{{ .inputs|.y }}", title: "a\\nz" } | { a: {} } | [] | ["Not read by the workflow: x, y, z."]
+{ a: {}, x: {}, dry-run: {} } | { form.properties.a.dependsOn: [x], hook.headers: { N: "{{ .inputs.dry-1 }}", Q: '{{ .inputs."dry-run" }}' } } | { a: {} } | [] | ["The workflow doesn't read these inputs: x, dry-run."]
+{ x: {}, y: {}, z: {} } | { form.properties.a: { type: string, visible: { jqQuery: ".form.x==1" } }, hook.body.y: "{{ .inputs|.y }}", title: "a\\nz" } | { a: {} } | [] | ["The workflow doesn't read these inputs: x, y, z."]
 {} | { form.properties.run_id: { type: string }, form.properties.ctx: { type: object }, form.required: [ctx] } | { run_id: {}, ctx: {} } | [] | []
 {} | { trigger.userInputs: null, hook.body: [1] } | {} | [] | []
-{ a: {}, x: {} } | { form.order: null, form.steps: [{ title: T, order: [x, a] }, { title: U }] } | { a: {}, b: {} } | [-form.properties.x, +form.properties.b, ~form.steps] | ["Add to a step of the form: b."]
-event | { form.properties.x: { type: string }, hook.body.run: null } | event | [+hook.body.run] | ["Not read by the workflow: x."]
+{ a: {}, x: {} } | { form.order: null, form.steps: [{ title: T, order: [x, a] }, { title: U }] } | { a: {}, b: {} } | [-form.properties.x, +form.properties.b, ~form.steps] | ["In Port, add these inputs to a step of the form: b."]
+event | { form.properties.x: { type: string }, hook.body.run: null } | event | [+hook.body.run] | ["The workflow doesn't read these inputs: x."]
 event | { hook.url: "https://r.example/webhook/acme/shop?event_type=deploy", hook.body.action.identifier: Deploy! } | event | [] | []
 { a: {} } | { hook.url: "https://relay.example.com/webhook/Acme/Shop?workflow=deploy.yml&ref=v2" } | { a: {} } | [~hook.url] | []
 { a: {} } | { hook.body: {} } | { a: {}, b: {} } | [+form.properties.b, ~form.order, +hook.body.run, +hook.body.action, +hook.body.inputs, +hook.body.entity, +hook.body.event, +hook.body.trigger] | []
 { a: {} } | { hook.body: { a: "{{ .inputs.a }}", port_context: { runId: "{{ .run.id }}" } } } | { a: { default: x } } | [+form.properties.a.default] | []
 { a: {} } | { hook.body: { payload: { properties: { a: "{{ .inputs.a }}-rc" } }, context: { runId: "{{ .run.id }}" } } } | { a: {} } | [] | []
-{ p: {} } | { hook.body.inputs: { s: "{{ .inputs.p.identifier }}" } } | { s: { required: true } } | [] | ["Not read by the workflow: p."]
+{ p: {} } | { hook.body.inputs: { s: "{{ .inputs.p.identifier }}" } } | { s: { required: true } } | [] | ["The workflow doesn't read these inputs: p."]
 { a: {} } | { hook.method: PUT, hook.synchronized: true, hook.agent: true, hook.headers: { RUN_ID: "1" }, hook.body.mine: 1 } | { a: {} } | [~hook.synchronized, ~hook.method] | []`
 
 test.each(rows(FORMS))(
@@ -104,7 +104,7 @@ test.each(
 { hook.url: "https://r.example/webhook/acme/shop" } | starts the event type deploy in acme/shop, not
 { hook.body.github: { workflow: other.yml } } | starts other.yml in acme/shop, not
 { hook.body: { port_context: { github: { repository: acme/api } } } } | starts deploy.yml in acme/api, not
-{ hook.body: { port_context: { runId: "{{ .run.id }}" } } } | "has a body of its own, so the form can't get or lose the inputs b:"`),
+{ hook.body: { port_context: { runId: "{{ .run.id }}" } } } | "isn't the body that generate prints, so generate can't add or remove the inputs b:"`),
 )('refuses an action with %j', (change, message) => {
   expect(() => merged({}, change, { b: {} })).toThrow(message)
 })
@@ -137,7 +137,7 @@ test('in a Port workflow, only the form and our node change', () => {
       '+ nodes.trigger.config.userInputs.properties.c: {"type":"string","title":"C"}',
       '~ nodes.trigger.config.userInputs.order: ["entity","a","b"] → ["entity","b","c"]',
     ],
-    notes: ['Not read by the workflow: entity, b.'],
+    notes: ["The workflow doesn't read these inputs: entity, b."],
   })
   expect(() => apply({}, 'acme/other')).toThrow(
     'deploy starts deploy.yml in acme/shop, not deploy.yml in acme/other',

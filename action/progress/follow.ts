@@ -13,10 +13,13 @@ import { errorLine, sendEntity } from '../steps/send.ts'
 import { type FollowedJob, type Following, isAlive, type ProgressFolder } from './process.ts'
 
 const POLL_EVERY_MS = 2_000
-/** The longest pause that a service can request. Node fires a timer of more than 24 days immediately. */
+/** The maximum pause, whatever a service requests. Node fires a timer of more than 24 days immediately. */
 const LONGEST_PAUSE_MS = 3_600_000
 
-/** Shows the running step and sends what steps write until `stopping` is aborted. Never throws; post sends the rest. */
+/**
+ * Until `stopping` is aborted, shows the running step in Port, and sends the log lines and entities that steps write.
+ * Never throws. After an error, post sends the remaining lines and entities.
+ */
 export async function followJob(
   job: FollowedJob,
   given: Pick<Following, 'run' | 'folder' | 'masks' | 'fetch' | 'clock' | 'sleep' | 'stopping'>,
@@ -64,14 +67,14 @@ export async function followJob(
       await given.sleep(Math.max(POLL_EVERY_MS, pausedUntil - clock()))
       for (const poll of polls) {
         if (stopping.signal.aborted) return
-        // A later poll may succeed. Otherwise, post reports the error.
+        // If no later poll succeeds, post reports the error.
         await poll().catch(() => {})
       }
     }
   }
 }
 
-/** Sends new entities in order. One is complete if text follows, or if the file hasn't grown since the last poll. */
+/** Sends new entities in order. An entity is complete if text follows, or if the file hasn't grown since the last poll. */
 function followEntities(following: Following): () => Promise<void> {
   const { job, run, folder, masks, clock, stopping, send } = following
   const file = job.files.entities
@@ -97,7 +100,7 @@ function followEntities(following: Following): () => Promise<void> {
     for (const document of documents) {
       const { entities, mistakes } = await readEntities(document.text, document.line)
       if (mistakes.length > 0) {
-        // The rest of the document may still be written.
+        // A step may still be writing the document.
         if (!document.closed) return
         const before = linesBefore(file, mark.offset)
         for (const { line, ...mistake } of mistakes) {
@@ -131,7 +134,7 @@ function followEntities(following: Following): () => Promise<void> {
   async function sendLines(): Promise<void> {
     const state = folder.entities()
     if (linesRefused || state.lines.length === 0 || clock() < following.pausedUntil()) return
-    // Saved first, so that no line appears twice if this process is killed while sending.
+    // The mark is saved first, so that no line appears twice in Port if this process is killed while sending.
     folder.setEntities({ ...state, lines: [] })
     const error = await send(() => run.log(state.lines))
     linesRefused = error?.kind === 'refused'
@@ -139,14 +142,14 @@ function followEntities(following: Following): () => Promise<void> {
   }
 }
 
-/** The whole organization shares Port's limit. */
+/** All jobs of a Port organization share Port's rate limit. */
 const MOST_A_MINUTE = 30
-/** In bytes per request. Limits this process's memory use. */
+/** The maximum bytes of log per request, to limit this process's memory. */
 const PIECE = 250_000
 
 /**
- * Marks lines as sent before the request, and removes the mark only if Port certainly didn't accept them: if a response
- * is lost, lines may be missing, and post reports how many, but no line appears twice.
+ * Marks lines as sent before the request. Removes the mark only if Port certainly didn't accept the lines, so no line
+ * appears twice in Port. If a response is lost, lines may be missing in Port, and post reports how many.
  */
 function followLog(following: Following): () => Promise<void> {
   const { job, run, folder, masks, clock, stopping, send } = following
@@ -175,7 +178,7 @@ function followLog(following: Following): () => Promise<void> {
     }
     const lines = taken.lines.filter(({ text }) => text.trim() !== '')
     const { end } = found[count - 1]!
-    // Read now, because a step may rewrite the file during the request.
+    // The position is read before the request, because a step may rewrite the file during the request.
     const markAt = keepMarks(file, before.offset, end)
     const after = markAt(end)
     folder.setSent({ ...after, lost: before.lost + lines.length })
@@ -189,7 +192,7 @@ function followLog(following: Following): () => Promise<void> {
     // Post sends these lines again and reports the error.
     refused = error.kind === 'refused'
     const last = refused ? undefined : lines[error.linesSent - 1]
-    // Without a token, the notice about earlier lost lines wasn't sent either.
+    // Without a token, Port also didn't get the notice about earlier lost lines.
     const lost = error.linesSent > 0 ? error.linesLost : Math.max(before.lost, error.linesLost)
     folder.setSent({ ...(last ? markAt(last.end) : before), lost })
     return false
@@ -202,7 +205,7 @@ const toLine = ({ text }: { text: string }): LogLine => ({ level: 'INFO', messag
 /** GitHub runs no job for longer than five days. */
 const LONGEST_LIFE_MS = 5 * 24 * 3_600_000
 
-/** Stops when post requests it, or when the temporary files or the runner's process (`worker`; 0: unknown) are gone. */
+/** Stops when post requests the stop, or when the job's temporary files or the runner's process `worker` are gone. */
 export function waitForStop(folder: Pick<ProgressFolder, 'stopped'>, worker: number) {
   const stopping = new AbortController()
   const poll = () => {
@@ -230,7 +233,7 @@ function followLabel(following: Following): { poll: () => Promise<void>; followS
     const state = JSON.stringify([label, own.links, own.outputs])
     if (state === shown || clock() < following.pausedUntil()) return
     const before = shown
-    // Set first, so that a concurrent poll doesn't send the same update again.
+    // The label is stored before the request, so that a concurrent poll doesn't send the same update.
     shown = state
     const error = await send(() => run.update(updateOf(label)))
     if (error?.temporary && shown === state) shown = before
@@ -284,10 +287,10 @@ function pollAfter(age: number): number {
   return age < 3_600_000 ? 20_000 : 60_000
 }
 
-/** `Build image (3/7)`; null if none of the author's steps is running. */
+/** Returns a label such as `Build image (3/7)`; null if none of the author's steps is running. */
 function describeRunning(steps: ListedStep[], redact: Redact): string | null {
   const started = steps.findLastIndex(({ status }) => status === 'completed' || status === 'in_progress')
-  // GitHub shows a new step as running late. Earlier steps can run in the background.
+  // GitHub reports a new step with a delay. Earlier steps can still run in the background.
   const next = steps[started]?.status === 'in_progress' ? started : started + 1
   const index = next < steps.length ? next : steps.findLastIndex(({ status }) => status === 'in_progress')
   if (index < 0) return null

@@ -9,7 +9,7 @@ import type { RelayAccess, Runner, Workflow } from '../runner/runner.ts'
 import type { Masks } from '../secrets/redact.ts'
 
 interface Sent extends LogMark {
-  /** The number of lines before the mark that Port may be missing, and that no line in Port mentions yet. */
+  /** How many lines before the mark may be missing in Port without a notice in Port's log. */
   lost: number
 }
 
@@ -27,7 +27,7 @@ const NO_ENTITIES_SENT: EntitiesSent = { ...START, done: 0, lines: [], problems:
 
 export type ProgressFolder = ReturnType<typeof progressFolder>
 
-/** Files that main, the progress reporter, and post share, in a folder next to the log file. */
+/** Main, the progress reporter, and post share these files. */
 export function progressFolder(logFile: string) {
   const path = `${logFile}.progress`
   const file = (name: string) => join(path, name)
@@ -57,7 +57,7 @@ export function progressFolder(logFile: string) {
     masks: () => read<string[]>('masks', []),
     setMasks: (masks: string[]) => write('masks', JSON.stringify(masks)),
     stop: () => writeFileSync(file('stop'), ''),
-    /** Whether post requests the progress reporter to stop, or the job's temporary files are gone. */
+    /** Whether post asks the progress reporter to stop, or the job's temporary files are gone. */
     stopped: () => existsSync(file('stop')) || !existsSync(path),
     remove: () => rmSync(path, { recursive: true, force: true, maxRetries: 3 }),
   }
@@ -75,9 +75,9 @@ export interface FollowedJob {
   statusLabel: string
   needsOutputs: JsonObject
   files: JobFiles
-  /** Null if the author sets the label. */
+  /** The settings for reading the running step from GitHub; null if the author sets the label. */
   github: { token: string; checkRunId: string | null } | null
-  /** Exits when the job finishes; 0 if unknown, for example in a container. */
+  /** The id of the runner's process, which exits when the job finishes; 0 if unknown, for example in a container. */
   worker: number
 }
 
@@ -87,15 +87,12 @@ export interface Following extends Pick<Runner, 'fetch' | 'clock'> {
   run: Pick<Reporter, 'update' | 'log' | 'upsertEntity' | 'deleteEntity' | 'isDeferred'>
   folder: Pick<ProgressFolder, 'sent' | 'setSent' | 'entities' | 'setEntities' | 'masks' | 'setMasks'>
   masks: Masks
-  /** Called after reading another file, in case a step has just masked a value. */
   readMasks(): void
   sleep: (ms: number) => Promise<unknown>
   stopping: AbortController
-  /** When Port accepts the next request, in milliseconds since 1970. */
   pausedUntil(): number
   /** Pauses reports after a temporary error. Stops reporting if Port will never accept a report. */
   failure(error: PortError): void
-  /** Passes an error to `failure` and returns it. */
   send(operation: () => Promise<void>): Promise<PortError | null>
   soon(at: number): number
 }
@@ -104,9 +101,10 @@ export interface Following extends Pick<Runner, 'fetch' | 'clock'> {
 const SMALL = ['--lite-mode', '--max-semi-space-size=1']
 
 /**
- * Starts the progress reporter, which runs until post stops it or the job finishes. It reads keys from standard input,
- * because other processes can read its arguments, files, and environment variables. It keeps RUNNER_TRACKING_ID, so
- * that the runner can stop it with the job. Windows couldn't remove a working directory that it uses.
+ * Starts the progress reporter, which runs until post stops it or the job finishes. The progress reporter reads keys
+ * from standard input, because other processes can read its arguments, files, and environment variables. The variable
+ * RUNNER_TRACKING_ID lets the runner stop the process with the job. Windows can't remove a process's working directory,
+ * so the process runs in the root directory.
  */
 export function startProgress(job: FollowedJob, script: string, env: Runner['env']): void {
   const folder = progressFolder(job.files.log)
@@ -120,7 +118,6 @@ export function startProgress(job: FollowedJob, script: string, env: Runner['env
       Object.entries(env).filter(([name]) => !/^(INPUT|STATE|ACTIONS|GITHUB)_/.test(name)),
     ),
   })
-  // Only the live updates are missing then.
   child.on('error', () => {})
   child.stdin.on('error', () => {})
   child.stdin.end(JSON.stringify(job))
@@ -131,7 +128,7 @@ export function startProgress(job: FollowedJob, script: string, env: Runner['env
 /** The progress reporter's pending request takes at most 10 s. */
 const PATIENCE_MS = 12_000
 
-/** Stops the progress reporter and returns what it has sent. A slow one stops later, because its folder is gone. */
+/** Stops the progress reporter and returns what it has sent. Without its folder, a slow progress reporter stops later. */
 export async function stopProgress(logFile: string, { clock, sleep }: Pick<Runner, 'clock' | 'sleep'>) {
   const folder = progressFolder(logFile)
   if (!existsSync(folder.path)) return NO_PROGRESS
@@ -146,7 +143,7 @@ export async function stopProgress(logFile: string, { clock, sleep }: Pick<Runne
 
 export const NO_PROGRESS = { log: NOTHING_SENT, entities: NO_ENTITIES_SENT, masks: [] as string[] }
 
-/** Whether a process runs. False for zombies, which a container's first process may never reap. */
+/** Whether a process runs. Returns false for a zombie process, which a container may never remove. */
 export function isAlive(pid: number): boolean {
   if (pid <= 0) return false
   try {
@@ -161,5 +158,5 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** The process that exits with the job; 0 in a container, where main's parent isn't one of the runner's processes. */
+/** The id of the process that exits with the job; 0 in a container, in which main's parent isn't the runner. */
 export const findWorker = (tempFolder: string): number => (tempFolder.startsWith('/__w/') ? 0 : process.ppid)

@@ -8,7 +8,7 @@ import { createLogSender } from '../steps/send.ts'
 import type { RelayReporter } from './relay.ts'
 import { createRetry, FINAL_EXTRA_MS, isUncertain, type Reporter } from './reporter.ts'
 
-/** Returns null if this job will be reported. The level is `warning` if the user has to change a setting. */
+/** Returns why this job isn't reported; null if the job is reported. `warning`: the author has to change a setting. */
 export function whyNoReport(
   inputs: Inputs,
   payload: ClientPayload,
@@ -33,7 +33,7 @@ export function whyNoReport(
 export const OIDC = 'give the job "permissions: id-token: write"'
 
 /**
- * @param options.budgetMs how long all calls together can wait between attempts
+ * @param options.budgetMs the maximum time that all calls together wait between attempts
  * @param options.redact applied to every text sent to Port, and to every error from Port
  * @param options.relay the connection to Port if there are no credentials
  */
@@ -79,11 +79,10 @@ export function createReporter(
     let reading: Promise<RunState> | null = null
     return {
       prepare: () => port.authorize().catch(() => {}),
-      // Both the rest of the payload and the run's owner are read from this response.
       read: () => (reading ??= retry(() => run.read())),
       update: update => retry(() => run.update(update), { extraMs: update.conclusion ? FINAL_EXTRA_MS : 0 }),
       async log(batch) {
-        // First, so that a failed token request doesn't count as a lost response.
+        // The token is requested first, so that a failed token request doesn't count as a lost response.
         await retry(() => port.authorize())
         await retry(() => run.log(batch), { again: error => !isUncertain(error) })
       },
@@ -93,7 +92,7 @@ export function createReporter(
   }
 }
 
-/** What a terminal shows of a line that a progress bar rewrites with carriage returns. */
+/** Returns the visible end of a line that a progress bar rewrites with carriage returns. */
 const lastText = (line: string) => line.split('\r').findLast(text => text.trim() !== '') ?? ''
 
 /** @throws PortError if a secret is in an identifier or a property name of the entity */
@@ -109,7 +108,6 @@ const namesIn = (value: Json): string[] => {
   return isObject(value) ? Object.entries(value).flatMap(([name, each]) => [name, ...namesIn(each)]) : []
 }
 
-/** A redacted identifier would address another entity. */
 function refuseSecret(name: string, value: Json | undefined, redact: Redact): void {
   if (value === undefined || JSON.stringify(redactJson(value, redact)) === JSON.stringify(value)) return
   throw new PortError(
@@ -118,14 +116,12 @@ function refuseSecret(name: string, value: Json | undefined, redact: Redact): vo
   )
 }
 
-/** The outputs are already redacted: see `allOutputs`. */
 function redactUpdate(update: RunUpdate, redact: Redact): RunUpdate {
   const { conclusion, statusLabel, summary, link, job } = update
   return {
     ...update,
-    // The workflow run's link is kept even if a secret equals the owner's name. A redacted link leads nowhere.
+    // The workflow run's link isn't redacted, because a redacted link leads nowhere.
     ...(link !== undefined && { link: link.filter((each, i) => i === 0 || redact(each) === each) }),
-    // A conclusion's label is a constant.
     ...(statusLabel !== undefined && !conclusion && { statusLabel: redact(statusLabel) }),
     ...(summary !== undefined && { summary: redact(summary) }),
     ...(job && { job: { ...job, name: redact(job.name) } }),

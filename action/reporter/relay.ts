@@ -17,16 +17,16 @@ interface RelayInputs {
 
 interface RelayStart extends RelayInputs {
   run: RunState
-  /** Whether the delivery belongs to another workflow run. If so, this run gets nothing. */
+  /** Whether the delivery belongs to another workflow run, so that the relay returns nothing else. */
   duplicate: boolean
   /** Whether the relay has Port credentials. */
   reports: boolean
 }
 
 export interface RelayReporter extends Omit<Reporter, 'late' | 'isDeferred' | 'token'> {
-  /** Authenticates this run to the relay, once. */
+  /** Authenticates this workflow run to the relay. Later calls return the first result. */
   start(): Promise<RelayStart>
-  /** For another process of the same job, after `start`. */
+  /** Returns the inputs again, for another process of the same job. Call after `start`. */
   inputs(): Promise<RelayInputs>
   access(): RelayAccess
 }
@@ -45,14 +45,14 @@ type Waiting = {
   reject: (error: unknown) => void
 }
 
-/** In bytes. The relay accepts 256 KB. */
+/** The maximum size of a message, in bytes. The relay accepts 256 KB. */
 const MAX_MESSAGE = 210_000
 
 /**
- * Reports to Port through the relay. Exchanges a GitHub OIDC token for a report token. Reports made at the same time
- * share a message. Messages are sent one at a time. If a response is lost, the message is sent again with the same
- * number, so that the relay processes it only once.
- * @param options.finishing whether the job is finishing, so that the relay polls it immediately
+ * Reports to Port through the relay. Exchanges a GitHub OIDC token for a report token. Concurrent reports share a
+ * message. Messages are sent one at a time. After a lost response, the same message is sent again with the same number,
+ * so that the relay processes it only once.
+ * @param options.finishing whether the job is finishing, so that the relay polls the workflow run immediately
  */
 export function createRelayReporter(
   given: RelayAccess,
@@ -63,7 +63,7 @@ export function createRelayReporter(
   const { url, delivery, complete, finishes } = given
   const sender = randomUUID()
   const waiting: Waiting[] = []
-  /** As JSON by name. The relay sends these outputs to Port with each update. */
+  /** Outputs as JSON text, by name. The relay sends these outputs to Port with each update. */
   const sent = new Map<string, string>()
   let { token, idToken } = given
   let starting: Promise<RelayStart> | null = null
@@ -132,7 +132,7 @@ export function createRelayReporter(
     return body.value
   }
 
-  /** @param fits whether the response came from the relay, because a proxy's login page can have any status */
+  /** @param fits whether the relay sent the response; a proxy's login page can have any status */
   async function post(
     path: string,
     bearer: string,
@@ -156,7 +156,7 @@ export function createRelayReporter(
   async function flush(): Promise<void> {
     if (sending) return
     sending = true
-    // Waits for the other reports that the caller adds in the same tick.
+    // The caller can add more reports in the same tick.
     await null
     while (waiting.length > 0) {
       const batch = takeBatch(waiting)
@@ -173,7 +173,7 @@ export function createRelayReporter(
         keepToken(response.token)
         for (const { resolve } of batch) resolve()
       } catch (error) {
-        // Retried one by one, so that a rejected report doesn't block the others and a used-up quota doesn't block a
+        // Each report is retried alone, so that a rejected report doesn't block others, and a used-up quota doesn't block a
         // conclusion.
         const isRefused = error instanceof PortError && [400, 410, 413, 422].includes(error.status ?? 0)
         if (isRefused && batch.length > 1) {
@@ -209,7 +209,7 @@ export function createRelayReporter(
       throw new PortError(
         'credentials',
         "the relay has no Port credentials: set PORT_CLIENT_ID in the relay's environment, or port-client-id and " +
-          'port-client-secret here.',
+          "port-client-secret in the action's inputs.",
       )
     },
     async update({ output = {}, ...update }) {
@@ -231,7 +231,7 @@ export function createRelayReporter(
 
 const HINT = 'Give the job "permissions: id-token: write", or set port-client-id and port-client-secret.'
 
-/** At least one. */
+/** Removes the next reports that fit in one message from the list; at least one report. */
 function takeBatch(waiting: Waiting[]): Waiting[] {
   let size = 0
   const end = waiting.findIndex((each, index) => {

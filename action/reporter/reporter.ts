@@ -8,24 +8,23 @@ import type { Inputs } from '../runner/inputs.ts'
 import { help, quote, type Runner, UntrustedCertificate } from '../runner/runner.ts'
 import { type Redact, redactJson } from '../secrets/redact.ts'
 
-/** Every method throws PortError after its last attempt. */
+/** Every method throws PortError if its last attempt fails. */
 export interface Reporter extends Pick<PortRun, 'read' | 'update'> {
-  /** Sends lines in order, without duplicates. An error's `linesSent` includes lines that may have arrived. */
+  /** Sends each line at most once, in order. An error's `linesSent` includes lines that may have arrived. */
   log(lines: readonly LogLine[]): Promise<void>
-  /** If this fails, sending the first report throws the error. */
   prepare(): Promise<void>
   /** Links the entity to an action run (not to a node run). */
   upsertEntity(blueprint: string, entity: JsonObject): Promise<void>
   deleteEntity(blueprint: string, identifier: string): Promise<void>
   /** Whether entities go to the relay, which sends them to Port later. */
   isDeferred: boolean
-  /** For this job's other processes; null if there is none. */
+  /** Returns the report token for this job's other processes; null without a token. */
   token(): Token | null
   /** Whether the time for everything except the final status is used up. */
   late(): boolean
 }
 
-/** Port's limit. */
+/** Port's maximum number of links of a node run. */
 const MOST_OF_NODE_RUN = 3
 
 export function linksOf(workflowRun: string, own: string[], kind: 'action_run' | 'node_run'): string[] {
@@ -33,9 +32,9 @@ export function linksOf(workflowRun: string, own: string[], kind: 'action_run' |
   return kind === 'node_run' ? links.slice(0, MOST_OF_NODE_RUN) : links
 }
 
-/** All redacted; the earlier jobs' outputs by job id. Omits outputs that don't fit, or whose names contain a secret. */
+/** Returns the redacted outputs. The outputs of earlier jobs are grouped by job id. Omits outputs that don't fit, or whose names contain a secret. */
 export function allOutputs(own: JsonObject, needs: JsonObject, redact: Redact) {
-  // Redacted first, because `***` can be longer than a secret.
+  // Redaction comes first, because `***` can be longer than a secret.
   const mine = mergeOutputs({}, redactOutputs(own, redact))
   const others = Object.entries(redactOutputs(needs, redact)).filter(([job]) => !Object.hasOwn(own, job))
   const all = mergeOutputs(mine.outputs, Object.fromEntries(others))
@@ -49,12 +48,12 @@ const redactOutputs = (outputs: JsonObject, redact: Redact): JsonObject =>
     ),
   )
 
-/** Only node runs have outputs, and Port replaces them with each update. */
+/** Port replaces all outputs of a node run with each update. Action runs have no outputs. */
 export const outputOf = (kind: 'action_run' | 'node_run', outputs: JsonObject): Pick<RunUpdate, 'output'> =>
   kind === 'node_run' && Object.keys(outputs).length > 0 ? { output: outputs } : {}
 
 /**
- * Whether the server may have processed the request: not after a 503 or one of these 4xx statuses, or without a token.
+ * Whether the server may have processed the request. False after a 503, one of these 4xx statuses, or a failed token request.
  * @see https://www.rfc-editor.org/rfc/rfc9110#name-503-service-unavailable
  */
 export function isUncertain(error: unknown): error is PortError {
@@ -68,8 +67,8 @@ const TRIES = 5
 export const FINAL_EXTRA_MS = 30_000
 
 /**
- * Retries temporary failures: five attempts, about 1, 2, 4, and 8 s apart, or later if Port requests it. All calls
- * share one time budget, because a canceled job has only 4 min 45 s left. After one call has given up, later calls
+ * Makes up to five attempts, about 1, 2, 4, and 8 s apart, or later if Port's response says so. All calls share one time
+ * budget, because GitHub stops a canceled job after 4 min 45 s. After the first call that fails five times, later calls
  * retry only if Port says how long to wait (`Retry-After`).
  * @see https://docs.port.io/api-reference/rate-limits
  */
@@ -78,7 +77,7 @@ export function createRetry(options: Pick<Runner, 'clock' | 'sleep'> & { budgetM
   const deadline = clock() + options.budgetMs
   let gaveUp = false
 
-  /** @param extraMs in milliseconds, for this call's retries */
+  /** @param extraMs additional time for this call's retries */
   return async <T>(
     operation: () => Promise<T>,
     { extraMs = 0, again = (_: PortError): boolean => true } = {},
@@ -132,9 +131,8 @@ export async function requestJson(
     const location = headers.get('location') ?? ''
     return {
       status,
-      /** Empty if it isn't an object. */
       body,
-      /** Whether this is an error in the relay's own format. */
+      /** Whether the response is an error in the relay's format. */
       isProblem: /^application\/problem\+json\b/i.test(type) && body.status === status,
       movedTo:
         status >= 300 && status < 400 && URL.canParse(location, url) ? new URL(location, url).origin : null,
@@ -149,7 +147,7 @@ export async function requestJson(
   }
 }
 
-/** The run's report quota is used up. An update with a conclusion is always accepted. */
+/** The workflow run has used up its report quota. The relay still accepts updates with a conclusion. */
 export class QuotaError extends PortError {
   constructor(message: string) {
     super('refused', message, { status: 413 })
@@ -171,7 +169,6 @@ export function readRelayResponse(what: string, response: RelayResponse): JsonOb
   throw new PortError(status === 401 || status === 403 ? 'credentials' : 'refused', head, { status })
 }
 
-/** The report may or may not have arrived. */
 export function notTheRelay(what: string, { status, movedTo, retryAt }: RelayResponse): PortError {
   const sentence =
     movedTo === null
@@ -182,13 +179,14 @@ export function notTheRelay(what: string, { status, movedTo, retryAt }: RelayRes
 }
 
 /**
- * - `doubtful`: no report will succeed, unless a gateway rather than Port rejected the credentials
- * - `lost`: no report will succeed
- * - `settled`: the run has finished, or accepts no reports
+ * - `later`: a later report can succeed
+ * - `doubtful`: a later report can succeed only if a gateway, not Port, rejected the credentials
+ * - `lost`: no later report can succeed
+ * - `settled`: the Port run has finished, or accepts no reports
  */
 export type Outlook = 'later' | 'doubtful' | 'lost' | 'settled'
 
-/** Prints why a report failed. A finished run isn't this job's error. `again` says who retries, if that may help. */
+/** Prints why a report failed. `again`: a sentence about who retries, printed if a retry may help. */
 export function reportFailure(
   error: unknown,
   { core, env }: Pick<Runner, 'core' | 'env'>,
@@ -209,7 +207,7 @@ export function reportFailure(
   return outlook
 }
 
-/** Fails the job before its other steps, unless `on-duplicate` is `continue` and the payload is complete. */
+/** Fails the job. With `on-duplicate: continue` and a complete payload, only prints a warning. */
 export function reportDuplicate(
   message: string,
   { onDuplicate }: Pick<Inputs, 'onDuplicate'>,
@@ -223,16 +221,16 @@ export function reportDuplicate(
   } else if (truncated.length > 0) {
     core.setFailed(
       `${message} This job can't continue (on-duplicate: continue): ${quote(truncated)} didn't fit into the payload, and ` +
-        `the relay returns the rest only to the other workflow run.${more}`,
+        `the relay returns the missing parts only to the other workflow run.${more}`,
     )
   } else {
     const head = `${message} This job continues, but isn't reported to Port (on-duplicate: continue).`
-    const stays = ` The relay decrypts secret inputs only for the other workflow run, so these remain encrypted: ${quote(encrypted)}.`
+    const stays = ` The relay decrypts secret inputs only for the other workflow run, so these inputs stay encrypted: ${quote(encrypted)}.`
     core.warning(head + (encrypted.length > 0 ? stays : '') + more)
   }
 }
 
-/** Each value reports more of the result than the value before it. */
+/** Ordered by how much of the result a job reports, from nothing to everything. */
 const STRENGTH = ['updates', 'workflow', 'auto', 'job']
 
 /** @param earlier the input `report` of the earlier step, which reports to Port */

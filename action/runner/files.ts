@@ -19,8 +19,8 @@ const CR = 0x0d
 const WIDE_LF = Buffer.from('\n', 'utf16le')
 
 /**
- * Splits a file into lines, each with the offset after it. Lines can be UTF-8, or UTF-16 as Windows PowerShell 5 writes
- * it with `>>`. Strips ANSI codes and zero bytes.
+ * Splits a file into lines, each with the offset after the line. Lines can be UTF-8, or UTF-16 from `>>` in Windows
+ * PowerShell 5. Strips ANSI codes and zero bytes.
  * @param options.rest whether to include text after the last newline as a line
  * @see https://learn.microsoft.com/powershell/module/microsoft.powershell.core/about/about_character_encoding
  */
@@ -50,15 +50,15 @@ export function splitLines(bytes: Buffer, options: { rest: boolean }): FileLine[
 }
 
 /**
- * Detects UTF-16 by a byte order mark, or by a two-byte newline after a two-byte CR or mostly ASCII text. A lone zero
- * byte or LF proves nothing: an LF can be half of a character such as U+4E0A.
- * @param end the offset of the next UTF-16 newline, whatever precedes it; -1 if there is none
+ * Detects UTF-16 by a byte order mark, or by a two-byte newline after a two-byte CR or mostly ASCII text. A single LF
+ * byte isn't enough, because it can be half of a character such as U+4E0A.
+ * @param end the offset of the next two-byte newline; -1 if there is none
  */
 function isWide(bytes: Buffer, start: number, end: number): boolean {
   if (bytes[start] === 0xff && bytes[start + 1] === 0xfe) return true
   let lf = bytes.indexOf(LF, start)
   if (end < 0 && lf < 0) return hasZeros(bytes.subarray(start))
-  // The second byte of a newline may not be written yet.
+  // The program may still have to write the second byte of a newline.
   const to = end < 0 ? bytes.length - 1 : end
   // An LF at an odd offset isn't the start of a UTF-16 character, so it ends a UTF-8 line.
   while (lf >= 0 && lf < to && (lf - start) % 2 === 0) lf = bytes.indexOf(LF, lf + 1)
@@ -80,7 +80,7 @@ function findWide(bytes: Buffer, start: number): number {
 }
 
 /**
- * Lets only the first step that calls this function report to the Port run.
+ * Ensures that only the first step of a job that calls this function reports to the Port run.
  * @returns the input `report` of the earlier step that reports; null if there is none
  */
 export function claimReport(logFile: string, how: string): string | null {
@@ -92,11 +92,11 @@ export function claimReport(logFile: string, how: string): string | null {
 
 export type FileLine = { text: string; end: number }
 
-/** How many bytes of the file are read at a time. */
+/** The chunk size for reading a file, in bytes. */
 export const PIECE = 1_000_000
 
 /**
- * Reads the complete lines from byte `offset` on, one chunk at most. A line that started before has an empty text.
+ * Reads the complete lines from byte `offset`, at most one chunk. If a line starts before `offset`, its text is empty.
  * @throws Error if the file can't be read, or isn't a regular file
  */
 export function readLogFile(path: string, offset: number, most = PIECE): FileLine[] {
@@ -111,7 +111,7 @@ const MARK_BYTES = 64
 
 export const markAt = (path: string, offset: number): LogMark => keepMarks(path, offset, offset)(offset)
 
-/** Reads a part of the file now, so that its marks are still available if the file changes later. */
+/** Reads a part of the file immediately. The returned function creates marks even if the file has changed since. */
 export function keepMarks(path: string, from: number, to: number): (offset: number) => LogMark {
   const start = Math.max(from - MARK_BYTES, 0)
   const bytes = readBytes(path, start, to - start)
@@ -121,7 +121,7 @@ export function keepMarks(path: string, from: number, to: number): (offset: numb
   }
 }
 
-/** If the text before the mark has changed, the file is read from its start. */
+/** Returns the mark, or the start of the file if the text before the mark has changed. */
 export function nextMark(path: string, sent: LogMark): LogMark {
   if (sent.offset === 0 || sizeOf(path) < sent.offset) return START
   return markAt(path, sent.offset).before === sent.before ? sent : START
@@ -135,7 +135,7 @@ export function sizeOf(path: string): number {
   return found.size
 }
 
-/** @param options.most the chunk size in bytes; a full chunk without a newline is part of a line that is too long */
+/** @param options.most the chunk size in bytes; a line that is longer than a chunk is split */
 export function readPiece(
   path: string,
   from: number,
@@ -186,7 +186,7 @@ export function readBytes(path: string, from: number, length: number): Buffer {
 }
 
 const COMMAND = /^\s*::add-mask::(.*)$/is
-/** Hiding every occurrence of a shorter value would make the log unreadable. */
+/** The minimum length of a masked value. Masking shorter values would make the log unreadable. */
 const SHORTEST_MASK = 4
 
 /**

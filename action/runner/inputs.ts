@@ -44,16 +44,16 @@ export function readInputs(get: (name: string) => string, env: Runner['env']) {
     portClientId: get('port-client-id'),
     portClientSecret: get('port-client-secret'),
     portApiUrl: url('port-api-url', 'https://api.port.io'),
-    /** The only relay that the payload can name. If empty, the payload can name any relay. */
+    /** The relay address that the payload must contain; any address if empty. */
     relayUrl: get('relay-url') === '' ? '' : url('relay-url', 'https://relay.example.com'),
     /** A PEM key, for secret inputs that Port's client encrypted. */
     privateKey: get('private-key'),
-    /** With Port credentials, `auto` becomes `job`. */
+    /** `auto` means `job` if the action has Port credentials. */
     report: oneOf('report', REPORT),
     ...readNeeds(object('needs', '${{ toJSON(needs) }}', areJobs) ?? {}),
     summary: get('summary'),
     mask: readMask(get('mask')),
-    /** If empty, the running step is shown. */
+    /** If the label is empty, Port shows the running step. */
     statusLabel: get('status-label'),
     live: oneOf('live', ['true', 'false']) === 'true',
     onDuplicate: oneOf('on-duplicate', ON_DUPLICATE),
@@ -61,7 +61,6 @@ export function readInputs(get: (name: string) => string, env: Runner['env']) {
     payload: get('payload'),
     githubToken: get('github-token'),
     jobStatus: oneOf('job-status', JOB_STATUS),
-    /** Null on Enterprise Server. */
     checkRunId: get('check-run-id') || null,
     matrix: object('matrix', 'left to its default'),
   }
@@ -75,7 +74,7 @@ export function readInputs(get: (name: string) => string, env: Runner['env']) {
   return inputs
 }
 
-/** Inputs that only port-labs/port-github-action has. The runner only warns about them. */
+/** Inputs of port-labs/port-github-action. The runner only prints a warning about unknown inputs. */
 const FOREIGN = ['clientId', 'clientSecret', 'baseUrl', 'runId', 'logMessage']
 
 function findForeign(env: Runner['env']): string[] {
@@ -87,7 +86,7 @@ function findForeign(env: Runner['env']): string[] {
   ]
 }
 
-/** Another value, such as one job's result, would hide failed jobs. */
+/** The input must contain all jobs. A single job's result would hide failed jobs. */
 const areJobs = (needs: JsonObject): boolean =>
   Object.values(needs).every(job => isObject(job) && RESULT.includes(job.result))
 

@@ -6,7 +6,7 @@ import type { Runner, Workflow } from './runner.ts'
 
 export type ListedStep = ReturnType<typeof readSteps>[number]
 
-/** With the name that GitHub's pages show: `deploy (linux, 22)`. */
+/** A job with the name that GitHub's pages show, such as `deploy (linux, 22)`. */
 export interface ListedJob {
   name: string
   steps: ListedStep[]
@@ -19,7 +19,7 @@ export interface ListedJob {
 class GitHubError extends Error {
   /** Whether the token lacks a permission. */
   forbidden = false
-  /** In milliseconds since 1970; null if GitHub named no time. */
+  /** Milliseconds since 1970; null if GitHub's response contains no time. */
   retryAt: number | null = null
 }
 
@@ -93,7 +93,6 @@ export function createStepLister(
     }
   }
 
-  /** A response without a list: not modified, or an error. */
   function toResponse(error: unknown): Response {
     const { status, response } = error as { status?: number; response?: Response }
     if (!response) throw noResponse(describeNetworkError(error), error)
@@ -116,13 +115,13 @@ export function createStepLister(
   }
 }
 
-/** Slow to load. Octokit gets the action's own `fetch`: see build.ts. */
+/** Octokit is loaded on first use, because loading is slow. In the bundle, it uses the action's `fetch`: see build.ts. */
 async function openOctokit({ apiUrl }: Workflow, token: string, fetch: Runner['fetch']) {
   const { getOctokit } = await import('@actions/github')
   return getOctokit(token, { baseUrl: apiUrl, userAgent: 'port-webhook-action', request: { fetch } })
 }
 
-/** Returns none if GitHub denies access. @see https://docs.github.com/rest/checks/runs#list-check-run-annotations */
+/** Returns an empty list if GitHub denies access. @see https://docs.github.com/rest/checks/runs#list-check-run-annotations */
 export async function listAnnotations(
   workflow: Workflow,
   jobs: readonly number[],
@@ -181,7 +180,7 @@ function readSteps(job: JsonObject, action: string | null) {
       /** In milliseconds since 1970; NaN if GitHub returns no time. */
       startedAt: Date.parse(String(step.started_at)),
       completedAt: Date.parse(String(step.completed_at)),
-      /** False for steps of the runner or this action, and for any `pre` or `post`. */
+      /** False for steps of the runner, steps of this action, `pre` steps, and `post` steps. */
       authors: !own && !isRunners[index],
       /** Whether the step runs this action under its default name. */
       own,
@@ -194,8 +193,8 @@ const RUNNERS = ['Set up job', 'Complete job', 'Complete runner', 'Initialize co
 const PREPARES = /^(Set up runner|Pull [^\s./:@]*[./:@]\S*|Build [^\s@]+@\S+)$/
 
 /**
- * Detects the steps that the runner added. `pre` steps come first. `post` steps follow a gap in the step numbers that
- * the runner reserves; an author can name a step "Post Migrate".
+ * Detects the steps that the runner added. `pre` steps come first. `post` steps follow a gap in the step numbers. Names
+ * aren't enough, because an author can name a step "Post Migrate".
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/JobExtension.cs (InitializeJob)
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/ExecutionContext.cs (CreatePostChild)
  */

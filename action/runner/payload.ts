@@ -8,7 +8,7 @@ import { help, quote, type RelayAccess, type Runner } from './runner.ts'
 
 /**
  * Reads the input `payload`, a `repository_dispatch`'s `client_payload`, or a `workflow_dispatch`'s input `port`.
- * Returns null if `port` is empty, because a user started the workflow on GitHub.
+ * Returns null if `port` is empty, which means that a user started the workflow on GitHub.
  */
 export function readPayload(
   input: string,
@@ -74,8 +74,8 @@ function fromInput(text: string, sentence: string, env: Runner['env']): unknown 
 }
 
 /**
- * Restores the items that didn't fit in GitHub's payload, from the body that Port rendered, or else from the run's
- * properties.
+ * Restores the items that didn't fit in GitHub's payload, from the webhook body that Port stores, or else from the Port
+ * run's properties.
  * @param readRun null if Port can't be queried
  * @throws Error with a message that names the missing items and the required settings
  */
@@ -87,19 +87,22 @@ export async function completePayload(
   if (truncated.length === 0) return payload
   if (payload.run_id === null || payload.port.kind !== 'action_run') {
     throw new Error(
-      `${tooLarge(truncated)}, and Port returns the rest only for action runs. Give the job "permissions: id-token: write", so ` +
-        'that the rest is fetched from the relay (if its RELAY_PUBLIC_URL is set), or send less data in the body of the webhook.',
+      `${tooLarge(truncated)}, and Port's API returns the missing parts only for action runs. Give the job "permissions: id-token: ` +
+        'write", so that the action gets them from the relay (RELAY_PUBLIC_URL must be set), or send less data in the body of the webhook.',
     )
   }
   if (!readRun) {
     throw new Error(
-      `${tooLarge(truncated)}. Give the job "permissions: id-token: write", so that the rest is fetched from the relay (if its ` +
-        'RELAY_PUBLIC_URL is set), or set the inputs port-client-id and port-client-secret, so that it is fetched from ' +
+      `${tooLarge(truncated)}. Give the job "permissions: id-token: write", so that the action gets the missing parts from the relay ` +
+        '(RELAY_PUBLIC_URL must be set), or set the inputs port-client-id and port-client-secret, so that the action gets them from ' +
         `Port's run ${payload.run_id}.`,
     )
   }
   const run = await readRun().catch(cause => {
-    throw new Error(`${tooLarge(truncated)}, and the rest couldn't be fetched: ${cause.message}`, { cause })
+    throw new Error(
+      `${tooLarge(truncated)}, and the action couldn't get the missing parts: ${cause.message}`,
+      { cause },
+    )
   })
   return restore(payload, run)
 }
@@ -150,13 +153,13 @@ function restore(payload: ClientPayload, run: RunState): ClientPayload {
 const tooLarge = (names: string[]) =>
   `The payload was too large for GitHub, so it doesn't contain ${quote(names)}`
 
-/** If the author templated the body as a string, Port stores a string. */
+/** Port stores a string if the author wrote the body as a string. */
 function parse(body: Json): Json {
   const parsed = typeof body === 'string' ? parseJson(body) : body
   return parsed === undefined ? body : parsed
 }
 
-/** Null without the relay's URL or an OIDC token. @throws Error if the payload and the author name different relays */
+/** Returns null without the relay's URL or an OIDC token. @throws Error if the input `relay-url` has another address */
 export function findRelay(
   payload: ClientPayload,
   { report, relayUrl }: Pick<Inputs, 'report' | 'relayUrl'>,
@@ -165,8 +168,8 @@ export function findRelay(
   const { relay, delivery, truncated } = payload.port
   if (relay !== null && relayUrl !== '' && trimEnd(relay, '/') !== trimEnd(relayUrl, '/')) {
     throw new Error(
-      `The payload names the relay ${relay}, but the input relay-url accepts only ${relayUrl}: if the relay has moved, change ` +
-        `relay-url; otherwise, another relay started this run.${help(env, 'payload')}`,
+      `The payload contains the relay address ${relay}, but the input relay-url accepts only ${relayUrl}. If the relay has moved, ` +
+        `change relay-url. If not, another relay started this workflow run.${help(env, 'payload')}`,
     )
   }
   const { ACTIONS_ID_TOKEN_REQUEST_URL: url, ACTIONS_ID_TOKEN_REQUEST_TOKEN: requestToken } = env

@@ -51,7 +51,7 @@ function pathWithin(workspace: string | undefined, folder: string): string {
   return path.startsWith('..') || isAbsolute(path) ? './' : `./${path}`
 }
 
-/** Milliseconds since 1970, without changes of the system clock, for example after a machine wakes up. */
+/** Milliseconds since 1970. A change of the system clock after the start has no effect. */
 export const clock = (): number => Math.round(performance.timeOrigin + performance.now())
 
 /** The headings in docs/errors.md. */
@@ -75,8 +75,8 @@ export type Topic =
 const PAGE = 'docs/errors.md'
 
 /**
- * Returns the link at the end of a message for users, to the documentation of the release in use. On Enterprise Server,
- * the runner doesn't show whether the action came from that server or from github.com (GitHub Connect).
+ * Returns a link to the documentation of this release, for the end of a message. On Enterprise Server, returns only the
+ * path, because the action can come from that server or from github.com (GitHub Connect).
  */
 export function help(env: Runner['env'], topic: Topic): string {
   const { GITHUB_ACTION_REPOSITORY: repository, GITHUB_ACTION_REF: ref } = env
@@ -91,14 +91,14 @@ export const quote = (names: string[]) => names.map(name => `"${name}"`).join(',
 export interface Mistake {
   /** Null if the error concerns the whole file. */
   line: number | null
-  /** Without its full stop. */
+  /** The sentence without its full stop. */
   sentence: string
   value?: string
 }
 
 /**
  * `Line 3 of $PORT_RUN: link must be a URL: "pull/7".`
- * @param redact applied before the value is cut, because a partial secret can't be recognized
+ * @param redact applied before the value is cut, because `redact` can't recognize a cut secret
  */
 export function describeMistake(
   { line, sentence, value }: Mistake,
@@ -117,11 +117,11 @@ export interface RelayAccess {
   /** The URL for reports, and the exact audience of the OIDC token. */
   url: string
   delivery: string
-  /** Whether to request the items that didn't fit the payload from the relay. */
+  /** Whether the relay must return the items that didn't fit in the payload. */
   complete: boolean
   /** Whether only the relay can send the final status to Port. */
   finishes: boolean
-  /** Null if there is none, or if no OIDC token is needed anymore. */
+  /** Null if the job can't request an OIDC token, or doesn't need another one. */
   idToken: { url: string; requestToken: string } | null
   /** The token that the relay issued to this attempt of this workflow run. */
   token: string | null
@@ -134,15 +134,14 @@ export interface State {
   /** In milliseconds since 1970. */
   startedAt: number
   files: JobFiles
-  /** With encrypted secret inputs. A step may delete the event's file. */
+  /** The payload, with encrypted secret inputs. A step may delete the event's file. */
   payload: ClientPayload
   /** Whether this workflow run certainly reports to the Port run. */
   checked: boolean
   linked: boolean
-  /** Why main stopped reporting. If `doubtful`, post queries Port once more. */
+  /** Why main stopped reporting. If the value is `doubtful`, post tries again. */
   outlook?: 'doubtful' | 'lost'
   decrypted?: string[]
-  /** The errors that made main fail the job. */
   problems?: string[]
   /** Whether Port's log contains these errors. */
   explained?: boolean
@@ -152,7 +151,6 @@ export interface State {
 
 const NAME = 'report'
 
-/** @param state null if post has nothing to do */
 export function saveState(core: Runner['core'], state: State | null): void {
   core.saveState(NAME, JSON.stringify(state))
 }
@@ -162,7 +160,7 @@ export function loadState(core: Runner['core']): State | null {
   return text === '' ? null : (JSON.parse(text) as State | null)
 }
 
-/** A retry can't help. @see https://nodejs.org/api/tls.html#x509-certificate-error-codes */
+/** Errors that a retry can't fix. @see https://nodejs.org/api/tls.html#x509-certificate-error-codes */
 export class UntrustedCertificate extends Error {}
 const UNTRUSTED = /^(UNABLE_TO_(GET|VERIFY)_|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED_CERT|CERT_UNTRUSTED)/
 
@@ -175,11 +173,11 @@ function explain(error: NodeJS.ErrnoException): Error {
 }
 
 /**
- * A small `fetch` that keeps connections open and uses a self-hosted runner's proxy (`https_proxy`, `no_proxy`), which
- * the global `fetch` supports only with a flag. `HttpClient` waits forever if a response is cut.
+ * A small `fetch` that keeps connections open and uses a self-hosted runner's proxy (`https_proxy`, `no_proxy`). The
+ * global `fetch` uses a proxy only with a flag. `HttpClient` never rejects if a response is cut off.
  */
 export function createFetch(): Fetch {
-  // One client per scheme, because a client uses its first agent for both schemes.
+  // There is one client for HTTP and one for HTTPS, because a client always uses its first agent.
   const open = () => new HttpClient(undefined, undefined, { keepAlive: true })
   const plain = { client: open(), request: http.request }
   const secure = { client: open(), request: https.request }

@@ -36,8 +36,8 @@ export function redactJson(value: Json, redact: Redact): Json {
 type Range = { start: number; end: number }
 
 /**
- * Finds all matches of many patterns in one pass, with an Aho-Corasick automaton. A regular expression fails for a
- * secret of 30 KB. States are prefixes of patterns; state 0 is the empty prefix.
+ * Finds all matches of many patterns in one pass, with an Aho-Corasick automaton. States are prefixes of patterns; state
+ * 0 is the empty prefix. A regular expression would fail for a secret of 30 KB.
  * @returns the ranges that patterns cover, in order; overlapping ranges are merged
  * @see https://doi.org/10.1145/360825.360855
  */
@@ -86,7 +86,7 @@ function createFinder(patterns: readonly string[]): (text: string) => Range[] {
     }
     longest[state] = pattern.length
   }
-  // Ordered by length, because a fallback state is always shorter.
+  // States are in order of length, because a fallback state is always shorter.
   const queue = new Int32Array(states)
   let filled = 0
   for (const root of roots.values()) queue[filled++] = root
@@ -114,13 +114,12 @@ function createFinder(patterns: readonly string[]): (text: string) => Range[] {
   }
 }
 
-/** Masking a line `{` or a value `1` would mask most of the log. A whole secret is masked at any length. */
+/** The minimum length of a masked part. Masking `{` or `1` would mask most of the log. A whole secret can be shorter. */
 const SHORTEST_PART = 4
 
 /**
- * Returns everything to mask for one secret: its lines, and each string and number of JSON. Not a multiline text
- * itself, because the runner would mask each of its lines, even a single bracket; but its Base64, which the runner
- * doesn't mask.
+ * Returns everything to mask for one secret: its lines, and the strings and numbers of JSON. Returns a multiline text
+ * only as Base64, because the runner would mask each line of the text, even a single bracket.
  * @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#masking-a-value-in-a-log
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/ActionCommandManager.cs (AddMaskCommandExtension)
  */
@@ -147,7 +146,7 @@ const linesOf = (text: string) =>
     .map(line => line.trim())
     .filter(line => line !== '')
 
-/** Returns the strings in JSON, and each number as written, because parsing can lose digits, and as JavaScript prints it. */
+/** Returns the strings in JSON, and each number both as written and as JavaScript prints it. */
 function valuesIn(text: string): string[] {
   const found: string[] = []
   const keep = (_: string, value: unknown, context?: { source?: string }) => {
@@ -164,7 +163,7 @@ function valuesIn(text: string): string[] {
 }
 
 /**
- * All encodings that programs print. The runner masks fewer.
+ * Returns a secret in all encodings that programs print. The runner masks fewer encodings.
  * @see https://github.com/actions/runner/blob/main/src/Sdk/DTLogging/Logging/ValueEncoders.cs
  */
 function secretForms(secret: string): string[] {
@@ -184,7 +183,7 @@ function secretForms(secret: string): string[] {
       // PHP
       inAscii.replaceAll('/', '\\/'),
       inDotNet(secret),
-      // JSON within JSON: `toJSON` of an output that is JSON itself.
+      // JSON within JSON, such as `toJSON` of an output that is JSON.
       jsonEscape(inJson),
       secret.replaceAll('"', '\\"'),
       secret.replaceAll("'", "''"),
@@ -225,7 +224,7 @@ const xmlEscape = (text: string, quote: string, apostrophe: string) =>
 /** Shorter Base64 would match in almost any text. */
 const SHORTEST_BASE64 = 4
 
-/** Preceding bytes shift the text, hence three forms. Following bytes change the last digit, so it's optional. */
+/** Preceding bytes shift Base64, so there are three forms. Following bytes change its last digit, so the digit is optional. */
 function base64Forms(text: string): string[] {
   const bytes = Buffer.from(text)
   const digits = [0, 1, 2].flatMap(offset => {
@@ -240,7 +239,7 @@ function base64Forms(text: string): string[] {
 
 export type Masks = ReturnType<typeof createMasks>
 
-/** Searching for more would use too much memory, so all text is hidden. */
+/** The maximum size of all patterns. Above this limit, the search would use too much memory, so all text is hidden. */
 const MOST_CHARACTERS = 1_000_000
 
 export function createMasks(secrets: readonly string[] = []) {
@@ -267,7 +266,7 @@ export function mask({ core }: Pick<Runner, 'core'>, secrets: readonly string[])
   for (const part of secrets.flatMap(maskParts)) core.setSecret(part)
 }
 
-/** The values of the input `mask`, and the keys and tokens that `env >> "$PORT_LOG"` would leak to Port. */
+/** Returns the values of the input `mask`, and the keys and tokens in the environment, which `env >> "$PORT_LOG"` would leak. */
 export function jobCredentials(inputs: Inputs, env: Runner['env'], reportToken: string | null = null) {
   return [
     inputs.portClientSecret,

@@ -7,13 +7,13 @@ export interface Entity {
   operation: 'upsert' | 'delete'
   blueprint: string
   identifier: string
-  /** In Port's format, without the blueprint. */
+  /** The entity in Port's format, without its blueprint. */
   body: JsonObject
 }
 
 const NAMES = ['blueprint', 'identifier']
 const FIELDS = ['blueprint', 'identifier', 'operation', 'title', 'icon', 'team', 'properties', 'relations']
-/** An entity that was read from Port contains these. Port ignores them. */
+/** Fields of an entity that a step read from Port. Port ignores these fields. */
 const READ_ONLY = ['createdAt', 'createdBy', 'updatedAt', 'updatedBy', 'scorecards']
 const OPERATIONS = ['upsert', 'delete'] as const
 
@@ -22,7 +22,7 @@ const IDENTIFIER = /^(?!\.{1,2}$)[\p{L}0-9@_.+:\\/=-]{1,1000}$/u
 
 const MOST_CHARACTERS = 1_000_000
 
-/** Reads a document: one entity or a list, in YAML or JSON. If any is invalid, returns only errors. */
+/** Reads one entity or a list of entities in YAML or JSON. If an entity is invalid, returns only errors. */
 export async function readEntities(text: string, line = 1): Promise<Entities> {
   if (text.length > MOST_CHARACTERS) return invalid({ line, sentence: 'the document is larger than 1 MB' })
   try {
@@ -136,7 +136,7 @@ function check(entity: Json, written: Json): Problem[] {
         given,
       )
   }
-  // Port ignores an unknown key, so a misspelled one would lose its value.
+  // Port ignores unknown keys, so the value of a misspelled key would be lost.
   for (const name of Object.keys(entity))
     if (![...FIELDS, ...READ_ONLY].includes(name))
       add(`has an unknown key (known: ${FIELDS.join(', ')})`, name)
@@ -152,7 +152,7 @@ function check(entity: Json, written: Json): Problem[] {
   if (team !== undefined && !isTeam(team)) add('has a team that is neither a name nor a list of names', team)
   for (const [name, value] of Object.entries(isObject(relations) ? relations : {}))
     if (![value].flat().every(isRelation))
-      add(`has a relation "${name}" that is neither an identifier nor a list of them`, value)
+      add(`has a relation "${name}" that is neither an identifier nor a list of identifiers`, value)
   return [...problems, ...checkValues(entity, written)]
 }
 
@@ -164,7 +164,7 @@ const isTeam = (team: Json): boolean =>
 const isRelation = (value: Json): boolean =>
   value === null || isObject(value) || (typeof value === 'string' && IDENTIFIER.test(value))
 
-/** Port would receive different values than YAML values and numbers that JSON can't represent. */
+/** Refuses YAML values and numbers that JSON can't represent, because Port would receive different values. */
 function checkValues(value: unknown, written: Json | undefined, path: string[] = []): Problem[] {
   if (typeof value === 'number') {
     const exact = Number.isInteger(value)
@@ -188,11 +188,11 @@ export interface EntityDocument {
   text: string
   line: number
   end: number
-  /** Whether the document is certainly complete. If not, steps may still be writing it. */
+  /** Whether the document is certainly complete. If not, a step may still be writing the document. */
   closed: boolean
 }
 
-/** Documents end at `---` or before a line of JSON. `settled` also returns the last one, although nothing follows. */
+/** A document ends at `---` or before a line of JSON. With `settled`, the last document ends at the end of the text. */
 export function splitDocuments(lines: readonly FileLine[], options: { settled: boolean }): EntityDocument[] {
   const documents: EntityDocument[] = []
   let current: { texts: string[]; line: number; end: number } = { texts: [], line: 0, end: 0 }

@@ -5,18 +5,17 @@ import { type FileLine, readBytes, sizeOf, splitLines } from '../runner/files.ts
 import type { Mistake } from '../runner/runner.ts'
 
 export interface RunFile {
-  /** Empty if no label was written. Then the running step is the label. */
+  /** If the label is empty, Port shows the running step. */
   statusLabel: string
-  /** Without the workflow run's link. */
   links: string[]
   summary: string
   conclusion: Conclusion | null
   outputs: JsonObject
-  /** The invalid entries. All valid entries are used. */
+  /** Messages about invalid entries. The action uses all valid entries. */
   problems: Mistake[]
 }
 
-/** GitHub's and Port's conclusions, in any case. */
+/** GitHub's and Port's names of conclusions, in lower case. */
 const CONCLUSIONS: Record<string, Conclusion> = {
   ...{ success: 'success', succeeded: 'success', failure: 'failure', failed: 'failure' },
   ...{ cancelled: 'cancelled', canceled: 'cancelled' },
@@ -25,7 +24,6 @@ const CONCLUSIONS: Record<string, Conclusion> = {
 /** The relay accepts ten links, including the workflow run's link. */
 const MOST_LINKS = 9
 const MOST_PROBLEMS = 100
-/** If the file is read once, or every two seconds. */
 const MOST_BYTES = { final: 10_000_000, running: 1_000_000 }
 
 /**
@@ -41,7 +39,7 @@ export function readRunFile(path: string, options: { final: boolean }): RunFile 
   const lines = size === 0 ? [] : splitLines(readBytes(path, 0, Math.min(size, most)), { rest: final })
   const file = parseRunFile(lines, { final })
   if (options.final && !final)
-    file.problems.push({ line: null, sentence: `everything after the first ${most / 1e6} MB has no effect` })
+    file.problems.push({ line: null, sentence: `everything after the first ${most / 1e6} MB is ignored` })
   return file
 }
 
@@ -71,7 +69,7 @@ function parseRunFile(given: FileLine[], options: { final: boolean }): RunFile {
       if (!options.final) break
       const sentence = 'no later line consists of only the delimiter'
       file.problems.push({ line: at + 1, sentence, value: line })
-      // Later lines can still mark the run as failed.
+      // Lines after the invalid line can still mark the Port run as failed.
       const entry = lines.findLastIndex(each => /^\s*conclusion\s*=/i.test(each))
       if (entry > at)
         set(file, { line: entry + 1, name: 'conclusion', value: lines[entry]!.split('=', 2)[1]! }, outputs)
@@ -113,7 +111,7 @@ function set(file: RunFile, { line, name, value }: Entry, outputs: Map<string, J
         refuse('a URL such as https://github.com/acme/shop/pull/7')
       else if (!file.links.includes(link)) {
         if (file.links.length < MOST_LINKS) file.links.push(link)
-        else refuse(`written at most ${MOST_LINKS} times, and this link is omitted`)
+        else refuse(`written at most ${MOST_LINKS} times, so this link is omitted`)
       }
       break
     }
@@ -122,7 +120,7 @@ function set(file: RunFile, { line, name, value }: Entry, outputs: Map<string, J
       const known = Object.hasOwn(CONCLUSIONS, word)
       // An unknown value counts as failure, so that a typo can't turn a failure into success.
       file.conclusion = known ? CONCLUSIONS[word]! : 'failure'
-      if (!known) refuse('success, failure or cancelled, and this value counts as failure')
+      if (!known) refuse('success, failure or cancelled, so the action uses failure')
       break
     }
     default:

@@ -6,7 +6,7 @@ import type { Entity } from './entities.ts'
 
 export const errorLine = (message: string): LogLine => ({ level: 'ERROR', message: `✗ ${message}` })
 
-/** Upserts or deletes one entity in Port. Both are safe to repeat after a lost response. */
+/** Upserts or deletes one entity in Port. Repeating the request after a lost response is safe. */
 export async function sendEntity(
   { operation, blueprint, identifier, body }: Entity,
   reporter: Pick<Reporter, 'upsertEntity' | 'deleteEntity' | 'isDeferred'>,
@@ -26,16 +26,15 @@ export async function sendEntity(
       return done(`– Entity ${name} wasn't deleted: it doesn't exist in Port`)
     const reason = error instanceof Error ? error.message : String(error)
     const problem = `Entity ${name} couldn't be ${operation === 'upsert' ? 'upserted' : 'deleted'}: ${reason}`
-    // Null if the error didn't come from Port or the relay.
     const known = error instanceof PortError ? error : null
     return { line: errorLine(problem), problem, error: known }
   }
   const [deletion, deleted] = operation === 'delete' ? ['Deletion of entity', ' deleted'] : ['Entity', '']
-  // If Port rejects the entity later, the relay writes to the run's log.
+  // If Port rejects the entity later, the relay adds a line to the Port run's log.
   return done(reporter.isDeferred ? `${deletion} ${name}: passed to the relay` : `✓ Entity ${name}${deleted}`)
 }
 
-/** Sends entities in order (they can relate to earlier ones) until Port is unreachable or the time is up. */
+/** Sends entities in order, because an entity can relate to earlier entities. Stops if Port is unreachable or the time is up. */
 export async function sendEntities(
   entities: readonly Entity[],
   reporter: Pick<Reporter, 'upsertEntity' | 'deleteEntity' | 'isDeferred' | 'late'>,
@@ -60,11 +59,11 @@ export async function sendEntities(
 }
 
 /**
- * Sends batches of lines in order. A batch whose response is lost isn't sent again, so that no line appears twice; a
- * line states that some may be missing. Continues after a rejected batch, but not after the run's quota is used up.
- * Throws the first failed batch's error: the caller must not send `linesSent` lines again; no line in Port mentions the
- * loss of `linesLost`.
- * @param late whether the time is up; the first batch is sent in any case
+ * Sends batches of lines in order. After a lost response, the batch isn't sent again, so that no line appears twice.
+ * Instead, a line in Port's log states that lines may be missing. Continues after a rejected batch, except if the
+ * workflow run's quota is used up. Throws the first failed batch's error. Its `linesSent` lines must not be sent again.
+ * Its `linesLost` lines may be missing without a notice in Port's log.
+ * @param late whether the time is up; if so, only the first batch is sent
  */
 export function createLogSender(send: (batch: LogLine[]) => Promise<void>, late: () => boolean) {
   let lost = 0

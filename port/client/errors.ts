@@ -101,14 +101,14 @@ export function readPortError(call: Call, response: Response, now: number): Port
   if (forToken && status === 409) return later()
   // Without a token, the request wasn't sent.
   if (status === 401 || (forToken && status !== 413)) {
-    const cure = `check both, and that ${apiUrl} is the region of their organization.`
+    const cure = `check both values, and check that ${apiUrl} is the API of the organization's region.`
     return error('credentials', `Port doesn't accept ${credentials}; ${cure}`)
   }
   const run = call.runId === null ? 'the run' : `run ${call.runId}`
   if (code === 'run_exhausted') return error('finished', `${run} has already finished.`)
   if (call.runId !== null) {
     if (status === 404 && NOT_FOUND.test(code)) {
-      const cure = `check that ${credentials} belong to the organization of that run, and that ${apiUrl} is the organization's region.`
+      const cure = `check that ${credentials} belong to the organization of the run, and that ${apiUrl} is the API of the organization's region.`
       return error('unknown_run', `Port has no ${run}; ${cure}`)
     }
     // The code for a finished run is documented only for logs and entities, so the message is checked too.

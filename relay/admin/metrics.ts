@@ -20,21 +20,21 @@ const WEBHOOKS = ['accepted', 'duplicate', 'cancellation', 'unsigned', ...REFUSA
 const FAST = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 const SLOW = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14_400]
 
-/** The metrics without their prefix `port_relay_`, and what they mean. */
+/** The help text of each metric, by its name without the prefix `port_relay_`. */
 const HELP = {
   webhooks_total:
     "Port's webhooks by result: accepted, duplicate, cancellation, unsigned, or the status of the refusal",
   webhook_duration_seconds:
     'Time from the arrival of an accepted webhook until it was persisted; excludes webhooks with ?wait=dispatch',
   deliveries:
-    'Deliveries in the database by state, each counted up to 10000, frozen ones separately; the same in every relay on one database',
+    'Deliveries in the database by state, at most 10000 per state (queued: plus at most 10000 frozen); all relays on one database report the same value',
   oldest_due_age_seconds:
-    'How long the oldest due work has been waiting; the same in every relay on one database',
+    'Time since the oldest waiting work became due; all relays on one database report the same value',
   stalled_queues:
-    'Repositories from whose queue nothing was dispatched for five minutes, without a pause, counted up to 100; the same in every relay on one database',
+    'Repositories, at most 100, whose queue was due for five minutes without a dispatch or a pause; all relays on one database report the same value',
   database_ok: '1 if the database accepted the last test write, 0 if not',
   frozen_deliveries:
-    'Queued deliveries that a deploy freeze holds back, counted up to 10000; the same in every relay on one database',
+    'Queued deliveries, at most 10000, that a deploy freeze holds back; all relays on one database report the same value',
   dispatch_attempts_total: 'Dispatches sent to GitHub',
   accept_to_dispatch_seconds:
     'Time from the acceptance or redelivery of a delivery, or the end of its freeze, until GitHub accepted its dispatch',
@@ -43,23 +43,23 @@ const HELP = {
   deliveries_ended_total: 'Deliveries that finished, by outcome',
   runs_bound_total: 'Workflow runs bound to deliveries, by evidence',
   outbox_messages:
-    'Messages that wait for Port, counted up to 10000; the same in every relay on one database',
+    'Messages, at most 10000, that wait to be sent to Port; all relays on one database report the same value',
   outbox_oldest_age_seconds:
-    'Age of the oldest message that waits for Port; the same in every relay on one database',
+    'Age of the oldest message that waits to be sent to Port; all relays on one database report the same value',
   port_requests_total: "Requests to Port's API",
   github_requests_total: "Requests to GitHub's API",
   github_rate_limit_remaining:
-    'Requests that GitHub still allows in this window; for an App, in the installation with the fewest left',
+    'Requests that GitHub still allows in the current rate-limit window; for an App, the lowest value of all installations',
   paused_until_timestamp_seconds:
-    'When requests to this service resume after a rate limit or a rejected credential; 0 if not paused',
+    'Time at which the relay sends requests to this service again; 0 if requests are not paused',
   credential_ok:
-    "1 if the last response accepted the relay's credential, 0 if it was rejected; absent before the first response",
+    "1 if the last response accepted the relay's credential, 0 if the last response rejected it; absent before the first response",
   last_success_timestamp_seconds:
-    'When the last request to this service succeeded; 0 before the first success',
+    'Time of the last successful request to this service; 0 before the first success',
   reports_total: "The action's reports by result: accepted, or the status of the refusal",
-  build_info: 'Always 1; the label is the version',
+  build_info: "Always 1; the label shows the relay's version",
   github_token_expiry_timestamp_seconds:
-    'When GITHUB_TOKEN expires; NaN if never, if unknown, or if the relay uses a GitHub App',
+    'Time at which GITHUB_TOKEN expires; NaN if the token never expires, the time is unknown, or the relay uses a GitHub App',
   github_clock_offset_seconds: "GitHub's clock minus this machine's; NaN before GitHub's first response",
 }
 

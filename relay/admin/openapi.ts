@@ -28,8 +28,8 @@ const delivery = {
   run_id: described('the run in Port', orNull(text)),
   action: orNull(text),
   repository: text,
-  event_type: described('of a repository_dispatch', orNull(text)),
-  workflow: described('of a workflow_dispatch', orNull(text)),
+  event_type: described('the event type of a repository_dispatch', orNull(text)),
+  workflow: described('the workflow of a workflow_dispatch', orNull(text)),
   ref: orNull(text),
   github_run_id: orNull(whole),
   evidence: {
@@ -42,7 +42,7 @@ const delivery = {
     orNull(text),
   ),
   blocked_by: described(
-    'the earlier delivery of the repository that this delivery waits for',
+    'the earlier delivery to the same repository that this delivery waits for',
     orNull(object({ delivery: text, run_id: orNull(text) })),
   ),
   cancel_requested_at: orNull(time),
@@ -52,7 +52,7 @@ const delivery = {
 }
 const newFreeze = {
   repositories: described('a glob of repositories, such as acme/*', text),
-  reason: described('shown in Port', text),
+  reason: described('the reason for the freeze, which Port shows', text),
   until: described('when the freeze ends; null if an operator ends it', orNull(time)),
 }
 const event = object({ time, type: text, details: { type: 'object' } })
@@ -69,7 +69,7 @@ const filters = {
   action: described('identifier of the Port action', text),
   run_id: described('id of the run in Port', text),
   since: described(
-    'received since: a time (RFC 3339), a duration such as 1h, or milliseconds since 1970',
+    'only deliveries received since this time: RFC 3339, a duration such as 1h, or milliseconds since 1970',
     text,
   ),
 }
@@ -171,8 +171,14 @@ export const openApi = {
     '/api/freezes/{id}': {
       delete: {
         summary: 'Ends a deploy freeze; its deliveries are dispatched in order, or canceled',
-        parameters: [id, query('discard', described('cancel the deliveries', flag))],
-        responses: { 202: json('It ended', object({ id: whole, discard: flag })), ...problems(400, 403) },
+        parameters: [
+          id,
+          query('discard', described('cancel the frozen deliveries instead of dispatching them', flag)),
+        ],
+        responses: {
+          202: json('The freeze has ended', object({ id: whole, discard: flag })),
+          ...problems(400, 403),
+        },
       },
     },
     '/api/refused': get({
@@ -218,7 +224,7 @@ export const openApi = {
           }),
         ),
         redelivered: whole,
-        more: described('older deliveries match as well', flag),
+        more: described('whether older deliveries match as well', flag),
       }),
       Freezes: object({ freezes: list(ref('Freeze')) }),
       Freeze: object({ id: whole, ...newFreeze, since: time, deliveries: whole }),
@@ -237,7 +243,12 @@ export const openApi = {
           }),
         ),
       }),
-      Problem: object({ type: text, title: text, status: whole, detail: described('what to change', text) }),
+      Problem: object({
+        type: text,
+        title: text,
+        status: whole,
+        detail: described('what failed, and what to change', text),
+      }),
     },
   },
 }

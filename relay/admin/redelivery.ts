@@ -66,9 +66,12 @@ export function createRedelivery({ store, apply, port }: Pick<RouteDeps, 'store'
       if (applied.outcome === 'gone') throw unknown(delivery.id)
       if (applied.outcome === 'applied') return
       mustBeRedeliverable(applied.delivery)
-      throw new Problem(409, `Delivery ${delivery.id} has changed in the meantime: check it, and try again.`)
+      throw new Problem(
+        409,
+        `Delivery ${delivery.id} changed during this request: check its state, and try again.`,
+      )
     },
-    /** @returns the redelivered deliveries, without those that have changed in the meantime */
+    /** @returns the redelivered deliveries, without deliveries that can't be redelivered anymore */
     async redeliverAll(deliveries: readonly Delivery[]): Promise<Delivery[]> {
       const redelivered: Delivery[] = []
       for (const each of deliveries)

@@ -38,7 +38,7 @@ export async function applyFiles(call: ApplyCall, options: ToActionOptions): Pro
   if (!relay)
     throw new UsageError("--check and --apply need the relay's address: --relay URL, or RELAY_PUBLIC_URL.")
   if (!check && !yes && !ask)
-    throw new UsageError("--apply asks before it writes: add --yes, because this isn't a terminal.")
+    throw new UsageError("--apply asks for confirmation, but this isn't a terminal: add --yes.")
   const config = readPortConfig(env)
   const port = createPortClient(config)
   // With --json, the differences are on stderr if a question follows.

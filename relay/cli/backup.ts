@@ -9,7 +9,7 @@ export const backup = defineCommand({
   positionals: ['FILE'],
   options: {},
   details:
-    'RELAY_DATABASE names the database. Only you can read FILE, which contains inputs. For PostgreSQL, use pg_dump.',
+    'FILE becomes a copy of RELAY_DATABASE that only you can read, because it contains inputs. For PostgreSQL, use pg_dump.',
   async run({ env, positionals: [file], print }) {
     if (!file) throw new UsageError('Specify the new file: backup FILE.')
     const problems: string[] = []

@@ -28,7 +28,9 @@ export const deliveries = defineCommand({
     const given = toFilter(filter, MAX_LISTED)
     if (id !== undefined) {
       if (watch || Object.keys(given).length > 0)
-        throw new UsageError('With an ID, only --json is allowed: remove other options or the ID.')
+        throw new UsageError(
+          'With an ID, only the option --json is allowed: remove the other options, or remove the ID.',
+        )
       const path = `/api/deliveries/${encodeURIComponent(id)}`
       const shown = (await callAdmin(env, 'GET', path)) as ShownDelivery & { events: ShownEvent[] }
       if (json) return void print(JSON.stringify(shown))

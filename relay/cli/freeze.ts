@@ -7,10 +7,10 @@ const describe = ({ id, repositories, reason, until, deliveries }: ShownFreeze) 
 
 export const freeze = defineCommand({
   name: 'freeze',
-  summary: 'Holds deliveries to matching repositories back: they stay queued until the freeze ends.',
+  summary: 'Keeps deliveries to matching repositories queued until the freeze ends.',
   positionals: ['GLOB'],
   options: {
-    reason: text('TEXT', 'required; Port shows it'),
+    reason: text('TEXT', 'required; the reason, which Port shows'),
     until: text('TIME', 'when the freeze ends, such as 2026-12-01T08:00Z; `unfreeze` ends it earlier'),
     json: JSON_OPTION,
   },
@@ -24,9 +24,9 @@ export const freeze = defineCommand({
 
 export const unfreeze = defineCommand({
   name: 'unfreeze',
-  summary: 'Ends a deploy freeze. Its deliveries are dispatched in order.',
+  summary: 'Ends a deploy freeze. The relay dispatches the frozen deliveries in order.',
   positionals: ['ID'],
-  options: { discard: flag('cancel the deliveries of the freeze instead'), json: JSON_OPTION },
+  options: { discard: flag('cancel the frozen deliveries instead of dispatching them'), json: JSON_OPTION },
   async run({ env, values: { discard = false, json }, positionals: [id], print }) {
     if (!id) throw new UsageError('Specify the freeze: unfreeze ID. `freezes` lists the ids.')
     const path = `/api/freezes/${encodeURIComponent(id)}?discard=${discard}`

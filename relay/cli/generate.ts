@@ -19,10 +19,10 @@ export const generate = defineCommand({
   positionals: ['FILE…'],
   options: {
     format: FORMAT_OPTION,
-    approval: flag('the run waits for an approval in Port'),
+    approval: flag('require an approval in Port before the run starts'),
     relay: text('URL', "the relay's address in the action; RELAY_PUBLIC_URL by default"),
-    repository: text('OWNER/NAME', 'the repository in the address; GITHUB_REPOSITORY by default'),
-    event: choice('EVENT', ['workflow_dispatch', 'repository_dispatch'], 'the trigger'),
+    repository: text('OWNER/NAME', "the repository in the relay's address; GITHUB_REPOSITORY by default"),
+    event: choice('EVENT', ['workflow_dispatch', 'repository_dispatch'], "the workflow's trigger to use"),
     identifier: text('NAME', "the action's identifier"),
     blueprint: text('NAME', "the action's blueprint"),
     operation: choice('NAME', OPERATIONS, "the action's operation"),
@@ -30,11 +30,11 @@ export const generate = defineCommand({
     apply: flag('create or update the definitions in Port'),
     yes: flag('with --apply, write without asking'),
     output: text('PATH', 'write to this new file instead of stdout'),
-    json: flag('print JSON: file, format, content and notes; or what --check and --apply found and did'),
+    json: flag('print JSON: file, format, content and notes, or the result of --check or --apply'),
   },
   details: `FILE is a workflow of GitHub Actions; - is stdin. --check and --apply accept several files and folders, and skip
-workflows that Port can't start. They need PORT_CLIENT_ID and PORT_CLIENT_SECRET. Without --format, they keep what
-Port has, an action or a workflow.`,
+workflows that Port can't start. They need PORT_CLIENT_ID and PORT_CLIENT_SECRET. Without --format, an existing action
+or workflow in Port keeps its format.`,
   async run({ env, values, positionals: files, print, note, ask }) {
     const [file] = files
     if (!file) throw new UsageError('Specify a workflow file: generate FILE.')

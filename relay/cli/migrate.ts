@@ -15,7 +15,7 @@ export const migrate = defineCommand({
     write: flag('write the workflows instead of printing them'),
     'port-action': text(
       'FILE',
-      'print the Port actions of this file, as exported from Port, with the relay as their backend',
+      'print the Port actions in this export from Port, changed to use the relay as their backend',
     ),
     format: FORMAT_OPTION,
     relay: text('URL', "the relay's address; RELAY_PUBLIC_URL by default"),
@@ -25,8 +25,8 @@ export const migrate = defineCommand({
   },
   details: `Each FILE is a workflow. Steps that report to Port are replaced. The action, its permissions, and the input port are
 added. All other text is kept. Changes that you must make yourself are on stderr, with file and line. A second run
-changes nothing. If workflows call each other, pass them in one command. --format belongs to --port-action, whose FILE
-is JSON or YAML with one action or several.`,
+changes nothing. If workflows call each other, pass them in one command. --format applies only to --port-action. The
+FILE of --port-action contains one or more actions in JSON or YAML.`,
   async run({ env, values, positionals: files, print, note }) {
     const { 'port-action': exported, action = ACTION, 'keep-logs': keepLogs = false } = values
     if (files.length === 0 && exported === undefined)

@@ -16,11 +16,14 @@ export const redeliver = defineCommand({
   options: {
     state: choice('STATE', REDELIVERABLE, 'all deliveries in this state'),
     ...FILTER_OPTIONS,
-    limit: text('NUMBER', 'only this many of the newest matches; at most 1000'),
+    limit: text(
+      'NUMBER',
+      'redeliver only this many of the newest matches; 1000 is the maximum and the default',
+    ),
     'dry-run': flag('change nothing, and show what would be redelivered'),
     json: JSON_OPTION,
   },
-  details: '`deliveries --state failed` lists deliveries to redeliver. The oldest is queued first.',
+  details: '`deliveries --state failed` lists deliveries to redeliver. The oldest delivery is queued first.',
   async run(call) {
     const { env, positionals: ids, print } = call
     const { json, 'dry-run': isDry = false, limit, ...filter } = call.values
@@ -77,7 +80,7 @@ export const cancel = defineCommand({
   positionals: ['ID'],
   options: { json: JSON_OPTION },
   details:
-    'If the delivery is queued, it is never dispatched. If it is running, it finishes when its workflow run has finished.',
+    'A queued delivery is never dispatched. A running delivery finishes when its workflow run has finished on GitHub.',
   async run({ env, values, positionals: [id], print }) {
     if (!id) throw new UsageError('Specify the delivery: cancel ID. `deliveries` lists the ids.')
     const path = `/api/deliveries/${encodeURIComponent(id)}/cancel`

@@ -23,7 +23,7 @@ export const send = defineCommand({
     entity: text('ENTITY', 'an identifier, or the whole entity as JSON'),
     'run-id': text(
       'ID',
-      'the run in Port (with FILE: the header RUN_ID); without it, nothing is sent to Port',
+      'the ID of the run in Port (with FILE: in a header); without an ID, Port gets no updates',
     ),
     url: text(
       'URL',
@@ -46,7 +46,7 @@ relay from the environment.`,
     if (file !== undefined) {
       const extra = (['input', 'blueprint', 'operation', 'entity'] as const).find(name => values[name])
       if (extra)
-        throw new UsageError(`--${extra} requires --action instead of FILE, which is the whole body.`)
+        throw new UsageError(`--${extra} requires --action, because FILE already contains the whole body.`)
     }
     if (values['event-type'] && values.workflow)
       throw new UsageError('--event-type and --workflow exclude each other.')

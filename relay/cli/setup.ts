@@ -26,7 +26,7 @@ export const setup = defineCommand({
     for: choice('WHERE', ['kubectl', 'docker', 'systemd'], 'print commands'),
     port: text('NUMBER', 'the port of the page on this machine; a free port by default'),
   },
-  details: `Only this machine can open the page, with the token in its address. The page sends the browser to GitHub. If the
+  details: `The command prints the address of a page that only this machine can open. The page sends the browser to GitHub. If the
 browser is on another machine, choose a --port and forward it: ssh -L PORT:127.0.0.1:PORT HOST.`,
   async run({ env, values, positionals: [what], print, note, signal }) {
     if (what !== 'github') throw new UsageError('Specify what to set up: setup github; see setup --help.')
@@ -47,7 +47,7 @@ browser is on another machine, choose a --port and forward it: ssh -L PORT:127.0
       try {
         writeFileSync(reserved, variables(app, apiUrl), { flush: true })
         if (lstatSync(file).ino !== fstatSync(reserved).ino)
-          throw Object.assign(new Error(), { code: 'another file is in its place' })
+          throw Object.assign(new Error(), { code: 'another program has replaced the file' })
         isSaved = true
       } catch (error) {
         note(

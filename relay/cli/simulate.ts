@@ -12,7 +12,7 @@ export const simulate = defineCommand({
     output: texts('STEP.NAME=VALUE', 'an output of an action that is skipped'),
     json: JSON_OPTION,
   },
-  details: `A fake Port and a fake GitHub respond: you need neither an account nor a token. The "run:" steps of the workflow
+  details: `The command uses a fake Port and a fake GitHub, so you need no account and no token. The "run:" steps of the workflow
 really run on this machine; other actions are skipped. Ctrl-C cancels the workflow run, like the button on
 GitHub. The exit code is 0 if the workflow succeeded, otherwise 1.`,
   async run({ values, print }) {

@@ -59,7 +59,7 @@ const variables = z.object({
     .superRefine((secrets, ctx) => {
       const wrong = secrets.findIndex(secret => /[\s:#]/.test(secret))
       const rule = 'must contain only secrets, without white space, colon, or #'
-      if (wrong >= 0) ctx.addIssue(`${rule}, but entry ${wrong + 1} has one`)
+      if (wrong >= 0) ctx.addIssue(`${rule}: entry ${wrong + 1} contains such a character`)
     })
     .default([]),
   PORT_API_URL: address

@@ -56,7 +56,7 @@ export function noteSent(
   { now }: Context,
 ): Transition {
   const sentence = forced
-    ? "The workflow run didn't finish within two minutes, so the relay asked GitHub to force the cancellation."
+    ? "The workflow run didn't stop within two minutes, so the relay asked GitHub to force the cancellation."
     : 'The relay asked GitHub to cancel the workflow run.'
   return {
     change: { cancelSentAt: now, cancelForced: forced, dueAt: pollAt },

@@ -36,7 +36,7 @@ export function decide(delivery: Delivery, seen: Seen, policy: Pick<Policy, 'ser
     if (isCanceled && run.conclusion === 'cancelled') return CANCELLED
     const ofGitHub = outcomeOfRun(delivery, run, seen.jobs)
     const author = conclusionOfAuthors(delivery, run)
-    const sentence = `The workflow run in ${repository} finished as "${run.conclusion}" on GitHub, but its author set the conclusion "${author}" in $PORT_RUN or by the input needs.`
+    const sentence = `The workflow run in ${repository} finished as "${run.conclusion}" on GitHub, but the workflow set the conclusion "${author}" in $PORT_RUN or with the input needs.`
     const isAuthors = worstOf([author, ofGitHub.conclusion]) !== ofGitHub.conclusion
     return withFirstAttempt(delivery, run, isAuthors ? byAction(author, sentence) : ofGitHub)
   }
@@ -52,8 +52,8 @@ function outcomeOfJobs(delivery: Delivery, cause: NoRun): Ending | null {
   const why =
     cause.why === 'deleted'
       ? `the workflow run in ${delivery.repository} was deleted on GitHub`
-      : `the relay can't read the workflow run in ${delivery.repository}: ${cause.reason}. To get the result of the whole run, give the relay Actions: read`
-  return byAction(result, `This is the result that the job reported, because ${why}.`)
+      : `the relay can't read the workflow run in ${delivery.repository}: ${cause.reason}. To get the result of the whole workflow run, give the relay the permission Actions: read`
+  return byAction(result, `This is the result that a job of the workflow run reported, because ${why}.`)
 }
 
 /** The result of a canceled delivery whose run wasn't followed. It's canceled if GitHub canceled the run or nothing ran. */
@@ -68,7 +68,7 @@ function cancelledWithoutRun(
   const page = actionsPage(serverUrl, repository)
   return unknown(
     'Unknown',
-    `A user canceled the delivery, but the relay canceled nothing on GitHub: a workflow run may be going on, see ${page}. ${ending.sentence}`,
+    `A user canceled the delivery, but the relay couldn't cancel a workflow run on GitHub. A workflow run may still be in progress: see ${page}. ${ending.sentence}`,
   )
 }
 
@@ -90,6 +90,6 @@ function withFirstAttempt({ rerunAt, reason }: Delivery, { attempt }: DeliveryRu
   const before =
     attempt === 1
       ? 'The relay asked GitHub to run the failed jobs again, but no second attempt started.'
-      : `The first attempt had failed, too: ${reason}`
+      : `The first attempt also failed: ${reason}`
   return { ...ending, sentence: `${ending.sentence} ${before}` }
 }

@@ -217,7 +217,7 @@ export function warn(
 ): Transition {
   const cause = { disabled: [], workflows: hasFiles ? null : 0 }
   const reason = nothingListens(cause, delivery.repository, delivery.eventType)
-  const message = `${reason} The relay waits for a run until RELAY_START_TIMEOUT (${duration(startTimeout)}) has passed.`
+  const message = `${reason} The relay waits for a workflow run until RELAY_START_TIMEOUT (${duration(startTimeout)}) has passed.`
   return {
     change: { reason, dueAt: pollAt },
     messages: [{ log: [{ level: 'WARN', message }] }],

@@ -46,7 +46,7 @@ export const HISTORY: Record<HistoryType, (details: JsonObject) => TimelineText>
   runTimedOut: d => timelineText('The workflow run took too long', 'bad', text(d.reason)),
   runUnidentified: d => timelineText("The workflow run can't be identified", 'bad', text(d.reason)),
   runDeleted: d => timelineText('The workflow run was deleted', 'bad', text(d.reason)),
-  runHidden: d => timelineText("A job's result counts", 'plain', conclusion(d), text(d.reason)),
+  runHidden: d => timelineText("The relay used a job's result", 'plain', conclusion(d), text(d.reason)),
   redelivered: () => timelineText('Queued again', 'plain', 'A user redelivered the delivery.'),
   cancelRequested: d =>
     timelineText(
@@ -61,7 +61,7 @@ export const HISTORY: Record<HistoryType, (details: JsonObject) => TimelineText>
       d.forced === true ? 'The relay forced the cancellation: the first request had no effect.' : null,
     ),
   cancelRejected: d =>
-    timelineText("GitHub doesn't allow the relay to cancel the run", 'bad', text(d.reason)),
+    timelineText("GitHub doesn't allow the relay to cancel the workflow run", 'bad', text(d.reason)),
   cancelled: () => timelineText('Canceled before a workflow run started', 'plain'),
   approvalSeen: d => {
     const waiting = list(d.waiting_for)
@@ -80,11 +80,11 @@ const WAITS: Record<string, string> = {
 }
 
 const EVIDENCE: Record<string, string> = {
-  response: "by GitHub's response to the dispatch",
-  report: "by the action's report, authenticated by OIDC",
-  port: 'by the run that the action wrote to Port',
-  title: 'by its title, which contains the id of the Port run or the delivery',
-  candidate: 'as the only candidate, because no other run started in that time',
+  response: "identified by GitHub's response to the dispatch",
+  report: "identified by the action's report, authenticated by OIDC",
+  port: 'identified by the run id that the action wrote to Port',
+  title: 'identified by its title, which contains the id of the Port run or the delivery',
+  candidate: 'the only candidate, because no other workflow run started in that time',
 }
 
 const text = (value: unknown): string | null =>
@@ -110,4 +110,4 @@ function toneOf({ state, conclusion }: JsonObject): TimelineText['tone'] {
 }
 
 const conclusion = ({ conclusion }: JsonObject) =>
-  conclusion === undefined || conclusion === null ? null : `With ${text(conclusion)}.`
+  conclusion === undefined || conclusion === null ? null : `Conclusion: ${text(conclusion)}.`

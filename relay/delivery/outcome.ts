@@ -71,7 +71,7 @@ export function outcomeWithoutRun(cause: NoRun, delivery: Delivery): Ending {
       )
     case 'not seen':
       return notStarted(
-        `No workflow run in ${repository} reported within ${duration(cause.startTimeout)} of the ${dispatch}. Either ${workflow === null ? 'no workflow on the default branch listens to it' : `the workflow has no "workflow_dispatch:" in its "on:" or is disabled`}, or the run still waits for a runner, or the workflow doesn't use the action. The relay can't read the runs: ${cause.reason}. Give it the permission Actions: read, and check the repository's Actions page.`,
+        `No workflow run in ${repository} reported within ${duration(cause.startTimeout)} of the ${dispatch}. Possible causes: ${workflow === null ? 'no workflow on the default branch listens to the dispatch' : `the workflow has no "workflow_dispatch:" in its "on:" or is disabled`}; the workflow run still waits for a runner; the workflow doesn't use the action. The relay can't read the repository's workflow runs: ${cause.reason}. Give the relay the permission Actions: read, and check the repository's Actions page.`,
       )
     case 'unidentified':
       return unknown(
@@ -86,7 +86,7 @@ export function outcomeWithoutRun(cause: NoRun, delivery: Delivery): Ending {
     case 'too long':
       return unknown(
         'Not followed further',
-        `The workflow run in ${repository} hasn't finished within ${duration(cause.runTimeout)} (it is "${cause.status}" on GitHub), and the relay no longer follows it. Cancel it on GitHub if it hangs, or raise RELAY_RUN_TIMEOUT.`,
+        `The workflow run in ${repository} hasn't finished within ${duration(cause.runTimeout)}, so the relay no longer follows it. Its status on GitHub is "${cause.status}". If the workflow run hangs, cancel it on GitHub. If it needs more time, raise RELAY_RUN_TIMEOUT.`,
       )
     case 'end not seen':
       return unknown(
@@ -111,7 +111,8 @@ export function nothingListens(
     return `${listens}: the repository has no workflows. Add a workflow with "on: repository_dispatch: types: [${eventType}]" to the default branch, and check that Actions are enabled in the repository's settings.`
   if (disabled.length > 0 && disabled.length === workflows)
     return `${listens}: all workflows in the repository are disabled (${names(disabled)}). Enable the right workflow on the repository's Actions page.`
-  const also = disabled.length > 0 ? ` Disabled workflows don't listen: ${names(disabled)}.` : ''
+  const also =
+    disabled.length > 0 ? ` These workflows don't listen, because they are disabled: ${names(disabled)}.` : ''
   return `${listens}. Add "on: repository_dispatch: types: [${eventType}]" to a workflow, or correct the event type.${also}`
 }
 
@@ -135,7 +136,7 @@ export function outcomeOfRun(delivery: Delivery, run: DeliveryRun, jobs: Job[] |
     case 'neutral':
       return succeeded(
         'Neutral',
-        `The workflow run in ${repository} finished as neutral, which GitHub counts as passed.`,
+        `The workflow run in ${repository} finished with the conclusion neutral, which GitHub treats as success.`,
       )
     case 'failure':
       return { ...failedAs('Failed', failure(delivery, run, jobs)), state: 'finished' }
@@ -181,8 +182,9 @@ function failure(delivery: Delivery, run: DeliveryRun, jobs: Job[] | null): stri
   // The action redacts the names of steps, and the relay can't.
   const job = failed.find(each => !hasReported(delivery, run, each))
   if (jobs && !jobs.some(each => each.started)) return noJobs(repository)
-  if (!job && failed.length > 0) return `The workflow run in ${repository} failed. The log shows where.`
-  if (!job) return `The workflow run in ${repository} failed. The run's page shows where.`
+  if (!job && failed.length > 0)
+    return `The workflow run in ${repository} failed. The log shows the failed step.`
+  if (!job) return `The workflow run in ${repository} failed. The run's page on GitHub shows the failed step.`
   const more = failed.length > 1 ? ` (and ${failed.length - 1} more failed)` : ''
   const step = failedStep(job)
   if (step?.name === 'Set up job')
@@ -194,7 +196,7 @@ function failure(delivery: Delivery, run: DeliveryRun, jobs: Job[] | null): stri
 
 function cancelled(jobs: Job[] | null, repository: string): string {
   if (jobs && !jobs.some(job => job.started))
-    return `The workflow run in ${repository} was canceled before a runner picked it up: by a user, or because a newer run of its concurrency group replaced it, which "queue: max" under "concurrency" prevents. Run the Port action again if the work is still needed.`
+    return `The workflow run in ${repository} was canceled before a runner picked it up. Either a user canceled it, or a newer workflow run of its concurrency group replaced it ("queue: max" under "concurrency" prevents this). Run the Port action again if the work is still needed.`
   return `The workflow run in ${repository} was canceled or reached timeout-minutes before it could report its result. The run's page shows who or what stopped it.`
 }
 

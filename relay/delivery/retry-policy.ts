@@ -30,7 +30,7 @@ export function defer(
   const details = { ...attempted(delivery, event, now), reason }
   const last = giveUpAt(delivery, now, policy)
   if (now >= last) {
-    const sentence = `Gave up after ${duration(now - delivery.queuedAt)}: ${reason}.`
+    const sentence = `Not dispatched within ${duration(now - delivery.queuedAt)}: ${reason}.`
     return fail(delivery, { type: 'dispatchDeferred', details }, sentence, policy)
   }
   const dueAt = Math.min(until ?? now + backOff(delivery.attempts - 1, 1_000, LONGEST_WAIT_MS), last)

@@ -133,13 +133,13 @@ function createSums() {
 }
 
 function overShare(key: string, most: number): Problem {
-  const sentence = `The bodies of ${key} that wait to be processed exceed ${most} bytes; this request wasn't accepted. Send it again shortly, and send less at once.`
+  const sentence = `The unprocessed bodies of ${key} exceed ${most} bytes, so the relay refused this request. Send the request again shortly, and send less at once.`
   return new Problem(429, sentence, { 'retry-after': '1' })
 }
 
 function overloaded(): Problem {
   const sentence =
-    "The relay receives too many requests; this request wasn't accepted. Send it again shortly."
+    'The relay receives too many requests, so it refused this request. Send the request again shortly.'
   return new Problem(503, sentence, { 'retry-after': '1', connection: 'close' })
 }
 

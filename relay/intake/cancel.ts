@@ -73,7 +73,7 @@ function readCancel(body: Json | undefined): { runId: string } | { ignored: stri
   if (!before || !after || typeof after.id !== 'string' || runKind(after.id) === 'none')
     throw new Problem(
       422,
-      'The body names no run to cancel: send "event.diff" of a RUN_UPDATED automation, or {"run_id": "r_…"}.',
+      'The body contains no run to cancel: send "event.diff" of a RUN_UPDATED automation, or {"run_id": "r_…"}.',
     )
   const [from, to] = [text(before.status), text(after.status)]
   if (from !== 'IN_PROGRESS' || !['FAILURE', 'SUCCESS'].includes(to ?? ''))

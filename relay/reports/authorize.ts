@@ -33,7 +33,7 @@ const hasClosed = ({ state, updatedAt }: Delivery, now: number) =>
 export const refuseFinished = () =>
   new Problem(
     410,
-    'The delivery has finished: its inputs are no longer available. It accepts only log lines, for one minute. To start over, run the action in Port again.',
+    'The delivery has finished, so its inputs are no longer available. For one minute, the relay still accepts log lines. To start over, run the action in Port again.',
   )
 
 export function refuseUnbound(log: Log, delivery: string, { runId, runAttempt }: BoundRun): Problem {

@@ -102,7 +102,7 @@ function checkBlueprint(message: Message, isAllowed: TakeDeps['isAllowed']): voi
   const { blueprint, operation = 'upsert' } = message.entity
   if (isAllowed[operation](blueprint)) return
   const { list, done } = LISTS[operation]
-  const sentence = `The relay's ${list} doesn't include the blueprint ${blueprint}, so no entity of it is ${done}.`
+  const sentence = `The relay's ${list} doesn't include the blueprint ${blueprint}, so the entity isn't ${done}.`
   throw new Problem(422, sentence)
 }
 

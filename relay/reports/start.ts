@@ -144,7 +144,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     )
     return new Problem(
       403,
-      "This workflow run can't report for this delivery: only the run that the delivery's dispatch started can report, and it must be in the dispatch's repository and on its branch. The relay's log shows what doesn't match.",
+      "This workflow run can't report for this delivery. Only the workflow run that the delivery's dispatch started can report, from the repository and branch of the dispatch. The relay's log shows what doesn't match.",
     )
   }
 

@@ -116,7 +116,14 @@ async function findObstacles(claimed: Claimed, deps: DispatchDeps): Promise<Deli
   if (paused) return [{ ...deferral, ...paused, until: paused.pausedUntil }]
   const run = unfrozenAt !== null && followsPort(claimed) ? await deps.port.read(claimed) : null
   if (run === 'unread')
-    return [{ ...deferral, cause: 'error', reason: "Port doesn't show if a user ended the run", until: null }]
+    return [
+      {
+        ...deferral,
+        cause: 'error',
+        reason: "Port doesn't show whether a user finished the run",
+        until: null,
+      },
+    ]
   const unsent = { ...deferral, cause: 'unsent', reason: '', until: deps.store.clock() + FRESH_MS } as const
   if (run?.cancelling) return [unsent, { type: 'cancelRequested', by: 'port' }]
   if (run?.finished && !run.synchronized)

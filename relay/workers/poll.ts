@@ -35,7 +35,7 @@ const APPROVALS_MS = 300_000
 const MAX_NOTES = 20_000
 const FROZEN: LogLine = {
   level: 'WARN',
-  message: "The failed jobs aren't run again, because a deploy freeze holds the repository.",
+  message: "The failed jobs aren't run again, because a deploy freeze applies to the repository.",
 }
 
 /** Polls one delivery per call. Reads what `nextStep` requests, and applies the event that it finally returns. */

@@ -104,7 +104,7 @@ export async function findFailedJobs(
       return await github.annotations(repository, job.id)
     } catch (error) {
       const failure = readFailure(error, { repository, now, tries: 0, permission: 'Checks: read' })
-      const message = `The relay can't see whether job "${job.name}" lost its runner, so it isn't run again: ${failure.reason}.`
+      const message = `The relay can't see whether job "${job.name}" lost its runner, so the relay doesn't run the job again: ${failure.reason}.`
       if (mayBeLost) unread.push({ level: 'WARN', message })
       return []
     }

@@ -52,16 +52,16 @@ export function createTimeouts(deps: {
     /** What is wrong with a clock, for operators; null if nothing is. */
     problem(): string | null {
       const [now, offset, countedFrom] = [store.clock(), clockOffset(), from()]
-      const suspended = 'no timeout ends a delivery'
+      const suspended = 'no delivery times out'
       if (offset === null)
         return now < startedAt + LATE_MS
           ? null
-          : `GitHub hasn't responded since the start: until then, ${suspended}.`
+          : `GitHub hasn't responded since the relay started. Until GitHub responds, ${suspended}.`
       if (Math.abs(offset) <= FAR_MS) return null
       const side = offset > 0 ? 'behind' : 'ahead of'
-      const wrong = `The clock of the database's machine is ${duration(Math.abs(offset))} ${side} GitHub's. Correct it (NTP).`
+      const wrong = `The clock of the database's machine is ${duration(Math.abs(offset))} ${side} GitHub's. Synchronize it with NTP.`
       if (countedFrom <= now) return wrong
-      return `${wrong} Until then, ${suspended}. If the difference doesn't change, timeouts count from ${clockTime(countedFrom)}.`
+      return `${wrong} Until the clocks agree, ${suspended}. If the difference doesn't change, timeouts start again at ${clockTime(countedFrom)}.`
     },
   }
 }

@@ -80,7 +80,7 @@ test.each([
 test('uses only the start of a file that is too large, and reports the ignored rest', () => {
   const line = `${'x'.repeat(99)}\n`
   const text = `conclusion=failure\nsummary<<END\n${line.repeat(100_000)}END\nstatus-label=late\n`
-  const problems = ['$PORT_RUN: everything after the first 10 MB has no effect.']
+  const problems = ['$PORT_RUN: everything after the first 10 MB is ignored.']
   expect(read(text)).toEqual({ ...NOTHING, conclusion: 'failure', problems })
   expect(read(text.replace(line.repeat(90_000), ''))).toMatchObject({ statusLabel: 'late', problems: [] })
   // The file is read repeatedly while the job runs.

@@ -14,7 +14,7 @@ import { bodyFor, linesOf, payloadFor, type System, startSystem } from './play.t
 
 const SECRET = 'clear-text-secret'
 const WITHHELD =
-  "The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, aren't sent to Port: they can contain secret " +
+  "The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, aren't sent to Port, because they can contain secret " +
   "inputs, and the action couldn't decrypt these inputs again to redact them."
 
 async function openJob(relay: FakeServer, inputs: Record<string, string> = {}) {
@@ -45,7 +45,7 @@ async function startJob(inputs: Record<string, string> = {}) {
 const WARNING = `::warning::${WITHHELD}${seeAlso('secret-inputs')}`
 const WARN = [{ level: 'WARN', message: WITHHELD }]
 const FINISHED =
-  /^::notice::The rest of \$PORT_LOG .* aren't sent to Port: .*, because the delivery has finished\./
+  /^::notice::The rest of \$PORT_LOG .* aren't sent to Port, because .*, because the delivery has finished\./
 
 test.each<[number, number, JsonObject, string, object[]]>([
   [403, 1, { status: 403 }, WARNING, WARN],
@@ -126,7 +126,7 @@ test('a lost response while the job runs causes a warning and a replacement line
   mkdirSync(folder.path)
   folder.setSent({ ...markAt(logFile, 8), lost: 1 })
   expect((await job.post()).slice(1)).toEqual([
-    `::warning::Port may not have received all of the log: its response to 1 line was lost while the job ran.${seeAlso('port')}`,
+    `::warning::Port may not have received 1 line of the log: Port's response was lost while the job ran.${seeAlso('port')}`,
   ])
   expect(linesOf(run).slice(1)).toEqual([LOST, 'three', expect.stringMatching(/^✓ Job deploy/)])
 })
@@ -187,7 +187,7 @@ test("with report: workflow, post sends no conclusion, only the author's summary
     `POST /v1/workflows/nodes/runs/${node.id}/logs`,
   ])
   writeFileSync(plain.saved().files.run, 'output.URL=https://a.example\n')
-  const warning = 'Port drops the outputs of this job when the run finishes. With report: workflow,'
+  const warning = 'Port drops the outputs of this job when the Port run finishes: with report: workflow,'
   expect(await plain.post()).toContainEqual(expect.stringContaining(`::warning::${warning}`))
   expect(node.output).toMatchObject({ URL: 'https://a.example' })
   expect(JSON.stringify(node.logs)).toContain(warning)
@@ -321,7 +321,7 @@ test('a mistake in $PORT_ENTITIES only prevents its document from being sent', a
     '2 (service/a b) has a team that is neither a name nor a list of names: "7".',
     '3 (service/c) has an unknown key (known: blueprint, identifier, operation, title, icon, team, properties, relations): "propertys".',
     String.raw`4 (alone) has no blueprint: "{\"identifier\":\"alone\",\"relations\":{\"domain\":7}}".`,
-    '4 (alone) has a relation "domain" that is neither an identifier nor a list of them: "7".',
+    '4 (alone) has a relation "domain" that is neither an identifier nor a list of identifiers: "7".',
     '5 isn\'t an entity with a blueprint and an identifier: "text".',
   ].map(mistake => `Line 1 of $PORT_ENTITIES: entity ${mistake}`)
   expect(printed).toEqual([`::warning::${mistakes.join('%0A')}${seeAlso('entities')}`])

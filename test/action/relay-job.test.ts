@@ -86,7 +86,7 @@ test('if the payload names a relay other than the input relay-url, the job fails
   const job = openJob(system, payload, { 'relay-url': 'https://relay.acme.example' })
   expect(await job.run('main')).toEqual([
     expect.stringMatching(
-      /^::error::The payload names the relay http:.*, but the input relay-url accepts only https:\/\/relay\.acme\.example: .*#payload$/,
+      /^::error::The payload contains the relay address http:.*, but the input relay-url accepts only https:\/\/relay\.acme\.example\. .*#payload$/,
     ),
   ])
   expect(job.state()).toEqual({})
@@ -113,7 +113,7 @@ test('a relay without Port credentials still decrypts secret inputs, and a warni
   const job = openJob(system, payload)
   expect(await job.run('main')).toEqual([
     "::warning::Reporting to Port failed: the relay has no Port credentials: set PORT_CLIENT_ID in the relay's " +
-      `environment, or port-client-id and port-client-secret here.${seeAlso('credentials')}`,
+      `environment, or port-client-id and port-client-secret in the action's inputs.${seeAlso('credentials')}`,
   ])
   expect(job.outputs().password).toBe(SECRET_INPUT)
   // Post only writes the job summary. It doesn't report again.

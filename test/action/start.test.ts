@@ -180,7 +180,7 @@ test('a warning states that an input is only in the output "inputs" if its name 
       /^::warning::"Delivery", "event": .* so the Port input is the output input-Delivery, input-event\. /,
     ),
     expect.stringMatching(
-      /^::warning::"action", "delivery": the Port input has no output of its own, so read .*\['action'\]\. /,
+      /^::warning::"action", "delivery": the Port input has no separate output\. Read .*\['action'\]\. /,
     ),
   ])
   expect(job.outputs()).toMatchObject({
@@ -314,15 +314,20 @@ test.each<[string, string, Record<string, string>, string]>([
     'without credentials',
     ID,
     NONE,
-    '. Give the job "permissions: id-token: write", so that the rest is fetched ',
+    '. Give the job "permissions: id-token: write", so that the action gets the missing parts ',
   ],
   [
     'for a node run',
     'wfnr_Zy98Xw76Vu54Ts32',
     {},
-    ', and Port returns the rest only for action runs. Give the job',
+    ", and Port's API returns the missing parts only for action runs. Give the job",
   ],
-  ['if Port does not return the run', 'r_unknown', {}, ", and the rest couldn't be fetched: Port ("],
+  [
+    'if Port does not return the run',
+    'r_unknown',
+    {},
+    ", and the action couldn't get the missing parts: Port (",
+  ],
 ])(
   'an incomplete payload fails the job %s, and the error states what to do',
   async (_, id, inputs, reason) => {

@@ -226,7 +226,7 @@ test('the API shows why webhooks were refused, without their bodies', async () =
   const { since, refused } = await relay.refused()
   expect(Date.parse(since)).toBeLessThanOrEqual(Date.now())
   expect(refused.map(({ status, repository, reason }) => [status, repository, reason.slice(0, 40)])).toEqual([
-    [422, null, 'The body names no run to cancel: send "e'],
+    [422, null, 'The body contains no run to cancel: send'],
     [403, 'acme/other', "acme/other isn't in RELAY_ALLOWED_REPOSI"],
     [401, null, 'The webhook is older than RELAY_TOLERANC'],
     [401, 'acme/shop', "The signature doesn't match: PORT_CLIENT"],

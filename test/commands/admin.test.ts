@@ -63,7 +63,11 @@ const WRONG: [Command, string[], string][] = [
   [send, [], 'send needs either FILE or --action NAME.'],
   [deliveries, ['--limit', '0'], '--limit must be a whole number from 1 to 200.'],
   [deliveries, ['--repository', 'shop'], '--repository must be owner/name.'],
-  [deliveries, ['ID', '--limit', '1'], 'With an ID, only --json is allowed: remove other options or the ID.'],
+  [
+    deliveries,
+    ['ID', '--limit', '1'],
+    'With an ID, only the option --json is allowed: remove the other options, or remove the ID.',
+  ],
   [redeliver, [], 'Specify deliveries or a filter: redeliver ID…, or redeliver --state failed --since 1h.'],
   [redeliver, ['ID', '--state', 'failed'], 'Specify deliveries by ID or filter, not both.'],
   [redeliver, ['--since', '1h'], 'A filter needs --state failed, --state cancelled, or --outcome OUTCOME.'],

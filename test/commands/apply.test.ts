@@ -110,7 +110,9 @@ test('--apply changes what the file says, asks before it writes, and keeps what 
     trigger: { userInputs: { properties: { tag: { default: query } } } },
   })
   const flow = await call(ofWorkflow)
-  expect(flow.stderr).toContain("An update doesn't send folder: check it in Port afterward.")
+  expect(flow.stderr).toContain(
+    "generate --apply doesn't send these settings: folder. Check them in Port after the update.",
+  )
   expect([flow.code, flow.written]).toEqual([0, ['PUT /v1/workflows/release_flow 200']])
   const { nodes, version, connections } = portWorkflow('release_flow')
   expect([nodes[2], version, connections.length]).toEqual([{ ...slack, variables: {} }, 2, 2])
@@ -139,10 +141,10 @@ test('writes nothing that it must not, and says why', async () => {
     'c.yml --apply --yes --format workflow':
       'c.yml: Port has the action c: pass --format action to change it, or choose another --identifier.',
     'c.yml --apply --yes --approval --operation DELETE':
-      "c.yml: --approval, --operation can't change the action c: change it in Port.",
+      "c.yml: --approval, --operation can't change the existing action c: change the action in Port.",
     'c.yml --apply --yes --identifier a*b':
       '422 to POST /v1/actions (invalid_request: The data provided does not match the route schema: /identifier must match pattern',
-    'c.yml --apply': "--apply asks before it writes: add --yes, because this isn't a terminal.",
+    'c.yml --apply': "--apply asks for confirmation, but this isn't a terminal: add --yes.",
     'c.yml --apply --check': 'Choose --check or --apply.',
     'a.yml c.yml': 'Several files need --check or --apply.',
   }

@@ -254,7 +254,7 @@ describe('while it checks services, doctor', () => {
 
   test('reports Port problems: wrong credentials, clock skew', async () => {
     const host = new URL(port.url).host
-    const rejected = `^problem: Port \\(${host}\\) responded with 401 to POST /v1/auth/access_token .*: Port doesn't accept PORT_CLIENT_ID and PORT_CLIENT_SECRET; check both, and that PORT_API_URL is the region of their organization\\.$`
+    const rejected = `^problem: Port \\(${host}\\) responded with 401 to POST /v1/auth/access_token .*: Port doesn't accept PORT_CLIENT_ID and PORT_CLIENT_SECRET; check both values, and check that PORT_API_URL is the API of the organization's region\\.$`
     const found = await wrong({ PORT_CLIENT_SECRET: 'wrong' })
     expect(found).toEqual([expect.stringMatching(rejected)])
     const off = await wrong({}, () => Date.now() - 400_000)

@@ -100,7 +100,7 @@ test('a dry run prints the target, inputs, and request, and sends nothing', asyn
 
 test.each([
   ['body.json --action deploy', 'send needs either FILE or --action NAME.'],
-  ['body.json --entity shop', '--entity requires --action instead of FILE, which is the whole body.'],
+  ['body.json --entity shop', '--entity requires --action, because FILE already contains the whole body.'],
   ['--action a --input version', '--input "version" must be NAME=TEXT or NAME:=JSON.'],
   [
     '--action a --input n:=two',

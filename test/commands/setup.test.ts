@@ -173,7 +173,7 @@ test("prints credentials that it can't write to a file, and leaves no file behin
   await fetch(await createOnGitHub(replaced))
   expect(await replaced.done).toBe(1)
   expect(replaced.notes).toEqual([
-    expect.stringContaining("can't be written (another file is in its place)."),
+    expect.stringContaining("can't be written (another program has replaced the file)."),
   ])
   expect(readFileSync(target, 'utf8')).toBe('')
   expect(opened.notes).toEqual([expect.stringMatching(/github-app\.env can't be written \(ENOENT\)\. Copy/)])

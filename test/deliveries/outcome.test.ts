@@ -45,8 +45,8 @@ const second: Parameters<typeof job>[1] = [
 /** Columns: the run's conclusion, its jobs, and the start of the sentence. */
 test.each<[conclusion: string | null, jobs: Job[] | null, start: string]>([
   ['success', null, `${RUN} succeeded.`],
-  ['neutral', null, `${RUN} finished as neutral`],
-  ['failure', null, `${RUN} failed. The run's page shows where.`],
+  ['neutral', null, `${RUN} finished with the conclusion neutral`],
+  ['failure', null, `${RUN} failed. The run's page on GitHub shows the failed step.`],
   ['failure', [], NO_JOBS],
   ['failure', job('failure', [], false), NO_JOBS],
   ['failure', job('failure', setup), 'Job "deploy" couldn\'t be set up: '],
@@ -83,7 +83,7 @@ const unheard = (workflows: number, ...disabled: string[]): NoRun => ({
 /** Columns: why there is no run, the label, and a part of the sentence. */
 test.each<[cause: NoRun, label: string, part: string]>([
   [unheard(2), 'Not started', 'Add "on: repository_dispatch: types: [deploy]"'],
-  [unheard(2, 'A'), 'Not started', "Disabled workflows don't listen: A."],
+  [unheard(2, 'A'), 'Not started', "These workflows don't listen, because they are disabled: A."],
   [unheard(2, 'A', 'B'), 'Not started', 'all workflows in the repository are disabled (A, B)'],
   [unheard(0), 'Not started', 'the repository has no workflows'],
   [{ why: 'not seen', reason, startTimeout: 60_000 }, 'Not started', 'within 1 min of the dispatch'],
@@ -113,7 +113,9 @@ test.each<[Parameters<typeof decide>[1], sentAt: number | null, outcome: string]
     expect(ending.state === 'cancelled').toBe(outcome === 'cancelled')
     const isOpen = 'cause' in seen && ['not seen', 'unidentified'].includes(seen.cause.why)
     expect(
-      /a workflow run may be going on, see https:\/\/github.com\/acme\/shop\/actions\./.test(ending.sentence),
+      /A workflow run may still be in progress: see https:\/\/github.com\/acme\/shop\/actions\./.test(
+        ending.sentence,
+      ),
     ).toBe(isOpen)
   },
 )

@@ -263,7 +263,7 @@ describe('a dispatch', () => {
       transition(inState('queued', { queuedAt, firstAttemptAt }), EVENTS.dispatchDeferred, NOW, POLICY)
         ?.change
     expect(limited(first + 1)?.state).toBeUndefined()
-    expect(limited(first)).toMatchObject({ state: 'failed', reason: 'Gave up after 24 h: a limit.' })
+    expect(limited(first)).toMatchObject({ state: 'failed', reason: 'Not dispatched within 24 h: a limit.' })
   })
 })
 
@@ -333,7 +333,7 @@ test.each<[NoRun, RegExp]>([
   ],
   [
     { why: 'not seen', reason: 'GitHub refuses', startTimeout: MINUTE },
-    /The relay can't read the runs: GitHub refuses/,
+    /The relay can't read the repository's workflow runs: GitHub refuses/,
   ],
   [
     { why: 'unidentified', amount: 2 },

@@ -104,7 +104,7 @@ test('the relay ignores an event in which no user canceled the run, and its resp
   await reaches(scene, ended.run, 'finished')
 
   const refused =
-    'The body names no run to cancel: send "event.diff" of a RUN_UPDATED automation, or {"run_id": "r_…"}.'
+    'The body contains no run to cancel: send "event.diff" of a RUN_UPDATED automation, or {"run_id": "r_…"}.'
   const { event } = runUpdated(run) as { event: JsonObject }
   // An action's webhook can contain a run_id. Its signature doesn't cover the URL, so it could be sent here.
   const ofAction = { run_id: run.id, version: '1.4.2' }

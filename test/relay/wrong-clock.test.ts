@@ -38,7 +38,9 @@ test.each([
     expect([await states(), dispatches()]).toEqual([['running', 'dispatched', 'queued'], 3])
     const side = ms > 0 ? 'ahead of' : 'behind'
     expect(system.timeouts().problem()).toMatch(
-      new RegExp(`${side} GitHub's\\. Correct it \\(NTP\\)\\. Until then, no timeout ends a delivery`),
+      new RegExp(
+        `${side} GitHub's\\. Synchronize it with NTP\\. Until the clocks agree, no delivery times out`,
+      ),
     )
 
     setClock(-ms)
@@ -79,5 +81,5 @@ test('no delivery ends before GitHub’s first response since the start', async 
   system.hub.clockOffset = () => null
   await system.pass(200 * MINUTE)
   expect(await states()).toEqual(['running', 'dispatched', 'queued'])
-  expect(system.timeouts().problem()).toMatch(/^GitHub hasn't responded since the start/)
+  expect(system.timeouts().problem()).toMatch(/^GitHub hasn't responded since the relay started/)
 })

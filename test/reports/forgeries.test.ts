@@ -222,7 +222,7 @@ test('forged start requests are refused with one message per status, and bind no
     `The OIDC token isn't accepted: GitHub must have issued it within the last minutes for the audience ${system.url}. The relay's log shows the reason.`,
   ])
   expect([...details(403)]).toEqual([
-    "This workflow run can't report for this delivery: only the run that the delivery's dispatch started can report, and it must be in the dispatch's repository and on its branch. The relay's log shows what doesn't match.",
+    "This workflow run can't report for this delivery. Only the workflow run that the delivery's dispatch started can report, from the repository and branch of the dispatch. The relay's log shows what doesn't match.",
   ])
   refusals.push(...(await present(scene, '/report/start', workflowStarts, otherWorkflow.id)))
   refusals.push(...(await present(scene, '/report/start', strangers, free)))

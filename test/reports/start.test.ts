@@ -113,7 +113,7 @@ test('the bound run gets the secret inputs decrypted with any configured secret;
   ] as const) {
     const refused = await system.post(path, token, { delivery: id })
     expect([path, refused.status]).toEqual([path, 410])
-    expect(refused.body.detail).toMatch(/^The delivery has finished: its inputs are no longer available/)
+    expect(refused.body.detail).toMatch(/^The delivery has finished, so its inputs are no longer available/)
     expect(JSON.stringify(refused.body)).not.toContain('secrets')
   }
 

@@ -85,7 +85,7 @@ test('disguised blueprint identifiers are refused, and the allow-lists for writi
       expect(await send(blueprint, operation), blueprint).toMatchObject({ status: 400, body: { detail } })
   }
   const refused = (list: string, blueprint: string, done: string) => {
-    const detail = `The relay's ${list} doesn't include the blueprint ${blueprint}, so no entity of it is ${done}.`
+    const detail = `The relay's ${list} doesn't include the blueprint ${blueprint}, so the entity isn't ${done}.`
     return { status: 422, body: { detail } }
   }
   expect(await send('_user')).toMatchObject(refused('RELAY_REPORT_BLUEPRINTS', '_user', 'written'))
@@ -215,9 +215,7 @@ test("parallel reports cannot exceed a delivery's limits", async () => {
     for (;;) {
       const response = await system.report(token, id, [{ log }], { sender: `sender-${n}` })
       if (response.status !== 429) return response
-      expect(response.body.detail).toMatch(
-        /^The bodies of delivery \S+ that wait to be processed exceed 1048576 /,
-      )
+      expect(response.body.detail).toMatch(/^The unprocessed bodies of delivery \S+ exceed 1048576 /)
     }
   }
   const responses = await Promise.all(Array.from({ length: 30 }, (_, n) => send(n)))

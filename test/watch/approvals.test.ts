@@ -71,7 +71,7 @@ test('the delivery finishes with its run even if the relay lacks permission to r
 const OTHER = 'on: { repository_dispatch: { types: [other] } }\n'
 const MINUTE = 60_000
 const WARNING =
-  /^No workflow in acme\/shop listens to repository_dispatch type deploy .* The relay waits for a run until RELAY_START_TIMEOUT \(10 min\) has passed\.$/
+  /^No workflow in acme\/shop listens to repository_dispatch type deploy .* The relay waits for a workflow run until RELAY_START_TIMEOUT \(10 min\) has passed\.$/
 
 /** Starts a system whose repository has these workflow files. */
 async function start(...files: string[]): Promise<System> {

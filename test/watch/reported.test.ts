@@ -98,7 +98,9 @@ describe('if GitHub refuses to show the runs,', () => {
     expect(shown().status).toBe('IN_PROGRESS')
     await system.pass(70_000)
     expect(shown()).toEqual({ status: 'SUCCESS', label: 'Succeeded', summary: 'Job: success', links: link })
-    expect(log().at(-1)).toMatch(/because the relay can't read .* give the relay Actions: read\.$/)
+    expect(log().at(-1)).toMatch(
+      /because the relay can't read .* give the relay the permission Actions: read\.$/,
+    )
     expect(await system.history(id)).toContain('runHidden')
     expect(run.conclusion).toBeNull()
   })

@@ -90,7 +90,7 @@ const CASES: [name: string, act: Act, shown: string, attempts: number, requests:
       FAILED,
       2,
       1,
-      /was lost while .* The first attempt had failed, too: The runner of job "deploy"/,
+      /was lost while .* The first attempt also failed: The runner of job "deploy"/,
     ] as const),
   ],
   ['an ordinary failure next to a loss', ({ fail }) => fail(LOST, { name: 'test' }), FAILED, 1, 0],

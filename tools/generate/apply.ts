@@ -60,7 +60,9 @@ export async function plan(
   if (all.found) {
     const fixed = ONLY_NEW.filter(name => options[name]).map(name => `--${name}`)
     if (fixed.length > 0)
-      throw new Error(`${fixed.join(', ')} can't change the ${chosen} ${identifier}: change it in Port.`)
+      throw new Error(
+        `${fixed.join(', ')} can't change the existing ${chosen} ${identifier}: change the ${chosen} in Port.`,
+      )
     const existing = definitionOf(chosen, all.found)
     const mergeWith = async ({ action, said }: Generated) =>
       merge(existing, chosen === 'action' ? action : toPortWorkflow(action).workflow, said, options.relay)
@@ -103,7 +105,11 @@ async function read(port: Port, format: Format, identifier: string): Promise<Jso
 function lostIn(format: Format, found: JsonObject): string[] {
   const known = [...KEYS[format], ...OF_PORT]
   const lost = Object.keys(found).filter(key => !known.includes(key) && found[key] !== null)
-  return lost.length > 0 ? [`An update doesn't send ${lost.join(', ')}: check it in Port afterward.`] : []
+  return lost.length > 0
+    ? [
+        `generate --apply doesn't send these settings: ${lost.join(', ')}. Check them in Port after the update.`,
+      ]
+    : []
 }
 
 /** Returns what Port accepts of a definition that it returned. */

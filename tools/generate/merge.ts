@@ -58,7 +58,7 @@ export function merge(existing: JsonObject, generated: JsonObject, said: Said, r
     const changed = names.filter(name => names.indexOf(name) === names.lastIndexOf(name))
     if (changed.length > 0 && !isComplete)
       throw new Error(
-        `In Port, ${identifier} has a body of its own, so the form can't get or lose the inputs ${changed.join(', ')}: change the form and the body in Port, or use the body that generate prints.`,
+        `In Port, the body of ${identifier} isn't the body that generate prints, so generate can't add or remove the inputs ${changed.join(', ')}: change the form and the body in Port, or use the generated body.`,
       )
     if (names.length > 0) trigger.userInputs = merged
   }
@@ -129,9 +129,9 @@ function mergeForm(
   ]
   const tell = (names: string[], sentence: string) =>
     names.length > 0 && notes.push(`${sentence}: ${names.join(', ')}.`)
-  tell(remaining(others), 'Not read by the workflow')
-  if (existing.steps) tell(added, 'Add to a step of the form')
-  if (mapped.length > 0) tell(added, 'Add to "inputs" in the body')
+  tell(remaining(others), "The workflow doesn't read these inputs")
+  if (existing.steps) tell(added, 'In Port, add these inputs to a step of the form')
+  if (mapped.length > 0) tell(added, 'In Port, add these inputs to "inputs" in the body')
   return {
     ...existing,
     properties,

@@ -114,10 +114,10 @@ function notes(workflow: WorkflowFile, event: Start['event'], file: string, acti
       `${file} doesn't use port-webhook-action: the relay finishes the run in Port when the workflow finishes. To show steps and log lines in Port, add the action${event === 'workflow_dispatch' ? ' and the input "port"' : ''}.`,
     action.trigger.operation !== 'CREATE' &&
       action.trigger.blueprintIdentifier === undefined &&
-      `The operation of the action is ${action.trigger.operation}: pass the blueprint with --blueprint NAME.`,
+      `An action with the operation ${action.trigger.operation} needs a blueprint: pass --blueprint NAME.`,
     ...renamed.map(
       name =>
-        `The form lacks the input ${name}: ${file} reads only a run ID from it, so the relay sends Port's context in it. If it isn't the ID of the run in Port, add the input.`,
+        `The form has no input ${name}, because ${file} reads only a run ID from this input, so the relay fills it with Port's context. If the workflow expects another run ID, add the input to the form.`,
     ),
     ...environments.map(
       name =>

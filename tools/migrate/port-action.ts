@@ -143,6 +143,6 @@ function runIdNotes({ inputs }: JsonObject): string[] {
     .filter(expression => expression !== '.run.id')
     .map(
       expression =>
-        `The workflow gets the run ID {{ ${expression} }}, and reports to that run. The relay reports to the action's own run.`,
+        `The workflow gets the run ID {{ ${expression} }}, and reports to the Port run with this ID. The relay reports to the Port run of the action.`,
     )
 }

@@ -41,18 +41,20 @@ export function readPortStep(scope: Scope, facts: Facts, remark: (message: strin
   if (!isEntity)
     return readPatch(get, { condition: (textAt(step, 'if') ?? '').replace(/\s/g, ''), ...facts }, remark)
   if (runId === '' && !facts.byPortOnly)
-    throw new Problem('The entity has no run, and the workflow can start without Port.')
+    throw new Problem('The step sets no run ID, and the workflow can start without Port.')
   if (facts.isReferenced) throw new Problem('Other steps read the outputs or the outcome of this step.')
   if (facts.isRead) throw new Problem('A later step reads entities before the action sends them.')
   for (const flag of ['delete_dependents', 'createmissingrelatedentities'])
     if (!/^(false)?$/.test(get(flag))) throw new Problem(`$PORT_ENTITIES doesn't support "${flag}".`)
   const text = template.writeJson(readEntity(operation, get))
   if (operation === 'DELETE')
-    remark(`RELAY_REPORT_DELETE_BLUEPRINTS must allow ${get('blueprint')}; a missing entity isn't a failure.`)
+    remark(
+      `RELAY_REPORT_DELETE_BLUEPRINTS must allow ${get('blueprint')}. If the entity doesn't exist, the step doesn't fail.`,
+    )
   if (/"blueprint": "_/.test(text)) remark('RELAY_REPORT_BLUEPRINTS of the relay must allow the blueprint.')
   if (runId === '')
     remark(
-      "the entity's change is now attributed to the Port run. It is written only if Port starts the workflow.",
+      "the entity's change is now attributed to the Port run. The action writes the entity only if Port starts the workflow.",
     )
   return [{ kind: 'entity', text }]
 }

@@ -99,7 +99,7 @@ function addPortInput({ root, edits, events }: Workflow): void {
 function noteTriggers({ events, edits, remark }: Workflow, onKey: number): void {
   const others = events.filter(event => !PORTS_EVENT.test(event))
   if (others.length > 0)
-    remark(onKey, `on ${others.join(', ')}, the action doesn't run, and nothing is reported.`)
+    remark(onKey, `for the events ${others.join(', ')}, the action doesn't run, so nothing is reported.`)
   if (events.includes('workflow_call'))
     remark(onKey, 'workflows that call this workflow need the input "port" and the permissions of its jobs.')
   for (const { 0: read, index } of edits.text.matchAll(/\bclient_payload\.(?!(run_id|action|port)\b)[\w-]+/g))
