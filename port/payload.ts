@@ -3,7 +3,7 @@ import { type Invocation, isObject, type JsonObject, type Trigger, texts } from 
 const VERSION = 1
 
 /**
- * GitHub accepts at most 65,535 characters or bytes. The rest is space for the request.
+ * The maximum size of the payload. GitHub accepts 65,535 characters or bytes, including the rest of the request.
  * @see https://docs.github.com/rest/repos/repos#create-a-repository-dispatch-event
  */
 const MAX_PAYLOAD_BYTES = 64_000
@@ -22,7 +22,7 @@ export type ClientPayload = {
     traceparent?: string
     /** Whether the action reports the final status; absent if it does. */
     reportWorkflowStatus?: false
-    /** The items that didn't fit: `inputs.<name>`, `entity`, `event`, or all of `inputs` and `encrypted`. */
+    /** The items that didn't fit: `inputs.<name>`, `entity`, `event`, or `inputs` (with `encrypted`). */
     truncated: string[]
   } & Pick<
     Invocation,
@@ -62,12 +62,12 @@ export function shrinkClientPayload(payload: ClientPayload, maxBytes: number): C
 
 function leaveOutLargest(payload: ClientPayload, maxBytes: number): void {
   const { port } = payload
-  // Each input, or its name in `truncated`, needs at least this much space, so omitting single inputs can't suffice.
+  // Each input, or its name in `truncated`, needs at least this much space. Omitting single inputs can't be enough.
   if (Object.keys(port.inputs).length * LEAST_INPUT > maxBytes) leaveOutInputs(port)
   let excess = bytes(payload) - maxBytes
   if (excess <= 0) return
   port.inputs = { ...port.inputs }
-  // The sums can be off by a comma, so values close to the limit are measured.
+  // The sum can be wrong by a comma, so a sum close to the limit is measured.
   const fits = () => excess <= 0 || (excess < 8 && bytes(payload) <= maxBytes)
   const large = [
     ...Object.entries(port.inputs).map(([name, value]) => ({
@@ -89,7 +89,7 @@ function leaveOutLargest(payload: ClientPayload, maxBytes: number): void {
   if (!fits()) leaveOutInputs(port)
 }
 
-/** Omits all inputs as one item, for thousands of small inputs whose names alone wouldn't fit in `truncated`. */
+/** Omits all inputs as one item, because the names of thousands of inputs wouldn't fit in `truncated`. */
 function leaveOutInputs(port: ClientPayload['port']): void {
   port.truncated = port.truncated.filter(name => !name.startsWith('inputs.'))
   port.inputs = {}
@@ -139,7 +139,7 @@ const bytes = (value: unknown) => Buffer.byteLength(JSON.stringify(value) ?? '')
 const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null)
 
 /**
- * Returns Port's context for a body without one, in the format that the workflows in Port's guides read.
+ * Creates Port's context for a body without a context, in the format that the workflows in Port's guides read.
  * @see https://docs.port.io/actions-and-automations/setup-backend/github-workflow/
  */
 export function guideContext(invocation: Invocation): JsonObject {

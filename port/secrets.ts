@@ -7,7 +7,7 @@ export type SecretKey =
 
 const TAG = 16
 
-/** Decrypts a secret input (Base64) with the first key that fits; null if none does. Both schemes are authenticated. */
+/** Decrypts a secret input (Base64) with the first key that fits; null if no key fits. */
 export function decryptSecretInput(value: string, keys: readonly SecretKey[]): string | null {
   const data = Buffer.from(value, 'base64')
   for (const key of keys) {
@@ -16,7 +16,7 @@ export function decryptSecretInput(value: string, keys: readonly SecretKey[]): s
         ? decryptSymmetric(data, key.clientSecret)
         : decryptClientSide(data, key.privateKey)
     } catch {
-      // OpenSSL's message doesn't help, and could contain key material.
+      // OpenSSL's error is omitted, because its message could contain key material.
     }
   }
   return null

@@ -6,12 +6,12 @@ const ENDS = ['\x07', '\x1b\\', '\x9c']
 export function stripAnsiCodes(line: string): string {
   const last = Math.max(...ENDS.map(mark => line.lastIndexOf(mark)))
   const end = last + (line[last] === '\x1b' ? 2 : 1)
-  // Node's function searches the whole text for each sequence's terminator, so text without terminators is split first.
+  // Node's function searches the rest of the text for each sequence's terminator, so the text is split first.
   const rest = line.slice(end).split(/(?=[\x1b\x9b])/)
   return [line.slice(0, end), ...rest].map(stripVTControlCharacters).join('')
 }
 
-/** Removes these characters from the end of the text. Takes linear time, unlike `/x+$/`. */
+/** Removes these characters from the end of the text, in linear time (`/x+$/` can take quadratic time). */
 export function trimEnd(text: string, characters: string): string {
   let end = text.length
   while (end > 0 && characters.includes(text[end - 1]!)) end--
@@ -31,7 +31,7 @@ export function parseJson(text: string): Json | undefined {
 export const isLoopback = (hostname: string): boolean =>
   /^(127\.[\d.]+|\[::1\]|(.+\.)?localhost)$/.test(hostname)
 
-/** Formats milliseconds for users: `0.4 s`, `42 s`, `1 min 3 s`, `2 h 5 min`. A zero second unit is omitted. */
+/** Formats milliseconds for users: `0.4 s`, `42 s`, `1 min 3 s`, `2 h 5 min`, `2 h`. */
 export function duration(ms: number): string {
   if (ms < 950) return `${Math.round(ms / 100) / 10} s`
   const seconds = Math.round(ms / 1000)

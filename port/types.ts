@@ -11,20 +11,20 @@ export function isObject(value: unknown): value is JsonObject {
 /** What the run id identifies: an action or automation run, a workflow's node run, or nothing that accepts reports. */
 export type RunKind = 'action_run' | 'node_run' | 'none'
 
-/** Port sends more personal data, but only the name and the email address are kept. */
+/** The name and email address of a user. Other personal data from Port is dropped. */
 export interface Trigger {
   by: { email: string | null; name: string | null } | null
   origin: string | null
   at: string | null
 }
 
-/** What Port invokes, read from any body that Port sends. Input values keep their JSON type. */
+/** The contents of a webhook from Port. Input values keep their JSON type. */
 export interface Invocation {
   runId: string | null
-  /** Whether the run id comes from the signed body or only from the unsigned `RUN_ID` header. */
+  /** Whether the run id comes from the signed body or from the unsigned `RUN_ID` header. */
   runIdFrom: 'body' | 'header' | null
   kind: RunKind
-  /** Of a node run, the run of its Port workflow (`wfr_…`). */
+  /** The id of the Port workflow's run (`wfr_…`), for a node run. */
   workflowRunId?: string
   action: string | null
   /** `CREATE`, `DAY-2`, or `DELETE`. Legacy bodies may have other values. */
@@ -38,7 +38,7 @@ export interface Invocation {
   /** The change that started an automation, or a change-log body. */
   event: Json
   trigger: Trigger | null
-  /** The target that the signed body names. `fault` is a message that explains why the target can't be used. */
+  /** The target in the signed body. `fault`: a message that explains why the target is invalid. */
   github: {
     repository: string | null
     eventType: string | null
@@ -46,12 +46,12 @@ export interface Invocation {
     workflow: string | null
     ref: string | null
     fault: string | null
-    /** False if another system reports the final status of a workflow that has started. */
+    /** Whether the relay and the action report the final status. False if another system does. */
     reportWorkflowStatus?: false
-    /** Whether the relay runs the workflow again, once, if every failed job lost its runner. */
+    /** Whether the relay runs the failed jobs once more if every failed job lost its runner. */
     rerun?: 'lost-runner'
   } | null
-  /** Absent if the body has none of these facts, or once the relay no longer needs these facts. */
+  /** Missing if the body has no such facts, or if the relay no longer needs them. */
   forWorkflow?: ForWorkflow | undefined
 }
 
@@ -62,7 +62,7 @@ export interface ForWorkflow {
   port_payload?: JsonObject | string
   /** The names of the `inputs` that the author or Port added, rather than a user. */
   notEntered?: string[]
-  /** The names of the `inputs` that only `port_context` or `port_payload` has. The workflow gets these inputs there. */
+  /** The names of the `inputs` that are only in `port_context` or `port_payload`, which the workflow also gets. */
   inside?: string[]
 }
 
@@ -79,17 +79,16 @@ export interface RunUpdate {
   output?: JsonObject
   /** Finishes the run, unless `job` is set. */
   conclusion?: Conclusion
-  /** Makes the update the result of a job. The relay keeps it until the workflow run has finished. */
+  /** Makes the update the result of a job. The relay keeps this result until the workflow run has finished. */
   job?: ReportedJob
 }
 
 export type Conclusion = 'success' | 'failure' | 'cancelled'
 
 export interface ReportedJob {
-  /** Null on Enterprise Server. */
   id: number | null
   name: string
-  /** The worst conclusion that the author set, in `$PORT_RUN` or by the input `needs`. */
+  /** The worst conclusion that the author set in `$PORT_RUN` or with the input `needs`. */
   author: Conclusion
   ownSummary: boolean
 }

@@ -1,4 +1,4 @@
-/** A Map with a maximum size. `set` makes its entry the newest, and removes the oldest entry beyond the limit. */
+/** A Map with a maximum size. `set` makes its entry the newest, and removes the oldest entry if the Map is too large. */
 export class BoundedMap<K, V> extends Map<K, V> {
   readonly #limit: number
   constructor(limit: number) {

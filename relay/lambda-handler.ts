@@ -9,24 +9,24 @@ import type { Worker } from './workers/worker.ts'
 export type Event = LambdaEvent | { source?: string }
 export type Context = Pick<LambdaContext, 'getRemainingTimeInMillis'>
 
-/** How long a request's invocation processes due work after accepting the request, while the sender waits. */
+/** How long an invocation processes due work after it accepted a request. The sender waits in this time. */
 const REQUEST_WORK_MS = 5_000
-/** How long an invocation waits for new work. Half a second after a run finished, no more reports are expected. */
+/** How long an invocation without work waits for more work, such as the next report of a workflow run. */
 const QUIET_MS = 1_500
-/** Time reserved to finish a step, for requests and for schedules. A GitHub or Port request takes at most 10 s. */
+/** The time to finish a step in invocations for requests and for schedules. A request to GitHub or Port takes at most 10 s. */
 const REQUEST_STEP_MS = 3_000
 const SCHEDULE_STEP_MS = 12_000
-/** Small, because AWS can start many of these relays at once. */
+/** How many dispatches RELAY_DISPATCH_RATE allows at the start. AWS can start many relays at once. */
 const FIRST_DISPATCHES = 2
 const RESPONSE_MS = 1_000
 const KEEP_MS = 10_000
-/** If the wall clock and the monotonic clock differ by more than this, AWS froze the process between invocations. */
+/** If the wall clock advanced this much further than the monotonic clock, AWS froze the process between invocations. */
 const FROZEN_MS = 500
 
 /**
  * Runs the relay as an AWS Lambda function with PostgreSQL. An invocation persists its request and then processes due
- * work while time remains. Scheduled events process work that has become due in the meantime. If an invocation is
- * killed, a later invocation continues the work when the lease expires.
+ * work while time remains. Scheduled invocations process work that became due later. If an invocation is killed, a later
+ * invocation continues the work when the lease expires.
  * @see https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
  */
 export function createHandler(
@@ -63,10 +63,10 @@ export function createHandler(
       if (request) response = await handle(relay.app)(withoutStage(request), context as LambdaContext)
       else for (const worker of workers) worker.runNow()
       const workMs = request ? REQUEST_WORK_MS : Number.POSITIVE_INFINITY
-      // If the sender waits for the response, don't wait for new work. GitHub doesn't wait.
+      // While a sender waits for the response, the invocation doesn't wait for new work. GitHub doesn't wait for a response.
       const quietMs = request && !pathOf(request).endsWith('/github') ? 0 : QUIET_MS
       const until = Math.min(performance.now() + workMs, endsAt - RESPONSE_MS - stepMs)
-      // Don't process work after a refused request, because anyone can send such requests.
+      // A refused request causes no work, because anyone can send such requests.
       if (!response || response.statusCode < 400) await untilIdle(workers, quietMs, until)
     } finally {
       const allStopped = Promise.all(workers.map(worker => worker.stop()))
@@ -75,7 +75,7 @@ export function createHandler(
         await relay.flush().catch(() => {})
         kept = { relay, at: performance.now(), wallAt: Date.now() }
       } else {
-        // AWS freezes the step in progress. The step can finish in a later invocation if its lease hasn't expired.
+        // AWS freezes the step in progress. A later invocation finishes the step if its lease hasn't expired.
         void allStopped.then(() => relay.close()).catch(() => {})
       }
     }
@@ -122,7 +122,7 @@ const LOOK_MS = 20
 
 /** Waits until the workers have been idle for `quietMs`. @param until deadline, by `performance.now()` */
 async function untilIdle(workers: Worker[], quietMs: number, until: number): Promise<void> {
-  // Ignore claims made before now. A claim that is still waiting for the database doesn't count as activity.
+  // A claim that was sent before now doesn't count, because it may have missed new work.
   const since = performance.now()
   while (performance.now() < until) {
     for (const worker of workers) worker.wake()

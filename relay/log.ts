@@ -11,7 +11,7 @@ const COLORS: Record<string, 'red' | 'yellow' | 'dim'> = {
 
 type Destination = DestinationStream & { flush(done?: () => void): void; flushSync?(): void }
 
-/** Writes the lines of one event loop turn together. SonicBoom would copy all waiting lines for each further line. */
+/** Writes the lines of one event loop turn together, because SonicBoom copies all waiting lines for each new line. */
 export function joinLines(destination: Destination, format = (line: string) => line): Destination {
   let lines = ''
   const write = () => {
@@ -19,7 +19,7 @@ export function joinLines(destination: Destination, format = (line: string) => l
     lines = ''
     if (joined) destination.write(joined)
   }
-  // Without this, a crash loses the lines of its turn.
+  // At a crash, the lines of the current turn are written, too.
   process.once('exit', () => {
     write()
     destination.flushSync?.()
@@ -51,8 +51,8 @@ export function forTerminal(line: string): string {
 const LONGEST = 2_000
 
 /**
- * Omits an error's custom properties, because an HTTP client's error contains the request's headers and body. Includes
- * only a response's status, because the response's body can quote the request.
+ * Omits an error's custom properties, because an HTTP client's error contains the request's headers and body. From a
+ * response, includes only the status, because the body can quote the request.
  */
 function describeError(error: unknown): object {
   if (!(error instanceof Error)) return { type: typeof error }
@@ -78,10 +78,10 @@ const LONGEST_REASON = 200
 
 /**
  * Logs messages that can repeat often, such as errors while Port is unavailable, and refusals of unverified senders.
- * Writes a message when it first occurs, then one line per minute while it recurs. Each line has the latest fields and
- * a `count` of occurrences since the previous line. If their field `reason` differs, `reasons` has the count of each
- * one. Occurrences are grouped by message, so variable values belong in the fields.
- * @param maxReasons how many reasons a line counts; further ones are counted as `others`
+ * Writes a message when it first occurs, and one line per minute while it recurs. Each line has the latest fields and the
+ * `count` of occurrences since the previous line. If the occurrences have different reasons, `reasons` has the count of
+ * each reason. Occurrences are grouped by message, so variable values belong in the fields.
+ * @param maxReasons the maximum number of reasons in a line; `others` is the count of all other reasons
  */
 export function createThrottledLog(log: Levels, maxReasons: number) {
   type Lasting = { level: keyof Levels; fields: object; count: number; reasons: Map<string, number> }

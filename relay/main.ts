@@ -6,12 +6,12 @@ import { nearestName } from './config/values.ts'
 
 useProxy(process.env)
 const [name = 'serve', ...args] = process.argv.slice(2)
-// Load other commands only when called, so that the relay starts faster.
+// Other commands are loaded only when called, so that the relay starts faster.
 const commands = name === serve.name ? [serve] : (await import('./cli/commands.ts')).commands
 const command = commands.find(each => each.name === name)
 if (command) {
   const code = await runCommand(command, process.env, args)
-  // On success, let `serve` continue to run. On failure, exit even if the command left handles open.
+  // After a failure, the process exits even if the command left handles open. After a success, `serve` continues to run.
   if (code !== 0) process.exit(code)
 } else if (['--version', '-v'].includes(name)) {
   console.log(packageJson.version)

@@ -31,7 +31,7 @@ import { repeat, type Worker } from './workers/worker.ts'
 import { createEngine, startWorkers } from './workers/workers.ts'
 
 const CHECK_SIDES_MS = 5_000
-/** How long to wait for requests and steps in progress when the relay stops. */
+/** How long a stopping relay waits for requests and steps in progress. */
 const STOP_MS = 20_000
 
 export type Relay = Awaited<ReturnType<typeof createRelay>>
@@ -115,7 +115,6 @@ export async function assembleRelay(
     onAttempt: metrics.attempt,
   })
   const { apply, port, freezes } = engine
-  // The first dispatch doesn't wait for it.
   await freezes.check()
   const roles = createRoles(config)
   const checkDatabase = createDatabaseCheck(store, throttled)
@@ -165,7 +164,7 @@ export async function assembleRelay(
   }
 }
 
-/** Closes the store again if the database belongs to another organization, so that the process can exit. */
+/** Closes the store if the database belongs to another Port organization, so that the process can exit. */
 async function openOwn({ port }: Config, opening: Promise<Store>): Promise<Store> {
   const store = await opening
   try {
@@ -213,7 +212,7 @@ export async function createRelay(config: Config, log: Logger, opening?: Promise
     port: boundPort,
     /** Stops accepting requests, finishes work in progress, and closes the store, within 25 s. */
     async stop(): Promise<void> {
-      // Close connections that become idle, because they would delay the stop.
+      // Idle connections would delay the stop.
       const idle = setInterval(() => server.closeIdleConnections(), 50)
       const closed = new Promise(resolve => server.close(resolve))
       const late = new AbortController()

@@ -7,7 +7,7 @@ import type { ApplyEvent } from './workers/apply.ts'
 import type { Freezes } from './workers/freezes.ts'
 import type { PortAccess } from './workers/outbox.ts'
 
-/** What the relay's routes are given; each one picks what it uses. */
+/** The dependencies of the relay's routes. Each route picks the dependencies that it uses. */
 export interface RouteDeps {
   config: Config
   store: Store

@@ -12,18 +12,18 @@ export { PortError } from './errors.ts'
 export interface PortRun {
   id: string
   kind: RunKind
-  /** A node run's status is `unknown` while it is in progress, or if Port doesn't show it. */
+  /** Reads the run. A node run's status is `unknown` if the run is in progress or Port doesn't show its status. */
   read(): Promise<RunState>
   /**
-   * Replaces the given fields. Port keeps all others, except for a node run's link and external run id: include these
-   * two in every call. If Port rejects a field other than the conclusion, the run finishes without that field.
+   * Replaces the given fields. Every update of a node run must include the link and the external run id, because Port
+   * doesn't keep them. If Port rejects a field other than the conclusion, the run finishes without that field.
    */
   update(update: RunUpdate): Promise<void>
   /** Sends lines that fit in one request (see `logBatches`). Not idempotent. */
   log(lines: readonly LogLine[]): Promise<void>
 }
 
-/** It must not follow redirects. */
+/** A `fetch` that doesn't follow redirects. */
 export type Fetch = (
   url: string,
   init: { method: string; headers: Record<string, string>; body?: string; signal?: AbortSignal },
@@ -36,7 +36,7 @@ export interface PortClientOptions {
   apiUrl: string
   clientId: string
   clientSecret: string
-  /** Used while it is valid. */
+  /** A token to use until it expires. */
   token?: Token | null
   fetch?: Fetch
   timeoutMs?: number
@@ -50,7 +50,7 @@ export interface PortClientOptions {
 
 export type PortClient = ReturnType<typeof createPortClient>
 
-/** Doesn't retry, except once with a new token after a 401. @see https://docs.port.io/api-reference/port-api */
+/** Calls Port's API. Retries only once, with a new token after a 401. @see https://docs.port.io/api-reference/port-api */
 export function createPortClient(options: PortClientOptions) {
   const { clientId, clientSecret, onToken, onResult = () => {} } = options
   const { clock = Date.now, redact = text => text, timeoutMs = 15_000 } = options
@@ -167,12 +167,12 @@ export function createPortClient(options: PortClientOptions) {
   /** Whether Port accepts `statusLabel` of a node run. */
   let nodesHaveLabel = true
 
-  /** @param workflowRunId without it, the node run is read from a route that Port doesn't document */
+  /** @param workflowRunId if it's missing, the client reads the node run from a route that Port doesn't document */
   function nodeRun(id: string, workflowRunId?: string): PortRun {
     const path = `/v1/workflows/nodes/runs/${encodeURIComponent(id)}`
     const read = workflowRunId ? `/v1/workflows/runs/${encodeURIComponent(workflowRunId)}` : path
 
-    /** Sends the label in the output if Port refuses the field `statusLabel`, which was added in September 2026. */
+    /** Sends the label in `output` if Port refuses the field `statusLabel`, which Port added in September 2026. */
     async function patch(update: RunUpdate) {
       const hasLabel = nodesHaveLabel
       try {
@@ -208,15 +208,14 @@ export function createPortClient(options: PortClientOptions) {
   return {
     run: (id: string, workflowRunId?: string) =>
       runKind(id) === 'node_run' ? nodeRun(id, workflowRunId) : actionRun(id),
-    /** In milliseconds since 1970. Until then, every call throws and sends no request. */
+    /** Milliseconds since 1970. Before this time, every call throws and sends no request. */
     pausedUntil: pause.until,
     async authorize() {
       await tokens.get()
     },
-    /** Checks the credentials with a request, even if there is a valid token. */
+    /** Checks the credentials by requesting a token, even if the client has a valid token. */
     check: () => observed(tokens.renew),
     token: tokens.current,
-    /** Sends any other request of Port's API. */
     request: (method: string, path: string, body?: JsonObject) => call(method, path, null, body),
     /** Creates or updates the entity. @param runId an action run in progress to link the entity to */
     async upsertEntity(blueprint: string, entity: JsonObject, runId: string | null) {
@@ -225,12 +224,12 @@ export function createPortClient(options: PortClientOptions) {
       try {
         await call('POST', tied, null, entity)
       } catch (error) {
-        // Port can't link an entity to a finished run. The entity can still be sent without the link.
+        // Port can't link an entity to a finished run, so the entity is sent without the link.
         if (!(error instanceof PortError && error.kind === 'finished')) throw error
         await call('POST', path, null, entity)
       }
     },
-    /** Port rejects the request if another entity requires this one. */
+    /** Deletes the entity. Port rejects the request if another entity requires this entity. */
     async deleteEntity(blueprint: string, identifier: string) {
       // `.` and `..` would change the path. An empty identifier would address all entities of the blueprint.
       if (identifier === '' || identifier === '.' || identifier === '..') {
@@ -249,9 +248,8 @@ export interface Token {
 }
 
 /**
- * Provides a token until shortly before it expires. Concurrent calls share one request. Port returns the same token
- * until it expires, so a token can have little time left: the safety margin is a tenth of that time, at most one
- * minute.
+ * Provides a token. Concurrent calls share one request. Port returns the same token until it expires, so a new token can
+ * have little time left. The client requests the next token when a tenth of that time remains, at most one minute.
  */
 function createTokenCache(mint: () => Promise<Token>, clock: () => number, first: Token | null = null) {
   let latest = first
@@ -290,7 +288,7 @@ function createTokenCache(mint: () => Promise<Token>, clock: () => number, first
       if (held === null || token.renewAt > clock()) return token.value
       return (await (current === held ? start() : (current ?? start()))).value
     },
-    /** Unless another call has already replaced it. */
+    /** Forgets the token, unless another call has already replaced it. */
     async drop(value: string): Promise<void> {
       const held = current
       if (held && (await held.catch(() => null))?.value === value && current === held) current = null

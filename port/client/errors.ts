@@ -6,8 +6,8 @@ import { isObject } from '../types.ts'
  * - `synchronized`: Port uses the webhook response as the run's result, so no request can set the result
  * - `unknown_run`: the run doesn't exist in this region and organization of Port
  * - `credentials`: Port issues no token, or rejects even a new token
- * - `unreachable`: no response, a 5xx or a conflict, a redirect, or a response that didn't come from Port
- * - `refused`: any other error; a retry helps only if a missing permission (403) is granted in the meantime
+ * - `unreachable`: no response, a 5xx, a conflict, a redirect, or a response that didn't come from Port
+ * - `refused`: any other error; a retry helps only after an operator grants a missing permission (403)
  */
 export type PortErrorKind =
   | 'finished'
@@ -25,11 +25,11 @@ export class PortError extends Error {
   readonly status: number | null
   /** In milliseconds since 1970. */
   readonly retryAt: number | null
-  /** Whether no token was available, so that the request wasn't sent. */
+  /** Whether the request wasn't sent, because the client got no token. */
   ofToken = false
   /** For `log` calls: how many lines must not be sent again. */
   linesSent = 0
-  /** For `log` calls: how many lines may be missing and whose loss no line in Port mentions. */
+  /** For `log` calls: how many lines may be missing without a notice in Port's log. */
   linesLost = 0
 
   constructor(
@@ -50,7 +50,7 @@ export class PortError extends Error {
 
 export interface Call {
   what: string
-  /** The run that the call is about; null for tokens and entities. */
+  /** The id of the call's run; null for tokens and entities. */
   runId: string | null
   host: string
   settings: { credentials: string; apiUrl: string }
@@ -66,7 +66,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
   const { status } = response
   const body = readBody(response.text)
   const { code, message } = body ?? { code: '', message: '' }
-  // Redacted before it is cut, because a partial secret can't be recognized.
+  // Redaction comes before cutting, because redaction can't recognize a cut secret.
   const detail = [code, message]
     .filter(Boolean)
     .map(text => call.redact(text).slice(0, LONGEST))
@@ -86,7 +86,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
   if (status >= 500 || status === 408 || status === 425)
     return error('unreachable', 'Port failed to process the request.')
   if (moved !== null) return error('unreachable', `correct ${apiUrl} to ${moved}.`)
-  // A proxy or gateway responded, so the response says nothing about the run. Only a 413 is reliable.
+  // A proxy or gateway sent this response, so it shows nothing about the run. Only a 413 is reliable.
   if (status < 400 || (body === null && status !== 401 && status !== 413)) {
     return error('unreachable', `this response isn't from Port; check ${apiUrl} and the proxy.`)
   }
@@ -111,7 +111,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
       const cure = `check that ${credentials} belong to the organization of the run, and that ${apiUrl} is the API of the organization's region.`
       return error('unknown_run', `Port has no ${run}; ${cure}`)
     }
-    // The code for a finished run is documented only for logs and entities, so the message is checked too.
+    // Port documents the error code for a finished run only for logs and entities, so the message is checked too.
     if (code === 'run_synchronized_error') {
       const cure = 'set "synchronized": false in the Port action or in the node to report the job.'
       return error(
@@ -134,8 +134,8 @@ export function readPortError(call: Call, response: Response, now: number): Port
 }
 
 /**
- * Returns the base URL that a redirect points to; null for a proxy's page. Redirects aren't followed, because a
- * redirected request could have another method or send the secret to another host.
+ * Returns the base URL that a redirect points to; null for a proxy's page. The client doesn't follow redirects, because
+ * the new request could have another method or send the secret to another host.
  */
 function movedTo(call: Call, location: string | null): string | null {
   const to = URL.parse(location ?? '')
@@ -143,7 +143,6 @@ function movedTo(call: Call, location: string | null): string | null {
   return to?.pathname.endsWith(path) ? to.origin + to.pathname.slice(0, -path.length) : null
 }
 
-/** Port's error codes for unknown objects, such as `not_found`. */
 const NOT_FOUND = /^(?:[a-z]+_)*not_found$/
 
 /** Port's format is `{ ok: false, error: code, message }`. A gateway's can be `{ message: "Not Found" }`. */
@@ -165,7 +164,7 @@ export function wasNotSent(error: unknown): boolean {
   return errorChain(error).some(({ code, syscall }) => NOT_SENT.test(String(code)) || syscall === 'connect')
 }
 
-/** Describes a network failure by its innermost code, such as ECONNRESET, or message. Never quotes header or body. */
+/** Describes a network failure by its innermost code, such as ECONNRESET, or message. Never quotes a header or body. */
 export function describeNetworkError(error: unknown): string {
   const errors = errorChain(error)
   const code = errors.findLast(each => typeof each.code === 'string')?.code
@@ -175,7 +174,7 @@ export function describeNetworkError(error: unknown): string {
   return isTimeout ? 'no response in time' : (code ?? (last?.name === 'Error' ? last.message : 'no response'))
 }
 
-/** `fetch` and Octokit wrap a network error. A connection attempt to several addresses has one error per address. */
+/** Returns the innermost cause. `fetch` and Octokit wrap network errors. A host with several addresses has one error per address. */
 function errorChain(error: unknown): NodeJS.ErrnoException[] {
   const errors: NodeJS.ErrnoException[] = []
   for (let each = error; each instanceof Error && errors.length < 10; ) {

@@ -3,9 +3,8 @@ import { isObject } from '../types.ts'
 import { PortError, type PortErrorKind } from './errors.ts'
 
 /**
- * Sends an update. If Port or a gateway rejects an update with a conclusion because of its content, it's sent again
- * with fewer fields, in the end with only the conclusion, so that the run doesn't stay in progress forever. Cuts long
- * texts.
+ * Sends an update. Cuts long texts. If Port or a gateway rejects the content of an update with a conclusion, sends the
+ * update again with fewer fields, and finally with only the conclusion, so that the run doesn't stay in progress forever.
  * @throws PortError
  */
 export async function sendUpdate(
@@ -38,7 +37,7 @@ export async function sendUpdate(
   }
 }
 
-/** As JSON. Reports through the relay are limited to 256 KB, with 64 KB of outputs. */
+/** The maximum size of an update as JSON. Reports through the relay have at most 256 KB, with 64 KB of outputs. */
 const MOST_SUMMARY_BYTES = 180_000
 /** The maximum length of a label, as in the relay. */
 const MOST_LABEL = 1_000
@@ -62,7 +61,7 @@ export function cutSummary(summary: string): string {
 const jsonBytes = (text: string): number => Buffer.byteLength(JSON.stringify(text))
 
 const KINDS = new Set<PortErrorKind>(['refused', 'unreachable'])
-/** Statuses for a rejected body. */
+/** Statuses with which Port or a gateway rejects a body. */
 export const CONTENT = new Set<number | null>([400, 413, 422])
 
 const size = (update: RunUpdate): number => Object.values(update).filter(value => value !== undefined).length
@@ -91,7 +90,7 @@ const RESULT = { success: 'SUCCESS', failure: 'FAILED', cancelled: 'CANCELLED' }
 /**
  * Returns the body for `PATCH /v1/workflows/nodes/runs/{id}`. Node runs have no summary, so `output` contains it. Port
  * replaces `output` with each call, so a conclusion must include the outputs, the link, and the external run id again.
- * @param hasLabel false if Port refuses `statusLabel`, which then is in `output`
+ * @param hasLabel false if Port refuses `statusLabel`; the label is then in `output`
  */
 export function nodeRunBody(update: RunUpdate, hasLabel: boolean): JsonObject {
   const { conclusion, statusLabel, link, summary, externalRunId } = update
@@ -115,10 +114,10 @@ export function nodeRunBody(update: RunUpdate, hasLabel: boolean): JsonObject {
 const number = (id: string): string | number =>
   Number.isSafeInteger(Number(id)) && id !== '' ? Number(id) : id
 
-/** Port shows longer lines badly, and one line could fill a request. */
+/** The maximum length of a log line. Port's UI shows longer lines badly. */
 const MAX_LINE = 8_000
 
-/** Much less than the 1 MiB that Port accepts, so that browsers can show the log. */
+/** The maximum size of a log request. Port accepts 1 MiB, but browsers can't show such a log. */
 const MAX_BATCH_BYTES = 200_000
 
 /** Groups lines, in order, into batches that fit in one request each. Cuts long lines. */
@@ -153,7 +152,7 @@ const STATUS: Record<string, RunState['status']> = {
   CANCELLED: 'cancelled',
 }
 
-/** Port provides no endpoint for such a run. */
+/** The state of a run that can't be read from Port. */
 export const UNREAD: RunState = {
   status: 'unknown',
   finished: false,
@@ -163,12 +162,12 @@ export const UNREAD: RunState = {
   body: null,
 }
 
-/** How long Port may take to finish a synchronous node after it sent the webhook, including the relay's response. */
+/** The longest time from Port's webhook until Port finishes a synchronous node. */
 const SYNCHRONOUS_MS = 5_000
 
 /**
- * Reads `GET /v1/workflows/runs/{id}`. The route of a node run isn't documented: the status is in `nodeRun`, in `run`, or
- * at the top level; its workflow's is in `workflowRun`.
+ * Reads `GET /v1/workflows/runs/{id}`. Port doesn't document a node run's response: its status is in `nodeRun`, in `run`,
+ * or at the top level; the status of its workflow is in `workflowRun`.
  */
 export function readNodeRun(response: Json, id: string): RunState {
   if (!isObject(response)) return UNREAD
@@ -209,7 +208,7 @@ export function readRun(response: Json): RunState | null {
 /** Later workflow nodes read these outputs as `{{ .outputs["node"].NAME }}`. The limit is in bytes of JSON. */
 export const OUTPUTS = { name: /^[A-Za-z0-9_-]+$/, maxBytes: 64 * 1024 }
 
-/** Merges outputs. An output that doesn't fit is omitted, listed in `left`, and keeps its earlier value. */
+/** Merges outputs. If an output doesn't fit, it keeps its earlier value, and its name is in `left`. */
 export function mergeOutputs(outputs: JsonObject, more: JsonObject): { outputs: JsonObject; left: string[] } {
   const merged = new Map(Object.entries(outputs))
   const left: string[] = []
@@ -226,7 +225,7 @@ export function mergeOutputs(outputs: JsonObject, more: JsonObject): { outputs: 
   return { outputs: Object.fromEntries(merged), left }
 }
 
-/** Includes the comma that follows. */
+/** The size of an entry in JSON, with the comma that follows. */
 const sizeOf = (name: string, value: Json) => Buffer.byteLength(JSON.stringify({ [name]: value })) - 1
 
 export const describeLeftOut = (names: string[]) =>

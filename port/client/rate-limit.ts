@@ -1,21 +1,21 @@
 import { backOff } from '../retry.ts'
 import { PortError } from './errors.ts'
 
-/** Without a time in Port's response. */
+/** The pause if Port's response contains no time. */
 const FIRST_MS = 1_000
 const LONGEST_MS = 32_000
 
 /**
- * The period in which Port accepts no requests. Port limits whole organizations, so a client pauses all requests.
+ * A pause during which Port accepts no requests. Port limits whole organizations, so a client pauses all requests.
  *
  * @see https://docs.port.io/api-reference/rate-limits
  */
 export function createRateLimitPause(clock: () => number) {
   let until = 0
-  /** Consecutive rejections without a time. */
+  /** The number of consecutive rejections without a time. */
   let rejections = 0
   return {
-    /** In milliseconds since 1970; 0 before the first pause. */
+    /** The end of the pause, in milliseconds since 1970; 0 before the first pause. */
     until: () => until,
     /** @throws PortError while requests are paused */
     check(what: string) {
@@ -26,7 +26,6 @@ export function createRateLimitPause(clock: () => number) {
     accepted() {
       rejections = 0
     },
-    /** @param retryAt the time in Port's response */
     limited(retryAt: number | null) {
       const now = clock()
       // Responses to concurrent requests count as one rejection.

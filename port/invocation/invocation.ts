@@ -13,8 +13,8 @@ import {
 } from './values.ts'
 
 /**
- * Reads an invocation from any JSON body that Port can send, or that Port's agent passes on. A key that isn't part of
- * the shape becomes an input, unless the form has an input with that name. Arrays and scalars become the input `body`.
+ * Reads an invocation from any JSON body that Port or Port's agent can send. A key that isn't part of Port's format
+ * becomes an input, unless the form has an input with that name. Arrays and scalars become the input `body`.
  * @param runIdHeader the unsigned `RUN_ID` header, which is trusted least
  */
 export function readInvocation(sent: unknown, runIdHeader?: string | null): Invocation {
@@ -44,9 +44,9 @@ export function readInvocation(sent: unknown, runIdHeader?: string | null): Invo
 }
 
 /**
- * Returns the invoked run's id, from the places that Port and authors use, in order of trust. Reads Port's own context
- * first, because an input can have the same name as one of the context's keys. Other places, such as `event` and a change
- * log's `context`, can contain the ids of *other* runs.
+ * Returns the id of the invoked run, from the most trusted place that contains an id. Reads Port's own context first,
+ * because an input can have the same name as one of the context's keys. Doesn't read places that can contain the ids of
+ * other runs, such as `event` and a change log's `context`.
  */
 function findRunId(body: JsonObject): string | null {
   const ofAnother = SHAPES.CHANGE_LOG.matches(body) && unwrapAgent(body) === body
@@ -69,7 +69,7 @@ function findRunId(body: JsonObject): string | null {
   return typeof found === 'string' ? found : null
 }
 
-/** From the body that `generate` writes, or from Port's own context of a node. */
+/** Reads the id from the body that `generate` writes, or from Port's own context of a node. */
 const findWorkflowRunId = ({ workflowRun, context, port_context }: JsonObject) =>
   [
     object(workflowRun).identifier,
@@ -112,9 +112,9 @@ const STATUS = 'reportWorkflowStatus'
 const LOST_RUNNER = 'lost-runner' as const
 
 /**
- * Reads `github` in the signed body. If it has other keys, it's one of the author's inputs. `null` and `""` mean "not
- * set". Values are validated later; `fault` names a value of the wrong type, so that an invalid target never counts as
- * a missing target.
+ * Reads `github` in the signed body. With unknown keys, `github` is an input of the author. `null` and `""` mean "not
+ * set". Values are validated later. `fault` describes a value of the wrong type, so that an invalid target isn't treated
+ * as a missing target.
  */
 function readBodyTarget(value: Json | undefined): Invocation['github'] {
   if (!isObject(value)) return null

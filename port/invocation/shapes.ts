@@ -27,12 +27,12 @@ export interface Asked
   /** The inputs in order of precedence: later inputs win. */
   inputs: Fields[]
   entered: Fields[]
-  /** The inputs that are in the body outside the form's inputs. */
+  /** Inputs that aren't from the form. */
   own: Fields[]
   contexts?: ForWorkflow
 }
 
-/** A format of Port. Fields that aren't known are the author's, and are read like the fields of any other body. */
+/** A format of Port's webhook bodies. Unknown fields belong to the author, and become inputs. */
 interface Shape {
   known: Known
   matches(body: JsonObject): boolean
@@ -41,7 +41,7 @@ interface Shape {
 
 const isWorkflowRun = (value: Json | undefined) => isWorkflowRunId(object(value).identifier)
 
-/** An action's or automation's full or recommended context. If `inputs` isn't an object, it becomes an input. */
+/** The full or recommended context of an action or automation. If `inputs` isn't an object, it becomes an input. */
 const CONTEXT: Shape = {
   known: {
     run: isObject,
@@ -84,7 +84,7 @@ const CONTEXT: Shape = {
   },
 }
 
-/** If these are among the inputs, they aren't the user's: the author passes them to the workflow. */
+/** Inputs with these names come from the author, not from the user. */
 const OWN_CONTEXTS: Known = { port_context: isContext, port_payload: isContext }
 
 /** The `context` of a legacy body, or of a Port workflow's node. */
@@ -112,7 +112,7 @@ const LEGACY: Shape = {
     context: isObject,
     payload: isObject,
   },
-  // Excludes a Port workflow's node, whose body also has `context`, but only the author's keys in `payload`.
+  // A Port workflow's node also sends `context`, but its `payload` contains only the author's keys.
   matches({ context, payload, port_context }) {
     const { properties, action, entity } = object(payload)
     const isOfAction = isObject(properties) || isObject(action) || isObject(entity)
@@ -142,7 +142,7 @@ const LEGACY: Shape = {
 
 const CHANGE_LOG_FIELDS = 'id action resourceType status trigger context diff headers changelogDestination'
 
-/** A change itself, from a change log or an automation. All of its fields belong to the event. */
+/** The event of a change log or an automation as the whole body. All fields belong to the event. */
 const CHANGE_LOG: Shape = {
   known: Object.fromEntries(CHANGE_LOG_FIELDS.split(' ').map(name => [name, isAny])),
   matches(body) {
@@ -156,19 +156,18 @@ const CHANGE_LOG: Shape = {
       action: text(body.action),
       blueprint: firstText(context.blueprint, context.blueprintIdentifier),
       entity: readEntity(context.entity),
-      // Port's agent adds these two.
+      // Port's agent adds these two keys.
       event: without(taken, 'headers', 'changelogDestination'),
       trigger: readTrigger(body.trigger),
     }
   },
 }
 
-/** The first shape that matches determines how the body is read. */
 export const SHAPES = { CONTEXT, LEGACY, CHANGE_LOG }
 
 export function readShape(body: JsonObject): Asked {
   const isSpread = spreadsInputs(body)
-  // If the inputs are spread over the body, only a change can be recognized.
+  // If the author spreads the inputs over the body, only the shape of a change is reliable.
   const shapes = isSpread ? [CHANGE_LOG] : Object.values(SHAPES)
   const shape = shapes.find(each => each.matches(body))
   if (!shape) return readFlat(body, isSpread)
@@ -177,7 +176,7 @@ export function readShape(body: JsonObject): Asked {
   const read = shape.read(body, taken)
   const flat = rest.size === 0 ? NOTHING : readFlat(rest, isSpread)
   return {
-    // A change doesn't identify the action.
+    // The body of a change doesn't contain the action.
     action: (isSpread ? null : read.action) ?? flat.action,
     operation: read.operation ?? flat.operation,
     blueprint: read.blueprint ?? flat.blueprint,
@@ -212,7 +211,7 @@ const PORT_CONTEXT: Known = {
   trigger: hasBy,
 }
 
-/** Reads any other body. @param isSpread whether the author's keys can be inputs that a user entered */
+/** Reads a body without a known shape. @param isSpread whether the author's keys can be inputs that a user entered */
 function readFlat(body: JsonObject | Fields, isSpread: boolean): Asked {
   const given = field(body, 'port_payload')
   const payload = object(unwrapAgent(given) as Json)
@@ -279,7 +278,8 @@ function readAction(value: Json | undefined) {
 
 /**
  * Restores the author's body from the body that Port's agent sends. The agent overwrites `headers`, and adds
- * `payload.action.invocationMethod` and `context.runId`. A Port workflow's node has it in `context.nodeConfig.body`.
+ * `payload.action.invocationMethod` and `context.runId`. For a Port workflow's node, `context.nodeConfig.body` contains
+ * the author's body.
  * @see https://github.com/port-labs/port-agent/blob/main/app/processors/polling/polling_to_webhook_processor.py
  */
 export function unwrapAgent(body: unknown): unknown {
@@ -297,12 +297,10 @@ export function unwrapAgent(body: unknown): unknown {
     return object(context.nodeConfig).body ?? own
   }
   const ownContext = without(context, 'runId')
-  // Even a context with only the run id identifies a legacy body.
   if (!isEmpty(ownContext) || isObject(ownPayload.properties)) {
     own.context = isOfPort(ownContext) ? context : ownContext
   }
   return own
 }
 
-/** Whether the context is Port's and not an input. */
 const isOfPort = (context: JsonObject) => unknownFields(context, RUN_CONTEXT).size === 0

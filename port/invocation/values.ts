@@ -9,7 +9,7 @@ export function contextsOf(body: unknown, read: unknown): Pick<ForWorkflow, (typ
   return Object.fromEntries(NAMES.filter(name => isObject(read[name])).map(name => [name, body[name]]))
 }
 
-/** Outlines contexts that are JSON text, because their depth isn't checked. The workflow receives the text itself. */
+/** Replaces contexts that are JSON text with their identifying values, because nothing limits the depth of such a text. */
 export function withContextsRead(body: unknown): unknown {
   if (!isObject(body)) return body
   const texts = NAMES.flatMap(name => {
@@ -55,8 +55,8 @@ export function readEntity(value: Json | undefined): JsonObject | null {
 }
 
 /**
- * Whether inputs can be at the top level, next to Port's own context, as in Port's default body. Not in a full context,
- * which has `inputs`, and a run id that Port's own context doesn't contradict: a user can't have entered that id.
+ * Whether inputs can be at the top level, next to Port's own context, as in Port's default body. False for a full
+ * context, which has `inputs` and a run id, unless Port's own context has another run id.
  */
 export function spreadsInputs(body: JsonObject): boolean {
   if (!isObject(body.port_context) && !isObject(body.port_payload)) return false
@@ -93,7 +93,6 @@ export function cleanTriggers(value: Json): Json {
   for (const name of Object.keys(value)) {
     const clean = cleanField(name, value[name] as Json)
     if (clean === value[name]) continue
-    // Copied only if needed: copying a body with many keys is slow.
     cleaned ??= { ...value }
     cleaned[name] = clean
   }
@@ -109,10 +108,10 @@ function cleanTrigger(trigger: JsonObject): JsonObject {
   return { ...trigger, by: { ...trigger.by, user: person && { ...person } } }
 }
 
-/** Copying an object with many keys takes milliseconds, so a body's objects are converted to Maps only once. */
+/** Converts each object of a body to a Map only once, because copying an object with many keys takes milliseconds. */
 export type Fields = ReadonlyMap<string, Json>
 
-/** A shape's fields, each with a test. If a value fails the test, the field belongs to the author. */
+/** The fields of a shape, each with a test. If a value fails its test, the field belongs to the author. */
 export type Known = Record<string, (value: Json) => boolean>
 
 export const isAny = () => true
@@ -138,7 +137,7 @@ export const fieldsOf = (value: JsonObject): Fields => unknownFields(value, {})
 export const field = (value: JsonObject | Fields, name: string): Json | undefined =>
   value instanceof Map ? value.get(name) : (value as JsonObject)[name]
 
-/** Even if the name is `__proto__`. */
+/** Sets a property, even if its name is `__proto__`. */
 export function assign(target: JsonObject, name: string, value: Json): void {
   if (name !== '__proto__') target[name] = value
   else Object.defineProperty(target, name, { value, enumerable: true, configurable: true, writable: true })

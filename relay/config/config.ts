@@ -49,12 +49,12 @@ export class ConfigError extends Error {
 }
 
 const variables = z.object({
-  // Port rejects the credential if a shell or an editor appended a line break.
+  // A shell or an editor may have appended a line break, which Port would reject.
   PORT_CLIENT_ID: z.string().trim().optional(),
   PORT_CLIENT_SECRET: z.string({
     error: "is required: set it to your Port organization's client secret, which signs Port's webhooks",
   }),
-  // Excludes incomplete entries and comments, which others could guess.
+  // Incomplete entries and comments aren't accepted as secrets, because an attacker could guess them.
   PORT_PREVIOUS_SECRETS: list
     .superRefine((secrets, ctx) => {
       const wrong = secrets.findIndex(secret => /[\s:#]/.test(secret))
@@ -113,7 +113,7 @@ export function readConfig(env: Env, readFile = (path: string) => readFileSync(p
   const { values, unread } = readSecrets(env, SECRETS, readFile, problems)
   const parsed = variables.safeParse(values)
   problems.push(...issuesOf(parsed.error, unread))
-  // Check rules that combine variables even if a variable is invalid, so that all problems are reported together.
+  // Rules that combine variables are checked even if a variable is invalid, so that all problems are reported together.
   problems.push(...contradictions(values), ...proxyProblems(env), ...unknownNames(env))
   const routes = values.RELAY_ROUTES ? readRoutes(values.RELAY_ROUTES, readFile, problems) : []
   const all = [values.RELAY_REPOSITORY, ...routes.map(({ repository }) => repository)]
@@ -165,7 +165,7 @@ export function readConfig(env: Env, readFile = (path: string) => readFileSync(p
   }
 }
 
-/** What a command needs that calls Port only. @throws ConfigError that lists every problem at once */
+/** Reads the configuration of a command that calls only Port. @throws ConfigError that lists every problem */
 export function readPortConfig(env: Env, readFile = (path: string) => readFileSync(path, 'utf8')) {
   const problems: string[] = []
   const { values, unread } = readSecrets(env, ['PORT_CLIENT_SECRET'], readFile, problems)
@@ -209,7 +209,7 @@ function issuerOf(apiUrl: string): string {
   return `https://token.actions.${subdomain ? `${subdomain}.ghe.com` : 'githubusercontent.com'}`
 }
 
-/** Reports mistyped names, because otherwise the defaults would silently apply. */
+/** Reports mistyped names. Otherwise, the relay would silently use the defaults. */
 function unknownNames(env: Env): string[] {
   const relays = VARIABLES.filter(name => name.startsWith('RELAY_'))
   return Object.entries(env).flatMap(([name, value = '']) => {
@@ -231,7 +231,7 @@ const isServiceLink = (name: string, value: string) =>
 const THE_KEY =
   'paste the .pem file that GitHub generated for the App, or set GITHUB_APP_PRIVATE_KEY_FILE to its path'
 
-/** Converts the key to PKCS#8. GitHub generates PKCS#1, and variables often contain `\n` instead of line breaks. */
+/** Converts GitHub's PKCS#1 key to PKCS#8. Variables often contain `\n` instead of line breaks. */
 function readPrivateKey(text: string, ctx: z.RefinementCtx): string {
   try {
     const key = createPrivateKey(text.replaceAll('\\n', '\n'))

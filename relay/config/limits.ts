@@ -5,8 +5,8 @@ const MB = 1024 * KB
 const SECOND = 1_000
 
 /**
- * Limits on what others can fill: bytes (KB, MB), milliseconds, or amounts. docs/limits.md says what each one limits and
- * what happens beyond it. A test compares these values with the table in docs/limits.md, in this order.
+ * Limits in bytes (KB, MB), in milliseconds, or as a number. docs/limits.md explains each limit, and what happens if it's
+ * exceeded. A test compares these values with the table in docs/limits.md, in this order.
  */
 export const LIMITS = {
   requestLine: 16 * KB,
@@ -18,7 +18,7 @@ export const LIMITS = {
   stalledTime: 60 * SECOND,
   bodyRate: 8 * KB,
   bodyRateGrace: 3 * SECOND,
-  /** A packet can carry much larger pieces. Each piece adds about a thousand bytes of memory. */
+  /** The minimum size of a piece of a body. Each piece uses about 1 KB of additional memory. */
   bodyPiece: 16,
   /** GitHub's JSON parser accepts up to 100 levels, and the client payload adds a few. */
   jsonDepth: 90,

@@ -10,7 +10,7 @@ export function proxiesOf(env: Env): [name: string, url: string][] {
   return all.filter(([, url]) => url !== '')
 }
 
-/** Lists problems with the proxies, one sentence each. Omits the values, because they can contain a password. */
+/** Lists problems with the proxy variables, one sentence each, without the values, which can contain a password. */
 export function proxyProblems(env: Env): string[] {
   return proxiesOf(env)
     .filter(([, url]) => !isProxy(url))
@@ -34,8 +34,8 @@ function isProxy(text: string): boolean {
 const THIS_MACHINE = ['localhost', '127.0.0.1', '[::1]']
 
 /**
- * Sends all requests through the environment's proxy, except requests to `NO_PROXY` and to this machine. A malformed
- * proxy URL is ignored here, because the configuration check reports it with all other problems.
+ * Sends all requests through the environment's proxy, except requests to `NO_PROXY` and to this machine. Ignores a
+ * malformed proxy URL, which the configuration check reports.
  * @param env the process environment. Blank variables are removed, because Node also reads them and fails.
  */
 export function useProxy(env: Env): void {
@@ -76,13 +76,12 @@ export const RESPONSE_OUTCOMES = [
 ] as const
 export type ResponseOutcome = (typeof RESPONSE_OUTCOMES)[number]
 
-/** Called with each response, or with null and the error if there was no response. */
 export type OnResponse = (response: Pick<Response, 'status' | 'headers'> | null, error?: unknown) => void
 
 export function responseOutcome(response: Parameters<OnResponse>[0]): ResponseOutcome {
   if (response === null) return 'unreachable'
   const { status, headers } = response
-  // GitHub also limits with 403.
+  // GitHub's rate limit also responds with 403.
   const isLimit = headers.has('retry-after') || headers.get('x-ratelimit-remaining') === '0'
   if (status === 429 || (status === 403 && isLimit)) return 'limited'
   if (status === 401) return 'unauthorized'

@@ -11,7 +11,6 @@ const glob = z.string().superRefine((text, ctx) => {
   const problem = globProblem(text)
   if (problem) ctx.addIssue(problem)
 })
-/** The rules for workflows and refs, as clauses that follow the name. */
 export const WORKFLOW_RULE =
   'must be the name of a file in .github/workflows, such as deploy.yml, or the id of a workflow'
 export const REF_RULE = 'must be the name of a branch or tag'
@@ -22,7 +21,7 @@ export const REF_NEEDS_WORKFLOW =
 export const isEventType = (text: string): boolean =>
   text.trim() !== '' && text.length <= 100 && !/[\p{Cc}\p{Cs}]/u.test(text)
 
-/** Whether a text is a file name or a decimal id. Either is valid as one segment of a URL path. */
+/** Whether a text is a workflow's file name or its decimal id. */
 export const isWorkflow = (text: string): boolean =>
   /^\d{1,18}$/.test(text) || (text.length <= 200 && /^[^/\\\p{Cc}\p{Cs}]+\.ya?ml$/u.test(text))
 
@@ -54,7 +53,7 @@ const rule = z
   })
   .refine(route => route.event_type === undefined || route.workflow === undefined, EXCLUSIVE)
   .refine(route => route.ref === undefined || route.workflow !== undefined, REF_NEEDS_WORKFLOW)
-/** One rule of `RELAY_ROUTES`. The first rule whose globs all match sets the target. */
+/** One route of `RELAY_ROUTES`. The first route whose globs all match sets the target. */
 export type Route = z.output<typeof rule>
 
 const file = z.array(rule, 'must be a list of routes, each with a repository and an optional match')
@@ -82,11 +81,11 @@ export function readRoutes(path: string, readFile: (path: string) => string, pro
 }
 
 /**
- * Creates a function that matches names against globs, case-insensitively like GitHub. A name that matches a `!glob` is
+ * Creates a function that matches names against globs, ignoring case as GitHub does. A name that matches a `!glob` is
  * always excluded. An empty list matches nothing.
  */
 export function matcher(globs: string[]): (name: string) => boolean {
-  // In a list, picomatch treats `!a/b` as "anything except a/b" and would allow all other names. Without `posix`,
+  // In a list, picomatch treats `!a/b` as "anything except a/b", which would allow all other names. Without `posix`,
   // picomatch treats the `!` in `[!a]` as a literal character.
   const matchesAny = (some: string[]) =>
     some.length > 0 ? picomatch(some, { nocase: true, dot: true, posix: true }) : () => false

@@ -2,7 +2,7 @@ import picomatch from 'picomatch'
 import { z } from 'zod'
 import { isLoopback, trimEnd } from '../../port/text.ts'
 
-// Schemas for variables. Each one parses a variable's text. Its error states the valid values.
+// Schemas that parse the text of a variable. Each schema's error states the valid values.
 
 /** An http(s) base URL. Trailing slashes are removed. */
 export const address = z.string().transform((text, ctx) => {
@@ -41,7 +41,7 @@ export const signingSecret = z.string().transform((text, ctx) => {
   return z.NEVER
 })
 
-/** A secret that is sent in a header. Any other character would make every request with the secret fail. */
+/** A secret that is sent in a header. Requests with any other character would fail. */
 export const inHeader = z
   .string()
   .regex(
@@ -84,7 +84,7 @@ function globList(everything: string, problemOf: (glob: string) => string | null
   })
 }
 
-/** A duration in milliseconds. The limit ensures that the current time plus a duration is a valid date. */
+/** A duration in milliseconds. With the limit, the current time plus a duration is always a valid date. */
 export const duration = amount(
   { ms: 1, s: 1e3, m: 6e4, h: 36e5, d: 864e5 },
   'must be a duration such as 30s, 10m, 24h or 30d',
@@ -132,7 +132,7 @@ function items(texts: string[], ctx: z.RefinementCtx): string[] {
   return all
 }
 
-/** Whether a repository glob excludes its matches. `!(a|b)` is an ordinary pattern. */
+/** Whether a repository glob excludes its matches. `!(a|b)` doesn't: it's an ordinary pattern. */
 export const isExclusion = (glob: string): boolean => /^!(?!\()/.test(glob)
 
 /**
@@ -141,7 +141,7 @@ export const isExclusion = (glob: string): boolean => /^!(?!\()/.test(glob)
  */
 export function globProblem(glob: string, options: { repositories?: boolean } = {}): string | null {
   const pattern = options.repositories && isExclusion(glob) ? glob.slice(1) : glob
-  // Within braces, picomatch treats the `!` as a literal character, so names meant to be excluded would be included.
+  // Within braces, picomatch treats the `!` as a literal character, so the glob would exclude nothing.
   if (pattern.includes('{') && /[{,]!(?!\()/.test(pattern)) {
     return 'has a "!" within braces, which excludes nothing: write the exclusion as a separate glob, such as !acme/secret'
   }
@@ -156,7 +156,7 @@ export function globProblem(glob: string, options: { repositories?: boolean } = 
   return null
 }
 
-/** Detects only typical mistakes: a URL, an owner without a name, a single star, the ending of a clone's URL. */
+/** Detects typical mistakes: a URL, an owner without a name, a single star, or `.git` at the end. */
 function mayMatchRepository(pattern: string): boolean {
   if (/\s|:|^!|^\/|\/$|\.git$/i.test(pattern)) return false
   const parts = pattern.split('/')
@@ -164,7 +164,7 @@ function mayMatchRepository(pattern: string): boolean {
   return /[{(]/.test(pattern) ? parts.length > 1 : parts.length === 2
 }
 
-/** The closest valid name for a mistyped or shortened name; null if none is close. */
+/** Returns the valid name that is closest to a mistyped or shortened name; null if no name is close. */
 export function nearestName(name: string, names: readonly string[]): string | null {
   const all = names.map(each => ({ each, distance: editDistance(name, each) }))
   const near = all.sort((a, b) => a.distance - b.distance)
@@ -221,7 +221,6 @@ export function readSecrets(
       problems.push(`${name}_FILE: ${path} can't be read (${code})`)
     }
     unread.push(name)
-    // Prevents a second problem that says the secret is missing.
     return 'unread'
   }
 }

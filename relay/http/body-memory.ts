@@ -14,11 +14,11 @@ interface Arriving {
 const CHECK_RATE_MS = 500
 
 /**
- * The memory for bodies of one kind of route. All arriving bodies share one budget. When it is used up, the slowest
- * body is dropped. Slowness is the elapsed time multiplied by the bytes that the sender's address uses. A sender that
- * opens many connections, or keeps connections open, therefore loses only its own bodies. Bodies that arrive more
- * slowly than the minimum rate are always dropped. Bodies of verified senders use `processingBytes`.
- * @returns a function that runs a request's handler with memory, which is released when the handler finishes
+ * The memory for bodies of one kind of route. All arriving bodies share one budget. When the budget is used up, the
+ * slowest body is dropped. Slowness is the elapsed time multiplied by the bytes that the sender's address uses, so a
+ * sender with many or slow connections loses only its own bodies. A body that arrives more slowly than the minimum rate
+ * is always dropped. Bodies of verified senders use a separate budget, `processingBytes`.
+ * @returns a function that runs a request's handler with memory, and releases the memory afterward
  */
 export function createBodyMemory(
   options: Record<'arrivingBytes' | 'processingBytes' | 'trustedProxies', number>,
@@ -70,7 +70,7 @@ export function createBodyMemory(
     let accepted: string[] = []
     let processed = 0
     return {
-      /** Starts the clock. @param onDrop called after the body was dropped and its memory was released */
+      /** Starts measuring the time. @param onDrop called after the body was dropped and its memory was released */
       arrive(onDrop: (problem: Problem) => void): void {
         body.since = performance.now()
         body.drop = problem => {
@@ -80,7 +80,7 @@ export function createBodyMemory(
         arriving.add(body)
         checking ??= setInterval(checkRates, CHECK_RATE_MS).unref()
       },
-      /** Reserves memory. If none is left, drops the slowest body. @throws Problem 503 if this is the slowest */
+      /** Reserves memory. If too little is left, drops the slowest body. @throws Problem 503 if this body is the slowest */
       take(bytes: number): void {
         if (bytes > arrivingBytes) throw overloaded()
         const now = performance.now()
@@ -92,8 +92,8 @@ export function createBodyMemory(
         add(body, bytes)
       },
       /**
-       * Marks the body as complete and its sender as verified, so that other bodies no longer displace it.
-       * @param shares the most memory (bytes) that bodies of each of these can use while they are processed
+       * Marks the body as complete and its sender as verified, so that the body is no longer dropped for other bodies.
+       * @param shares for each key, the maximum bytes that all bodies with this key can use while they are processed
        * @throws Problem 429 if the body exceeds a share, 503 if too many bodies are being processed
        */
       accept(shares: Record<string, number> = {}): void {
@@ -123,7 +123,7 @@ export function createBodyMemory(
 const ALL = ''
 const MANY = 1_000
 
-/** Sums by key. Forgets keys whose sum is 0 if there are many, because a map that shrinks often leaves garbage. */
+/** Sums by key. Forgets keys with the sum 0 only if there are many keys, because each deletion leaves garbage. */
 function createSums() {
   const sums = new Map<string, number>()
   const of = (key: string) => sums.get(key) ?? 0

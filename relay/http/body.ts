@@ -7,12 +7,12 @@ import type { BodyReservation } from './body-memory.ts'
 import { Problem } from './problem.ts'
 import type { Head } from './request.ts'
 
-/** Number of pieces whose size isn't checked, so that a slow sender can start with small pieces. */
+/** The number of first pieces that can be small. */
 const FIRST_PIECES = 200
 
 /**
- * @param maxBytes a larger body is refused before reading if its length is declared, otherwise when it exceeds the limit
- * @param rule who sets the limit, for the message
+ * @param maxBytes the limit; a declared length is checked before reading
+ * @param rule the start of a clause that says what sets the limit
  * @param declared result of `checkLength`, if the caller has already called it
  * @throws Problem 413; 400 if the sender disconnected; 503 or 408 if the body was dropped
  */
@@ -24,7 +24,7 @@ export async function readBody(
   rule = RULE,
   declared = checkLength(c, maxBytes, rule),
 ): Promise<Uint8Array> {
-  // Usually, the body arrives together with the head. Then Node has parsed it when this function continues.
+  // Usually, the body arrives together with the head, and Node has parsed the body when this function continues.
   await null
   if (stream.complete && stream.readableLength === declared) {
     reservation.take(declared)
@@ -41,9 +41,9 @@ export async function readBody(
         reservation.take(needed)
         body = chunk
       } else {
-        // Copy chunks into one buffer, because storing a one-byte chunk would use hundreds of bytes.
+        // Chunks are copied into one buffer, because a stored one-byte chunk would use hundreds of bytes.
         if (needed > body.length) {
-          // Grow the buffer as bytes arrive, so that a declared length alone reserves no memory.
+          // The buffer grows only when bytes arrive, so that a declared length reserves no memory.
           const size = Math.max(needed, Math.min(2 * needed, declared ?? maxBytes))
           reservation.take(size - body.length)
           const grown = Buffer.allocUnsafeSlow(size)
@@ -59,7 +59,7 @@ export async function readBody(
     if (error instanceof Problem) throw error
     throw new Problem(400, "The body didn't arrive completely.")
   } finally {
-    // Release the bytes, because the request's listeners still reference this variable.
+    // The request's listeners still reference this variable, so it would keep the bytes in memory.
     body = NOTHING
   }
 }
@@ -72,13 +72,12 @@ const TOO_SMALL = new Problem(
   { connection: 'close' },
 )
 
-/** Returns Node's request if possible, because web streams add overhead. */
+/** Returns Node's request if possible, because a web stream is slower. */
 export function bodyOf(c: Context): Readable {
   const { incoming } = (c.env ?? {}) as Partial<HttpBindings>
   return incoming ?? Readable.fromWeb((c.req.raw.body ?? new Blob([]).stream()) as ReadableStream)
 }
 
-/** Calls `take` for each chunk until an error. */
 function eachChunk(
   stream: Readable,
   reservation: BodyReservation,
@@ -87,7 +86,7 @@ function eachChunk(
   return new Promise((resolve, reject) => {
     const stop = (problem: unknown) => {
       stream.off('data', onData)
-      // Stop reading but leave the connection open for the response. Drain small pieces, which would otherwise pile up.
+      // The connection stays open for the response, but reading stops. Small pieces are drained, so that they don't accumulate.
       if (problem === TOO_SMALL) stream.resume()
       else stream.pause()
       reject(problem)
@@ -100,7 +99,7 @@ function eachChunk(
       }
     }
     reservation.arrive(stop)
-    // Don't use Node's `finished`, which adds more listeners and takes as long as verifying the signature.
+    // Node's `finished` would take as long as verifying the signature, because it adds more listeners.
     const onClose = () => {
       if (!stream.readableEnded) reject(new Error('closed'))
     }
@@ -148,7 +147,7 @@ export function readJson(
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
-/** Refuses Infinity, because JSON would turn it into null. The workflow's input would differ from the signed value. */
+/** Refuses numbers that become Infinity, because JSON writes null for Infinity, which isn't the signed value. */
 function refuseInfinite(value: unknown, key: string): void {
   if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY) {
     const where = key === '' ? '' : ` at ${JSON.stringify(key)}`
@@ -159,10 +158,10 @@ function refuseInfinite(value: unknown, key: string): void {
   for (const [name, each] of Object.entries(value)) refuseInfinite(each, name)
 }
 
-/** A number with fewer digits can't exceed 1.8e308, unless it has an exponent. */
+/** A number without an exponent needs at least this many digits to exceed 1.8e308. */
 const MANY_DIGITS = 200
 
-/** Measures valid JSON without recursion. Skips strings without decoding them. */
+/** Measures the depth, the keys, and the numbers of valid JSON, without recursion and without decoding strings. */
 function scanJson(json: Uint8Array) {
   let [level, depth, keys, digits] = [0, 0, 0, 0]
   /** Whether a number could overflow to Infinity, because it has an exponent or many digits. */

@@ -10,21 +10,21 @@ export type Receive = (
   body: Readable,
 ) => Promise<{ status: 200 | 202; headers: Record<string, string>; text: string }>
 
-/** URLs and hosts that Hono wouldn't change. */
+/** Matches URLs and hosts that Hono would leave unchanged. */
 const URL = /^\/webhook(?:\/[\w-]+\/\.?[\w-][\w.-]*)?(?:\?[\w=&.~+:,/-]*)?$/
 const HOST = /^[a-z\d._-]+(?::(?:[1-5]\d{3,4}|[6-9]\d{3}))?$/
 
 type Fact = Parameters<Head['set']>[0]
 const refused = new WeakMap<IncomingMessage, { error: unknown; facts: Fact[] }>()
 
-/** Serves webhooks without Hono, which would add a sixth to their CPU time. Hono only sends refusals. */
+/** Serves webhooks without Hono, which would add a sixth to their CPU time. Hono handles only refused webhooks. */
 export function serveDirectly(receive: Receive, others: RequestListener): RequestListener {
   return (incoming, outgoing) => {
     const { method = '', url = '', headers } = incoming
     const { host = '' } = headers
     if (!URL.test(url) || !HOST.test(host)) return others(incoming, outgoing)
     const facts: Fact[] = []
-    // Joins repeated headers as Hono does. Node's `headers` would ignore some.
+    // Repeated headers are joined, as Hono does. Node's `headers` omits some of them.
     const header = (name: string) => incoming.headersDistinct[name]?.join(', ')
     const req = { method, url: `http://${host}${url}`, header }
     receive({ env: { incoming }, req, set: fact => void facts.push(fact) }, incoming).then(
@@ -38,7 +38,6 @@ export function serveDirectly(receive: Receive, others: RequestListener): Reques
   }
 }
 
-/** @throws what `serveDirectly` left to Hono */
 export function throwRefused(c: Context): void {
   const { incoming } = (c.env ?? {}) as Partial<HttpBindings>
   const found = incoming && refused.get(incoming)

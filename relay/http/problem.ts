@@ -8,13 +8,13 @@ export const PROBLEM_STATUSES = [
 export type ProblemStatus = (typeof PROBLEM_STATUSES)[number]
 type Fields = Record<string, string>
 
-/** A refusal to show to users. `detail` states what failed, on what, and what to change, without secrets. */
+/** A refusal that the sender sees. `detail` states what failed and what to change, without secrets. */
 export class Problem extends Error {
   readonly status: ProblemStatus
   readonly headers: Fields
   readonly members: object
   constructor(status: ProblemStatus, detail: string, headers: Fields = {}, members: object = {}) {
-    // A stack trace would take a twelfth of a flooded relay's CPU time, and refusals never show it.
+    // Refusals have no stack trace, because creating stack traces would take a twelfth of a flooded relay's CPU time.
     const { stackTraceLimit } = Error
     Error.stackTraceLimit = 0
     super(detail)
@@ -42,7 +42,7 @@ export function problemDetails({ status, message, members }: Problem): object {
   return { type: 'about:blank', title: STATUS_CODES[status], status, detail: message, ...members }
 }
 
-/** Refuses other methods on these paths. @param allow such as `GET, HEAD` */
+/** Refuses all methods except those in `allow`, such as `GET, HEAD`. */
 export function refuseOthers(app: Hono, paths: string[], allow: string, sentence: string): void {
   for (const path of paths)
     app.all(path, () => {

@@ -21,20 +21,18 @@ export interface Refusal {
 export type Refusals = ReturnType<typeof createRefusals>
 
 export const MOST_LISTED = 1_000
-/** Statuses for a wrong secret, a repository that isn't allowed, a large body, and too many requests. */
 const SHOWN = [401, 403, 413, 429]
 const MINUTE_MS = 60_000
 const HOUR = 60
 const MAX_REASON = 400
 
-/** Whether a webhook has no signature, such as a scanner's request. It never alerts. */
+/** Whether a webhook has no signature, such as a scanner's request. Such webhooks cause no alert. */
 export const isUnsigned = (c: Context) => c.req.header('x-port-signature') === undefined
 
-/** Refusals since the relay started. Kept in memory, so that unknown senders can't cause database writes. */
+/** Refusals since the relay started, in memory, so that unknown senders can't cause database writes. */
 export function createRefusals(trustedProxies: number, clock: () => number) {
-  // Keyed by reason, then ordered by `lastAt`. A bot's many refusals for one reason don't displace other reasons.
+  // Each reason has its own list, ordered by `lastAt`, so that a bot's refusals don't displace refusals for other reasons.
   const byReason = new BoundedMap<string, BoundedMap<string, Refusal>>(LIMITS.refusalReasons)
-  /** Status → minute → count. */
   const counts = new Map(SHOWN.map(status => [status, new BoundedMap<number, number>(HOUR)]))
   const minuteOf = (time: number) => Math.floor(time / MINUTE_MS)
   const list = (limit: number) =>
@@ -63,7 +61,7 @@ export function createRefusals(trustedProxies: number, clock: () => number) {
       kept.set(key, { ...known, lastAt: now, count: known.count + 1 })
     },
     list,
-    /** Refusals of the last hour whose cause a sender or an operator has to fix. */
+    /** The refusals of the last hour whose cause a sender or an operator must fix. */
     recent() {
       const since = minuteOf(clock()) - HOUR
       const amounts = [...counts].map(([status, minutes]) => ({
@@ -75,7 +73,7 @@ export function createRefusals(trustedProxies: number, clock: () => number) {
         count: shown.reduce((sum, { amount }) => sum + amount, 0),
         /** Counts by status, such as `12 × 401`. */
         statuses: shown.map(({ status, amount }) => `${amount} × ${status}`),
-        /** The newest one; empty if there is none. */
+        /** The reason of the newest refusal; empty if there is no refusal. */
         reason: list(Number.POSITIVE_INFINITY).find(({ status }) => SHOWN.includes(status))?.reason ?? '',
       }
     },
@@ -83,9 +81,10 @@ export function createRefusals(trustedProxies: number, clock: () => number) {
 }
 
 /**
- * Logs refused webhooks with the response's status and message, and the sender's address. All unverified senders together cause one line a minute.
+ * Logs refused webhooks with the response's status and message, and the sender's address. All unverified senders
+ * together cause at most one log line per minute.
  * @param onRefusal called with each refused Port webhook
- * @returns a function to call for every refused request, including those that aren't webhooks
+ * @returns a function to call for every refused request, even if the request isn't a webhook
  */
 export function logRefusals(
   deps: { trustedProxies: number } & Record<'log' | 'throttled', Pick<ThrottledLog, 'info'>>,

@@ -4,28 +4,28 @@ import type { Context } from 'hono'
 import { BoundedMap } from '../cache.ts'
 import { Problem, refusalOf } from './problem.ts'
 
-/** What intake reads of a request before its body. Hono's Context is one, and `serveDirectly` creates one without Hono. */
+/** A request without its body. Hono's Context has this type. For direct webhooks, `serveDirectly` creates it. */
 export interface Head {
   env: unknown
   req: { method: string; url: string; header(name: string): string | undefined }
-  /** Notes facts for the log of refusals. */
+  /** Stores facts for the log of refusals. */
   set(fact: typeof VERIFIED | typeof PERSISTED, value: true): void
 }
 
 /**
- * The key for counting senders: the network of the connection's address or, behind proxies, of the address that the
- * outermost trusted proxy appended to X-Forwarded-For. Entries further left are ignored: the sender can choose them.
+ * The key for counting senders: the network of the sender's address. Without proxies, this is the connection's address.
+ * Behind proxies, it's the address that the outermost trusted proxy appended to X-Forwarded-For. Entries further left are
+ * ignored, because the sender can choose them.
  */
 export function senderAddress(c: Head, trustedProxies: number): string {
   const connection = (c.env as Partial<HttpBindings> | undefined)?.incoming?.socket?.remoteAddress ?? ''
   if (trustedProxies === 0) return networkOf(connection)
   const forwarded = (c.req.header('x-forwarded-for') ?? '').split(',')
-  // Addresses are keys in memory.
   const address = forwarded.at(-trustedProxies)?.trim().slice(0, 100)
   return networkOf(address || connection)
 }
 
-/** The address or, for IPv6, its /64 network, which usually belongs to one customer. */
+/** Returns the address. For IPv6, returns its /64 network, which usually belongs to one customer. */
 export function networkOf(address: string): string {
   if (!address.includes(':')) return address
   const bare = address.startsWith('[') ? address.slice(1, address.indexOf(']')) : address
@@ -40,9 +40,9 @@ export function networkOf(address: string): string {
   return [...first, ...zeros, ...last].slice(0, 4).join(':')
 }
 
-/** Set when a request's signature or token is verified. Refusals of other requests go through the throttled log. */
+/** Whether the request's signature or token was verified. Refusals of other requests go through the throttled log. */
 export const VERIFIED = 'verified'
-/** Set when a webhook is persisted. Later failures, such as a failed dispatch, aren't refusals. */
+/** Whether the webhook is persisted. A later failure, such as a failed dispatch, isn't a refusal. */
 export const PERSISTED = 'persisted'
 
 const LONGEST_PATH = 200
@@ -58,7 +58,7 @@ export const requestFields = (c: Context, trustedProxies: number, status: number
 export const bearer = (c: Context): string | null =>
   /^Bearer (.+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? null
 
-/** Beyond this number of keys, the least recently used keys are forgotten. */
+/** The maximum number of keys. If there are more, the least recently used keys are forgotten. */
 const MAX_KEYS = 10_000
 
 export type TokenBuckets = ReturnType<typeof createTokenBuckets>
@@ -79,7 +79,7 @@ export function createTokenBuckets(perMinute: number) {
   }
 }
 
-/** @throws Problem 429 if there were too many requests with this key */
+/** @throws Problem 429 after too many requests with this key */
 export function limitRate(buckets: TokenBuckets, key: string, sentence: string): void {
   const waitMs = buckets.take(key)
   if (waitMs > 0) throw refuseOverRate(sentence, waitMs)

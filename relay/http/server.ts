@@ -5,7 +5,7 @@ import { LIMITS } from '../config/limits.ts'
 import { type Receive, serveDirectly } from './direct.ts'
 import { networkOf } from './request.ts'
 
-/** Time limits for headers and bodies. Idle connections stay open longer than load balancers' usual 60 s. */
+/** Time limits for headers, bodies, and idle connections. Load balancers usually close idle connections after 60 s. */
 const AGAINST_SLOW_SENDERS = {
   maxHeaderSize: LIMITS.requestLine,
   headersTimeout: LIMITS.headersTime,
@@ -21,13 +21,13 @@ const UNREADABLE: Record<string, string> = {
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 }
 
-/** @param onRefusal called with the status, reason, and connection address of each request that never reaches the app */
+/** @param onRefusal called for each request that Node refuses, so that the app never gets the request */
 export function createRelayServer(
   fetch: (request: Request) => Response | Promise<Response>,
   onRefusal: (status: number, reason: string, address: string) => void = () => {},
   receive?: Receive,
 ): Server {
-  // The host name is for HTTP/1.0 requests without a Host header. A bare IPv6 host isn't valid in a URL.
+  // The host name is for HTTP/1.0 requests without a Host header.
   const others = getRequestListener(fetch, { hostname: 'localhost' })
   const listener = receive ? serveDirectly(receive, others) : others
   const pipelined = 'A request arrived before the response to the previous request (pipelining).'
@@ -47,8 +47,8 @@ export function createRelayServer(
 }
 
 /**
- * Limits a server's open connections. Beyond the limit, closes a connection of the address with the most connections:
- * the oldest idle connection, or else the oldest one. A sender with many connections therefore loses only its own ones.
+ * Limits a server's open connections. If the limit is exceeded, closes a connection of the address with the most
+ * connections: the oldest idle connection, or the oldest connection if none is idle.
  */
 export function limitConnections(server: Server, limit: number, isBusy: (socket: Socket) => boolean): void {
   const byAddress = new Map<string, Set<Socket>>()
@@ -76,9 +76,9 @@ export function limitConnections(server: Server, limit: number, isBusy: (socket:
 }
 
 /**
- * Options that close a connection if a request arrives before the previous response was flushed. A packet can contain
- * thousands of requests, and Node would create objects for all of them before the first response. Only an upgrade can
- * stop Node's parser within a packet. Node then closes the connection, because there is no upgrade listener.
+ * Options that close a connection if a request arrives before the previous response was sent. One packet can contain
+ * thousands of requests, and Node would create objects for all of them before the first response. Only an upgrade stops
+ * Node's parser within a packet. Node then closes the connection, because the server has no upgrade listener.
  * @param onPipelined called with each connection before it's closed
  */
 export function oneAtATime(onPipelined: (socket: Socket) => void) {

@@ -11,8 +11,8 @@ import { usedElsewhere } from './duplicate.ts'
 import { readWebhook, type VerifiedWebhook, type VerifyWebhook } from './verify.ts'
 
 /**
- * `POST /webhook/cancel`: cancels the run of `{"run_id": "r_…"}`, or of a Port automation's `RUN_UPDATED` event about a
- * run in progress that a user finished. A repetition gets the first response.
+ * `POST /webhook/cancel`: cancels the delivery of a Port run. The body is `{"run_id": "r_…"}`, or the `RUN_UPDATED` event
+ * of a Port automation after a user has finished a run in progress. A repeated request gets the first response.
  * @throws Problem 400, 401, 409, 413, 422, 503
  */
 export function createCancel({
@@ -61,7 +61,7 @@ export function createCancel({
 
 function readCancel(body: Json | undefined): { runId: string } | { ignored: string } {
   const given = isObject(body) ? body : {}
-  // Accept run_id only as the sole key. An action's body can also have a run_id, and the URL isn't signed.
+  // The body of an action can also contain run_id, and the URL isn't signed, so run_id must be the only key.
   if (typeof given.run_id === 'string' && runKind(given.run_id) !== 'none') {
     if (Object.keys(given).length === 1) return { runId: given.run_id }
     throw new Problem(422, 'To cancel by "run_id", the body must have no other keys: remove them.')
@@ -82,5 +82,5 @@ function readCancel(body: Json | undefined): { runId: string } | { ignored: stri
   return { runId: after.id }
 }
 
-/** Where the change was made: Port's UI for users, Port's API for an action that reports directly. */
+/** Where the run was changed: in Port's UI by a user, or through Port's API by an action that reports directly. */
 const originOf = (event: JsonObject) => (isObject(event.trigger) ? event.trigger.origin : undefined)

@@ -3,7 +3,6 @@ import type { NewDelivery } from '../delivery/delivery.ts'
 import { Problem } from '../http/problem.ts'
 import { runKey } from '../store/sql/intake.ts'
 
-/** Identifies duplicates of a webhook, and other uses of its signature. */
 export type Identity = Pick<NewDelivery, 'dedupeKey' | 'sentAs' | 'signature'>
 
 /** @param digest of timestamp and signature @param address digest of the path and query, which aren't signed */

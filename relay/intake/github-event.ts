@@ -6,7 +6,7 @@ import { toWorkflowRun } from '../github/runs.ts'
 
 export type WebhookEvent = z.infer<(typeof EVENTS)[keyof typeof EVENTS]>
 
-// Only what the relay needs and older servers send is required. GitHub can add conclusions and statuses.
+// The schemas require only what the relay needs and older servers send. GitHub can add conclusions and statuses.
 const text = z.string().nullish().catch(null)
 const whole = z.number().int().nullish().catch(null)
 const id = z.number().int()
@@ -40,7 +40,7 @@ const EVENTS = {
       kind: 'workflow_job' as const,
       repository: body.repository.full_name,
       runId: job.run_id,
-      /** `waiting` means waiting for an environment's protection rules. */
+      /** `waiting`: the job waits for an environment's protection rules. */
       status: job.status ?? 'unknown',
       /** Null until the job has finished. */
       finished: readFinished(job),

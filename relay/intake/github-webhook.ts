@@ -25,7 +25,7 @@ interface GitHubWebhookDeps extends Pick<RouteDeps, 'store' | 'apply'> {
 }
 
 /**
- * Accepts GitHub's webhooks, which GitHub doesn't send again. The relay that polls next acts on the persisted data.
+ * Accepts GitHub's webhooks, and persists their data for the next poll. GitHub sends each webhook only once.
  * @see https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
  * @throws Problem for every refusal
  */
@@ -83,13 +83,13 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
       const event = { type: 'runsSeen' as const, runs, pollAt: store.clock(), webhook: true as const }
       return (await apply(delivery, event)).outcome === 'applied' ? 1 : 0
     }
-    // A run whose title identifies no delivery could belong to any unbound delivery, so poll all of these.
+    // A workflow run without a delivery's id in its title could belong to any unbound delivery, so all of these are polled.
     const unbound = await store.findUnbound(repository)
     await Promise.all(unbound.map(({ id }) => store.wake(id, store.clock())))
     return unbound.length
   }
 
-  /** Polls the run for approvals if a job started or stopped waiting. Adds finished jobs to the trace. */
+  /** Makes the delivery due for a poll if a job started or stopped waiting. Adds finished jobs to the trace. */
   async function takeJob({ repository, runId, status, finished }: Received<'workflow_job'>): Promise<number> {
     const delivery = await findOwner(repository, runId)
     if (delivery && deps.traced && finished) {

@@ -17,7 +17,7 @@ interface ReceiveDeps extends Pick<RouteDeps, 'config' | 'store'> {
   stopping?: AbortSignal
   log: Pick<ThrottledLog, 'info'>
   throttled: Pick<ThrottledLog, 'error'>
-  /** `seconds`: the time until it was persisted, or null if the response waits for the dispatch. */
+  /** `seconds`: the time until the delivery was persisted; null if the response waits for the dispatch. */
   onAccepted?: ((result: 'accepted' | 'duplicate', seconds: number | null) => void) | undefined
 }
 
@@ -41,11 +41,11 @@ export function createReceive(deps: ReceiveDeps): Receive {
   }
 
   async function receive(head: Head, webhook: VerifiedWebhook, startedAt: number): ReturnType<Receive> {
-    // Parse in a separate function, so that no parsed data is retained while waiting for the database.
+    // A separate function parses the body, so that no parsed data stays in memory while the database writes.
     const { delivery, wait } = await parse(head, webhook)
     const accepted = await persist(delivery)
     webhook.reservation.release()
-    // The run id header isn't signed. Refuse a different run id, so that Port shows that its run wasn't started.
+    // The RUN_ID header isn't signed. A different run id is refused, so that Port shows that its run wasn't started.
     if (delivery.runId !== null && accepted.runId !== delivery.runId)
       throw new Problem(
         409,
@@ -85,7 +85,6 @@ export function createReceive(deps: ReceiveDeps): Receive {
       invocation: JSON.stringify({
         ...invocation,
         targetFrom: from,
-        // Templated values can contain more user data than name and email.
         ...(target.workflow === null && { forWorkflow: undefined }),
       }),
       receivedAt: now,
@@ -118,15 +117,15 @@ export function createReceive(deps: ReceiveDeps): Receive {
 const dispatchOf = ({ eventType, workflow, ref }: Omit<Target, 'repository'>) =>
   workflow === null ? { event_type: eventType } : { workflow, ref }
 
-/** Port's agent waits 30 s for a response. The difference allows for network delays. */
+/** Less than the 30 s that Port's agent waits for a response. */
 const PATIENCE_MS = 20_000
 const POLL_MS = 100
 
 /**
- * Waits until GitHub has accepted the dispatch, because the response is a synchronous action's result. Polls the store,
- * because any relay can send the dispatch.
- * @returns the state; still `queued` if the delivery is frozen, GitHub hasn't responded within 20 s, or the database
- *   is unavailable
+ * Waits until GitHub has accepted the dispatch, because Port uses the response as the result of a synchronous action.
+ * Polls the store, because any relay can send the dispatch.
+ * @returns the state: `queued` if the delivery is frozen, if GitHub hasn't responded within 20 s, or if the database is
+ *   unavailable
  * @throws Problem 502 with the reason if GitHub rejected the dispatch
  */
 export async function awaitDispatch(
@@ -135,10 +134,10 @@ export async function awaitDispatch(
   { stopping, patience = PATIENCE_MS }: { stopping?: AbortSignal | undefined; patience?: number } = {},
 ): Promise<State> {
   for (const until = performance.now() + patience; ; await sleep(POLL_MS)) {
-    // The delivery is persisted, so it counts as accepted even if the database is unavailable now.
+    // The delivery is persisted, so the response reports success even if the database is unavailable now.
     const delivery = await store.get(id).catch(() => null)
     const state = delivery?.state ?? 'queued'
-    // If dispatchedAt is set, GitHub had accepted the dispatch and the delivery failed later.
+    // If dispatchedAt is set, the delivery failed after GitHub had accepted the dispatch.
     if (state === 'failed' && !delivery?.dispatchedAt)
       throw new Problem(502, delivery?.reason ?? 'The delivery failed.')
     const isFrozen = (delivery?.frozenBy ?? 0) > 0

@@ -57,7 +57,7 @@ export function createTargets(targets: Config['targets']) {
         403,
         `${repository} isn't in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.`,
       )
-    // GitHub's names are case-insensitive. Use lowercase names, so that each repository has one ordered queue.
+    // GitHub ignores the case of names. Lowercase names ensure that each repository has a single queue.
     const from = body?.repository ? 'body' : url.repository ? 'url' : route ? 'route' : 'default'
     const rerunAt = (body?.rerun ?? found?.rerun) ? 0 : null
     return { repository: repository.toLowerCase(), ...chooseDispatch(body, url, route), from, rerunAt }
@@ -92,7 +92,7 @@ export function createTargets(targets: Config['targets']) {
 function routeMatcher({ match }: Route): (invocation: Invocation) => boolean {
   const tests = (['action', 'blueprint', 'operation'] as const).flatMap(field => {
     const glob = match[field]
-    // The values are names, not paths, so a star also matches `/`, as in bash patterns.
+    // The values are names, not paths, so a star also matches `/`.
     return glob === undefined
       ? []
       : [{ field, test: picomatch(glob, { dot: true, posix: true, bash: true }) }]
@@ -105,8 +105,8 @@ const quote = (text: string) => JSON.stringify(text.length > 60 ? `${text.slice(
 const PARAMETERS = ['event_type', 'workflow', 'ref', 'wait']
 
 /**
- * Reads the parameters in a webhook's URL. @throws Problem 422 for any unclear parameter, because ignoring it would
- * send the delivery to the wrong target
+ * Reads the parameters in a webhook's URL. @throws Problem 422 for an invalid parameter, because ignoring it could send
+ * the delivery to the wrong target
  */
 export function readAddress(url: string): { url: NamedTarget; wait: boolean } {
   const [path = ''] = url.split(/[?#]/, 1)

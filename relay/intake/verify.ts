@@ -14,7 +14,7 @@ import { type Identity, identityOf } from './duplicate.ts'
 import { verifySignature } from './signature.ts'
 
 export interface VerifiedWebhook {
-  /** The signing time, then a digest of timestamp and signature. */
+  /** The signing time, followed by a digest of timestamp and signature. */
   digest: string
   /** Digest of the request's path and query, which aren't signed. */
   address: string
@@ -27,7 +27,7 @@ export interface VerifiedWebhook {
 export type VerifyWebhook = ReturnType<typeof createVerify>
 
 /**
- * Verifies Port webhooks: size → headers → timestamp → signature, which is verified before the body is parsed.
+ * Verifies Port's webhooks: first the size, then the headers, the timestamp, and the signature. Parses the body last.
  * @param clock the wall clock, which signatures use
  * @returns a function that throws Problem for every refusal
  */
@@ -114,21 +114,21 @@ function checkAge(timestamp: string, now: number, tolerance: number): number {
   return signedAt
 }
 
-/** Used if the body has no run id. A proxy can repeat the header. */
+/** Reads the run id for a body without one. A proxy can repeat the header. */
 function runIdHeader(c: Head): string | undefined {
   const header = c.req.header('run_id')
   const [first, ...others] = header?.split(',').map(line => line.trim()) ?? []
   return others.every(other => other === first) ? first || undefined : header
 }
 
-/** Port documents seconds, but three of its samples use milliseconds: values above 1e11. Null for anything else. */
+/** Reads seconds, or milliseconds above 1e11; null for other values. Port documents seconds, but some samples use milliseconds. */
 function readTimestamp(header: string): number | null {
   if (!/^\d{1,15}$/.test(header)) return null
   const value = Number(header)
   return value > 1e11 ? value : value * 1000
 }
 
-/** An empty body is undefined. @throws Problem 400, 422: see `readJson` */
+/** Returns undefined for an empty body. @throws Problem 400, 422: see `readJson` */
 export function parseBody(body: Uint8Array): unknown {
   if (body.length === 0) return undefined
   const advice = {
@@ -141,7 +141,7 @@ export function parseBody(body: Uint8Array): unknown {
 const LARGE = 64 * 1024
 
 /**
- * Parsing 1 MB with 20,000 keys takes tens of milliseconds, so other requests run between the steps.
+ * Parses a body in steps, so that other requests run in between. Parsing 1 MB with 20,000 keys takes tens of milliseconds.
  * @throws Problem 400, 422: see `readJson`
  */
 export async function readWebhook(
@@ -160,8 +160,8 @@ export async function readWebhook(
 }
 
 /**
- * Creates a version 7 UUID, which starts with the time, so that a large index grows at its end. Node caches the random
- * bytes of version 4 UUIDs; requesting bytes from the system would take longer than verifying the signature.
+ * Creates a version 7 UUID, which starts with the time, so that a large index grows at its end. The random bytes come
+ * from a version 4 UUID, whose bytes Node caches. Requesting bytes takes longer than verifying the signature.
  * @see https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7; Node's randomUUIDv7 needs 24.16
  */
 export function deliveryId(now: number): string {
