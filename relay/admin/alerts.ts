@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Config } from '../config/config.ts'
-import { describeStalled } from '../delivery/waiting.ts'
+import { describeStalled, describeWithoutRunner, NO_RUNNER_MS } from '../delivery/waiting.ts'
 import type { Refusals } from '../http/refusals.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { RouteDeps } from '../route-deps.ts'
@@ -98,12 +98,13 @@ export function createAlerts(
 
   async function readDatabase(known: readonly KnownProblem[]): Promise<Problem[]> {
     const now = store.clock()
-    const [{ dueSince, frozen }, stalled, notStarted, freezes, { queued }] = await Promise.all([
+    const [{ dueSince, frozen }, stalled, notStarted, freezes, { queued }, waiting] = await Promise.all([
       store.backlog(now),
       store.stalled(now - STALLED_MS, MOST_STALLED, scope),
       store.list({ outcome: 'not_started' }, { limit: MOST_LISTED }),
       store.freezes(),
       store.counts(),
+      store.withoutRunner(now - NO_RUNNER_MS, MOST_LISTED),
     ])
     // GitHub's outage or a rejected credential has its own alert.
     const isExplained = sides.problems().some(({ side }) => side === 'github')
@@ -117,6 +118,9 @@ export function createAlerts(
       ...(isExplained ? [] : stalled).map(each => ({
         ...{ type: 'queue_stalled', side: null, key: each.repository },
         ...{ text: describeStalled(each), since: each.stalledSince },
+      })),
+      ...describeWithoutRunner(waiting).map(({ repository: key, since, text }) => ({
+        ...{ type: 'no_runner', side: null, key, text, since },
       })),
       ...freezes
         .filter(({ ending, endsAt, since }) => !ending && endsAt === null && now - since > FREEZE_MS)

@@ -4,6 +4,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import packageJson from '../../package.json' with { type: 'json' }
 import { RESPONSE_OUTCOMES, type ResponseOutcome } from '../config/outgoing.ts'
 import { type Delivery, type Evidence, OUTCOMES, type Transition } from '../delivery/delivery.ts'
+import { NO_RUNNER_MS } from '../delivery/waiting.ts'
 import type { DispatchOutcome } from '../github/errors.ts'
 import { PROBLEM_STATUSES, Problem } from '../http/problem.ts'
 import type { RouteDeps } from '../route-deps.ts'
@@ -32,6 +33,8 @@ const HELP = {
     'Time since the oldest waiting work became due; all relays on one database report the same value',
   stalled_queues:
     'Repositories, at most 100, whose queue was due for five minutes without a dispatch or a pause; all relays on one database report the same value',
+  deliveries_without_runner:
+    'Deliveries, at most 100, whose workflow runs have waited for a runner for ten minutes; all relays on one database report the same value',
   database_ok: '1 if the database accepted the last test write, 0 if not',
   frozen_deliveries:
     'Queued deliveries, at most 10000, that a deploy freeze holds back; all relays on one database report the same value',
@@ -87,6 +90,7 @@ export function createMetrics() {
   const deliveries = gauge('deliveries', ['state'])
   const oldestDue = gauge('oldest_due_age_seconds', ['work'])
   const stalled = gauge('stalled_queues')
+  const withoutRunner = gauge('deliveries_without_runner')
   const frozen = gauge('frozen_deliveries')
   const databaseOk = gauge('database_ok')
   const attempts = counter('dispatch_attempts_total', 'outcome', ATTEMPTS)
@@ -121,6 +125,7 @@ export function createMetrics() {
     for (const [work, since] of Object.entries(stored?.backlog.dueSince ?? {}))
       oldestDue.set({ work }, age(since))
     stalled.set(stored?.stalled ?? Number.NaN)
+    withoutRunner.set(stored?.withoutRunner ?? Number.NaN)
     frozen.set(stored?.backlog.frozen ?? Number.NaN)
     databaseOk.set(Number(now.databaseOk))
     messages.set(stored?.backlog.messages ?? Number.NaN)
@@ -213,11 +218,12 @@ async function read({ store, github, pauses, port, sides, clock, throttled, chec
   async function readStored() {
     try {
       const stalling = store.stalled(now - STALLED_MS, MOST_STALLED, pauses.scope)
-      const reading = Promise.all([store.counts(), store.backlog(now), stalling])
+      const waiting = store.withoutRunner(now - NO_RUNNER_MS, MOST_STALLED)
+      const reading = Promise.all([store.counts(), store.backlog(now), stalling, waiting])
       const read = await Promise.race([reading, sleep(READ_MS, null, { ref: false })])
       if (!read) throw new Error(`no response within ${READ_MS} ms`)
-      const [counts, backlog, stalled] = read
-      return { now, counts, backlog, stalled: stalled.length }
+      const [counts, backlog, stalled, withoutRunner] = read
+      return { now, counts, backlog, stalled: stalled.length, withoutRunner: withoutRunner.length }
     } catch (error) {
       throttled.error({ err: error, work: 'metrics' }, 'database unavailable; retrying')
       return null

@@ -3,7 +3,7 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { createTtlCache } from '../cache.ts'
 import type { Delivery } from '../delivery/delivery.ts'
 import { boundRun } from '../delivery/match.ts'
-import { toShown } from '../delivery/waiting.ts'
+import { NO_RUNNER_MS, toShown } from '../delivery/waiting.ts'
 import type { Job, JobReader } from '../github/jobs.ts'
 import { createRefusals } from '../http/refusals.ts'
 import { createTokenBuckets } from '../http/request.ts'
@@ -41,11 +41,12 @@ export function createAdmin(deps: RouteDeps & { roles: Roles; sides: Sides; time
       sessions: createSessions(config, deps.clock, store),
       async health() {
         const now = store.clock()
-        const [{ queued }, stalled, backlog, database] = await Promise.all([
+        const [{ queued }, stalled, backlog, database, waiting] = await Promise.all([
           store.counts(),
           store.stalled(now - BACKLOG_MS, MOST_STALLED, pauses.scope),
           store.backlog(now),
           deps.checkDatabase(),
+          store.withoutRunner(now - NO_RUNNER_MS, MOST_WAITING),
         ])
         return {
           problems: sides.problems(),
@@ -53,7 +54,7 @@ export function createAdmin(deps: RouteDeps & { roles: Roles; sides: Sides; time
           database: database.ok ? null : (database.detail ?? ''),
           limits: pauses.allPaused().filter(({ cause }) => cause === 'limit'),
           rateLimitRemaining: github.facts.rateLimitRemaining(),
-          ...{ queued: queued - backlog.frozen, stalled, oldestMessage: backlog.oldestMessage },
+          ...{ queued: queued - backlog.frozen, stalled, waiting, oldestMessage: backlog.oldestMessage },
           ...{ freezes: freezes.active(), frozen: backlog.frozen },
           queuedSince: backlog.dueSince.dispatch,
           portPausedUntil: port.pausedUntil(),
@@ -79,6 +80,7 @@ function portRunUrl(apiUrl: string): (runId: string) => string | null {
 }
 
 const MOST_STALLED = 3
+const MOST_WAITING = 100
 const KEPT_MS = 15_000
 const MAX_KEPT = 100
 /** Requests per minute for all users together, so that most of GitHub's rate limit is left for dispatches. */

@@ -13,6 +13,7 @@ export const PLACES: Record<string, [section: string, page: string]> = {
   queue_old: ['PortRelayQueueIsOld', '/?state=queued'],
   freeze_old: ['PortRelayFrozen', '/freezes'],
   webhooks_refused: ['PortRelayWebhooksRefused', '/refused'],
+  no_runner: ['PortRelayNoRunner', '/?state=running'],
   workflow_not_started: ['PortRelayNotStarted', '/?outcome=not_started'],
   database_unavailable: ['PortRelayDatabaseUnavailable', '/status'],
 }

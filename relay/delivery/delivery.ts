@@ -97,6 +97,8 @@ export interface Delivery extends Target {
   shownCause: WaitCause | ''
   /** The labels of the runner that the workflow run waits for, separated by commas; empty if unknown or for none. */
   awaited: string
+  /** When the wait for a runner was first shown; null if the workflow run waits for none. */
+  awaitedSince: number | null
   /** The id of the deploy freeze that holds the queued delivery back; 0 for none. */
   frozenBy: number
   /** When the last freeze of the delivery ended; null for none. */

@@ -78,6 +78,7 @@ export function redeliver(delivery: Delivery, _: Event<'redelivered'>, { now }: 
       awaitingResponseSince: null,
       shownCause: '',
       awaited: '',
+      awaitedSince: null,
       frozenBy: 0,
       unfrozenAt: null,
       dispatchedAt: null,

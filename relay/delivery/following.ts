@@ -27,12 +27,17 @@ export function see(
     const shown = showWait(delivery, wait, now)
     const history = { type: 'waitingNotified' as const, details: { cause: wait.cause } }
     const awaited = wait.cause === 'queue' ? '' : wait.reason
-    return { change: { ...change, ...shown.change, awaited }, messages: shown.messages, history }
+    const awaitedSince = wait.cause === 'runner' ? now : null
+    return {
+      change: { ...change, ...shown.change, awaited, awaitedSince },
+      messages: shown.messages,
+      history,
+    }
   }
   if (!first) {
     const isOver = ['runner', 'concurrency'].includes(delivery.shownCause) && waitOnGitHub(runs) === null
     return {
-      change: { ...change, ...(isOver && { shownCause: '', awaited: '' }) },
+      change: { ...change, ...(isOver && { shownCause: '', awaited: '', awaitedSince: null }) },
       messages:
         isOver && !isFinished(runs) ? [{ update: { statusLabel: 'Running' }, unlessStarted: true }] : [],
       history: null,

@@ -122,6 +122,21 @@ export function describeStalled({ stalledSince, ...head }: Stalled): string {
   return `Nothing was dispatched to ${repository} since ${clockTime(stalledSince)}, because the delivery ${id}${runId === null ? '' : ` (run ${runId})`} waits${clause}. If other repositories aren't affected and the delivery isn't needed, cancel it: the next one is then dispatched.`
 }
 
+/** How long a workflow run waits for a runner before operators are notified. */
+export const NO_RUNNER_MS = 600_000
+
+/** Explains to operators which workflow runs wait for a runner, by repository. @param found the longest wait first */
+export function describeWithoutRunner(found: readonly Delivery[]) {
+  return [...Map.groupBy(found, each => each.repository)].map(([repository, all]) => {
+    const [{ id, action, awaited, awaitedSince }] = all as [Delivery]
+    const since = awaitedSince ?? 0
+    const many = all.length === 1 ? '1 workflow run has' : `${all.length} workflow runs have`
+    const labels = awaited && ` with the labels ${awaited}`
+    const text = `${many} waited for a runner of ${repository}${labels} since ${clockTime(since)} (${action ?? 'no action'}, delivery ${id}). Start a runner${labels && ' with these labels'}, or correct runs-on.`
+    return { repository, since, text }
+  })
+}
+
 /** Shows in Port what a delivery waits for, unless it's too early, or Port already shows this cause. */
 export function showWait(
   delivery: Delivery,

@@ -119,8 +119,17 @@ const DELIVERY = named(
   ...['seq', 'id', 'dedupeKey', 'runId', 'kind', 'action', 'repository', 'eventType'],
   ...['workflow', 'ref', 'state', 'outcome', 'reason', 'receivedAt', 'queuedAt', 'updatedAt', 'dueAt'],
   ...['version', 'changeId', 'attempts', 'firstAttemptAt', 'attemptedAt', 'awaitingResponseSince', 'rerunAt'],
-  ...['frozenBy', 'unfrozenAt', 'shownCause', 'awaited', 'dispatchedAt', 'cancelRequestedAt', 'cancelSentAt'],
-  ...['cancelForced', 'waitingFor', 'decisions', 'outputs', 'reported', 'finishingAt', 'runWebhook'],
+  ...['frozenBy', 'unfrozenAt', 'shownCause', 'awaited', 'awaitedSince', 'dispatchedAt', 'cancelSentAt'],
+  ...[
+    'cancelRequestedAt',
+    'cancelForced',
+    'waitingFor',
+    'decisions',
+    'outputs',
+    'reported',
+    'finishingAt',
+    'runWebhook',
+  ],
   'reportWorkflowStatus',
 )
 

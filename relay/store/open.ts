@@ -15,7 +15,12 @@ export async function openStore(database: Config['database']): Promise<Store> {
 export async function openStoreForCommand(
   database: Config['database'],
   mode: 'read' | 'write',
-): Promise<Pick<Store, 'organization' | 'list' | 'invocations' | 'stalled' | 'freezes' | 'ping' | 'close'>> {
+): Promise<
+  Pick<
+    Store,
+    'organization' | 'list' | 'invocations' | 'stalled' | 'withoutRunner' | 'freezes' | 'ping' | 'close'
+  >
+> {
   const backend =
     database.kind === 'postgres'
       ? await openPostgres(database.url)

@@ -121,7 +121,7 @@ const NOW = Date.parse('2026-03-01T12:00:00Z')
 const MINUTE = 60_000
 const WELL: Health = {
   ...{ problems: [], database: null, limits: [], sides: [], rateLimitRemaining: null, stalled: [] },
-  ...{ freezes: [], frozen: 0 },
+  ...{ freezes: [], frozen: 0, waiting: [] },
   ...{ queued: 3, queuedSince: NOW - MINUTE / 2, oldestMessage: NOW - MINUTE },
   ...{ portPausedUntil: 0, tokenExpiresAt: NOW + 30 * 1440 * MINUTE, clock: null },
   refused: { count: 0, statuses: [], reason: '' },
@@ -130,6 +130,7 @@ const STALLED = {
   ...aDelivery({ id: 'd-1', runId: 'r_1', repository: 'acme/shop' }),
   ...{ reason: 'GitHub responded with 500', stalledSince: NOW - 7 * MINUTE },
 } as unknown as Health['stalled'][number]
+const WITHOUT_RUNNER = { ...STALLED, awaited: 'gpu', awaitedSince: NOW - 7 * MINUTE }
 const BEHIND = { queued: 10_000, queuedSince: NOW - 90 * MINUTE, oldestMessage: NOW - 25 * MINUTE }
 const DOWN = {
   ...{ type: 'unreachable', side: 'github', key: '', advice: 'Check the network.' },
@@ -159,6 +160,11 @@ test.each<[string, Partial<Health>, ...patterns: RegExp[]]>([
     'a stalled queue',
     STALLED_QUEUE,
     /acme\/shop for 7 min<\/strong>, because <a href=".*d-1">r_1<\/a> waits/,
+  ],
+  [
+    'workflow runs without a runner',
+    { waiting: [WITHOUT_RUNNER, WITHOUT_RUNNER] },
+    /2 workflow runs have .* of acme\/shop with the labels gpu since .*11:53:00 UTC.* \(deploy, delivery d-1\)\./,
   ],
   ['a wrong clock', { clock: 'A clock is wrong.' }, /A clock is wrong\./],
   ['refused webhooks', { refused: REFUSED }, /3 webhooks were refused.* \(2 × 401, 1 × 413\)/],

@@ -9,11 +9,13 @@ import { repositoryChecks } from '../../relay/cli/doctor/repositories.ts'
 import { diagnose, doctor } from '../../relay/cli/doctor.ts'
 import { readConfig } from '../../relay/config/config.ts'
 import { createRelay, type Relay } from '../../relay/relay.ts'
+import { openStore } from '../../relay/store/open.ts'
 import { RECOMMENDED_BODY } from '../../tools/generate/invocation-method.ts'
 import { type GitHubApi, startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { type OidcIssuer, startOidcIssuer } from '../../tools/simulator/github/oidc-issuer.ts'
 import type { DeclaredInput } from '../../tools/simulator/github/types.ts'
 import { type PortApi, startPortApi } from '../../tools/simulator/port/port.ts'
+import { acceptAll, applyTo } from '../store/place.ts'
 import { runRelay } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
 import { send } from '../support/send.ts'
@@ -443,6 +445,22 @@ describe("doctor compares a workflow's inputs", () => {
       await running.stop()
     }
   })
+})
+
+test('reports a queue from which nothing was dispatched for a minute, and workflow runs that have waited for a runner', async () => {
+  const path = join(folder, 'waiting.db')
+  const store = await openStore({ kind: 'sqlite', path })
+  const receivedAt = Date.now() - 700_000
+  const [id] = await acceptAll(store, { receivedAt }, { receivedAt: Date.now() - 70_000 })
+  await applyTo(store, id!, { change: { state: 'running', awaited: 'gpu', awaitedSince: receivedAt } })
+  await store.close()
+  const found = await findings({ ...clean, RELAY_DATABASE: `sqlite:${path}` })
+  expect(shown(found.filter(({ check }) => check === 'deliveries'))).toEqual([
+    expect.stringMatching(/^problem: Nothing was dispatched to acme\/shop since /),
+    expect.stringMatching(
+      /^problem: 1 workflow run has waited for a runner of acme\/shop with the labels gpu/,
+    ),
+  ])
 })
 
 test('prints each finding, exits with 1 if there is a problem, and supports --json', async () => {

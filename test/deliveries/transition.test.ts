@@ -40,7 +40,13 @@ const inState = (state: State, more: Partial<Delivery> = {}): Delivery => {
     ...{ state, outcome: '', reason: state === 'failed' ? 'It failed.' : null, version: 3, attempts: 1 },
     ...{ receivedAt: NOW - MINUTE, queuedAt: NOW - MINUTE, updatedAt: NOW - MINUTE },
     dueAt: ['finished', 'failed', 'cancelled'].includes(state) ? null : NOW,
-    ...{ firstAttemptAt: NOW - 1_000, attemptedAt: NOW - 1_000, shownCause: '', awaited: '' },
+    ...{
+      firstAttemptAt: NOW - 1_000,
+      attemptedAt: NOW - 1_000,
+      shownCause: '',
+      awaited: '',
+      awaitedSince: null,
+    },
     awaitingResponseSince: state === 'queued' ? NOW - 1_000 : null,
     dispatchedAt: isDispatched ? NOW - 500 : null,
     ...{ cancelRequestedAt: null, cancelSentAt: null, cancelForced: false },
@@ -102,7 +108,7 @@ const REPORTED = 'state=running dispatchedAt awaitingResponseSince dueAt runs ·
 const ENDED = 'state=finished outcome reason dueAt awaitingResponseSince runs · 0'
 const FAILED = 'state=failed outcome reason dueAt · 2'
 const REQUEUED =
-  'state=queued outcome reason queuedAt dueAt attempts firstAttemptAt attemptedAt awaitingResponseSince shownCause awaited frozenBy unfrozenAt dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions outputs reported finishingAt runWebhook rerunAt runs · 0'
+  'state=queued outcome reason queuedAt dueAt attempts firstAttemptAt attemptedAt awaitingResponseSince shownCause awaited awaitedSince frozenBy unfrozenAt dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions outputs reported finishingAt runWebhook rerunAt runs · 0'
 const CANCEL_DUE = 'cancelRequestedAt cancelSentAt cancelForced dueAt · 0'
 /**
  * The effect of each event in each state: the changed fields, including the state if it changes, then the number of

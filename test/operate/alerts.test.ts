@@ -5,7 +5,7 @@ import { RUNBOOK } from '../../relay/admin/dashboard/banner.ts'
 import type { SideProblem } from '../../relay/admin/sides.ts'
 import { doctor } from '../../relay/cli/doctor.ts'
 import { readConfig } from '../../relay/config/config.ts'
-import { aDelivery } from '../store/place.ts'
+import { acceptAll, aDelivery, applyTo } from '../store/place.ts'
 import { ALERT_SECRET, type AlertBody, openAlertEndpoint } from '../support/alert-endpoint.ts'
 import { relayEnv, temporaryFolder } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
@@ -168,6 +168,26 @@ test('sends an alert about a freeze without an end after a day', async () => {
   expect(received[0]!.body.started).toMatchObject([{ key: String(id), detail: text }])
   await store.endFreeze(id, 'release')
   expect(await pass(5 * MINUTE)).toEqual([[20, [], ['freeze_old']]])
+})
+
+test('sends an alert if workflow runs have waited for a runner for ten minutes, with their number and labels', async () => {
+  const { received, store, pass, now } = await open()
+  const ids = await acceptAll(store, ...[1, 2, 3].map(() => ({ receivedAt: now() })))
+  const waiting = { awaited: 'self-hosted, gpu', awaitedSince: now(), dueAt: null }
+  for (const id of ids) {
+    const state = id === ids[2] ? 'finished' : 'running'
+    await applyTo(store, id, { change: { state, outcome: '', ...waiting } })
+  }
+  expect(await pass(15 * MINUTE)).toEqual([[600, ['no_runner'], []]])
+  expect(received[0]!.body.started).toMatchObject([
+    {
+      key: 'acme/shop',
+      detail: `2 workflow runs have waited for a runner of acme/shop with the labels self-hosted, gpu since 2026-03-01 03:31:00 UTC (deploy, delivery ${ids[0]}). Start a runner with these labels, or correct runs-on.`,
+      dashboard: 'https://relay.example.com/?state=running',
+    },
+  ])
+  for (const id of ids) await applyTo(store, id, { change: { awaitedSince: null } })
+  expect(await pass(MINUTE)).toEqual([[20, [], ['no_runner']]])
 })
 
 test("sends alerts about a database that fails, an old queue, and workflows that don't start", async () => {

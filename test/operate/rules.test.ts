@@ -51,7 +51,7 @@ async function known(): Promise<Map<string, string[]>> {
         oldestMessage: null,
         frozen: 0,
       },
-      stalled: 0,
+      ...{ stalled: 0, withoutRunner: 0 },
     },
     databaseOk: true,
     ...{ rateLimitRemaining: 1, tokenExpiresAt: 1, clockOffset: 1 },

@@ -1,6 +1,6 @@
 import { html } from 'hono/html'
-import type { Stalled } from '../../delivery/delivery.ts'
-import { OTHERS_FIRST } from '../../delivery/waiting.ts'
+import type { Delivery, Stalled } from '../../delivery/delivery.ts'
+import { describeWithoutRunner, OTHERS_FIRST } from '../../delivery/waiting.ts'
 import { ownerOf, type RateLimitPause } from '../../github/rate-limit-pause.ts'
 import type { Refusals } from '../../http/refusals.ts'
 import type { Freeze } from '../../store/store.ts'
@@ -22,6 +22,8 @@ export interface Health {
   queued: number
   /** Queues from which nothing was dispatched for a minute, without a pause; the longest first. */
   stalled: readonly Stalled[]
+  /** Deliveries whose workflow runs have waited for a runner for long; the longest first. */
+  waiting: readonly Delivery[]
   /** When the oldest queued delivery was queued; null if none is queued. */
   queuedSince: number | null
   /** When the oldest waiting message to Port was written; null if no message is waiting. */
@@ -91,6 +93,9 @@ export function banner(health: Health, now: number): Html {
         'PortRelayQueueIsOld',
         html`<strong>Dispatches are delayed.</strong>${inQueue} The oldest delivery has waited for ${span(now - (queuedSince ?? now))}. GitHub is slow or failing, or RELAY_DISPATCH_RATE is too low.`,
       ],
+    ...describeWithoutRunner(health.waiting).map(
+      ({ text }): Item => ['warning', 'PortRelayNoRunner', html`<strong>${withTimes(text)}</strong>`],
+    ),
     refused.count > 0 && [
       'warning',
       'PortRelayWebhooksRefused',

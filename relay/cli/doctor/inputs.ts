@@ -7,10 +7,10 @@ import { type Invocation, isObject, type Json, type JsonObject } from '../../../
 import { formOf, type PortAction, readPortActions } from '../../../tools/generate/port-action.ts'
 import { renderBody } from '../../../tools/generate/render-body.ts'
 import { bodyOfGitHub, readStart } from '../../../tools/migrate/port-action.ts'
-import { STALLED_MS } from '../../admin/alerts.ts'
+import { BACKLOG_MS } from '../../admin/dashboard/banner.ts'
 import type { Config } from '../../config/config.ts'
 import type { Delivery } from '../../delivery/delivery.ts'
-import { describeStalled } from '../../delivery/waiting.ts'
+import { describeStalled, describeWithoutRunner, NO_RUNNER_MS } from '../../delivery/waiting.ts'
 import type { Target } from '../../github/client.ts'
 import { createCredential } from '../../github/credentials.ts'
 import { createRateLimitPauses } from '../../github/rate-limit-pause.ts'
@@ -37,7 +37,7 @@ interface Sent {
   optional: string[]
 }
 
-/** Checks stalled queues, and for recent deliveries: synchronous nodes, and inputs that the workflow doesn't declare. */
+/** Checks stalled queues, missing runners, and for recent deliveries: synchronous nodes, and inputs that the workflow doesn't declare. */
 export const recentDeliveries: Check = {
   name: 'deliveries',
   async run(deps) {
@@ -63,9 +63,12 @@ export const recentDeliveries: Check = {
         return [{ by, target, offer: offerOf(invocation, deps.config), optional: [] }]
       })
       const { scope } = createRateLimitPauses(deps.config.github.auth, deps.clock)
-      const stalled = await store.stalled(deps.clock() - STALLED_MS, MAX_COMPARED, scope)
+      const now = deps.clock()
+      const stalled = await store.stalled(now - BACKLOG_MS, MAX_COMPARED, scope)
+      const waiting = await store.withoutRunner(now - NO_RUNNER_MS, RECENT)
       return [
         ...stalled.map(each => problem(describeStalled(each))),
+        ...describeWithoutRunner(waiting).map(({ text }) => problem(text)),
         await checkNodes(nodes, texts, deps),
         ...(await compareAll(sent, deps)),
       ]

@@ -172,6 +172,11 @@ export function claims(db: Backend) {
         WHERE "stalledSince" <= ?1 ORDER BY "stalledSince" LIMIT ?2`
       return deliveriesOf<Stalled>(db, sql, before, limit, scope)
     },
+    /** Finds deliveries whose workflow runs have waited for a runner since a time; the longest wait first. */
+    withoutRunner(before: number, limit: number): Promise<Delivery[]> {
+      const where = `state = 'running' AND awaited_since <= ?1 ORDER BY awaited_since LIMIT ?2`
+      return deliveriesOf(db, `SELECT ${columns(dialect)} FROM deliveries WHERE ${where}`, before, limit)
+    },
     /** Claims dispatched and running deliveries that are due. */
     async claimPolls(now: number, leaseMs: number, limit: number): Promise<Delivery[]> {
       const due = `

@@ -32,6 +32,7 @@ export const SCHEMA = `
     awaiting_response_since INTEGER,
     shown_cause TEXT NOT NULL DEFAULT '',
     awaited TEXT NOT NULL DEFAULT '',
+    awaited_since INTEGER,
     frozen_by INTEGER NOT NULL DEFAULT 0,
     unfrozen_at INTEGER,
     dispatched_at INTEGER,
@@ -66,6 +67,9 @@ export const SCHEMA = `
     WHERE state = 'queued' AND kind <> 'none' AND frozen_by > 0 AND shown_cause = '';
   -- claimPolls
   CREATE INDEX deliveries_polled ON deliveries (due_at) WHERE state IN ('dispatched', 'running');
+  -- withoutRunner
+  CREATE INDEX deliveries_without_runner ON deliveries (awaited_since)
+    WHERE state = 'running' AND awaited_since IS NOT NULL;
   -- findUnbound
   CREATE INDEX deliveries_dispatched ON deliveries (repository, seq) WHERE state = 'dispatched';
   -- attemptedBetween

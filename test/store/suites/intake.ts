@@ -22,6 +22,7 @@ export function intakeTests(place: Place): void {
         awaitingResponseSince: null,
         shownCause: '',
         awaited: '',
+        awaitedSince: null,
       },
       ...{ frozenBy: 0, unfrozenAt: null },
       ...{ dispatchedAt: null, cancelRequestedAt: null, cancelSentAt: null, cancelForced: false },
