@@ -106,16 +106,17 @@ export function createAlerts(
       store.counts(),
       store.withoutRunner(now - NO_RUNNER_MS, MOST_LISTED),
     ])
-    // GitHub's outage or a rejected credential has its own alert.
-    const isExplained = sides.problems().some(({ side }) => side === 'github')
+    // GitHub's outage or a rejected credential has its own alert. Queues of a rejected credential don't count as stalled.
+    const ofGitHub = sides.problems().filter(({ side }) => side === 'github')
+    const isDown = ofGitHub.some(({ type }) => type === 'unreachable')
     const since = dueSince.dispatch ?? now
     const oldest = `The oldest of ${amount(queued - frozen)} in the queue has waited since ${new Date(since).toISOString()}.`
     const queueOld = { type: 'queue_old', side: null, key: '', text: oldest, since }
     const recent = notStarted.filter(({ updatedAt }) => now - updatedAt < NOT_STARTED_MS)
     const newest = Map.groupBy(recent, ({ repository }) => repository)
     return [
-      ...(now - since > QUEUE_MS && !isExplained ? [queueOld] : []),
-      ...(isExplained ? [] : stalled).map(each => ({
+      ...(now - since > QUEUE_MS && ofGitHub.length === 0 ? [queueOld] : []),
+      ...(isDown ? [] : stalled).map(each => ({
         ...{ type: 'queue_stalled', side: null, key: each.repository },
         ...{ text: describeStalled(each), since: each.stalledSince },
       })),

@@ -74,7 +74,7 @@ export function createApp(deps: AppDeps): { app: Hono; receive: Receive } {
   }
   refuseOthers(app, ['/healthz', '/readyz'], 'GET, HEAD', 'Send health checks with GET.')
   const logRefusal = logRefusals({ trustedProxies, log, throttled }, (c, refusal) => {
-    metrics?.webhook(refusal.status === 401 && isUnsigned(c) ? 'unsigned' : refusal.status)
+    metrics?.webhook(isUnsigned(c) ? 'unsigned' : refusal.status)
     admin?.refusals.note(c, refusal)
   })
   app.notFound(c => {

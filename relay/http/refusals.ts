@@ -21,7 +21,6 @@ export interface Refusal {
 export type Refusals = ReturnType<typeof createRefusals>
 
 export const MOST_LISTED = 1_000
-const SHOWN = [401, 403, 413, 429]
 const MINUTE_MS = 60_000
 const HOUR = 60
 const MAX_REASON = 400
@@ -33,7 +32,9 @@ export const isUnsigned = (c: Context) => c.req.header('x-port-signature') === u
 export function createRefusals(trustedProxies: number, clock: () => number) {
   // Each reason has its own list, ordered by `lastAt`, so that a bot's refusals don't displace refusals for other reasons.
   const byReason = new BoundedMap<string, BoundedMap<string, Refusal>>(LIMITS.refusalReasons)
-  const counts = new Map(SHOWN.map(status => [status, new BoundedMap<number, number>(HOUR)]))
+  /** Minute → status → count. */
+  const minutes = new BoundedMap<number, Map<number, number>>(HOUR)
+  let newest = ''
   const minuteOf = (time: number) => Math.floor(time / MINUTE_MS)
   const list = (limit: number) =>
     [...byReason.values()]
@@ -49,8 +50,11 @@ export function createRefusals(trustedProxies: number, clock: () => number) {
       const repository = c.req.path.split('/').slice(2).join('/')
       const reason = message.slice(0, MAX_REASON)
       const now = clock()
-      const minutes = isUnsigned(c) ? undefined : counts.get(status)
-      minutes?.set(minuteOf(now), (minutes.get(minuteOf(now)) ?? 0) + 1)
+      if (!isUnsigned(c) && status < 500) {
+        const counts = minutes.get(minuteOf(now)) ?? new Map<number, number>()
+        minutes.set(minuteOf(now), counts.set(status, (counts.get(status) ?? 0) + 1))
+        newest = reason
+      }
       const why = `${status} ${reason}`
       const kept = byReason.get(why) ?? new BoundedMap<string, Refusal>(LIMITS.refused)
       byReason.set(why, kept)
@@ -61,20 +65,18 @@ export function createRefusals(trustedProxies: number, clock: () => number) {
       kept.set(key, { ...known, lastAt: now, count: known.count + 1 })
     },
     list,
-    /** The refusals of the last hour whose cause a sender or an operator must fix. */
+    /** The signed webhooks that were refused in the last hour for a reason that a sender or an operator must fix. */
     recent() {
       const since = minuteOf(clock()) - HOUR
-      const amounts = [...counts].map(([status, minutes]) => ({
-        status,
-        amount: [...minutes].reduce((sum, [minute, amount]) => (minute > since ? sum + amount : sum), 0),
-      }))
-      const shown = amounts.filter(({ amount }) => amount > 0)
+      const counts = new Map<number, number>()
+      for (const [, amounts] of [...minutes].filter(([minute]) => minute > since))
+        for (const [status, amount] of amounts) counts.set(status, (counts.get(status) ?? 0) + amount)
       return {
-        count: shown.reduce((sum, { amount }) => sum + amount, 0),
+        count: [...counts.values()].reduce((sum, amount) => sum + amount, 0),
         /** Counts by status, such as `12 × 401`. */
-        statuses: shown.map(({ status, amount }) => `${amount} × ${status}`),
+        statuses: [...counts].map(([status, amount]) => `${amount} × ${status}`),
         /** The reason of the newest refusal; empty if there is no refusal. */
-        reason: list(Number.POSITIVE_INFINITY).find(({ status }) => SHOWN.includes(status))?.reason ?? '',
+        reason: newest,
       }
     },
   }

@@ -136,6 +136,10 @@ const DOWN = {
   ...{ type: 'unreachable', side: 'github', key: '', advice: 'Check the network.' },
   text: ['GitHub unreachable since ', NOW, ': refused.'],
 } as Health['problems'][number]
+const SUSPENDED: typeof DOWN = {
+  ...{ type: 'credential_rejected', side: 'github', key: 'globex', advice: '' },
+  text: ['The App is suspended (globex).'],
+}
 const LIMIT = { scope: 'owner:acme', pausedUntil: NOW + MINUTE, cause: 'limit', reason: 'A limit' } as const
 const REFUSED = { count: 3, statuses: ['2 × 401', '1 × 413'], reason: 'The secret is wrong.' }
 const STALLED_QUEUE = { ...BEHIND, oldestMessage: null, stalled: [STALLED] }
@@ -155,6 +159,20 @@ test.each<[string, Partial<Health>, ...patterns: RegExp[]]>([
     'an outage without the queues that it stalls',
     { ...STALLED_QUEUE, problems: [DOWN] },
     /GitHub unreachable/,
+  ],
+  [
+    'a stalled queue, also while another owner has suspended the App',
+    { ...STALLED_QUEUE, limits: [LIMIT], problems: [SUSPENDED] },
+    /suspended \(globex\)/,
+    /acme\/shop for 7 min/,
+    /A limit/,
+  ],
+  [
+    "GitHub's rejected credential, an outage of Port, and a full disk",
+    { ...BEHIND, problems: [SUSPENDED, { ...DOWN, side: 'port' }], database: 'The disk is full.' },
+    /The disk is full\..* refused/,
+    /suspended/,
+    /GitHub unreachable.* oldest message/,
   ],
   [
     'a stalled queue',
@@ -222,14 +240,24 @@ async function open(more: Record<string, string> = {}) {
   }
 }
 
-test('the API shows why webhooks were refused, without their bodies', async () => {
+test('the API and the banner show why webhooks were refused, without their bodies', async () => {
   const relay = await open()
   await send(relay.url, { secret: 'wrong', path: '/webhook/acme/shop', body: { inputs: { who: 'Jane' } } })
   await send(relay.url, { timestamp: '1' })
   await send(relay.url, { path: '/webhook/acme/other' })
   await send(relay.url, { path: '/webhook/cancel' })
   await send(relay.url, {})
-  const { since, refused } = await relay.refused()
+  // The banner ignores a scanner's request, which has no signature.
+  await fetch(`${relay.url}/webhook`, { method: 'POST' })
+  const cookie = await cookieOf({ adminToken: ADMIN!, viewToken: null }, 'admin')
+  expect(await (await fetch(relay.url, { headers: { cookie } })).text()).toContain(
+    '4 webhooks were refused in the last hour</strong> (2 × 401, 1 × 403, 1 × 422). The last one: The body ',
+  )
+  const {
+    since,
+    refused: [unsigned, ...refused],
+  } = await relay.refused()
+  expect(unsigned).toMatchObject({ status: 401, reason: expect.stringContaining('is missing') })
   expect(Date.parse(since)).toBeLessThanOrEqual(Date.now())
   expect(refused.map(({ status, repository, reason }) => [status, repository, reason.slice(0, 40)])).toEqual([
     [422, null, 'The body contains no run to cancel: send'],

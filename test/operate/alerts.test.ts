@@ -143,14 +143,18 @@ test('logs an endpoint failure without the URL, and retries the same message a m
   ])
 })
 
-test('sends an alert about refused webhooks, and none about an old queue while the credential is rejected', async () => {
+test('sends an alert about refused webhooks, a rejected credential, and a stalled queue, but not about an old queue', async () => {
   const { received, store, refused, set, pass, now } = await open()
   await store.accept({ ...aDelivery(), receivedAt: now() - 20 * MINUTE })
   Object.assign(refused, { count: 4, statuses: ['4 × 401'], reason: "The signature doesn't match." })
   set({ ...rejected, side: 'github' })
   const [first, ...others] = await pass(20 * MINUTE)
-  expect(first).toEqual([10, expect.arrayContaining(['credential_rejected', 'webhooks_refused']), []])
-  expect(others.flat(2)).not.toContain('queue_old')
+  // Pauses don't stall a queue, so this one has another cause.
+  expect(first).toEqual([10, ['credential_rejected', 'webhooks_refused', 'queue_stalled'], []])
+  expect(others).toEqual([])
+  set(down)
+  expect((await pass(MINUTE)).flat(2)).toEqual([20, 'credential_rejected', 'queue_stalled'])
+  expect((await pass(20 * MINUTE)).flat(2)).not.toContain('queue_old')
   expect(received[0]!.body.text).toContain(
     "4 webhooks were refused in the last hour (4 × 401). The last one: The signature doesn't match. https://relay.example.com/refused",
   )

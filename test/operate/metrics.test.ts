@@ -87,10 +87,20 @@ describe('GET /metrics', () => {
       headers: { 'content-type': 'application/json' },
       body: '{}',
     })
+    await fetch(`${relay.url}/webhook`)
     await fetch(`${relay.url}/report`, { method: 'POST', body: '{}' })
     await until(async () => (await read()).deliveries!.running === 1, 'the workflow run is bound')
     const now = await read()
-    const webhooks = { accepted: 2, duplicate: 1, cancellation: 1, unsigned: 1, 401: 1, 403: 1, 404: 0 }
+    const webhooks = {
+      accepted: 2,
+      duplicate: 1,
+      cancellation: 1,
+      unsigned: 2,
+      401: 1,
+      403: 1,
+      404: 0,
+      405: 0,
+    }
     expect(now.webhooks_total).toMatchObject(webhooks)
     expect(now.webhook_duration_seconds_count).toEqual({ '': 3 })
     expect(now.dispatch_attempts_total).toEqual({ accepted: 1, rejected: 1, deferred: 0, response_lost: 0 })

@@ -46,6 +46,7 @@ export function banner(health: Health, now: number): Html {
   const { problems, limits, queued, queuedSince, oldestMessage, portPausedUntil } = health
   const { tokenExpiresAt, clock, refused } = health
   const waits = (since: number | null, atLeast: number) => since !== null && now - since >= atLeast
+  const isDown = problems.some(({ type, side }) => type === 'unreachable' && side === 'github')
   const isExplained = {
     github: limits.length > 0 || problems.some(({ side }) => side === 'github'),
     port: portPausedUntil > now || problems.some(({ side }) => side === 'port'),
@@ -79,7 +80,7 @@ export function banner(health: Health, now: number): Html {
         'PortRelayMessagesWait',
         html`<strong>Messages to Port are delayed.</strong>${oldest} The relay's log has Port's responses.`,
       ],
-    ...(isExplained.github ? [] : health.stalled).map(
+    ...(isDown ? [] : health.stalled).map(
       ({ id, runId, repository, reason, stalledSince }): Item => [
         'warning',
         'PortRelayQueueStalled',
