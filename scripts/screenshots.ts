@@ -1,5 +1,6 @@
 /**
  * `node scripts/screenshots.ts [FOLDER]`: takes the dashboard's screenshots for docs/images, with made-up deliveries.
+ * `node scripts/screenshots.ts FOLDER all`: takes screenshots of every page, wide and narrow, light and dark.
  */
 
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -39,32 +40,73 @@ for (let i = 0; i < 3; i++) await send(url, { secret: 'wrong' })
 await send(url, { path: '/webhook/other/shop' })
 const browser = await openBrowser()
 if (typeof browser === 'string') throw new Error(browser)
+const context = await browser.newContext()
+const tab = await context.newPage()
 
-async function shoot(name: string, page: string, options: { dark?: boolean; width?: number } = {}) {
-  const { dark = false, width = 1280 } = options
-  if (typeof browser === 'string') return
-  const tab = await browser.newPage({
-    viewport: { width, height: width < 500 ? 760 : 860 },
-    colorScheme: dark ? 'dark' : 'light',
-  })
-  await tab.goto(url)
-  await tab.getByLabel('Token').fill(token)
-  await tab.getByRole('button', { name: 'Sign in' }).click()
+async function shoot(
+  name: string,
+  page: string,
+  options: { dark?: boolean; width?: number; fullPage?: boolean } = {},
+) {
+  const { dark = false, width = 1280, fullPage = false } = options
+  await tab.setViewportSize({ width, height: width < 500 ? 760 : 860 })
+  await tab.emulateMedia({ colorScheme: dark ? 'dark' : 'light' })
   await tab.goto(url + page)
-  await tab.screenshot({ path: join(folder, name), fullPage: width < 500 ? false : undefined })
-  await tab.close()
+  await tab.screenshot({ path: join(folder, name), fullPage })
 }
+
+const isAll = process.argv[3] === 'all'
+
+/** Takes screenshots of a page, wide and narrow, light and dark. */
+async function shootAll(name: string, page: string) {
+  if (!isAll) return
+  for (const width of [1280, 360])
+    for (const dark of [false, true])
+      await shoot(`${name}-${width}${dark ? '-dark' : ''}.png`, page, { dark, width, fullPage: page !== '/' })
+}
+
+await shootAll('sign-in', '/')
+await tab.goto(url)
+await tab.getByLabel('Token').fill(token)
+await tab.getByRole('button', { name: 'Sign in' }).click()
 await shoot('dashboard.png', '/')
 await shoot('dashboard-dark.png', '/?outcome=not_started', { dark: true })
 await shoot('dashboard-delivery.png', `/deliveries/${ids.approval}`)
 await shoot('dashboard-narrow.png', '/', { width: 360 })
-if (process.argv[3] === 'all') {
-  await shoot('failed.png', `/deliveries/${ids.failed}`, { dark: true })
-  await shoot('delivery-narrow.png', `/deliveries/${ids.approval}`, { width: 360 })
-  await shoot('bulk.png', '/redeliver?outcome=not_started')
-  await shoot('refused.png', '/refused')
-  await shoot('status.png', '/status')
-  await shoot('confirm.png', `/deliveries/${ids.failed}/redeliver`)
+const pages = {
+  list: '/',
+  'not-started': '/?outcome=not_started',
+  nothing: '/?q=nothing&since=1h',
+  delivery: `/deliveries/${ids.approval}`,
+  failed: `/deliveries/${ids.failed}`,
+  redeliver: `/deliveries/${ids.failed}/redeliver`,
+  cancel: `/deliveries/${ids.approval}/cancel`,
+  bulk: '/redeliver?outcome=not_started',
+  refused: '/refused',
+  freezes: '/freezes',
+  status: '/status',
+  'not-found': '/deliveries/unknown',
+}
+for (const [name, page] of Object.entries(pages)) await shootAll(name, page)
+
+// The same pages with deploy freezes, and with queued deliveries that wait for them and for the rate limit.
+if (isAll) {
+  await tab.goto(`${url}/freezes`)
+  await tab.getByLabel('Repositories').fill('acme/billing')
+  await tab.getByLabel('Reason').fill('Release 4.2')
+  await tab.getByRole('button', { name: 'Freeze' }).click()
+  const queue = async (action: string, path: string) =>
+    send(url, { path, body: { run: { id: `r_${action}` }, action: { identifier: action }, inputs: {} } })
+  for (const [action, repository] of [
+    ['deploy_service', 'acme/shop'],
+    ['restart_service', 'acme/shop'],
+    ['rotate_secret', 'acme/billing'],
+  ] as const)
+    await queue(action, `/webhook/${repository}`)
+  await tab.waitForTimeout(2_000)
+  await shootAll('queued', '/')
+  await shootAll('frozen', '/freezes')
+  await shootAll('frozen-redeliver', `/deliveries/${ids.failed}/redeliver`)
 }
 await browser.close()
 await relay.stop()

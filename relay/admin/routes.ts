@@ -60,7 +60,7 @@ export function createAdmin(deps: RouteDeps & { roles: Roles; sides: Sides; time
           portPausedUntil: port.pausedUntil(),
           tokenExpiresAt: github.facts.tokenExpiresAt(),
           clock: timeouts.problem(),
-          refused: refusals.recent(),
+          refused: { ...refusals.recent(), since: refusals.since },
         }
       },
       steps: createSteps(github),

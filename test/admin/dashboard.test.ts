@@ -153,12 +153,19 @@ test('the list shows user and time, and the filters are in the URL, with and wit
     { runId: 'r_2', action: 'restart', repository: 'acme/web', events: running(42) },
     ...Array.from({ length: 50 }, (_, i) => ({ repository: `acme/m${i}`, events: running(100 + i) })),
   ])
+  await send(relay.url, { secret: 'wrong' })
   const { page, errors } = await signedIn()
   expect(await rows(page).count()).toBe(50)
+  const boxOf = async () => (await rows(page).first().boundingBox())!
+  expect((await boxOf()).height).toBeLessThan(45)
+  await page.setViewportSize({ width: 360, height: 640 })
+  const { y, height } = await boxOf()
+  expect(y + height).toBeLessThan(640)
+  await page.setViewportSize({ width: 1280, height: 720 })
   await page.getByRole('link', { name: 'Older' }).click()
   await page.waitForURL(/before=/)
   expect(await rows(page).nth(1).textContent()).toMatch(
-    /not started\s+deploy\s+acme\/shop deploy\s+by\s+Jane Doe\s+\d+ s ago\s+r_1\s+GitHub rejected the dispatch/,
+    /not started\s+deploy\s+acme\/shop deploy\s+r_1\s+by\s+Jane Doe\s+\d+ s ago\s+GitHub rejected the dispatch/,
   )
   await page.getByLabel('Order').selectOption('oldest first')
   await page.getByRole('button', { name: 'Search' }).click()
@@ -202,9 +209,9 @@ test('a delivery shows its timeline, with future steps in gray, and the steps of
       { name: 'Test <b>', status: 'in_progress', conclusion: null },
     ] as const
     api.setJobs(id, 1, [{ name: 'build', status: 'in_progress', steps: [...steps] }])
-    return [{ runId: 'r_1', events: running(id) }]
+    return [{ runId: 'r_1', events: running(id), receivedAt: Date.now() - 2 * 86_400_000 }]
   })
-  const { page, errors } = await signedIn()
+  const { page, errors } = await signedIn({ locale: 'en-US', timezoneId: 'Asia/Tokyo' })
   await page.goto(`${relay.url}/deliveries/${ids[0]}?live=off`)
   const past = [
     'Received from Port',
@@ -213,6 +220,8 @@ test('a delivery shows its timeline, with future steps in gray, and the steps of
   ]
   expect(await titles(page)).toEqual([...past, 'Bound to its workflow run', 'End of the workflow run'])
   expect(await page.locator('.timeline .todo h3').allInnerTexts()).toEqual(['End of the workflow run'])
+  const received = await page.locator('.timeline time').first().textContent()
+  expect(received).toMatch(/^[A-Z][a-z]{2} \d+,( \d{4},)? \d+:\d\d:\d\d [AP]M GMT\+9$/)
   const before = github.requests.length
   await page.getByRole('link', { name: 'Show the steps of the workflow run' }).click()
   expect(await page.locator('.steps li').allInnerTexts()).toEqual(['Compile success', 'Test <b> running'])
@@ -228,12 +237,19 @@ test('the dashboard explains the effect and asks for confirmation before it rede
     { runId: 'r_2', action: 'two', events: REJECTED },
     { runId: 'r_3', action: 'three', events: REJECTED },
     { runId: 'r_4', action: 'four', events: running(42) },
+    {
+      ...{ runId: 'r_5', action: 'five', repository: 'acme/web' },
+      events: [{ type: 'dispatchRejected', attemptedAt: 0, reason: 'Another reason' }],
+    },
   ])
+  await send(relay.url, { secret: 'wrong' })
   port.createRun({ id: 'r_1', status: 'FAILURE' })
   const { page, errors } = await signedIn()
   await page.getByRole('link', { name: 'one', exact: true }).click()
   await page.getByRole('link', { name: 'Redeliver…' }).click()
-  expect(await page.locator('main').textContent()).toContain('The run in Port has finished')
+  expect(await page.locator('main').textContent()).toMatch(
+    /1 webhook was refused since the relay started at .*The run in Port has finished.*A workflow runs twice if GitHub/s,
+  )
   await page.getByRole('button', { name: 'Redeliver' }).click()
   await page.waitForURL(`${relay.url}/deliveries/${ids[0]}`)
   expect(await titles(page)).toContain('Queued again')
@@ -244,9 +260,17 @@ test('the dashboard explains the effect and asks for confirmation before it rede
   expect(await page.locator('.group li').allTextContents()).toEqual([
     expect.stringMatching(/^two to acme\/shop, \d+ s ago$/),
     expect.stringMatching(/^three to acme\/shop, \d+ s ago$/),
+    expect.stringMatching(/^five to acme\/web, \d+ s ago$/),
   ])
+  await page.getByRole('link', { name: '2 acme/shop' }).click()
+  await page.getByRole('button', { name: 'Redeliver 2 deliveries' }).waitFor()
+  await page.goBack()
+  await page.getByRole('button', { name: 'Redeliver 3 deliveries' }).waitFor()
+  await page.getByLabel('Another reason').uncheck()
   await page.getByRole('button', { name: 'Redeliver 2 deliveries' }).click()
   expect(await page.getByRole('status').textContent()).toBe('2 deliveries queued again.')
+  await page.goto(`${relay.url}/?outcome=not_started`)
+  expect(await rows(page).locator('.main').allInnerTexts()).toEqual(['five'])
 
   await page.goto(`${relay.url}/deliveries/${ids[3]}`)
   await page.getByRole('link', { name: 'Cancel…' }).click()
@@ -279,10 +303,10 @@ test('pages update automatically without losing focus, and show refused webhooks
   await page.getByRole('link', { name: 'Pause updates' }).click()
   expect(await page.locator('[data-follow]').count()).toBe(0)
 
-  await page.getByRole('link', { name: 'Refused webhooks' }).click()
+  await page.getByRole('link', { name: 'Refused' }).click()
   expect(await page.getByText('No webhook was refused.').isVisible()).toBe(true)
   await send(relay.url, { secret: 'wrong', path: '/webhook/acme/shop' })
-  await follow(page, page.getByText("The signature doesn't match"))
+  await follow(page, page.locator('.refused').getByText("The signature doesn't match"))
   expect(await page.locator('.refused li').textContent()).toMatch(/401.*from 127\.0\.0\.1 for acme\/shop/s)
   expect(errors).toEqual([])
 
@@ -380,6 +404,7 @@ test('axe-core finds nothing serious in light and dark mode, no text is cut off 
     `/deliveries/${ids[1]}/cancel`,
     '/redeliver?state=failed',
     '/refused',
+    '/freezes',
     '/status',
   ]
   const outside = await open()

@@ -124,7 +124,7 @@ const WELL: Health = {
   ...{ freezes: [], frozen: 0, waiting: [] },
   ...{ queued: 3, queuedSince: NOW - MINUTE / 2, oldestMessage: NOW - MINUTE },
   ...{ portPausedUntil: 0, tokenExpiresAt: NOW + 30 * 1440 * MINUTE, clock: null },
-  refused: { count: 0, statuses: [], reason: '' },
+  refused: { count: 0, statuses: [], reason: '', since: 0 },
 }
 const STALLED = {
   ...aDelivery({ id: 'd-1', runId: 'r_1', repository: 'acme/shop' }),
@@ -141,7 +141,7 @@ const SUSPENDED: typeof DOWN = {
   text: ['The App is suspended (globex).'],
 }
 const LIMIT = { scope: 'owner:acme', pausedUntil: NOW + MINUTE, cause: 'limit', reason: 'A limit' } as const
-const REFUSED = { count: 3, statuses: ['2 × 401', '1 × 413'], reason: 'The secret is wrong.' }
+const REFUSED = { count: 3, statuses: ['2 × 401', '1 × 413'], reason: 'The secret is wrong.', since: 0 }
 const STALLED_QUEUE = { ...BEHIND, oldestMessage: null, stalled: [STALLED] }
 
 test.each<[string, Partial<Health>, ...patterns: RegExp[]]>([
@@ -185,7 +185,16 @@ test.each<[string, Partial<Health>, ...patterns: RegExp[]]>([
     /2 workflow runs have .* of acme\/shop with the labels gpu since .*11:53:00 UTC.* \(deploy, delivery d-1\)\./,
   ],
   ['a wrong clock', { clock: 'A clock is wrong.' }, /A clock is wrong\./],
-  ['refused webhooks', { refused: REFUSED }, /3 webhooks were refused.* \(2 × 401, 1 × 413\)/],
+  [
+    'refused webhooks',
+    { refused: REFUSED },
+    /3 webhooks were refused in the last hour.* \(2 × 401, 1 × 413\)/,
+  ],
+  [
+    'refused webhooks of a relay that has just started',
+    { refused: { ...REFUSED, since: NOW - 5 * MINUTE } },
+    /3 webhooks were refused since the relay started at .*11:55:00 UTC/,
+  ],
   ['an expiring token', { tokenExpiresAt: NOW + 9 * 1440 * MINUTE }, /GITHUB_TOKEN expires on .*2026-03-10/],
 ])('the banner shows %s', async (_what, health, ...expected) => {
   const items = String(await banner({ ...WELL, ...health }, NOW)).match(/<li class=.*?<\/li>/gs) ?? []

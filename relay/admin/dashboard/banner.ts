@@ -32,7 +32,7 @@ export interface Health {
   portPausedUntil: number
   tokenExpiresAt: number | null
   clock: string | null
-  refused: ReturnType<Refusals['recent']>
+  refused: ReturnType<Refusals['recent']> & Pick<Refusals, 'since'>
 }
 
 export const BACKLOG_MS = 60_000
@@ -100,7 +100,7 @@ export function banner(health: Health, now: number): Html {
     refused.count > 0 && [
       'warning',
       'PortRelayWebhooksRefused',
-      html`<strong>${counted(refused.count)} ${refused.count === 1 ? 'webhook was' : 'webhooks were'} refused in the last hour</strong> (${refused.statuses.join(', ')}). ${refused.count > 1 && 'The last one: '}${refused.reason} <a href="/refused">Refused webhooks</a>`,
+      html`<strong>${counted(refused.count)} ${refused.count === 1 ? 'webhook was' : 'webhooks were'} refused ${now - refused.since < 3_600_000 ? html`since the relay started at ${at(refused.since)}` : 'in the last hour'}</strong> (${refused.statuses.join(', ')}). ${refused.count > 1 && 'The last one: '}${refused.reason} <a href="/refused">Refused webhooks</a>`,
     ],
     health.freezes.length > 0 && [
       'note',

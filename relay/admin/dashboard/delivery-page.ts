@@ -17,7 +17,6 @@ export interface DeliveryPage {
   messages: WaitingMessages | null
   isReported: boolean
   steps: Html | null
-  banner: Html
   portUrl: string | null
   serverUrl: string
   live: boolean
@@ -33,8 +32,7 @@ export function deliveryPage(page: DeliveryPage): Page {
     session,
     live: { on: live, toggle: `${path}${query({ live: live ? 'off' : null, steps })}` },
     body: html`<p class="back"><a id="back" href="/">Back to the deliveries</a></p>
-<h1>${delivery.action ?? 'Delivery'} <span class="target">to ${delivery.repository}</span></h1>
-<div id="banner" data-live>${page.banner}</div>
+<h1 id="list">${delivery.action ?? 'Delivery'} <span class="target">to ${delivery.repository}</span></h1>
 <div id="facts" data-live class="card">${facts(page)}</div>
 ${session.role === 'admin' && html`<div id="actions" data-live class="buttons">${actions(delivery, path)}</div>`}
 <h2>Timeline</h2>
@@ -53,7 +51,7 @@ function facts(page: DeliveryPage) {
   return html`<p class="lead">${badge(d)} ${durations(d)}</p>
 <div class="${d.outcome || d.state}">${reason(d)}</div>
 <dl>
-${fact('Received', ago(d.receivedAt, now, html`, ${at(d.receivedAt)}`))}
+${fact('Received', html`${ago(d.receivedAt, now)}, ${at(d.receivedAt)}`)}
 ${fact('State', d.outcome === '' ? null : d.state)}
 ${fact('Started by', who)}
 ${fact('Run in Port', d.runId === null ? 'none' : id(link(portUrl, d.runId)))}

@@ -12,15 +12,11 @@ export function span(ms: number): string {
   return `${Math.max(0, Math.floor(ms / size))} ${unit}`
 }
 
-const RECENT_MS = 86_400_000
+/** Formats a time as an age. */
+export const ago = (time: number, now: number) =>
+  html`<time datetime="${iso(time)}" title="${clock(time)}" data-ago>${span(now - time)} ago</time>`
 
-/** Formats a time as an age if it is less than a day ago, otherwise as a time. `more`: text after the age. */
-export const ago = (time: number, now: number, more: Html | string = '') =>
-  now - time < RECENT_MS
-    ? html`<time datetime="${iso(time)}" title="${clock(time)}" data-ago>${span(now - time)} ago</time>${more}`
-    : at(time)
-
-/** Formats a time to the second. The script converts it to local time. */
+/** Formats a time to the second. The script converts it to local time, and omits the date if it is today. */
 export const at = (time: number) =>
   html`<time datetime="${iso(time)}" title="${clock(time)}">${clock(time)}</time>`
 

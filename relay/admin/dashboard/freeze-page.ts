@@ -8,22 +8,22 @@ import type { Guard } from './guard.ts'
 /** The page with the active freezes. Only administrators see the forms. */
 export function addFreezes({ get, post }: Guard, { store, freezes }: Pick<RouteDeps, 'store' | 'freezes'>) {
   get('/freezes', 'view', async (_, session) => ({
-    title: 'Deploy freezes',
+    title: 'Freezes',
     session,
-    body: html`<h1>Deploy freezes</h1>
+    body: html`<h1 id="list">Deploy freezes</h1>
 <p>Deliveries to matching repositories stay queued, and Port shows the reason. Running workflows aren't affected.</p>
 ${(await store.freezes())
   .filter(({ ending }) => ending === '')
   .map(
     ({ id, repositories, reason, since, endsAt, deliveries }) => html`<section class="card">
 <h2>${repositories}: ${reason}</h2>
-<p>${counted(deliveries)} frozen. Since ${at(since)}, ${endsAt === null ? 'without an end' : html`until ${at(endsAt)}`}.</p>
-${session.role === 'admin' && html`<details><summary>End…</summary><form method="post" action="/freezes/${id}" class="buttons">${csrf(session)}<button>End, and dispatch ${counted(deliveries)} in order</button> <button class="danger" name="discard" value="true">End, and cancel ${counted(deliveries)}</button></form></details>`}
+<p>Frozen deliveries: ${counted(deliveries)}. Since ${at(since)}, ${endsAt === null ? 'without an end' : html`until ${at(endsAt)}`}.</p>
+${session.role === 'admin' && html`<details><summary class="button">End…</summary><form method="post" action="/freezes/${id}" class="buttons">${csrf(session)}<button>End, and dispatch ${counted(deliveries)} in order</button> <button class="danger" name="discard" value="true">End, and cancel ${counted(deliveries)}</button></form></details>`}
 </section>`,
   )}
 ${
   session.role === 'admin' &&
-  html`<section class="card narrow"><h2>New freeze</h2>
+  html`<section class="card form"><h2>New freeze</h2>
 <form method="post" action="/freezes" class="stack">${csrf(session)}
 <label for="repositories">Repositories</label><input id="repositories" name="repositories" required placeholder="acme/*" autocapitalize="off" spellcheck="false">
 <label for="reason">Reason, which Port shows</label><input id="reason" name="reason" required maxlength="100">

@@ -6,6 +6,7 @@ import { Problem } from '../../http/problem.ts'
 import { createTokenBuckets, senderAddress, VERIFIED } from '../../http/request.ts'
 import { type CallLogs, logCalls, type Role, type Roles } from '../auth.ts'
 import { type createSessions, isOwnForm, isOwnSite, type Session } from '../sessions.ts'
+import type { Html } from './format.ts'
 import { type About, layout, message, type Page, signInPage } from './layout.ts'
 
 const MAX_FORM = 16_384
@@ -37,12 +38,17 @@ export function sendPage(
   return c.html(layout(page, { ...about, host }), status, { ...SECURITY, ...headers })
 }
 
-export type GuardDeps = CallLogs & { roles: Roles; sessions: ReturnType<typeof createSessions>; about: About }
+export interface GuardDeps extends CallLogs {
+  roles: Roles
+  sessions: ReturnType<typeof createSessions>
+  about: About
+  banner: () => Promise<Html>
+}
 
 export type Guard = ReturnType<typeof createGuard>
 
 /** Protects pages with the sign-in. Each form contains a session secret, so that other sites can't submit forms. */
-export function createGuard({ roles, sessions, about, ...logs }: GuardDeps) {
+export function createGuard({ roles, sessions, about, banner, ...logs }: GuardDeps) {
   const app = new Hono()
   const signIns = createTokenBuckets(LIMITS.signInRate)
   const tooLarge = () => {
@@ -90,14 +96,15 @@ export function createGuard({ roles, sessions, about, ...logs }: GuardDeps) {
   })
   return {
     app,
-    /** Shows a page to signed-in users. Others see the sign-in page. */
+    /** Shows a page, below the current problems, to signed-in users. Others see the sign-in page. */
     get(path: string, role: Role, show: (c: Context, session: Session) => Promise<Page> | Page): void {
       app.get(path, async c => {
         checkOpen()
         const session = await sessions.read(c)
         if (!session) return sendPage(c, signInPage(localPath(pathOf(c)), null), about, 401)
         if (role === 'admin' && session.role !== 'admin') throw viewOnly()
-        return sendPage(c, await show(c, session), about, 200)
+        const [page, problems] = await Promise.all([show(c, session), banner()])
+        return sendPage(c, { ...page, banner: problems }, about, 200)
       })
     },
     /** Accepts a form that an admin sent from one of our pages. @param change returns the URL to redirect to */

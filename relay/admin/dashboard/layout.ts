@@ -7,6 +7,8 @@ export interface Page {
   session: Session | null
   /** Whether the page updates automatically, and the URL that turns automatic updates on or off. */
   live?: { on: boolean; toggle: string }
+  /** Current problems. */
+  banner?: Html
   body: Html
 }
 
@@ -19,7 +21,7 @@ export interface About {
 }
 
 export const layout = (
-  { title, session, live, body }: Page,
+  { title, session, live, banner, body }: Page,
   { host, version, database }: Partial<About>,
 ) => html`<!doctype html>
 <html lang="en" ${live?.on && html`data-follow`}>
@@ -34,11 +36,12 @@ ${session && html`<script src="/dashboard/live.js" defer></script>`}
 <body>
 <a class="skip" href="#list">Skip to the content</a>
 <header>
-<a class="brand" href="/"><svg viewBox="0 0 16 16" aria-hidden="true" focusable="false"><path d="M2 5h9M8 2l3 3-3 3M14 11H5M8 8l-3 3 3 3"></path></svg>Port relay <span class="host">${host}${session && ` · ${version} · ${database}`}</span></a>
+<a class="brand" href="/"><svg viewBox="0 0 16 16" aria-hidden="true" focusable="false"><path d="M2 5h9M8 2l3 3-3 3M14 11H5M8 8l-3 3 3 3"></path></svg>Port relay <span class="host">${host}${session && html`<span class="more"> · ${version} · ${database}</span>`}</span></a>
 ${session && top(session, { title, live })}
 </header>
 <p id="stale" role="status" hidden></p>
 <main>
+${banner && html`<div id="banner" data-live>${banner}</div>`}
 ${body}
 </main>
 ${
@@ -51,8 +54,8 @@ ${
 
 const PAGES = {
   '/': 'Deliveries',
-  '/refused': 'Refused webhooks',
-  '/freezes': 'Deploy freezes',
+  '/refused': 'Refused',
+  '/freezes': 'Freezes',
   '/status': 'Status',
 }
 
@@ -126,17 +129,19 @@ p { margin: 0.4rem 0; }
 .skip { position: absolute; left: -99rem; }
 .skip:focus { left: 0.5rem; top: 0.5rem; background: var(--card); padding: 0.5rem; z-index: 1; }
 .away { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
-header { background: var(--card); border-bottom: 1px solid var(--line); padding: 0.6rem max(1rem, calc((100% - 70rem) / 2)); display: flex; flex-wrap: wrap; align-items: center; gap: 0.4rem 1.4rem; }
+header { background: var(--card); border-bottom: 1px solid var(--line); padding: 0.6rem max(1rem, calc((100% - 74rem) / 2)); display: flex; flex-wrap: wrap; align-items: center; gap: 0.4rem 1.4rem; }
 .brand { font-weight: 700; color: inherit; text-decoration: none; }
 .brand svg { width: 1.1rem; height: 1.1rem; margin-right: 0.4rem; vertical-align: -0.15rem; fill: none; stroke: var(--link); stroke-width: 1.8; stroke-linecap: round; stroke-linejoin: round; }
 nav { display: flex; flex-wrap: wrap; gap: 0.2rem 1.1rem; }
 .who { margin-left: auto; display: flex; flex-wrap: wrap; align-items: center; gap: 0.2rem 0.9rem; }
 .role, .quiet { color: var(--quiet); font-size: 0.9rem; }
 button.quiet { background: none; border: 0; padding: 0.2rem 0; font: inherit; font-size: 0.9rem; text-decoration: underline; cursor: pointer; color: var(--quiet); }
-main { max-width: 72rem; margin: 0 auto; padding: 1rem; }
-.card h2:first-child { margin-top: 0; }
+main { max-width: 76rem; margin: 0 auto; padding: 1rem; }
+.card > :first-child { margin-top: 0; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.2rem; }
-.narrow { max-width: 30rem; margin: 8vh auto 0; }
+.narrow { max-width: 30rem; margin: 3rem auto 0; }
+.card + .card { margin-top: 1rem; }
+.form { max-width: 30rem; }
 .stack { display: grid; gap: 0.5rem; margin-top: 1rem; }
 input, select { font: inherit; color: inherit; background: var(--card); border: 1px solid var(--quiet); border-radius: 6px; padding: 0.35rem 0.5rem; width: 100%; min-width: 0; }
 .button, button { display: inline-block; font: inherit; font-weight: 600; border: 1px solid var(--quiet); border-radius: 6px; padding: 0.35rem 0.9rem; background: var(--card); color: inherit; text-decoration: none; cursor: pointer; }
@@ -146,10 +151,12 @@ button.quiet:hover { color: var(--text); }
 .danger { border-color: var(--red); color: var(--red); }
 button.danger { background: var(--red); color: var(--card); }
 [data-copy] { user-select: all; }
+[data-copy] + button { padding: 0; }
 #stale:not([hidden]) { position: sticky; top: 0; z-index: 1; background: var(--red-back); color: var(--red); border-left: 4px solid currentColor; border-radius: 6px; padding: 0.4rem 1rem; margin: 0; }
 .buttons { display: flex; flex-wrap: wrap; gap: 0.6rem; align-items: center; }
-#actions, p + .buttons { margin-top: 0.9rem; }
+#actions, p + .buttons, input + .buttons, summary + form { margin-top: 0.9rem; }
 .problem { color: var(--red); font-weight: 600; }
+.risk { background: var(--amber-back); color: var(--amber); border-radius: 6px; padding: 0.35rem 1rem; margin: 0.6rem 0; }
 .notice { background: var(--green-back); color: var(--green); border-radius: 8px; padding: 0.6rem 1rem; }
 .banner { list-style: none; margin: 0 0 0.8rem; padding: 0; display: grid; gap: 0.4rem; }
 .banner .outage { background: var(--red-back); color: var(--red); }
@@ -157,6 +164,7 @@ button.danger { background: var(--red); color: var(--card); }
 .banner .note { background: var(--blue-back); color: var(--blue); }
 nav [aria-current] { font-weight: 600; text-decoration: none; }
 .banner a + a { margin-left: 0.6rem; }
+.banner a:last-child { white-space: nowrap; }
 .banner li { border-left: 4px solid currentColor; border-radius: 6px; padding: 0.35rem 1rem; }
 .overview { display: flex; flex-wrap: wrap; gap: 0.6rem 1rem; align-items: center; justify-content: space-between; }
 #tabs { display: flex; flex: 1 1 30rem; flex-wrap: wrap; gap: 0.3rem; }
@@ -173,7 +181,8 @@ nav [aria-current] { font-weight: 600; text-decoration: none; }
 .chart .failed { fill: var(--red); }
 .chart .base { stroke: var(--line); }
 details { font-size: 0.9rem; }
-summary { cursor: pointer; color: var(--quiet); }
+summary { cursor: pointer; }
+summary:not(.button) { color: var(--quiet); }
 table { border-collapse: collapse; margin-top: 0.4rem; font-variant-numeric: tabular-nums; width: 100%; }
 th, td { text-align: right; padding: 0.1rem 0.5rem; font-weight: 400; white-space: nowrap; }
 th:first-child { text-align: left; }
@@ -182,18 +191,22 @@ th:first-child { text-align: left; }
 .filters select { width: auto; }
 .filters p { flex-basis: 100%; margin: 0; }
 .host, .rows .links { color: var(--quiet); font-weight: 400; }
-footer { max-width: 72rem; margin: 0 auto; padding: 0 1rem 1rem; color: var(--quiet); font-size: 0.85rem; }
+footer { max-width: 76rem; margin: 0 auto; padding: 0 1rem 1rem; color: var(--quiet); font-size: 0.85rem; }
+dialog { background: var(--card); color: inherit; border: 1px solid var(--line); border-radius: 10px; }
 kbd { border: 1px solid var(--line); border-radius: 4px; padding: 0 0.3rem; background: var(--card); }
 .bulk { margin: 0 0 0.6rem; }
-.buttons + .group { margin-top: 0.8rem; }
-.group { border-top: 1px solid var(--line); padding: 0.4rem 0; }
+.buttons + p, .buttons + .group { margin-top: 0.8rem; }
+[type=checkbox] { flex: none; width: 1rem; height: 1rem; margin: 0; align-self: start; position: relative; top: 0.2rem; }
+button:disabled { opacity: 0.5; }
+.group { border-top: 1px solid var(--line); padding: 0.6rem 0 0.4rem; }
+.group label { display: flex; gap: 0.6rem; align-items: baseline; }
+.group details { padding-left: 1.5rem; }
 .rows { list-style: none; margin: 0; padding: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
-.headings, .rows li { display: grid; grid-template-columns: 10rem minmax(0, 3fr) minmax(0, 4fr) minmax(0, 2fr) 7rem; gap: 0.2rem 1rem; padding: 0.6rem 1rem; align-items: baseline; }
+.headings, .rows li { display: grid; grid-template-columns: 9rem minmax(0, 3fr) minmax(0, 5fr) 14.5rem minmax(0, 2fr) 3.2rem 5rem; gap: 0.1rem 0.9rem; padding: 0.5rem 1rem; align-items: baseline; }
 .headings { font-size: 0.8rem; color: var(--quiet); padding-bottom: 0.3rem; }
 .rows li + li { border-top: 1px solid var(--line); }
 .rows .main { font-weight: 600; }
-.rows .links { grid-column: 2 / -1; font-size: 0.85rem; display: flex; flex-wrap: wrap; gap: 0 0.9rem; }
-.rows .links:empty { display: none; }
+.rows .links { font-size: 0.85rem; display: flex; flex-wrap: wrap; gap: 0 0.9rem; }
 .rows .reason { grid-column: 2 / -1; margin: 0; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; }
 .rows .by:empty::before { content: "–"; }
 .reason { color: var(--red); font-size: 0.92rem; }
@@ -201,7 +214,7 @@ kbd { border: 1px solid var(--line); border-radius: 4px; padding: 0 0.3rem; back
 .state.dispatched, .state.running { background: var(--blue-back); color: var(--blue); }
 .state.succeeded { background: var(--green-back); color: var(--green); }
 .state.failed, .state.not_started { background: var(--red-back); color: var(--red); }
-.state.waiting { background: var(--amber-back); color: var(--amber); }
+.state.waiting, .state.unknown { background: var(--amber-back); color: var(--amber); }
 .empty { background: var(--card); border: 1px dashed var(--line); border-radius: 10px; padding: 2rem 1rem; text-align: center; color: var(--quiet); }
 .pages { display: flex; gap: 1.2rem; justify-content: flex-end; }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 15rem), 1fr)); gap: 0.8rem 1.6rem; margin: 0.8rem 0 0; }
@@ -222,25 +235,36 @@ dd { margin: 0; }
 .timeline p { margin: 0.1rem 0; color: var(--quiet); }
 .when { color: var(--quiet); font-size: 0.9rem; text-align: right; font-variant-numeric: tabular-nums; }
 h1 .target, .timeline .todo h3 { color: var(--quiet); font-weight: 400; }
-thead th, .rows .what, .by, .age, .lead, .cancelled .reason, .queued .reason, .dispatched .reason, .running .reason { color: var(--quiet); }
+thead th, .rows .what, .by, .took, .age, .lead, .cancelled .reason, .queued .reason, .dispatched .reason, .running .reason { color: var(--quiet); }
+.reason.late { color: var(--amber); }
 .plain { list-style: none; padding: 0; margin: 0.8rem 0; }
 .plain li { padding: 0.35rem 0; border-top: 1px solid var(--line); }
 .refused li { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 0.5rem 1rem; margin-bottom: 0.6rem; }
-@media (max-width: 52rem) {
+@media (max-width: 64rem) {
   .headings { display: none; }
-  .rows li { grid-template-columns: auto minmax(0, 1fr); }
-  .rows .main, .rows .target, .rows .by, .rows .links, .rows .reason { grid-column: 1 / -1; }
-  .rows .age { grid-area: 1 / 2; text-align: right; }
-  .rows .by:empty { display: none; }
-  .rows .state { white-space: nowrap; }
+  .rows li { display: flex; flex-wrap: wrap; gap: 0.1rem 0.8rem; }
+  .rows li::after { content: ""; flex-basis: 100%; order: -1; }
+  .rows .state { order: -2; }
+  .rows .age { order: -1; margin-left: auto; }
+  .rows .reason { flex-basis: 100%; }
+  .rows span:empty { display: none; }
+  .rows .away { all: unset; }
   #tabs { flex-wrap: nowrap; overflow-x: auto; }
   .tab { white-space: nowrap; }
+  .tab[aria-current] { order: -1; }
 }
 @media (max-width: 30rem) {
   .timeline li { grid-template-columns: minmax(0, 1fr); }
   .when { text-align: left; padding-left: 1.6rem; }
   .card { padding: 0.8rem; }
-  .who { margin-left: 0; }
+  .brand { flex: 1; min-width: 0; }
+  .more, .role, .chart svg { display: none; }
+  header nav { order: 1; flex-basis: 100%; }
+  #banner { font-size: 0.9rem; }
+  #chart { flex-basis: 100%; }
+  .narrow { margin-top: 1rem; }
+  .filters input { flex: 1 1 60%; }
+  .filters select, .filters .button, .filters p { flex: 1 0 auto; order: 1; font-size: 0.9rem; }
 }
 @media (forced-colors: active) { .state { border: 1px solid; } .chart rect { fill: CanvasText; } }
 `
@@ -251,10 +275,11 @@ export const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"
  * Shows local times, buttons that copy ids, and a link back to the filtered list. If automatic updates are on, replaces
  * changed regions of the page, unless the user is reading or selecting text in them.
  */
-export const SCRIPT = `const shown = time =>
-  time.toDateString() === new Date().toDateString()
-    ? time.toLocaleTimeString()
-    : time.toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'medium' })
+export const SCRIPT = `const shown = time => time.toLocaleString(undefined, {
+  ...(time.toDateString() !== new Date().toDateString() && { month: 'short', day: 'numeric' }),
+  ...(time.getFullYear() !== new Date().getFullYear() && { year: 'numeric' }),
+  ...{ hour: 'numeric', minute: '2-digit', second: '2-digit', timeZoneName: 'short' },
+})
 const regions = document.querySelectorAll('[data-live]')
 const served = new Map([...regions].map(region => [region, region.innerHTML]))
 function prepare(root) {
@@ -271,6 +296,15 @@ prepare(document)
 if (location.pathname === '/') sessionStorage.list = location.search.replace(/&?redelivered=\\d+/, '')
 const back = document.getElementById('back')
 if (back) back.href = '/' + (sessionStorage.list ?? '')
+
+const bulk = document.getElementById('bulk')
+function countSelected() {
+  const count = [...bulk.querySelectorAll(':checked')].reduce((sum, { dataset }) => sum + Number(dataset.amount), 0)
+  const button = bulk.querySelector('button')
+  Object.assign(button, { disabled: count === 0, textContent: 'Redeliver ' + count.toLocaleString('en-US') + (count === 1 ? ' delivery' : ' deliveries') })
+}
+bulk?.addEventListener('change', countSelected)
+if (bulk) countSelected()
 
 const stale = document.getElementById('stale')
 let updated = new Date()

@@ -18,7 +18,6 @@ export interface ListPage {
   from: number | undefined
   live: boolean
   redelivered: number | null
-  banner: Html
   chart: Html
   counts: Record<string, number>
   outcomes: Record<Outcome, number>
@@ -41,7 +40,6 @@ export function listPage(page: ListPage): Page {
     live: { on: live, toggle: `/${query({ ...given, ...placeOf(page), live: live ? 'off' : null })}` },
     body: html`<h1 class="away">Deliveries</h1>
 ${page.redelivered !== null && html`<p class="notice" role="status">${amount(page.redelivered)} queued again.</p>`}
-<div id="banner" data-live>${page.banner}</div>
 <section class="overview" aria-label="Overview">
 <nav id="tabs" data-live aria-label="State and outcome">${tabs(page)}</nav>
 <div id="chart" data-live>${page.chart}</div>
@@ -112,7 +110,7 @@ function rows(page: ListPage) {
   return html`${
     deliveries.length === 0
       ? nothing(page)
-      : html`<div class="headings" aria-hidden="true"><span>State or outcome</span><span>Action</span><span>Target</span><span>Who</span><span>Received</span></div>
+      : html`<div class="headings" aria-hidden="true"><span>State or outcome</span><span>Action</span><span>Target</span><span>Runs</span><span>Who</span><span>Took</span><span>Received</span></div>
 <ol class="rows">${deliveries.map(each => row(each, page))}</ol>`
   }
 <p class="pages">${from !== undefined && html`<a id="first" href="/${query({ ...given, ...first, live: off })}">${isOldestFirst ? 'Oldest' : 'Newest'}</a>`}
@@ -134,17 +132,14 @@ function nothing({ given, problem, from, next, webhookUrl }: ListPage) {
 function row(d: Shown, { users, now, portRunUrl, serverUrl }: ListPage) {
   const who = users.get(d.id)
   const run = boundRun(d)
-  const took =
-    d.outcome &&
-    d.dispatchedAt !== null &&
-    `${d.outcome === 'not_started' ? 'gave up after' : 'took'} ${span(d.updatedAt - d.queuedAt)}`
   return html`<li class="${d.outcome || d.state}">
 ${badge(d)}
 <a class="main" id="d-${d.seq}" href="/deliveries/${encodeURIComponent(d.id)}">${d.action ?? 'no action'}</a>
 <span class="target">${d.repository} <span class="what">${d.workflow ?? d.eventType}${d.ref !== null && `@${d.ref}`}</span></span>
+<span class="links">${d.runId !== null && html`${link(portRunUrl(d.runId), d.runId)} `}${run && link(runUrl(d, run, serverUrl), 'GitHub')}</span>
 <span class="by">${who && html`<span class="away">by </span>${who}`}</span>
+<span class="took">${d.outcome && d.dispatchedAt !== null && html`<span class="away">took </span>${span(d.updatedAt - d.queuedAt)}`}</span>
 <span class="age">${ago(d.receivedAt, now)}</span>
-<span class="links">${d.runId !== null && html`${link(portRunUrl(d.runId), d.runId)} `}${run && html`${link(runUrl(d, run, serverUrl), 'GitHub')} `}${took}</span>
 ${reason(d)}
 </li>`
 }
@@ -157,7 +152,7 @@ export function reason({ outcome, reason, waits, blocker }: Shown) {
   if (!text) return ''
   const id = blocker && (blocker.runId ?? blocker.id)
   const isBlocked = blocker && id && text.endsWith(id)
-  return html`<p class="reason">${isBlocked ? html`${text.slice(0, -id.length)}<a href="/deliveries/${encodeURIComponent(blocker.id)}">${id}</a>` : withTimes(text)}</p>`
+  return html`<p class="reason ${!outcome && reason !== null && 'late'}">${isBlocked ? html`${text.slice(0, -id.length)}<a href="/deliveries/${encodeURIComponent(blocker.id)}">${id}</a>` : withTimes(text)}</p>`
 }
 
 export const badge = ({ state, outcome, cancelRequestedAt, frozenBy, waits }: Shown) => {

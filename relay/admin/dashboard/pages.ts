@@ -20,7 +20,7 @@ import { ICON, SCRIPT, STYLE } from './layout.ts'
 import { chart, listPage } from './list-page.ts'
 import { timeline } from './timeline.ts'
 
-interface DashboardDeps extends GuardDeps, Pick<RouteDeps, 'store' | 'port' | 'freezes'> {
+interface DashboardDeps extends Omit<GuardDeps, 'banner'>, Pick<RouteDeps, 'store' | 'port' | 'freezes'> {
   redelivery: Redelivery
   refusals: Refusals
   health: () => Promise<Health>
@@ -40,14 +40,14 @@ const MAX_INVOCATION = 65_536
 const CACHED = { ...SECURITY, 'cache-control': 'max-age=300' }
 
 export function createDashboard(deps: DashboardDeps): Hono {
-  const guard = createGuard(deps)
+  const guard = createGuard({ ...deps, banner: async () => banner(await deps.health(), deps.store.clock()) })
   const asset = (name: string, type: string, text: string) =>
     guard.app.get(`/dashboard/${name}`, c => c.body(text, 200, { ...CACHED, 'content-type': type }))
   asset('style.css', 'text/css; charset=utf-8', STYLE)
   asset('live.js', 'text/javascript; charset=utf-8', SCRIPT)
   asset('icon.svg', 'image/svg+xml', ICON)
   addPages(guard, deps)
-  addChanges(guard, deps.store, deps.redelivery)
+  addChanges(guard, deps)
   addFreezes(guard, deps)
   return guard.app
 }
@@ -66,8 +66,7 @@ function addPages({ get }: Guard, deps: DashboardDeps): void {
     const deliveries = filter ? await store.list(filter, { ...bound, limit: PAGE }) : []
     const ids = deliveries.map(({ id }) => id)
     const isFull = deliveries.length === PAGE
-    const [health, heads, hours, counts, outcomes, invocations, continued] = await Promise.all([
-      deps.health(),
+    const [heads, hours, counts, outcomes, invocations, continued] = await Promise.all([
       store.heads(deliveries),
       store.hours(now - DAY_MS),
       store.counts(),
@@ -82,7 +81,6 @@ function addPages({ get }: Guard, deps: DashboardDeps): void {
       webhookUrl: deps.webhookUrl(new URL(c.req.url).origin),
       live: isLive(c),
       redelivered: readWhole('redelivered', c.req.query('redelivered'), MAX_REDELIVERED) ?? null,
-      banner: banner(health, now),
       chart: chart(hours, now),
       users: new Map([...invocations].map(([id, text]) => [id, whoIn(parse(text))])),
       next: isFull ? deliveries.at(-1)!.seq : continued,
@@ -90,12 +88,11 @@ function addPages({ get }: Guard, deps: DashboardDeps): void {
   })
   get('/deliveries/:id', 'view', async (c, session) => {
     const delivery = await knownDelivery(c, store)
-    const [heads, history, invocation, messages, health, steps] = await Promise.all([
+    const [heads, history, invocation, messages, steps] = await Promise.all([
       store.heads([delivery]),
       store.history(delivery.id),
       store.invocation(delivery.id),
       store.waitingMessages(delivery.id),
-      deps.health(),
       c.req.query('steps') ? deps.steps(delivery) : null,
     ])
     const asked = parse(invocation)
@@ -106,7 +103,6 @@ function addPages({ get }: Guard, deps: DashboardDeps): void {
       timeline: timeline(delivery, history, from),
       who: whoIn(asked),
       isReported: deps.port.canReport(delivery),
-      banner: banner(health, store.clock()),
       portUrl: delivery.runId === null ? null : deps.portRunUrl(delivery.runId),
       serverUrl: deps.serverUrl,
     })
@@ -117,7 +113,7 @@ function addPages({ get }: Guard, deps: DashboardDeps): void {
       title: 'Status',
       session,
       live: { on: live, toggle: live ? '/status?live=off' : '/status' },
-      body: html`<h1>Status</h1><div id="banner" data-live>${banner(health, now)}</div>
+      body: html`<h1>Status</h1>
 <section id="list" data-live aria-label="Status of each part">${statusTable(health, now)}</section>`,
     }
   })
@@ -150,7 +146,7 @@ function parse(text: string | null): JsonObject {
 function refusedPage(session: Session, { since, list }: Refusals, now: number, live: boolean) {
   const refused = list(MOST_LISTED)
   return {
-    title: 'Refused webhooks',
+    title: 'Refused',
     session,
     live: { on: live, toggle: live ? '/refused?live=off' : '/refused' },
     body: html`<h1>Refused webhooks</h1>
