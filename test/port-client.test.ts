@@ -86,11 +86,8 @@ describe('an action run', () => {
 })
 
 describe('a node run', () => {
-  test.each([
-    ['gets its label', false],
-    ['gets its label in its output if Port refuses the field, which is tried once', true],
-  ])('%s, and finishes with a result', async (_, refusesNodeLabel) => {
-    const { port, client } = await openPort({ refusesNodeLabel })
+  test('gets its label, links, and log, and finishes with a result', async () => {
+    const { port, client } = await openPort()
     const { id } = port.createNodeRun()
     const run = client.run(id)
     const link = ['https://github.com/acme/shop/actions/runs/42']
@@ -100,18 +97,13 @@ describe('a node run', () => {
     const end = { statusLabel: 'Canceled', summary: 'Stopped', link, externalRunId: '42' }
     await run.update({ conclusion: 'cancelled', ...end })
     const output = { workflowRunUrl: link[0], workflowRunId: 42 }
-    const body = (statusLabel: string, isField: boolean, more: object = {}) => ({
-      output: { ...output, ...(!isField && { statusLabel }), ...more },
-      ...{ links: link, externalRunId: '42', ...(isField && { statusLabel }) },
-    })
-    const sent = [true, ...(refusesNodeLabel ? [false] : [])]
+    const more = { links: link, externalRunId: '42' }
     expect(port.requests.slice(1).map(request => request.body)).toEqual([
-      ...sent.map(isField => ({ status: 'IN_PROGRESS', ...body('Running', isField) })),
+      { status: 'IN_PROGRESS', output, statusLabel: 'Running', ...more },
       { logs },
       {
-        status: 'COMPLETED',
-        result: 'CANCELLED',
-        ...body('Canceled', !refusesNodeLabel, { summary: 'Stopped' }),
+        ...{ status: 'COMPLETED', result: 'CANCELLED', statusLabel: 'Canceled', ...more },
+        output: { ...output, summary: 'Stopped' },
       },
     ])
   })

@@ -3,7 +3,7 @@ import type { Json, JsonObject, LogLine, RunKind, RunState, RunUpdate } from '..
 import { isObject, runKind } from '../types.ts'
 import type { Call, Response } from './errors.ts'
 import { describeNetworkError, PortError, readPortError, TOKEN_PATH } from './errors.ts'
-import { actionRunBody, CONTENT, nodeRunBody, readNodeRun, readRun, sendUpdate, UNREAD } from './messages.ts'
+import { actionRunBody, nodeRunBody, readNodeRun, readRun, sendUpdate, UNREAD } from './messages.ts'
 import { createRateLimitPause } from './rate-limit.ts'
 
 export { PortError } from './errors.ts'
@@ -164,26 +164,10 @@ export function createPortClient(options: PortClientOptions) {
     }
   }
 
-  /** Whether Port accepts `statusLabel` of a node run. */
-  let nodesHaveLabel = true
-
   /** @param workflowRunId if it's missing, the client reads the node run from a route that Port doesn't document */
   function nodeRun(id: string, workflowRunId?: string): PortRun {
     const path = `/v1/workflows/nodes/runs/${encodeURIComponent(id)}`
     const read = workflowRunId ? `/v1/workflows/runs/${encodeURIComponent(workflowRunId)}` : path
-
-    /** Sends the label in `output` if Port refuses the field `statusLabel`, which Port added in September 2026. */
-    async function patch(update: RunUpdate) {
-      const hasLabel = nodesHaveLabel
-      try {
-        await call('PATCH', path, id, nodeRunBody(update, hasLabel))
-      } catch (error) {
-        const isRefused = error instanceof PortError && error.kind === 'refused' && CONTENT.has(error.status)
-        if (!hasLabel || update.statusLabel === undefined || !isRefused) throw error
-        await call('PATCH', path, id, nodeRunBody(update, false))
-        nodesHaveLabel = false
-      }
-    }
 
     return {
       id,
@@ -197,7 +181,7 @@ export function createPortClient(options: PortClientOptions) {
           throw error
         }
       },
-      update: update => sendUpdate(update, patch),
+      update: update => sendUpdate(update, each => call('PATCH', path, id, nodeRunBody(each))),
       async log(lines) {
         const logs = lines.map(({ level, message }) => ({ level, message }))
         await call('POST', `${path}/logs`, id, { logs })

@@ -62,7 +62,7 @@ const jsonBytes = (text: string): number => Buffer.byteLength(JSON.stringify(tex
 
 const KINDS = new Set<PortErrorKind>(['refused', 'unreachable'])
 /** Statuses with which Port or a gateway rejects a body. */
-export const CONTENT = new Set<number | null>([400, 413, 422])
+const CONTENT = new Set<number | null>([400, 413, 422])
 
 const size = (update: RunUpdate): number => Object.values(update).filter(value => value !== undefined).length
 
@@ -90,14 +90,12 @@ const RESULT = { success: 'SUCCESS', failure: 'FAILED', cancelled: 'CANCELLED' }
 /**
  * Returns the body for `PATCH /v1/workflows/nodes/runs/{id}`. Node runs have no summary, so `output` contains it. Port
  * replaces `output` with each call, so a conclusion must include the outputs, the link, and the external run id again.
- * @param hasLabel false if Port refuses `statusLabel`; the label is then in `output`
  */
-export function nodeRunBody(update: RunUpdate, hasLabel: boolean): JsonObject {
+export function nodeRunBody(update: RunUpdate): JsonObject {
   const { conclusion, statusLabel, link, summary, externalRunId } = update
   const output: JsonObject = {
     ...(link?.[0] && { workflowRunUrl: link[0] }),
     ...(externalRunId !== undefined && { workflowRunId: number(externalRunId) }),
-    ...(!hasLabel && statusLabel !== undefined && { statusLabel }),
     ...(summary !== undefined && { summary }),
     ...update.output,
   }
@@ -105,7 +103,7 @@ export function nodeRunBody(update: RunUpdate, hasLabel: boolean): JsonObject {
     status: conclusion ? 'COMPLETED' : 'IN_PROGRESS',
     ...(conclusion && { result: RESULT[conclusion] }),
     ...(Object.keys(output).length > 0 && { output }),
-    ...(hasLabel && statusLabel !== undefined && { statusLabel }),
+    ...(statusLabel !== undefined && { statusLabel }),
     ...(link && { links: link }),
     ...(externalRunId !== undefined && { externalRunId }),
   }

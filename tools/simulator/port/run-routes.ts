@@ -146,8 +146,6 @@ export function nodeRunRoutes(state: PortState, schemas: RouteSchemas): Hono<Fak
     if (!run) return refuse('nodeRunNotFound')
     if (run.finishedAt) return refuse('runExhausted')
     const patch = body as Partial<PortNodeRun>
-    if (state.refusesNodeLabel && patch.statusLabel !== undefined)
-      return refuse('invalidRequest', 'statusLabel')
     // A call without `output` clears the output, because `output` has the default {}.
     Object.assign(run, patch, { output: patch.output ?? {} })
     if (run.status === 'COMPLETED') run.finishedAt = new Date().toISOString()

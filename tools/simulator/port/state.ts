@@ -14,7 +14,6 @@ export type PortState = {
   nodeRuns: Map<string, PortNodeRun>
   /** Actions and workflows by identifier, as Port returns them. */
   definitions: Record<DefinitionKind, Map<string, JsonObject>>
-  refusesNodeLabel: boolean
   entities: PortEntity[]
   /** Undefined until a blueprint is declared; until then, every blueprint is known. */
   blueprints?: Map<string, Record<string, unknown>>
@@ -28,7 +27,6 @@ export function newPortState(options: PortApiOptions): PortState {
     runs: new Map(),
     nodeRuns: new Map(),
     definitions: { action: new Map(), workflow: new Map() },
-    refusesNodeLabel: options.refusesNodeLabel ?? false,
     entities: [],
     blueprints: options.blueprints && new Map(Object.entries(options.blueprints)),
   }
@@ -189,8 +187,6 @@ export type PortApiOptions = {
   clientSecret?: string
   /** The token lifetime (seconds); default: 10,800. */
   expiresIn?: number
-  /** Whether Port refuses `statusLabel` of a node run, as before September 2026. */
-  refusesNodeLabel?: boolean
   /** Known blueprints by identifier, each with its properties' JSON Schema. Without this option, all are known. */
   blueprints?: Record<string, Record<string, unknown>>
 }
