@@ -8,21 +8,19 @@ import { startGitHubApi } from '../tools/simulator/github/github.ts'
 import { startPortApi } from '../tools/simulator/port/port.ts'
 import { fillStore } from './lists.ts'
 import { cpuTime, memory, startServer } from './processes.ts'
-import { relayEnvironment } from './relay-environment.ts'
+import { CLONE, IMAGE, NPX, relayEnvironment } from './relay-environment.ts'
 
 const SETTLES_MS = 10_000
 const MEASURED_MS = 60_000
 const STORED = 100_000
 
-const CLONE = { file: 'relay/main.ts', flags: ['--max-semi-space-size=16'] }
-const PACKAGE = { file: 'relay/dist/main.js', flags: [] }
 const CASES = [
   { label: 'SQLite, npm start', ...CLONE, store: 'sqlite', stored: 0, mb: '≤ 1.5 × npx' },
-  { label: 'SQLite, npx', ...PACKAGE, store: 'sqlite', stored: 0, mb: '≤ 90' },
-  { label: 'SQLite, image', ...PACKAGE, flags: CLONE.flags, store: 'sqlite', stored: 0, mb: '≤ 90' },
-  { label: `SQLite, ${STORED} stored, npx`, ...PACKAGE, store: 'sqlite', stored: STORED, mb: '' },
-  { label: 'PostgreSQL, npx', ...PACKAGE, store: 'postgres', stored: 0, mb: '≤ 90' },
-  { label: `PostgreSQL, ${STORED} stored, npx`, ...PACKAGE, store: 'postgres', stored: STORED, mb: '' },
+  { label: 'SQLite, npx', ...NPX, store: 'sqlite', stored: 0, mb: '≤ 90' },
+  { label: 'SQLite, image', ...IMAGE, store: 'sqlite', stored: 0, mb: '≤ 90' },
+  { label: `SQLite, ${STORED} stored, npx`, ...NPX, store: 'sqlite', stored: STORED, mb: '' },
+  { label: 'PostgreSQL, npx', ...NPX, store: 'postgres', stored: 0, mb: '≤ 90' },
+  { label: `PostgreSQL, ${STORED} stored, npx`, ...NPX, store: 'postgres', stored: STORED, mb: '' },
 ] as const
 
 export interface Idle {
@@ -43,7 +41,7 @@ export async function idle(createDatabase: () => Promise<string>): Promise<Idle[
 }
 
 async function measure(
-  { label, file, flags, store, stored, mb }: (typeof CASES)[number],
+  { label, file, flags, env: own, store, stored, mb }: (typeof CASES)[number],
   createDatabase: () => Promise<string>,
 ): Promise<Idle> {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'))
@@ -53,11 +51,11 @@ async function measure(
     const database = store === 'postgres' ? await createDatabase() : `sqlite:${join(folder.path, 'relay.db')}`
     const env = {
       ...relayEnvironment(database, github.url),
+      ...own,
       GITHUB_TOKEN: github.token,
       PORT_CLIENT_ID: port.clientId,
       PORT_CLIENT_SECRET: port.clientSecret,
       PORT_API_URL: port.url,
-      ...(label.includes('image') && { MALLOC_ARENA_MAX: '2' }),
     }
     if (stored > 0) await fillStore(await openBackend(readConfig(env).database), stored)
     await using relay = await startServer(file, env, flags)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Figures, Generator } from './load/load.ts'
 import { signWebhooks, type Webhooks } from './load/webhooks.ts'
 import { forgetPeak, memory, startServer } from './processes.ts'
-import { relayEnvironment } from './relay-environment.ts'
+import { CLONE, IMAGE, NPX, relayEnvironment } from './relay-environment.ts'
 import { type Spread, spread } from './statistics.ts'
 
 const ROUNDS = 3
@@ -34,16 +34,13 @@ interface ServerKind {
   file: string
   /** Node options. */
   flags?: readonly string[]
+  env?: Record<string, string>
   database?: 'sqlite' | 'postgres'
   isRelay?: boolean
   /** Whether to measure other numbers of connections and other body sizes as well. */
   everyCase?: boolean
   goal?: string
 }
-
-/** Starts the relay like `npm start` in a clone (CLONE), or like `npx` (PACKAGE). */
-const CLONE = { file: 'relay/main.ts', flags: ['--max-semi-space-size=16'], isRelay: true }
-const PACKAGE = { file: 'relay/dist/main.js', isRelay: true }
 
 /** The servers, in the order of measurement within a round. */
 const SERVERS = {
@@ -53,21 +50,23 @@ const SERVERS = {
   sqlite: {
     label: 'relay, SQLite',
     ...CLONE,
+    isRelay: true,
     database: 'sqlite',
     everyCase: true,
     goal: '≥ 0.75 of group commit, CPU ≤ 1.7×, p99 ≤ 1×, peak ≤ 165 MB',
   },
-  npx: { label: 'relay, SQLite, npx', ...PACKAGE, database: 'sqlite', goal: 'peak ≤ 200 MB' },
+  npx: { label: 'relay, SQLite, npx', ...NPX, isRelay: true, database: 'sqlite', goal: 'peak ≤ 200 MB' },
   image: {
     label: 'relay, SQLite, image',
-    ...PACKAGE,
-    flags: CLONE.flags,
+    ...IMAGE,
+    isRelay: true,
     database: 'sqlite',
     goal: 'peak ≤ 200 MB',
   },
   postgres: {
     label: 'relay, PostgreSQL',
     ...CLONE,
+    isRelay: true,
     database: 'postgres',
     everyCase: true,
     goal: '≥ 4 × pg-boss',
@@ -127,9 +126,7 @@ export async function intake(generator: Generator, createDatabase: () => Promise
       const env = kind.isRelay
         ? relayEnvironment(kind.database === 'postgres' ? database : `sqlite:${database}`)
         : { BENCH_DATABASE: database }
-      // Only the image sets this allocator option.
-      const malloc: Record<string, string> = name === 'image' ? { MALLOC_ARENA_MAX: '2' } : {}
-      round[name] = await measure(generator, signed, kind, { ...env, ...malloc })
+      round[name] = await measure(generator, signed, kind, { ...env, ...kind.env })
     }
     rounds.push(round as Round)
   }

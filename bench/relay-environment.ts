@@ -1,5 +1,16 @@
 import { SECRET } from './load/webhooks.ts'
 
+const flags = ['--max-semi-space-size=8']
+
+/** Starts the relay like `npm start` in a clone, from the second start on: the first one fills the cache. */
+export const CLONE = {
+  file: 'relay/main.ts',
+  flags,
+  env: { NODE_COMPILE_CACHE: 'node_modules/.cache/relay', MALLOC_ARENA_MAX: '2' },
+}
+export const NPX = { file: 'relay/dist/main.js', flags: [], env: {} }
+export const IMAGE = { ...NPX, flags, env: { MALLOC_ARENA_MAX: '2' } }
+
 /** By default, GitHub is unreachable. Intake still works, so only intake affects the measurement. */
 export function relayEnvironment(database: string, github = 'http://127.0.0.1:9'): Record<string, string> {
   return {

@@ -18,7 +18,7 @@ const FIRST_PIECES = 200
  */
 export async function readBody(
   c: Head,
-  stream: Readable & { complete?: boolean },
+  stream: Readable,
   maxBytes: number,
   reservation: BodyReservation,
   rule = RULE,
@@ -26,7 +26,7 @@ export async function readBody(
 ): Promise<Uint8Array> {
   // Usually, the body arrives together with the head, and Node has parsed the body when this function continues.
   await null
-  if (stream.complete && stream.readableLength === declared) {
+  if (stream.readableLength === declared) {
     reservation.take(declared)
     return stream.read() ?? NOTHING
   }

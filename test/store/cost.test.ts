@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { statSync } from 'node:fs'
+import { IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import pg from 'pg'
@@ -188,4 +189,19 @@ test('a webhook of 1.4 KB writes at most 8 KB on SQLite if 32 share a commit', (
   }
   const before = write(100)
   expect((write(100) - before) / 3200).toBeLessThan(8 * 1024)
+})
+
+test('a body that arrives with its head is read without listeners, which would double the memory under load', async () => {
+  const post = await (await openReceiving()).listen()
+  const { on } = IncomingMessage.prototype
+  onTestFinished(() => void Object.assign(IncomingMessage.prototype, { on }))
+  const events: unknown[] = []
+  Object.assign(IncomingMessage.prototype, {
+    on(this: IncomingMessage, event: string, listener: () => void) {
+      events.push(event)
+      return on.call(this, event, listener)
+    },
+  })
+  for (let n = 0; n < 5; n++) expect((await post({ body: { n } })).status).toBe(202)
+  expect(events).not.toContain('data')
 })
