@@ -5,7 +5,7 @@ import type { Context, Event } from './events.ts'
 import { boundRun } from './match.ts'
 import { actionsPage, finishCancelled, names } from './outcome.ts'
 
-/** Cancels a queued delivery. If a response is missing, it leaves the queue, and the polls find its run to cancel. */
+/** Cancels a queued delivery. If GitHub's response to its dispatch is missing, polls search for the workflow run to cancel. */
 export function requestWhileQueued(
   delivery: Delivery,
   { by }: Event<'cancelRequested'>,
@@ -27,7 +27,7 @@ export function requestWhileQueued(
   }
 }
 
-/** Finishes a canceled delivery whose dispatch started nothing, although the response was missing at first. */
+/** Finishes a canceled delivery when GitHub's late response shows that the dispatch started nothing. */
 export function noteUnsent(
   delivery: Delivery,
   _: Event<'dispatchRejected' | 'dispatchDeferred'>,
@@ -36,7 +36,7 @@ export function noteUnsent(
   return delivery.cancelRequestedAt === null ? null : finishCancelled(delivery, policy)
 }
 
-/** Requests a cancellation. The next poll that finds the workflow runs cancels them on GitHub. */
+/** Requests a cancellation. As soon as a poll has found the delivery's workflow runs, it asks GitHub to cancel the runs. */
 export function request(
   delivery: Delivery,
   { by }: Event<'cancelRequested'>,
@@ -65,7 +65,7 @@ export function noteSent(
   }
 }
 
-/** Keeps following the run. A user can cancel again, but Port's unchanged status triggers no cancellation. */
+/** Records that GitHub doesn't allow the cancellation. The relay asks again only if a user requests it again. */
 export function noteRejected(
   _delivery: Delivery,
   { reason, pollAt }: Event<'cancelRejected'>,
@@ -81,7 +81,7 @@ export function noteRejected(
 
 const MAX_DECISIONS = 100
 
-/** Shows in Port which approvals the run waits for, and the decisions. The history omits the reviewers' names. */
+/** Shows in Port which approvals the workflow run waits for, and the decisions. The history omits the reviewers' names. */
 export function seeApproval(
   delivery: Delivery,
   { pending, decided }: Event<'approvalSeen'>,
@@ -97,7 +97,7 @@ export function seeApproval(
   ]
   const messages: Message[] = [{ log: lines }]
   if (isNew && waitingFor !== null) messages.push({ update: { statusLabel: labelOf(pending) } })
-  // If the workflow uses the action, the action sets its own label later.
+  // If the workflow uses the action, the action sets a label later.
   else if (isNew) messages.push({ update: { statusLabel: 'Running' } })
   return {
     change: { waitingFor, decisions: [...known, ...fresh.flatMap(keysOf)].slice(-MAX_DECISIONS).join('\n') },
@@ -112,7 +112,7 @@ export function seeApproval(
   }
 }
 
-/** Returns one key per environment, which includes the decision. */
+/** Returns a key for the decision about each environment. */
 const keysOf = ({ environments, state }: Approval) => environments.map(name => `${name}:${state}`)
 
 function labelOf(pending: readonly PendingDeployment[]): string {

@@ -13,7 +13,7 @@ const byAction = (conclusion: Conclusion, sentence: string): Ending => ({
   ...{ state: 'finished', outcome: outcomeOf(conclusion), conclusion, label: LABEL[conclusion], sentence },
 })
 
-/** What is known about a delivery that finishes: the finished workflow run and its jobs, or why there is none. */
+/** The finished workflow run of a delivery with its jobs, or why there is no finished workflow run. */
 type Seen = { run: DeliveryRun; jobs: Job[] | null } | { cause: NoRun }
 
 /**
@@ -45,7 +45,7 @@ export function decide(delivery: Delivery, seen: Seen, policy: Pick<Policy, 'ser
   return isCanceled ? cancelledWithoutRun(cause, ending, delivery, policy) : ending
 }
 
-/** The result that jobs have reported, if GitHub doesn't show the workflow run; null if that result doesn't count. */
+/** The result that jobs have reported, if GitHub doesn't show the workflow run; null if the relay doesn't use that result. */
 function outcomeOfJobs(delivery: Delivery, cause: NoRun): Ending | null {
   const result = resultOfJobs(delivery)
   if (result === null || (cause.why !== 'deleted' && cause.why !== 'end not seen')) return null
@@ -56,7 +56,7 @@ function outcomeOfJobs(delivery: Delivery, cause: NoRun): Ending | null {
   return byAction(result, `This is the result that a job of the workflow run reported, because ${why}.`)
 }
 
-/** The result of a canceled delivery whose run wasn't followed. It's canceled if GitHub canceled the run or nothing ran. */
+/** The result of a canceled delivery without a finished workflow run: canceled if the run was deleted or nothing started. */
 function cancelledWithoutRun(
   cause: NoRun,
   ending: Ending,
@@ -72,7 +72,7 @@ function cancelledWithoutRun(
   )
 }
 
-/** Whether the relay runs a delivery's only run again if every failed job lost its runner, unless it was canceled. */
+/** Whether the relay can run the failed jobs again if every failed job lost its runner. */
 export const canRerun = (
   { rerunAt, cancelRequestedAt, cancelSentAt, runs }: Delivery,
   { attempt, conclusion }: DeliveryRun,
@@ -84,7 +84,7 @@ export const canRerun = (
   cancelRequestedAt === null &&
   cancelSentAt === null
 
-/** Adds the cause of the first attempt to the cause of the second attempt. */
+/** Adds the first attempt's failure to the result of the second attempt. */
 function withFirstAttempt({ rerunAt, reason }: Delivery, { attempt }: DeliveryRun, ending: Ending): Ending {
   if (!rerunAt || ending.conclusion !== 'failure') return ending
   const before =

@@ -3,8 +3,8 @@ import type { Target } from '../github/client.ts'
 import type { PauseCause } from '../github/rate-limit-pause.ts'
 
 /**
- * `queued` → `dispatched` (GitHub accepted the dispatch, or the response is missing and a user canceled) → `running` (the
- * workflow run is known) → `finished`. From any of these states, a delivery can become `failed` (with a reason), or
+ * `queued` → `dispatched` (GitHub accepted the dispatch, or a user canceled while the response was missing) → `running`
+ * (the workflow run is known) → `finished`. A delivery in an open state can become `failed` (with a reason), or
  * `cancelled` by a user. A user can redeliver a failed or canceled delivery.
  */
 export type State = 'queued' | 'dispatched' | 'running' | 'finished' | 'failed' | 'cancelled'
@@ -22,7 +22,7 @@ export const OUTCOMES: readonly Outcome[] = ['succeeded', 'failed', 'cancelled',
  */
 export type WaitCause = 'queue' | PauseCause | 'error' | 'rate' | 'frozen' | 'runner' | 'concurrency'
 
-/** What a queued delivery waits for. `until` is null while the relay searches for the workflow run. */
+/** Why a delivery waits. `until` is null while the relay searches for the workflow run. */
 export type Wait =
   | { cause: 'queue'; blocker: Pick<Delivery, 'id' | 'runId'> }
   | { cause: Exclude<WaitCause, 'queue'>; reason: string; until: number | null }
@@ -48,7 +48,7 @@ export interface DeliveryRun {
   reportsConclusion?: boolean
 }
 
-/** What jobs have reported for the final update of the run in Port. Port replaces texts with each update. */
+/** Reports of jobs that the final update of the Port run contains. Port replaces texts with each update. */
 export interface Reported {
   /** The attempt of the workflow run to which `jobs` belong; 0 if no job has reported a result. */
   attempt: number
@@ -80,7 +80,7 @@ export interface Delivery extends Target {
   /** Why the delivery failed, why its dispatch is waiting, or why a workflow run might never start. */
   reason: string | null
   receivedAt: number
-  /** When the delivery last entered the queue, on receipt or redelivery. */
+  /** The time of receipt or of the last redelivery. */
   queuedAt: number
   updatedAt: number
   /** When the next step is due; null if there is none. */
@@ -91,11 +91,11 @@ export interface Delivery extends Target {
   firstAttemptAt: number | null
   /** Time of the latest dispatch, recorded before the request is sent. */
   attemptedAt: number | null
-  /** When the latest attempt was sent, or when its response was lost; null if no response is missing. */
+  /** When the latest attempt was sent, or when its response was lost; null if GitHub has responded. */
   awaitingResponseSince: number | null
   /** The cause of the wait that Port shows; empty for none. Reset when the delivery is queued. */
   shownCause: WaitCause | ''
-  /** The labels of the runner that the workflow run waits for, separated by commas; empty if unknown or for none. */
+  /** The labels of the runner that the workflow run waits for, separated by commas; empty if unknown. */
   awaited: string
   /** When the wait for a runner was first shown; null if the workflow run waits for none. */
   awaitedSince: number | null
@@ -120,8 +120,8 @@ export interface Delivery extends Target {
   /** Whether the relay reports the final status of a workflow that has started. If not, another system does. */
   reportWorkflowStatus: boolean
   /**
-   * When the relay requested the only re-run, recorded before the request; 0 if a lost runner leads to that request, and
-   * null if not.
+   * When the relay requested the re-run, recorded before the request. 0: the relay requests a re-run if a job loses its
+   * runner. Null: the relay requests no re-run.
    */
   rerunAt: number | null
   /** Whether GitHub has sent a `workflow_run` webhook about the delivery since it was queued. */
@@ -135,28 +135,27 @@ export interface NewDelivery
   invocation: string
   /** Digests of the webhook's signature and of its address (path and query), separated by a space. */
   sentAs: string
-  /** The digest of the signature; null if the signed body names the run, so that the dedupe key identifies it. */
+  /** The digest of the signature; null if the signed body contains the run id, so that the dedupe key is sufficient. */
   signature: string | null
   reportWorkflowStatus?: boolean
   rerunAt?: number | null
 }
 
-/** The fields that a transition can change. `runs` contains all runs, including unchanged runs. */
+/** The fields that a transition changes. `runs` contains all runs, also the unchanged ones. */
 export type Change = Partial<
   Omit<Delivery, Exclude<keyof NewDelivery, 'rerunAt'> | 'seq' | 'updatedAt' | 'version'>
 >
 
 export type Message =
   | { log: LogLine[] }
-  /** With `unlessStarted`, a late update is dropped if the action has already reported. */
+  /** With `unlessStarted`, the update isn't sent after the action has reported. */
   | { update: RunUpdate; unlessStarted?: boolean }
   | { entity: EntityMessage }
 
 export type EntityMessage = { blueprint: string; properties: JsonObject; operation?: 'upsert' | 'delete' }
 
 /**
- * The log's text for each type of history entry. A type has its event's name, except for `runBound`, `cancelled`, and
- * those of freezes.
+ * The relay's log message for each type of history entry. Most types have the name of their event.
  */
 export const HISTORY_LOG = {
   waitingNotified: 'the delivery waits',
@@ -203,5 +202,5 @@ export interface Transition {
   traceAt?: number
 }
 
-/** A repository's oldest queued delivery, and since when nothing was dispatched from the queue. */
+/** A repository's oldest queued delivery, and the time since which nothing was dispatched from the queue. */
 export type Stalled = Delivery & { stalledSince: number }

@@ -35,7 +35,7 @@ export function accept(
   }
 }
 
-/** Handles a response that is recorded after the run has reported or the delivery has finished. */
+/** Records GitHub's response after the workflow run has reported or the delivery has finished. */
 export function noteAccepted(
   delivery: Delivery,
   event: Event<'dispatchAccepted'>,
@@ -63,7 +63,7 @@ const runOfResponse = ({ id, url }: { id: number; url: string }): DeliveryRun =>
   ...{ status: 'queued', conclusion: null, url },
 })
 
-/** Queues again, behind all others. Waiting messages are dropped: they could finish the Port run too early. */
+/** Queues the delivery again, as the last one. Drops waiting messages, which could finish the Port run too early. */
 export function redeliver(delivery: Delivery, _: Event<'redelivered'>, { now }: Context): Transition {
   return {
     change: {

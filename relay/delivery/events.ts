@@ -29,10 +29,10 @@ export type NoRun =
 
 /** Events of a delivery. Times are milliseconds since 1970; reasons are shown to users. */
 export type DeliveryEvent =
-  /** `run` is the workflow run in GitHub's response to a `workflow_dispatch`. */
+  /** `run`: the workflow run in GitHub's response to a `workflow_dispatch`. */
   | ({ type: 'dispatchAccepted'; run: { id: number; url: string } | null } & OfAttempt)
   | ({ type: 'dispatchRejected'; reason: string } & OfAttempt)
-  /** The dispatch started nothing. `until` is the time for the next attempt, if GitHub's response contains one. */
+  /** The dispatch started nothing. `until`: the time of the next attempt in GitHub's response. */
   | ({
       type: 'dispatchDeferred'
       cause: PauseCause | 'error' | 'unsent'
@@ -41,20 +41,20 @@ export type DeliveryEvent =
     } & OfAttempt)
   /** It's unknown whether the dispatch started a workflow run. */
   | ({ type: 'responseLost'; reason: string } & OfAttempt)
-  /** After a lost response, there is no evidence of a run. `readAt` is when the read of the list started. */
+  /** After a lost response, the relay found no workflow run. `readAt`: when reading the list started. */
   | { type: 'runNotFound'; list: RunList; readAt: number; reason: string }
-  /** Current state of the delivery's workflow runs. `pollAt` is when to poll again. `webhook`: GitHub sent it. */
+  /** Current state of the delivery's workflow runs. `pollAt`: when to poll again. `webhook`: GitHub sent the state. */
   /** `wait`: what the runs wait for on GitHub, read only if Port doesn't show it yet. */
   | { type: 'runsSeen'; runs: DeliveryRun[]; pollAt: number; webhook?: true; wait?: Wait }
   /** The action sent a report, authenticated with OIDC. */
   | { type: 'runReported'; run: DeliveryRun }
   | { type: 'jobFinished'; runId: number; job: FinishedJob }
-  /** Messages from the action, in this attempt of the workflow run. `ending`: the action's job is finishing. */
+  /** Messages from the action in an attempt of the workflow run. `ending`: the action's job is finishing. */
   | { type: 'reportReceived'; messages: Message[]; attempt: number; ending: boolean }
-  /** Every failed job of the run's first attempt lost its runner. The request follows. */
+  /** Every failed job of the first attempt lost its runner. The relay sends the re-run request after this event. */
   | { type: 'rerunRequested'; run: DeliveryRun; lost: Job[] }
   | { type: 'runFinished'; run: DeliveryRun; runs: DeliveryRun[]; found: JobsFound | null }
-  /** The run in Port has finished for any reason. `conclusion` is Port's status of the run. */
+  /** The run in Port has finished. `conclusion`: the run's status in Port. */
   | { type: 'finishedInPort'; runs: DeliveryRun[]; conclusion?: string }
   /** No workflow file on the default branch listens to the dispatch. `hasFiles`: whether there are workflow files. */
   | { type: 'listenerMissing'; hasFiles: boolean; pollAt: number }
@@ -69,21 +69,22 @@ export type DeliveryEvent =
   | { type: 'redelivered' }
   /** A user canceled the delivery in Port or through the relay's API, or discarded the deliveries of a freeze. */
   | { type: 'cancelRequested'; by: 'port' | 'api' | 'freeze' }
-  /** The relay asked GitHub to cancel the workflow runs. `pollAt` is when to poll again. */
+  /** The relay asked GitHub to cancel the workflow runs. `pollAt`: when to poll again. */
   | { type: 'cancelSent'; forced: boolean; pollAt: number }
   | { type: 'cancelRejected'; reason: string; pollAt: number }
-  /** The run waits for reviewers or timers. `decided`: all decisions so far, or a webhook's single decision. */
+  /** The workflow run waits for reviewers or timers. `decided`: all decisions, or the single decision of a webhook. */
   | { type: 'approvalSeen'; pending: PendingDeployment[]; decided: Approval[] }
 
-/** The outcome of an attempt. `attemptedAt` identifies the attempt. `response` is GitHub's response, if there was one. */
+/** The outcome of an attempt. `attemptedAt` identifies the attempt. `response`: GitHub's response. */
 type OfAttempt = { attemptedAt: number | null; response?: ResponseId | undefined }
 
 export type EventType = DeliveryEvent['type']
 export type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
 
 /**
- * The list of runs for a delivery without a known run. `empty`: no candidates. `ambiguous`: several candidates, or one
- * candidate that could belong to another delivery. `forbidden`: no permission. `unavailable`: not readable now.
+ * The list of workflow runs for a delivery without a known run. `empty`: no candidates. `ambiguous`: several candidates,
+ * or a candidate that could belong to another delivery. `forbidden`: the relay lacks the permission. `unavailable`: the
+ * relay can't read the list now.
  */
 type RunList = 'empty' | 'ambiguous' | 'forbidden' | 'unavailable'
 
@@ -91,7 +92,7 @@ type RunList = 'empty' | 'ambiguous' | 'forbidden' | 'unavailable'
 export interface Policy {
   startTimeout: number
   runTimeout: number
-  /** When timeouts start to count, milliseconds since 1970; in the future while a clock is wrong. */
+  /** The earliest start of all timeouts, milliseconds since 1970; in the future while a clock is wrong. */
   timeoutsFrom: number
   /** GitHub's web address: `https://github.com` */
   serverUrl: string
@@ -100,7 +101,7 @@ export interface Policy {
 /** `now`: milliseconds since 1970, by the store's clock. */
 export type Context = { now: number; policy: Policy }
 
-/** When a timeout ends. Every timeout that ends a delivery or a grace period is measured here. */
+/** Returns the end of a timeout or grace period. */
 export const timeoutEnd = (
   start: number,
   timeout: number,

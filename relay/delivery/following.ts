@@ -54,20 +54,20 @@ const bound = ({ dispatchedAt, attemptedAt, reason, rerunAt }: Delivery, now: nu
   state: 'running',
   dispatchedAt: dispatchedAt ?? attemptedAt ?? now,
   awaitingResponseSince: null,
-  // Remove the warning, because a workflow listens after all. Keep why the first attempt failed.
+  // A bound run shows that a workflow listens, so the warning is removed. The first attempt's failure is kept.
   ...(reason !== null && !rerunAt && { reason: null }),
 })
 
 /** Binds the delivery to the run from which the action reported. */
 export function start(delivery: Delivery, { run }: Event<'runReported'>, { now }: Context): Transition {
   const before = delivery.runs.find(each => each.id === run.id)
-  // Keep all runs with the delivery's id in their titles. Replace a run that was bound as the only candidate.
+  // Runs with the delivery's id in their titles stay. A run that was bound as the only candidate is replaced.
   const others = delivery.runs.filter(
     each => each.id !== run.id && (each.past || each.evidence !== 'candidate'),
   )
   const attempt = Math.max(run.attempt, before?.attempt ?? 0)
   const isNew = before?.evidence !== 'report' || before.attempt !== attempt
-  // Drop the status and conclusion of an earlier attempt.
+  // The status and conclusion of an earlier attempt are dropped.
   const kept = before && before.attempt < attempt ? { past: before.past } : before
   return {
     change: {
@@ -92,7 +92,7 @@ const jobDetails = ({ id, conclusion, startedAt, finishedAt }: FinishedJob) => (
   ...{ job_id: id, conclusion, started_at: startedAt, finished_at: finishedAt },
 })
 
-/** Forwards messages to Port, but keeps jobs' results for the final update. Other conclusions finish the delivery. */
+/** Forwards messages to Port. Keeps the results of jobs for the final update. Any other conclusion finishes the delivery. */
 export function report(
   delivery: Delivery,
   { messages, attempt, ending }: Event<'reportReceived'>,
@@ -113,7 +113,7 @@ export function report(
     // The job finishes on GitHub only after its post step.
     ...(ending && { finishingAt: now, dueAt: Math.min(delivery.dueAt ?? now, now + QUICK_READS_MS[0]) }),
   }
-  // Every report contains all of the job's outputs, so list omitted outputs only once, in the last report.
+  // Every report contains all outputs of the job. Only the last report causes a message about omitted outputs.
   const all: Message[] =
     left.length > 0 && ending ? [{ log: [{ level: 'WARN', message: describeLeftOut(left) }] }, ...sent] : sent
   const conclusion = sent.flatMap(each => ('update' in each ? (each.update.conclusion ?? []) : [])).at(-1)
@@ -131,7 +131,7 @@ export function report(
   }
 }
 
-/** Moves outputs from the messages to the delivery. When an update is sent, the delivery's outputs are added to it. */
+/** Moves outputs from the messages to the delivery. The outbox adds the delivery's outputs to each update. */
 function takeOutputs(
   delivery: Delivery,
   messages: Message[],
@@ -144,17 +144,17 @@ function takeOutputs(
     for (const [name, value] of Object.entries(output)) reported.set(name, value)
     return { ...message, update }
   })
-  // Merge once per report, because a report can have hundreds of updates.
+  // The outputs are merged once per report, because a report can have hundreds of updates.
   const { outputs, left } = mergeOutputs(stored, Object.fromEntries(reported))
   return { outputs: Object.keys(outputs).length === 0 ? '' : JSON.stringify(outputs), sent, left }
 }
 
-/** Forwards the last log lines of a run after its delivery has finished. Other messages are ignored. */
+/** Forwards log lines after the delivery has finished. Ignores other messages. */
 export function forward(_delivery: Delivery, { messages }: Event<'reportReceived'>): Transition | null {
   return messages.every(each => 'log' in each) ? { change: {}, messages, history: null } : null
 }
 
-/** Records the request before it is sent. From now on, only the second attempt counts. */
+/** Records the re-run before the request is sent. After this event, only the second attempt decides the result. */
 export function rerun(
   delivery: Delivery,
   { run, lost }: Event<'rerunRequested'>,
@@ -197,7 +197,7 @@ export function end(
   return { ...ended, change: { ...ended.change, runs } }
 }
 
-/** Finishes the delivery without a message, because Port already has the result. A cancellation goes on. */
+/** Finishes the delivery without a message, because Port already has the result. A requested cancellation continues. */
 export function finishInPort(
   delivery: Delivery,
   { runs: seen, conclusion = 'unknown' }: Event<'finishedInPort'>,
@@ -214,7 +214,7 @@ export function finishInPort(
   }
 }
 
-/** Warns in Port that no workflow file listens to the dispatch, long before the start timeout expires. */
+/** Warns in Port, before the start timeout expires, that no workflow file listens to the dispatch. */
 export function warn(
   delivery: Delivery,
   { hasFiles, pollAt }: Event<'listenerMissing'>,
@@ -239,7 +239,7 @@ export function giveUp(
   return finish(delivery, decide(delivery, event, policy), history, policy)
 }
 
-/** Links to the runs in Port. If the action reported, Port already has the link. */
+/** Sends links to the workflow runs to Port. If the action has reported, Port already has the link. */
 function linkTo(first: DeliveryRun, runs: DeliveryRun[]): Message[] {
   if (first.evidence === 'report' || first.evidence === 'port') return []
   const link = runs.flatMap(run => (run.past || run.url === '' ? [] : [run.url]))

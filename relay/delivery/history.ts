@@ -11,7 +11,7 @@ export const timelineText = (
   ...lines: (string | null | undefined)[]
 ): TimelineText => ({ title, tone, lines: lines.flatMap(line => line || []) })
 
-/** How the timeline shows each type of history entry. */
+/** The timeline's text for each type of history entry. */
 export const HISTORY: Record<HistoryType, (details: JsonObject) => TimelineText> = {
   waitingNotified: d =>
     d.cause === 'queue'

@@ -6,11 +6,11 @@ import { fail, giveUpAt } from './retry-policy.ts'
 import { showWait, UNRECORDED } from './waiting.ts'
 
 /**
- * How long to wait for a run after a lost response, before dispatching again. Incidents that lose responses also delay
- * GitHub's lists. A shorter RELAY_START_TIMEOUT shortens the wait.
+ * The grace period after a lost response, before the relay dispatches again. An incident at GitHub that loses responses
+ * also delays lists. A shorter RELAY_START_TIMEOUT shortens this period.
  */
 export const LOST_RESPONSE_GRACE_MS = 120_000
-/** When to search for the run after a lost response. The last search is at the end of the grace period. */
+/** When to search for the workflow run after a lost response. The last search is at the end of the grace period. */
 const POLLS_MS = [2_000, 5_000, 10_000, 20_000, 40_000, 80_000]
 const LATEST_POLL_MS = 40_000
 const LOOK_MS = 10_000
@@ -30,9 +30,9 @@ export function loseResponse(
 }
 
 /**
- * Dispatches again after a lost response only if the list of runs, read after the grace period, shows no run. If the
- * list is inconclusive, the relay waits for a report, Port's run, or a title until the start timeout expires. After
- * that, the delivery fails and a user decides, because a second dispatch could do the work twice.
+ * After a lost response, dispatches again only if a list of workflow runs that was read after the grace period contains
+ * no candidate. If the list is inconclusive, the relay waits until the start timeout expires. If no report, Port run, or
+ * title identifies the run by then, the delivery fails, because a second dispatch could do the work twice.
  */
 export function pollAgainOrRetry(
   delivery: Delivery,
@@ -53,11 +53,11 @@ export function pollAgainOrRetry(
     const sentence = `The outcome of the dispatch stayed unknown for ${duration(now - (delivery.firstAttemptAt ?? since))}, and no workflow run was found in ${delivery.repository}.`
     return fail(delivery, history, sentence, policy, ['unknown', 'Unknown'])
   }
-  // A run could have appeared since the list was read.
+  // A workflow run could have appeared after the list was read.
   const isOld = list !== 'forbidden' && readAt < decidedFrom
   switch (isOld ? 'unavailable' : list) {
     case 'empty':
-      // Don't give up after only one attempt, because no relay may have been running in the meantime.
+      // A single attempt isn't enough for a failure, because the relay may have been stopped since.
       if (isLate && delivery.attempts > 1) return giveUp()
       return {
         change: { awaitingResponseSince: null, dueAt: now },
@@ -84,7 +84,7 @@ export function pollAgainOrRetry(
   }
 }
 
-/** End of the grace period, which is never longer than the start timeout. */
+/** The end of the grace period, or of the start timeout if it's shorter. */
 const graceEnd = (since: number, policy: Policy) =>
   timeoutEnd(since, Math.min(LOST_RESPONSE_GRACE_MS, policy.startTimeout), policy)
 

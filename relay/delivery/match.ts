@@ -7,16 +7,16 @@ import type { Delivery, DeliveryRun, Evidence } from './delivery.ts'
 const LEEWAY_MS = 2_000
 /** Uncertainty of GitHub's clock. */
 const CLOCK_MS = 60_000
-/** How long GitHub can take to list a second run, if two workflows listen to the same event. */
+/** How long GitHub can take to list the second workflow run of a dispatch to which two workflows listen. */
 const SETTLE_MS = 10_000
 
 /** The facts that evidence is based on. Times are milliseconds since 1970, by GitHub's clock. */
 export interface BindingFacts {
-  /** Current runs from the list, and runs read by id. */
+  /** Runs from the list, and runs that were read by id, without past runs. */
   runs: readonly WorkflowRun[]
-  /** Runs bound to another delivery, runs with another delivery's id in the title, and past runs of this delivery. */
+  /** Runs that belong to other deliveries, and past runs of this delivery. */
   taken: ReadonlySet<number>
-  /** Runs whose titles contain a delivery's id but don't show whether they belong to that delivery. */
+  /** Runs whose title contains the id of a delivery to which the run may not belong. */
   undecided: ReadonlySet<number>
   /** The run id that the action wrote to Port. */
   externalRunId: number | null
@@ -25,7 +25,7 @@ export interface BindingFacts {
   dispatchedAt: number
   readAt: number
   startTimeout: number
-  /** Whether the list shows all runs since the dispatch. */
+  /** Whether the list contains all runs since the dispatch. */
   whole: boolean
   /** Other deliveries dispatched to the repository within the start timeout, by event type. */
   others: readonly { eventType: string | null }[]
@@ -50,7 +50,7 @@ const EVIDENCE: { evidence: Evidence; find: (delivery: Named, facts: BindingFact
   { evidence: 'candidate', find: findOnlyCandidate },
 ]
 
-/** Finds runs that no response or report has identified. The order of runs isn't evidence. Pure. */
+/** Finds the runs of a delivery by evidence. The order of runs isn't evidence. Pure. */
 export function matchRuns(delivery: Named, facts: BindingFacts): Match {
   const isPossible = (run: WorkflowRun) => run.id === facts.externalRunId || isOfTarget(run, delivery)
   const free = { ...facts, runs: facts.runs.filter(run => !facts.taken.has(run.id) && isPossible(run)) }
@@ -64,7 +64,7 @@ export function matchRuns(delivery: Named, facts: BindingFacts): Match {
 export const startEvent = ({ workflow }: Pick<Delivery, 'workflow'>) =>
   workflow === null ? 'repository_dispatch' : 'workflow_dispatch'
 
-/** Whether a run's event, workflow, and branch or tag match the delivery. Omitted values count as a match. */
+/** Whether a run's event, workflow, and branch or tag match the delivery. A value that GitHub omits always matches. */
 export function isOfTarget(run: WorkflowRun, delivery: Pick<Delivery, 'workflow' | 'ref'>): boolean {
   const { workflow, ref } = delivery
   if (run.event !== 'unknown' && run.event !== startEvent(delivery)) return false
@@ -80,8 +80,8 @@ export function isOfTarget(run: WorkflowRun, delivery: Pick<Delivery, 'workflow'
 type Clocks = Pick<BindingFacts, 'clockOffset' | 'startTimeout'>
 
 /**
- * Whether a run with the delivery's id in its title counts. A run from before a redelivery doesn't count. If the
- * delivery has a run, a much later run doesn't count either: a later delivery that quotes the id could have started it.
+ * Whether a run with the delivery's id in its title belongs to the delivery. False for a run from before a redelivery.
+ * If the delivery already has a run, false for a much later run, because a later delivery can quote the id.
  */
 export function isCurrent(
   run: Pick<WorkflowRun, 'createdAt'>,
@@ -95,8 +95,8 @@ export function isCurrent(
 }
 
 /**
- * Whether a run's title shows another delivery: one of the `named` deliveries could have started the run, or this relay
- * doesn't know the Port run id in the title.
+ * Whether a run's title shows that the run belongs to another delivery: a delivery in `named` could have started the
+ * run, or the title contains a Port run id that this relay doesn't know.
  * @param named this relay's other deliveries whose ids the title contains
  */
 export function isOfAnother(
@@ -116,13 +116,13 @@ function findOnlyCandidate(delivery: Named, facts: BindingFacts): WorkflowRun[] 
   const [run, second] = candidates(delivery, facts)
   if (!run || second || !facts.whole || facts.readAt < run.createdAt + SETTLE_MS) return []
   if (facts.undecided.has(run.id) || DELIVERY_ID.test(run.title) || hasPortRunId(run.title)) return []
-  // A run titled with an event type belongs to a delivery with that event type. Other runs can belong to any delivery.
+  // If the title is an event type, the run belongs to a delivery with that event type.
   const isOfType = run.title === delivery.eventType
   const rivals = facts.others.filter(other => !isOfType || other.eventType === delivery.eventType)
   return rivals.length === 0 ? [run] : []
 }
 
-/** Returns runs since the dispatch. For a `repository_dispatch`, omits runs titled with another delivery's event type. */
+/** Returns runs since the dispatch. For a `repository_dispatch`, omits runs whose title is another delivery's event type. */
 function candidates({ workflow, eventType }: Named, facts: BindingFacts): WorkflowRun[] {
   const types = workflow === null ? facts.others.map(other => other.eventType) : []
   const others = types.filter(type => type !== eventType)
@@ -156,7 +156,7 @@ function contains(title: string, id: string | null): boolean {
 const UUID = /[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/gi
 const MAX_IDS = 24
 
-/** Returns possible ids; none if there are too many, or if the title was cut, because a later id could be missing. */
+/** Returns the possible ids in a title. Returns none if there are too many ids, or if GitHub has cut the title. */
 export function titleIds(title: string): string[] {
   const find = (pattern: RegExp) => title.match(pattern) ?? []
   const runIds = [/[\w-]+/g, /\w+/g].flatMap(find).filter(word => runKind(word) !== 'none')
@@ -168,13 +168,13 @@ export function titleIds(title: string): string[] {
 export const FIRST_POLL_MS = 5_000
 
 /**
- * Whether a finished Port run finishes the delivery. There are two exceptions: after a redelivery, the Port run could
- * have finished earlier, and after a cancellation, the workflow run must still be canceled.
+ * Whether a finished Port run finishes the delivery. False after a redelivery, because the Port run could have finished
+ * before it. False after a cancellation, because the workflow run must still be canceled.
  */
 export const followsPort = (delivery: Pick<Delivery, 'queuedAt' | 'receivedAt' | 'cancelRequestedAt'>) =>
   delivery.queuedAt === delivery.receivedAt && delivery.cancelRequestedAt === null
 
-/** Returns the runs that decide the result: runs with stronger evidence than a title, or else all current runs. */
+/** Returns the runs that decide the result: the runs with stronger evidence than a title. Without such runs, all current runs. */
 export function decisiveRuns(runs: readonly DeliveryRun[]): DeliveryRun[] {
   const present = runs.filter(run => !run.past)
   const known = present.filter(run => run.evidence !== 'title')
@@ -184,7 +184,7 @@ export function decisiveRuns(runs: readonly DeliveryRun[]): DeliveryRun[] {
 export const boundRun = ({ runs }: Pick<Delivery, 'runs'>): DeliveryRun | null =>
   decisiveRuns(runs)[0] ?? null
 
-/** Updates a run with GitHub's current data. Ignores an older attempt's data, for example from a lagging replica. */
+/** Updates a run with GitHub's data. Ignores the data of an older attempt, which a delayed replica can return. */
 export function refresh(
   run: DeliveryRun,
   now: Pick<DeliveryRun, 'attempt' | 'status' | 'conclusion' | 'url'> | undefined,
@@ -195,11 +195,11 @@ export function refresh(
   return { ...run, attempt, status, conclusion, url: url || run.url }
 }
 
-/** The status of a second attempt that the relay has requested and not seen yet. */
+/** The status of a second attempt that the relay has requested, until GitHub shows the attempt. */
 export const REQUESTED = 'requested'
 
 /**
- * Merges polled runs into a delivery's runs. Keeps changes recorded since the poll started, such as a report.
+ * Merges polled runs into a delivery's runs. Keeps changes that were recorded after the poll started, such as a report.
  * Adds no runs if the delivery has a run with stronger evidence than a title.
  */
 export function mergeRuns(known: readonly DeliveryRun[], seen: readonly DeliveryRun[]): DeliveryRun[] {
@@ -210,7 +210,7 @@ export function mergeRuns(known: readonly DeliveryRun[], seen: readonly Delivery
   return [
     ...known.map(run => {
       const now = seen.find(each => each.id === run.id)
-      // Port's run id is stronger evidence, because the action in that run wrote the id.
+      // The run id in Port is stronger evidence, because the action in that run wrote it.
       const isConfirmedByPort = run.evidence === 'title' && now?.evidence === 'port'
       return { ...refresh(run, now), ...(isConfirmedByPort && { evidence: 'port' as const }) }
     }),
@@ -218,6 +218,6 @@ export function mergeRuns(known: readonly DeliveryRun[], seen: readonly Delivery
   ]
 }
 
-/** Parses Port's `externalRunId` as a GitHub run id. Returns null if it is something else. */
+/** Parses Port's `externalRunId` as a GitHub run id. Returns null for any other value. */
 export const toGithubRunId = (id: string | null): number | null =>
   id !== null && /^\d{1,15}$/.test(id) ? Number(id) : null

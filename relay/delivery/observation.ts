@@ -9,33 +9,33 @@ import { decisiveRuns, followsPort, REQUESTED } from './match.ts'
 import { resultOfJobs } from './reported.ts'
 import { NOTIFY_AFTER_MS, waitOnGitHub } from './waiting.ts'
 
-/** Results so far of polling a delivery. Times are milliseconds since 1970, by the store's clock. */
+/** The results of a poll's reads so far. Times are milliseconds since 1970, by the store's clock. */
 export interface Observation {
   now: number
   found: Found
   /** GitHub's clock minus the store's, in milliseconds. */
   clockOffset: number
-  /** Whether the delivery has a run in Port that the relay can send messages to. */
+  /** Whether the relay can send messages to the delivery's run in Port. */
   canReport: boolean
   /** The run in Port; `unread` if Port didn't respond. */
   port: RunState | 'not read' | 'unread'
   portDue: boolean
   portFreeAt: number
-  /** When this relay first saw that all runs had finished; null if a run is still open. */
+  /** When this relay first saw that all workflow runs had finished; null if a workflow run is still open. */
   finishedSince: number | null
-  /** The failed run's jobs, or the time from which the request budget allows reading the jobs. */
+  /** The jobs of the failed workflow run, or when the request budget allows reading the jobs. */
   jobs: JobsFound | 'not read' | number
-  /** Disabled workflows and the number of workflows. Read only if no workflow listens to the dispatch. */
+  /** The disabled workflows and the number of workflows. Read only if no workflow listens to the dispatch. */
   workflows: { disabled: string[]; workflows: number | null } | 'not read'
   listeners: Listeners | 'not read'
   /** What the runs wait for on GitHub. Read only once. */
   wait: Wait | 'not read'
   approvals: 'due' | 'not due' | 'read'
-  /** Whether this poll has already tried, without effect, to cancel the runs. */
+  /** Whether this poll has already tried to cancel the workflow runs without effect. */
   cancelTried: boolean
 }
 
-/** The next step of a poll: read data for the following step, or apply an event and stop. */
+/** The next step of a poll: read more data, or apply an event and stop. */
 export type PollStep =
   | { do: 'read Port' | 'read approvals' | 'read listeners' | 'read workflows' }
   | { do: 'read jobs'; run: DeliveryRun }
@@ -50,31 +50,31 @@ type Verdict =
   | { kind: 'finished in Port' }
   | { kind: 'canceled in Port' }
   | { kind: 'run finished'; run: DeliveryRun }
-  /** Give up on the delivery with this event type. */
+  /** Finish the delivery as failed, with this event type. */
   | { kind: 'startTimedOut' | 'runTimedOut' | 'runUnidentified' | 'runDeleted' | 'runHidden'; cause: NoRun }
 
 export interface Found {
-  /** Current state of all runs that belong to the delivery, including past runs. */
+  /** The current state of all workflow runs of the delivery, including past runs. */
   runs: DeliveryRun[]
-  /** If no run is bound to the delivery: runs that could belong to it. */
+  /** Workflow runs that could belong to the delivery, if no run is bound to it. */
   candidates: WorkflowRun[]
   snapshot: Snapshot
   /** Whether the list shows all runs since the dispatch. */
   whole: boolean
-  /** Whether the run id in Port belongs to another repository, for example because a workflow there does the work. */
+  /** Whether the run id in Port belongs to a workflow run of another repository. */
   elsewhere: boolean
 }
 
-/** When to read a run by its ID after the report of a finishing job. Most runs finish with such a job. */
+/** When to read a run by its ID after the report of a finishing job, because most runs finish with such a job. */
 export const QUICK_READS_MS = [2_000, 4_000, 8_000, 16_000, 32_000] as const
 /** How long the relay waits for a report of the action's post step after a run has finished. */
 const GRACE_MS = 500
-/** For this long after a dispatch, a 404 for a run doesn't mean that the run was deleted. */
+/** During this time after a dispatch, a 404 for a workflow run doesn't mean that the run was deleted. */
 const FIRST_MOMENTS_MS = 60_000
-/** Shortest and longest poll interval. Even with the run list's own interval, polls are less than a minute apart. */
+/** The shortest and the longest poll interval. The list of runs can add an interval, up to a minute in total. */
 const SOONEST_MS = 3_000
 const LATEST_MS = 15_000
-/** Longest poll interval if the relay can read only Port. Each of these polls needs a separate request. */
+/** The longest poll interval if the relay can read only Port. Each poll then needs a separate request. */
 const LATEST_BLIND_MS = 60_000
 const LATEST_PORT_MS = 300_000
 /** How long to wait for Port's response before putting the result into the outbox. */
@@ -83,10 +83,10 @@ const UNREAD_MS = 300_000
 const JOBS_MS = 60_000
 /** Maximum wait for a run's second attempt after the request. */
 const RERUN_MS = 300_000
-/** After this time without a run, the relay checks whether a workflow listens to the dispatch. */
+/** If no run has appeared after this time, the relay checks whether a workflow listens to the dispatch. */
 const LISTENER_MS = 30_000
 
-/** How long to wait before reading Port's run id again. The wait grows: the action writes the id early or never. */
+/** How long to wait before reading the run id in Port again. The wait grows, because the action usually writes the id early. */
 export const portInterval = (delivery: Delivery, now: number): number =>
   Math.max(SOONEST_MS, Math.min(LATEST_PORT_MS, (now - startedAt(delivery)) / 3))
 
@@ -115,7 +115,7 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
   const open = runs.filter(run => !run.past && run.status !== 'completed')
   const isCanceling = verdict.kind === 'poll again' && delivery.cancelRequestedAt !== null
   if (isCanceling && open.length > 0 && !seen.cancelTried) return { do: 'cancel runs', runs: open, pollAt }
-  // Bind a new run before anything else, so that the history shows the evidence.
+  // A new run is bound before any other step, so that the history shows the evidence.
   if (runs.some(run => !delivery.runs.some(each => each.id === run.id))) {
     return apply({ type: 'runsSeen', runs, pollAt })
   }
@@ -148,7 +148,7 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
 
 const apply = (event: DeliveryEvent): PollStep => ({ do: 'apply', event })
 
-/** Reads a failed run's jobs, then finishes the delivery. Waits at most {@link JOBS_MS} for the jobs. */
+/** Reads the jobs of a failed run, and finishes the delivery. Waits at most {@link JOBS_MS} for the jobs. */
 function finishRun(delivery: Delivery, run: DeliveryRun, seen: Observation, policy: Policy): PollStep {
   const { now, found, canReport, jobs, finishedSince, clockOffset, port } = seen
   const { snapshot } = found
@@ -168,7 +168,7 @@ function finishRun(delivery: Delivery, run: DeliveryRun, seen: Observation, poli
   return apply({ type: 'runFinished', run, runs, found: typeof jobs === 'object' ? jobs : null })
 }
 
-/** Checks whether a workflow listens to a dispatch. @returns null if a workflow listens, or if this is unknown */
+/** Checks whether a workflow listens to a dispatch. @returns null if a workflow listens, or if the relay can't tell */
 function findListener(
   delivery: Delivery,
   { now, found, listeners }: Observation,
@@ -183,19 +183,19 @@ function findListener(
   return apply({ type: 'listenerMissing', hasFiles: listeners === 'none', pollAt })
 }
 
-/** Decides how the delivery continues, based on the workflow runs and the Port run. The first applicable rule wins. */
+/** Decides how the delivery continues, based on the workflow runs and the Port run. The first rule that applies decides. */
 function judge(delivery: Delivery, observation: Observation, policy: Policy): Verdict {
   const { now, found, port } = observation
   const { snapshot, candidates } = found
   const endOf = (timeout: number) => timeoutEnd(startedAt(delivery), timeout, policy)
   const [startBy, finishBy] = [endOf(policy.startTimeout), finishEnd(delivery, policy)]
   const present = decisiveRuns(found.runs)
-  // A dispatch's response, a report, or a webhook can identify a run before GitHub's API returns the run.
+  // GitHub's response to the dispatch, a report, or a webhook can identify a run before GitHub's API returns the run.
   const isAwaited = ({ evidence }: DeliveryRun) =>
     now < (evidence === 'response' ? startBy : Math.min(startBy, endOf(FIRST_MOMENTS_MS)))
   const rerunAt = delivery.rerunAt || Number.POSITIVE_INFINITY
   const rerunBy = timeoutEnd(rerunAt, RERUN_MS, policy)
-  /** The first attempt counts if the second attempt hasn't started in time. */
+  /** If the second attempt hasn't started in time, the first attempt decides the result. */
   const counted = (run: DeliveryRun): DeliveryRun => {
     const first = snapshot.runs.get(run.id)
     const isRead = snapshot.access === 'read' && (snapshot.readAt ?? 0) >= rerunBy
@@ -210,8 +210,8 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
   const isSeen = there.some(run => run.status === 'completed' || snapshot.runs.has(run.id))
   const blind = snapshot.access !== 'read' && !isSeen
   const hasResult = resultOfJobs({ ...delivery, runs: found.runs }) !== null
-  // If only the relay sends results to Port and Port shows a different result, a user has set that result. After a
-  // job's report, a later job could have set it.
+  // If only the relay sends results to Port, a different result in Port is from a user. After a job's report, the
+  // different result can be from a later job.
   const isReported = present.length > 0 && present.every(run => run.reportsConclusion) && !hasResult
   // For node runs, Port shows a pending cancellation.
   const mayBeCancelled = delivery.kind === 'node_run' || isReported
@@ -226,12 +226,11 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
     (observation.portDue && (present.length === 0 || isNamedOnly || mayBeCancelled))
   if (port === 'not read' && needsPort) return { kind: 'read Port' }
   if (typeof port === 'object' && followsPort(delivery)) {
-    // A synchronous run finishes as soon as its webhook gets a response. That counts only if GitHub shows no result.
+    // Port finishes a synchronous run with the response to its webhook. This finishes the delivery only if GitHub shows no result.
     const isUnseen = snapshot.access === 'forbidden' && !isSeen && now >= startBy
-    // Another system reports the final status while the workflow is running.
     const hasFinished = port.finished && delivery.reportWorkflowStatus !== false
     const isCancelled = isReported && there.length > 0 && !areFinished && !port.synchronized
-    // If GitHub rejected a cancellation, Port's unchanged result doesn't trigger another cancellation.
+    // After GitHub has rejected a cancellation, the same result in Port doesn't cause another cancellation.
     if (delivery.cancelSentAt === null && (port.cancelling || (hasFinished && isCancelled)))
       return { kind: 'canceled in Port' }
     if (hasFinished && (!port.synchronized || isUnseen)) return { kind: 'finished in Port' }
@@ -249,19 +248,19 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
     )
     return { kind: 'poll again', at: Math.ceil(Math.min(at, next, ...limits)) }
   }
-  // The action could have reported the result to Port already, so wait up to UNREAD_MS for Port's response.
+  // The action may already have reported the result to Port, so the relay waits up to UNREAD_MS for Port's response.
   const isPatient = now - (observation.finishedSince ?? now) < UNREAD_MS
   if (port === 'unread' && now < finishBy && isPatient) return pollAgain()
-  // A run that is known only from Port and was never read could be in another repository.
+  // A run id that is known only from Port, and whose run was never read, could belong to another repository.
   if (isGone && present.some(run => run.evidence !== 'port' || run.status !== 'unknown')) {
     return { kind: 'runDeleted', cause: { why: 'deleted' } }
   }
   if (areFinished) {
-    // Requires that an earlier poll, by any relay, already found the runs finished.
+    // An earlier poll of any relay must already have found that the runs had finished.
     const before = delivery.runs.filter(run => there.some(each => each.id === run.id)).map(counted)
     if (!isFinished(before) || now < delivery.updatedAt + GRACE_MS) return pollAgain(now + GRACE_MS)
     const run = worstOf(there)
-    // The work could continue in another repository's run. Only Port shows that run's result.
+    // A workflow run in another repository may continue the work. Only Port shows the result of that run.
     if (!(found.elsewhere && isSuccess(run))) return { kind: 'run finished', run }
   }
   const isHidden = blind && snapshot.access === 'forbidden' && snapshot.refusedFor >= REFUSED_MS
@@ -305,7 +304,7 @@ const finishEnd = (delivery: Delivery, policy: Policy) =>
 
 const startedAt = (delivery: Delivery) => delivery.dispatchedAt ?? delivery.queuedAt
 
-/** How long GitHub must have denied access before the denial counts as final. */
+/** How long GitHub must deny access before the relay treats the denial as final. */
 const REFUSED_MS = 60_000
 
 /** Decides about a delivery without a known run after `startBy`. @returns null to leave the decision to a later poll */
@@ -317,7 +316,7 @@ function decideStartTimeout(
   const { snapshot, candidates, whole } = found
   if (snapshot.access === 'unavailable') return null
   if (snapshot.access === 'forbidden') {
-    // If Port can't be read either, as for node runs, a workflow run could still be in progress.
+    // If the relay also can't read the Port run, as for node runs, a workflow run could still be in progress.
     const isUnseen = typeof port === 'object' && port.status === 'unknown'
     if (isUnseen || snapshot.refusedFor < REFUSED_MS) return null
     const reason = snapshot.reason ?? "GitHub doesn't show them"

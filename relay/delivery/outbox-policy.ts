@@ -13,11 +13,11 @@ export interface WaitingMessage {
   createdAt: number
 }
 
-/** The settled items of a page: its first messages, and the first lines of the next message. */
+/** The settled part of a page: its first messages, and the first lines of the next message. */
 export interface Sent {
   /** `seq` values of the settled messages. */
   done: number[]
-  /** The rest of the next message, if only some of its lines are settled. */
+  /** The remaining lines of the next message, if only some of its lines are settled. */
   rest?: { seq: number; message: Message } | null
   /** Whether to record for the delivery's trace when the messages were sent. */
   traced?: boolean
@@ -30,7 +30,6 @@ export interface Batch {
   createdAt: number
 }
 
-/** Slightly below the request size that `logBatches` uses. */
 const MAX_BATCH_BYTES = 190_000
 
 /** Joins consecutive log lines into messages. Each message fits into one request to Port. */
@@ -56,7 +55,7 @@ export function joinLogs(messages: readonly Message[]): Message[] {
 /** Combines consecutive log lines into as few requests as possible, because Port limits requests. */
 export function coalesce(messages: readonly WaitingMessage[]): Batch[] {
   const groups: WaitingMessage[][] = []
-  /** Size of the last batch in bytes if lines can be added to it, otherwise null. */
+  /** The size of the last batch in bytes; null if no lines can be added to the batch. */
   let open: number | null = null
   for (const part of messages) {
     const bytes: number | null = 'log' in part.message ? sizeOf(part.message.log) : null
@@ -106,7 +105,7 @@ const sizeOf = (lines: readonly LogLine[]) =>
 
 export type PortFailure = Pick<PortError, 'kind' | 'status' | 'message' | 'retryAt' | 'cause'>
 
-/** The next step after Port's response to a batch. `otherwise`: the step if Port also rejects `by`. */
+/** The next step after Port's response to a batch. `otherwise`: the step if Port also rejects the replacement `by`. */
 export type NextStep =
   | { do: 'done' | 'drop' | 'retry' }
   | { do: 'split'; halves: [Batch, Batch] }
@@ -145,7 +144,7 @@ export function nextStep(
   return { do: 'replace', by: replacement(message, failure), otherwise }
 }
 
-/** After this time, the message itself could be the cause of Port's errors. */
+/** The age of a message after which its content is treated as the cause of Port's errors. */
 const STUCK_MS = 900_000
 
 function decideOnFailure(message: Message, failure: PortFailure, age: number, retention: number) {
@@ -162,7 +161,7 @@ const CONTENT = [400, 404, 413, 422]
 const isConclusion = (message: Message): boolean =>
   'update' in message && message.update.conclusion !== undefined
 
-/** Returns the replacement for a message that Port keeps rejecting, without the content that could be the cause. */
+/** Returns the replacement for a message that Port keeps rejecting: a notice, or the conclusion without other fields. */
 function replacement(message: Message, { status }: PortFailure): Message {
   if ('update' in message && message.update.conclusion !== undefined) {
     return { update: { conclusion: message.update.conclusion } }
@@ -194,7 +193,7 @@ export function describeFailure({ kind, status, cause }: PortFailure): { reason:
   return { reason: `Port didn't respond (${describeNetworkError(cause)})` }
 }
 
-/** Maximum wait between attempts, during about the first hour (FIRST_LONGEST_MS) and afterwards. */
+/** The longest wait between attempts: FIRST_LONGEST_MS for about an hour, LONGEST_WAIT_MS afterward. */
 const FIRST_LONGEST_MS = 60_000
 const MANY_ATTEMPTS = 60
 

@@ -22,14 +22,14 @@ const OF_CONCLUSION = new Map<string | null | undefined, Outcome>([
 export const outcomeOf = (conclusion: string | null | undefined): Outcome =>
   OF_CONCLUSION.get(conclusion) ?? 'unknown'
 
-/** Port shows canceled runs as failed, and shows no result for node runs. @param run null if it's unknown */
+/** Returns the outcome of a run that finished in Port. Port shows canceled runs as failed, and no result for node runs. */
 export function outcomeInPort(conclusion: string, run: Pick<DeliveryRun, 'conclusion'> | null): Outcome {
   const [shown, ofRun] = [outcomeOf(conclusion), outcomeOf(run?.conclusion)]
   return shown === 'unknown' || (shown === 'failed' && ofRun === 'cancelled') ? ofRun : shown
 }
 
 export interface Ending {
-  /** If `failed`, the workflow didn't do its work, so a user can redeliver the delivery. */
+  /** `failed`: the workflow didn't do its work, so a user can redeliver the delivery. */
   state: 'finished' | 'failed' | 'cancelled'
   outcome: Outcome
   conclusion: Conclusion
@@ -172,14 +172,13 @@ export function outcomeOfRun(delivery: Delivery, run: DeliveryRun, jobs: Job[] |
   }
 }
 
-/** GitHub's API doesn't return the error that the run's page shows. */
 const noJobs = (repository: string) =>
   `The workflow run in ${repository} failed before any of its jobs started. The run's page shows GitHub's error, for example: the workflow file has an error; it uses an action or a permission that the repository doesn't allow (Settings, Actions, General); or ${PROTECTION_HINT}.`
 
 function failure(delivery: Delivery, run: DeliveryRun, jobs: Job[] | null): string {
   const { repository } = delivery
   const failed = (jobs ?? []).filter(job => job.conclusion === 'failure' || job.conclusion === 'timed_out')
-  // The action redacts the names of steps, and the relay can't.
+  // Only the action can redact the names of steps.
   const job = failed.find(each => !hasReported(delivery, run, each))
   if (jobs && !jobs.some(each => each.started)) return noJobs(repository)
   if (!job && failed.length > 0)
@@ -213,7 +212,7 @@ export function describeDispatch({ repository, eventType, workflow, ref }: Deliv
   return `workflow ${workflow} to ${repository}${ref === null ? '' : ` on ${ref}`}`
 }
 
-/** Returns the history and log fields for an attempt and GitHub's response. If nothing was sent, omits the duration. */
+/** Returns the fields of an attempt and GitHub's response for the history and the log. Without a request, omits the duration. */
 export const attempted = (
   { attempts, awaitingResponseSince, attemptedAt }: Delivery,
   { response }: Pick<Event<'dispatchDeferred'>, 'response'>,
@@ -229,12 +228,12 @@ export const actionsPage = (serverUrl: string, repository: string) => `${serverU
 
 export const clockTime = (ms: number) => `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`
 
-/** The conclusions of a workflow run without a job that has started. */
+/** The conclusions of a workflow run in which no job has started. */
 const WITHOUT_WORK = ['startup_failure', 'skipped']
 
 /**
- * Finishes a delivery, and sends the log and then the final status to Port. The status is left out if the workflow has
- * started and another system reports it.
+ * Finishes a delivery, and sends the log and then the final status to Port. Sends no status if the workflow has started
+ * and another system reports the status.
  * @param shown.lines log lines to send instead of the result's message
  */
 export function finish(
@@ -278,7 +277,7 @@ export function finish(
   }
 }
 
-/** Finishes a canceled delivery without a workflow run. If a user finished the Port run, its status is kept. */
+/** Finishes a canceled delivery without a workflow run. If a user finished the Port run, Port keeps its status. */
 export function finishCancelled(
   delivery: Delivery,
   policy: Policy,

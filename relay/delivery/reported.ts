@@ -7,8 +7,8 @@ const NOTHING: Reported = { attempt: 0, jobs: [], summary: null, links: [] }
 const MAX_LINKS = 10
 
 /**
- * Adds an update. A result replaces the result of the same job, and discards the results of an earlier attempt, but not
- * the texts. A summary that the author wrote replaces a generated one; otherwise, the summary of the worst job is kept.
+ * Adds an update. A job's new result replaces its old result. A result of a new attempt discards all results of the
+ * earlier attempt. An author's summary replaces generated summaries. Without one, the summary of the worst job is kept.
  */
 export function addReport(before: Reported | null, update: RunUpdate, attempt: number): Reported {
   const known = before ?? NOTHING
@@ -48,13 +48,13 @@ export function resultOfJobs(delivery: Reporting): Conclusion | null {
 export const conclusionOfAuthors = (delivery: Reporting, run: DeliveryRun): Conclusion =>
   worstOf((jobsOf(delivery, run) ?? []).map(({ author }) => author))
 
-/** Whether a job of a run may have reported its result. The action has redacted what that job sent, also its name. */
+/** Whether a job of a run may have reported its result. If so, the relay uses only the job's redacted reports. */
 export const hasReported = (delivery: Reporting, run: DeliveryRun, job: { id: number; name: string }) =>
   (jobsOf(delivery, run) ?? []).some(
     ({ job: known }) => known === job.id || known === job.name || /\*{3}/.test(String(known)),
   )
 
-/** Returns the final update's texts. `sentence` (the relay's) precedes a summary that describes a better result. */
+/** Returns the texts of the final update. If the jobs' summary describes a better result, it follows the relay's `sentence`. */
 export function finalTexts(
   { reported, kind }: Pick<Delivery, 'reported' | 'kind'>,
   { conclusion, sentence, url }: { conclusion: Conclusion; sentence: string; url: string },

@@ -1,18 +1,18 @@
 import { createHash } from 'node:crypto'
 import type { Delivery } from './delivery.ts'
 
-// Trace ids are derived from the delivery, so any relay can continue the trace, and a repeated export has the same ids.
+// Trace ids are derived from the delivery, so that any relay can continue the trace, and a repeated export has the same ids.
 
 /** A round starts when a delivery is queued. Each redelivery starts a new round within the same trace. */
 type Round = Pick<Delivery, 'id' | 'queuedAt'>
 
-/** Trace id of 32 hexadecimal digits: the delivery's UUID without dashes. */
+/** The trace id: the delivery's UUID without dashes. */
 export function traceId(delivery: string): string {
   const digits = delivery.replaceAll('-', '').toLowerCase()
   return /^[0-9a-f]{32}$/.test(digits) ? digits : hash(delivery, 32)
 }
 
-/** Span id of 16 hexadecimal digits. @param span unique name within the round */
+/** Returns a span id of 16 hexadecimal digits. @param span a name that is unique within the round */
 export const spanId = ({ id, queuedAt }: Round, span: string): string => hash(`${id} ${queuedAt} ${span}`, 16)
 
 /** Span of the workflow run, and parent of the spans that the workflow records. */

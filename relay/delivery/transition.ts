@@ -14,7 +14,7 @@ const inAll = <H>(states: readonly State[], handler: H): Partial<Record<State, H
   Object.fromEntries(states.map(state => [state, handler]))
 const BOUND: readonly State[] = ['running', 'finished', 'failed', 'cancelled']
 
-/** The handler of each state. In other states, the event is ignored. */
+/** The handler of an event for each state. Without a handler, the event is ignored. */
 const TABLE: { [T in EventType]: Partial<Record<State, Handler<T>>> } = {
   dispatchAccepted: {
     ...inAll(['dispatched', ...BOUND], dispatching.noteAccepted),
@@ -60,16 +60,15 @@ export function transition(
   now: number,
   policy: Policy,
 ): Transition | null {
-  // Another attempt was sent in the meantime, for example because a user redelivered the delivery.
+  // The outcome is of an earlier attempt, for example because a user has redelivered the delivery since.
   if ('attemptedAt' in event && event.attemptedAt !== delivery.attemptedAt) return null
   const handler = TABLE[event.type][delivery.state] as Handler<EventType> | undefined
   const next = handler?.(delivery, withOwnLinks(event, delivery, policy), { now, policy }) ?? null
   const isOpen = next === null || OPEN_STATES.includes(next.change.state ?? delivery.state)
-  // The final update contains the texts.
   return isOpen || !delivery.reported ? next : { ...next, change: { ...next.change, reported: null } }
 }
 
-/** Replaces links of runs that don't lead to the GitHub server. GitHub's responses contain them. */
+/** Replaces links to workflow runs that lead to another server than GitHub. */
 function withOwnLinks(event: DeliveryEvent, { repository }: Delivery, { serverUrl }: Policy): DeliveryEvent {
   const own = <T extends { id: number; url: string }>(run: T): T =>
     URL.parse(run.url)?.origin === new URL(serverUrl).origin

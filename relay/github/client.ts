@@ -21,14 +21,14 @@ export interface Target {
   eventType: string | null
   /** File name or id of the workflow for a `workflow_dispatch`. */
   workflow: string | null
-  /** Null for the default branch. */
+  /** A branch or tag; null for the default branch. */
   ref: string | null
 }
 
 export type GitHub = ReturnType<typeof createGitHub>
 
 /**
- * @param options.isAllowed whether the relay can dispatch to a repository's new name; by default, it can't
+ * @param options.isAllowed whether the relay can dispatch to a repository's new name; false by default
  * @param options.secrets values to remove from GitHub's error messages, besides the credential
  */
 export function createGitHub(
@@ -46,7 +46,7 @@ export function createGitHub(
   const { observe, ...facts } = createResponseFacts(clock)
   const direct = createCredential(config, clock, (response, sentAt, error) => {
     onResponse(response, error)
-    // Skip a proxy's response, because the time and the other headers are the proxy's.
+    // The headers of a proxy's response, such as its time, aren't GitHub's.
     if (!response?.headers.has('x-github-request-id')) return
     offset.observe(response.headers.get('date'), sentAt)
     observe(response)
@@ -58,7 +58,7 @@ export function createGitHub(
   const dispatchWorkflow = createWorkflowDispatcher(credential, repositories, clock)
   return {
     serverUrl: serverUrl(config.apiUrl),
-    /** GitHub's clock minus the relay's, in ms; null before GitHub's first response. */
+    /** GitHub's clock minus the relay's, in milliseconds; null before GitHub's first response. */
     clockOffset: offset.read,
     facts,
     /** Sends a request to check whether GitHub accepts the credential. `onResponse` gets the response. */
@@ -70,7 +70,7 @@ export function createGitHub(
     ...createWorkflowFileReader(credential),
     ...repositories,
     /**
-     * Sends one dispatch. Dispatches aren't idempotent, so a request that may have started a workflow isn't repeated.
+     * Sends one dispatch. Doesn't repeat a request that may have started a workflow.
      * @param maySend called right before the request
      */
     async dispatch(
@@ -98,7 +98,7 @@ export function createGitHub(
               : workflowRefusal(refused, { repository, workflow, ref: ref ?? 'the default branch' }),
         })
       }
-      // GitHub limits writes separately from reads, so only a dispatch's response shows that the limit is lifted.
+      // GitHub limits writes separately from reads, so only the response to a dispatch shows that the limit has ended.
       if (outcome.kind === 'accepted' || outcome.kind === 'rejected') pauses.resume(repository)
       if (outcome.kind !== 'deferred' || outcome.cause !== 'limit') return outcome
       return { ...outcome, until: pauses.find(repository)?.pausedUntil ?? outcome.until }
@@ -109,7 +109,6 @@ export function createGitHub(
 /** An App has one rate-limit window per installation. */
 const MAX_WINDOWS = 1_000
 
-/** What GitHub's responses show about the relay's credential. */
 function createResponseFacts(clock: () => number) {
   const windows = new Map<number, number>()
   let expiresAt: number | null = null
@@ -143,14 +142,14 @@ function createResponseFacts(clock: () => number) {
 const RESOLUTION_MS = 1_000
 
 /**
- * GitHub's clock minus the relay's. GitHub sets the `Date` header between the request and the response, so each
- * response yields a range, and the intersection is kept. A contradicting range replaces it, for example after a sleep.
- * With a monotonic timer (in ms), a change of the relay's clock shows immediately.
+ * GitHub's clock minus the relay's. GitHub sets the `Date` header between the request and the response, so each response
+ * yields a range. The intersection of the ranges is kept. A range outside the intersection replaces it. Because of the
+ * monotonic timer (in milliseconds), the difference includes a change of the relay's clock immediately.
  */
 function createClockOffset(clock: () => number, monotonic = () => performance.now()) {
   let bounds: { least: number; most: number } | null = null
   return {
-    /** @param sentAt when the request was sent, in ms of the monotonic clock */
+    /** @param sentAt when the request was sent, in milliseconds of the monotonic timer */
     observe(date: string | null, sentAt: number): void {
       const at = Date.parse(date ?? '')
       if (!Number.isFinite(at)) return

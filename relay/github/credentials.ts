@@ -6,7 +6,6 @@ import { fetchLimited } from '../config/outgoing.ts'
 import { PausedError, type RateLimitPauses, readLimit } from './rate-limit-pause.ts'
 import { foreignReason, isForeign, mustBeGitHub } from './response.ts'
 
-/** @param at the repository, in Octokit's format */
 type Work<T> = (octokit: Octokit, at: { owner: string; repo: string }) => Promise<T>
 
 /** How the relay authenticates to GitHub: with one token, or as a GitHub App with an installation per repository. */
@@ -14,7 +13,7 @@ export interface Credential {
   kind: 'token' | 'app'
   /**
    * Calls `work` with an Octokit that has a token for the repository. Rethrows errors of `work`'s requests unchanged.
-   * If GitHub rejects the installation or its token (401, 404), nothing has changed, so `work` is called once more.
+   * If GitHub rejects the installation or its token (401, 404), the request had no effect, so `work` is called once more.
    * @throws CredentialError if no token is available
    */
   use<T>(repository: string, work: Work<T>): Promise<T>
@@ -23,7 +22,7 @@ export interface Credential {
 /** `check` sends a request only to check whether GitHub accepts the credential. `onResponse` gets the response. */
 type CheckedCredential = Credential & { check(): Promise<void> }
 
-/** No token for a repository. `system`: what the relay couldn't get: the App's installation or the token. */
+/** The relay got no token for a repository. `system`: whether GitHub refused the App's installation or the token. */
 export class CredentialError extends Error {
   override name = 'CredentialError'
   readonly system: 'installation' | 'token'
@@ -59,7 +58,7 @@ export function createCredential(
 
 type Options = ReturnType<typeof octokitOptions>
 
-// GitHub's client takes longer to load than everything else at startup, so both credentials load it on first use.
+// Octokit takes longer to load than everything else at startup, so the credentials load it on first use.
 
 function tokenCredential(options: Options, token: string): CheckedCredential {
   let octokit: Octokit | undefined
@@ -76,7 +75,7 @@ function tokenCredential(options: Options, token: string): CheckedCredential {
   }
 }
 
-/** How often to recheck an installation after a 404 or 403, which can also mean a missing object or permission. */
+/** How often to check an installation after a 404 or 403, which can also mean a missing object or permission. */
 const RECHECK_MS = 10_000
 
 type App = { appId: string; privateKey: string }
@@ -139,7 +138,7 @@ function appCredential(options: Options, auth: App, clock: () => number): Checke
     return rejectPages(new Octokit({ ...options, authStrategy: createAppAuth, auth: given }))
   }
 
-  /** Forgets an installation if the error suggests that the App was uninstalled. @returns whether it was forgotten */
+  /** Forgets an installation if the error may mean that the App was uninstalled. @returns whether it was forgotten */
   function forgets(repository: string, error: unknown): boolean {
     const known = installations.get(repository.toLowerCase())
     const ofToken = error instanceof CredentialError && error.system === 'token'
@@ -240,7 +239,7 @@ function rejectPages(octokit: Octokit): Octokit {
   return octokit
 }
 
-/** Longer than `fetch`'s connection timeout (10 to 11 s), so that `fetch`'s error shows that nothing was sent. */
+/** The timeout of a request. The connection timeout of `fetch` (10 to 11 s) is shorter, and its error shows that nothing was sent. */
 const TIMEOUT_MS = 12_000
 /** A timer that fires this late means that the process was suspended. */
 const SUSPENDED_MS = 5_000
@@ -252,8 +251,8 @@ class TimeoutError extends Error {
 }
 
 /**
- * Aborts after the timeout. If the process was suspended (a sleeping machine, a stopped container), the response may
- * have arrived. The timeout then restarts, so that the response can be read and a dispatch's outcome is known.
+ * Aborts after the timeout. If the process was suspended (a sleeping machine, a stopped container), restarts the timeout,
+ * so that a response that has already arrived can be read.
  */
 function timeOut(ms: number): AbortSignal {
   const controller = new AbortController()

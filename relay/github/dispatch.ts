@@ -66,16 +66,16 @@ export interface DispatchPolicy {
   isAllowed: (repository: string) => boolean
 }
 
-/** Statuses with which GitHub redirects to the new URL of a renamed or transferred repository. */
+/** Statuses with which GitHub redirects to a renamed or transferred repository. */
 const MOVED = [301, 302, 307, 308]
 /** The rest of the path after `/repos/OWNER/NAME` or `/repositories/ID`. */
 const ROUTE =
   /(\/actions\/workflows\/[^/]+)?\/dispatches$|\/actions\/runs\/\d+\/((force-)?cancel|rerun-failed-jobs)$/
 
 /**
- * Posts a dispatch, a cancellation, or a re-run. If the repository has moved, posts again to the new URL, because `fetch` would
- * follow a 301 or 302 with a GET. The new name must be allowed, and the token is sent only to GitHub's API.
- * @returns `foreign`: why the response isn't from GitHub, as a clause. Nothing was started in this case.
+ * Posts a dispatch, a cancellation, or a re-run. If the repository has moved, posts again to the new URL, because `fetch`
+ * would follow a 301 or 302 with a GET. The new name must be allowed. Sends the token only to GitHub's API.
+ * @returns `foreign`: a clause about a response that isn't from GitHub, after which nothing was started
  * @throws Octokit's errors, RejectedError, PreparationError, and DelayedError
  * @see https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
  */

@@ -12,7 +12,7 @@ import {
   responseId,
 } from './response.ts'
 
-/** Times: milliseconds since 1970. Reasons are for users: a sentence if the dispatch was rejected, else a clause. */
+/** The outcome of a dispatch. Times are milliseconds since 1970. `reason` is a sentence for `rejected`, otherwise a clause. */
 export type DispatchOutcome = Outcome & { response?: ResponseId }
 
 type Outcome =
@@ -26,7 +26,7 @@ type Outcome =
 
 /** The outcome of a failed read. `later`: retry at `at` (milliseconds since 1970). Reasons are clauses. */
 export type ReadFailure =
-  /** `permission`: whether a permission is missing. If false, the credential can't see the repository or run. */
+  /** `permission`: whether a permission is missing. If false, GitHub doesn't show the repository or run to the credential. */
   { kind: 'forbidden'; reason: string; permission: boolean } | { kind: 'later'; at: number; reason: string }
 
 /** The dispatch wasn't sent because the lease expires too soon, or a freeze has started. */
@@ -35,7 +35,7 @@ export class DelayedError extends Error {
   override message = 'The relay was delayed'
 }
 
-/** Thrown if GitHub rejects a dispatch, or if the relay doesn't send it. The message is for the user. */
+/** Thrown if GitHub rejects a dispatch, or if the relay doesn't send the dispatch. The message is for the user. */
 export class RejectedError extends Error {
   override name = 'RejectedError'
   constructor(sentence: string, cause?: unknown) {
@@ -43,7 +43,7 @@ export class RejectedError extends Error {
   }
 }
 
-/** A request that must precede the dispatch failed, so the dispatch wasn't sent. */
+/** The dispatch wasn't sent, because an earlier request failed. */
 export class PreparationError extends Error {
   override name = 'PreparationError'
   constructor(cause: unknown) {
@@ -59,7 +59,7 @@ type Failure =
   | { kind: 'limited'; until: number; reason: string }
   /** No response. `isSent`: false if it's certain that the request didn't reach GitHub. */
   | { kind: 'unreachable'; reason: string; isSent: boolean }
-  /** 408 or 5xx: the request may have taken effect. `limit`: set if GitHub asks to wait. */
+  /** 408 or 5xx: the request may have taken effect. `limit`: set if GitHub asks the relay to wait. */
   | { kind: 'server_error'; status: number; limit: { until: number; reason: string } | null }
   | { kind: 'foreign'; reason: string }
   /** GitHub rejects the credential for every request until an operator renews it. */
@@ -116,7 +116,7 @@ function toOutcome(error: unknown, { repository, now, refusal }: DispatchContext
       return { ...deferred(failure.reason, 'limit'), until: failure.until }
     case 'unreachable':
       return isSent && failure.isSent ? lost(failure.reason) : deferred(failure.reason)
-    // The outcome doesn't depend on a retry time from GitHub. After that time, the relay searches for the run.
+    // After this error, the relay searches for the workflow run, whatever time GitHub's response contains.
     case 'server_error': {
       const request = isSent ? 'the dispatch to' : 'a request about'
       const what = isToken ? "the App's request for a token for" : request
@@ -158,7 +158,7 @@ export function readFailure(
       const { status, limit } = failure
       return limit ? later(limit.until, limit.reason) : soon(`GitHub responded with ${status}`)
     }
-    // Treat as an outage, so that decisions that need evidence wait until an operator renews the credential.
+    // A rejected credential is handled as an outage, so that decisions wait until an operator renews the credential.
     case 'credential':
       return later(now + CREDENTIAL_RETRY_MS, failure.reason)
     case 'no_token':
@@ -177,7 +177,7 @@ export function readFailure(
 
 type System = CredentialError['system'] | null
 
-/** Why GitHub rejects the relay's credential, as a clause; null if the request was refused for another reason. */
+/** Returns a clause about why GitHub rejects the relay's credential; null if GitHub refused the request for another reason. */
 function readCredentialFailure(system: System, status: number, message: string): string | null {
   if (system && (status === 401 || /integration not found/i.test(message))) {
     return `GitHub rejects the relay's App (${status}: ${message}): check that GITHUB_APP_ID is correct, that GITHUB_APP_PRIVATE_KEY is a key of that App, and that the clock of the relay's server is right`

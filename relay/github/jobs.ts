@@ -8,7 +8,7 @@ export interface Job {
   name: string
   conclusion: string | null
   started: boolean
-  /** The runner's name; null if no runner has picked up the job. */
+  /** The name of the runner; null if no runner has picked up the job. */
   runner: string | null
   /** Milliseconds since 1970 by GitHub's clock; null if the job didn't start or finish. */
   startedAt: number | null
@@ -25,7 +25,7 @@ export type JobReader = ReturnType<typeof createJobReader>
 /** Reads jobs and their logs. All functions throw Octokit's errors and CredentialError. */
 export function createJobReader(credential: Credential) {
   return {
-    /** Returns at most 100 jobs, and whether there are more. */
+    /** Returns at most 100 jobs, and whether the run has more jobs. */
     jobs: (repository: string, runId: number, attempt: number): Promise<{ jobs: Job[]; total: number }> =>
       credential.use(repository, async (octokit, at) => {
         const { data } = await octokit.actions.listJobsForWorkflowRunAttempt({
@@ -54,7 +54,7 @@ export function createJobReader(credential: Credential) {
         }))
         return { jobs, total: data.total_count }
       }),
-    /** Returns a job's first 100 annotations. A job's id is also its check run id. Needs Checks: read. */
+    /** Returns a job's first 100 annotations. Needs Checks: read. */
     annotations: (repository: string, jobId: number): Promise<Annotation[]> =>
       credential.use(repository, async (octokit, at) => {
         const { data } = await octokit.checks.listAnnotations({ ...at, check_run_id: jobId, per_page: 100 })
@@ -71,7 +71,7 @@ export function createJobReader(credential: Credential) {
           job_id: jobId,
           request,
         })
-        // If the repository was renamed, GitHub first redirects to its new URL.
+        // If the repository was renamed, GitHub first redirects to the repository's new URL.
         const api = `${trimEnd(octokit.request.endpoint.DEFAULTS.baseUrl, '/')}/`
         if (headers.location?.startsWith(api)) {
           ;({ headers } = await octokit.request({ method: 'GET', url: headers.location, request }))
@@ -89,7 +89,7 @@ const timeOf = (text: string | null | undefined) => Date.parse(text ?? '') || nu
 
 const KEPT_BYTES = 512 * 1024
 
-/** Returns the end of a UTF-8 stream of any length, starting at the beginning of a line. */
+/** Returns the last lines of a UTF-8 stream of any length. */
 export async function readTail(stream: AsyncIterable<Uint8Array>, keep = KEPT_BYTES): Promise<string> {
   let chunks: Uint8Array[] = []
   let length = 0
@@ -119,7 +119,7 @@ const MASKING = /(?:##\[|::)\s*add-mask/i
 
 /**
  * Returns the last lines of a job's log in readable form. Replaces GitHub's `***` for a secret with `[masked]`. Omits
- * lines that register a secret. `until` omits later lines (milliseconds since 1970), such as the clean-up.
+ * lines that register a secret. Omits lines after `until` (milliseconds since 1970), such as the clean-up.
  */
 export function cleanLog(text: string, until: number | null): string[] {
   const lines: { at: number; raw: string }[] = []

@@ -8,7 +8,7 @@ export type PauseCause = 'limit' | 'credential' | 'installation'
 
 /** A period during which GitHub accepts no requests from a credential. */
 export interface RateLimitPause {
-  /** The credential: a digest of the token, or of the App's key with the owner of the installation. */
+  /** The credential: a digest of the token, or a digest of the App's key with the owner of the installation. */
   scope: string
   pausedUntil: number
   cause: PauseCause
@@ -34,12 +34,12 @@ export class PausedError extends Error {
 /** GitHub's limits last at most an hour, so longer pauses are shortened. */
 const LONGEST_PAUSE_MS = 3_600_000
 const FIRST_PAUSE_MS = 60_000
-/** A pause that ends further than this from the current time is invalid: it's outdated, or the clock was changed. */
+/** If a pause ends further than this from the current time, the pause is outdated, or the clock was changed. */
 const FURTHEST_MS = LONGEST_PAUSE_MS + 60_000
 
 export type RateLimitPauses = ReturnType<typeof createRateLimitPauses>
 
-/** GitHub limits credentials, not repositories. The store keeps the pauses for all relays; `onPause` gets new ones. */
+/** The pauses of credentials, because GitHub limits credentials, not repositories. `onPause` gets each new pause. */
 export function createRateLimitPauses(
   auth: Config['github']['auth'],
   clock: () => number,
@@ -62,7 +62,7 @@ export function createRateLimitPauses(
   function raise(key: string, until: number, reason: string, cause: PauseCause): RateLimitPause {
     const now = clock()
     const known = entryOf(key)
-    // If several concurrent requests were limited, the longest pause applies.
+    // If GitHub limited several concurrent requests, the longest pause applies.
     const next = Math.min(until, now + LONGEST_PAUSE_MS)
     const isAgain = !known || known.until <= now
     const later = known && known.until > next ? known : { until: next, reason, cause }
@@ -96,14 +96,14 @@ export function createRateLimitPauses(
       }
     },
     tries: (repository: string): number => entryOf(scopeOf(repository))?.tries ?? 0,
-    /** Finishes the pause after GitHub's response to a dispatch, and resets `tries`. */
+    /** Ends the pause after GitHub's response to a dispatch, and resets `tries`. */
     resume(repository: string): void {
       const key = scopeOf(repository)
-      // If the request was sent before the pause, its response doesn't finish the pause.
+      // The response to a request from before the pause doesn't end the pause.
       if ((entryOf(key)?.until ?? 0) <= clock()) entries.delete(key)
     },
     allPaused: (): RateLimitPause[] => [...entries.keys()].map(toPauses).filter(pauses => pauses !== null),
-    /** Current and past pauses due to a rejected credential, until GitHub accepts a dispatch with that credential. */
+    /** Pauses because of a rejected credential, also past pauses until GitHub accepts a dispatch with that credential. */
     rejected: (): RateLimitPause[] =>
       [...entries.keys()].flatMap(key => {
         const entry = entryOf(key)
@@ -120,8 +120,8 @@ const LIMITED = 'GitHub is rate limiting this credential'
 const OVERLOADED = 'GitHub is failing and asks the relay to wait'
 
 /**
- * Reads how long GitHub asks to wait. `until`: milliseconds since 1970. `reason`: a clause for Port's log. `response`:
- * to show in brackets.
+ * Reads how long GitHub asks the relay to wait. `until`: milliseconds since 1970. `reason`: a clause for Port's log.
+ * `response`: GitHub's response as a short text.
  * @param tries number of consecutive earlier failures
  * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
  */
@@ -136,7 +136,7 @@ export function readLimit(
   const headers = { get: (name: string) => (response.headers as Named)[name] ?? null }
   const isFailure = status >= 500 && headers.get('retry-after') !== null
   if (!isFailure && status !== 429 && !(status === 403 && isLimit(headers, data))) return null
-  // GitHub's times use its own clock, which may differ from the relay's.
+  // GitHub's times are by GitHub's clock, which may differ from the relay's clock.
   const offset = (Date.parse(headers.get('date') ?? '') || now) - now
   const asked = readRetryAt(headers, now + offset, LONGEST_PAUSE_MS)
   const until = asked === null ? now + backOff(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS / 2) : asked - offset
@@ -164,7 +164,7 @@ export type RequestBudget = ReturnType<typeof createRequestBudget>
 export function createRequestBudget(limit: number, windowMs: number, clock: () => number) {
   const taken: number[] = []
   const forget = (now: number) => {
-    // A time in the future means that the clock was set back.
+    // If a time is in the future, the clock was set back.
     while (taken[0] !== undefined && (taken[0] <= now - windowMs || taken[0] > now)) taken.shift()
   }
   return {

@@ -3,7 +3,7 @@ import { mustBeGitHub } from './response.ts'
 
 /** Repository properties that a run's OIDC claims must match. */
 export interface RepositoryFacts {
-  /** The permanent id, which doesn't change when the repository is renamed. */
+  /** The id, which stays the same if the repository is renamed. */
   id: number
   /** The current name. It differs from the requested name if the repository was renamed or transferred. */
   fullName: string

@@ -22,13 +22,13 @@ export function rawMessage(data: unknown): string {
   return typeof text === 'string' ? text : ''
 }
 
-/** A sentence with the documentation URL in a refusal, after a space; empty if there is none. */
+/** Returns " See " with the documentation URL of a refusal; empty if the refusal contains no URL. */
 export function readDocumentation(data: unknown): string {
   const url = (data as { documentation_url?: unknown } | null | undefined)?.documentation_url
   return typeof url === 'string' && URL.canParse(url) ? ` See ${cleanText(url)}` : ''
 }
 
-/** Hides the sent values, also parts of them in quotes, because they can be secret and GitHub can quote them. */
+/** Hides the sent values and their parts in GitHub's message, because the values can be secret. */
 export function withoutValues(message: string, sent: Json): string {
   const values = [...new Set(textsIn(sent).flatMap(formsOf))]
   return values
@@ -46,7 +46,7 @@ function textsIn(value: Json): string[] {
   return Object.values(value ?? {}).flatMap(textsIn)
 }
 
-/** Identifies a GitHub response, so that GitHub's support can find the request. */
+/** The id with which GitHub's support can find the request. */
 export type ResponseId = { status: number; requestId: string | null }
 
 export function responseId(status: number, headers: Record<string, string | number | undefined>): ResponseId {
@@ -56,7 +56,7 @@ export function responseId(status: number, headers: Record<string, string | numb
 
 const MAX_ID = 100
 
-/** GitHub's response in an error or in the error's cause; undefined if there was none. */
+/** GitHub's response in an error or in the error's cause; undefined if GitHub didn't respond. */
 export function findResponse(error: unknown): RequestError['response'] {
   for (let each = error; each instanceof Error; each = each.cause) {
     if (each instanceof RequestError) return each.response
@@ -65,15 +65,14 @@ export function findResponse(error: unknown): RequestError['response'] {
 }
 
 const MAX_LENGTH = 300
-/** Long enough for any GitHub message. A line in Port's log can have up to 8,000 characters. */
+/** The default length limit, which is longer than any message of GitHub. */
 export const MAX_MESSAGE = 4_000
 
 /**
- * Turns a name or message from GitHub into one line for logs, Port, and terminals. Removes ANSI codes, control and
- * formatting characters, and line breaks, because anyone with write access can choose such text. Limits the length.
+ * Turns a name or message from GitHub into one line for logs, Port, and terminals. Limits the length. Removes ANSI codes,
+ * control and formatting characters, and line breaks, because anyone with write access to a repository can add them.
  */
 export function cleanText(text: string, maxLength = MAX_LENGTH): string {
-  // Enough characters to fill the result even if many belong to ANSI codes.
   const read = text.slice(0, 4 * maxLength)
   const line = stripAnsiCodes(read)
     .replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, ' ')

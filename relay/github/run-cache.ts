@@ -8,26 +8,26 @@ type RunEvent = 'repository_dispatch' | 'workflow_dispatch'
 
 interface Want {
   event: RunEvent
-  /** Milliseconds since 1970 by GitHub's clock; null if only the ids matter. */
+  /** The runs since this time are needed: milliseconds since 1970 by GitHub's clock. Null if only the ids are needed. */
   since: number | null
   runIds: readonly number[]
-  /** Whether to read these runs by their IDs now, instead of the list, if the budget allows it. */
+  /** Whether to read these runs by their IDs instead of reading the list, if the budget allows it. */
   quick?: boolean
 }
 
-/** What is known about a repository's runs. Times are milliseconds since 1970. */
+/** The known runs of a repository. Times are milliseconds since 1970. */
 export interface Snapshot {
-  /** `forbidden`: the credential lacks the permission to read the list (Actions: read). `unavailable`: the list can't be read now. */
+  /** `forbidden`: the credential lacks Actions: read, so it can't read the list. `unavailable`: the list can't be read now. */
   access: 'read' | 'forbidden' | 'unavailable'
   reason: string | null
-  /** Milliseconds from the first to the last consecutive refusal. A single refusal may be a mistake. */
+  /** Milliseconds from the first to the last consecutive refusal of GitHub. A single refusal may be a mistake. */
   refusedFor: number
   runs: ReadonlyMap<number, WorkflowRun>
-  /** Requested ids whose runs were deleted. */
+  /** The requested ids whose runs were deleted on GitHub. */
   gone: ReadonlySet<number>
   /** When the last successful read of the list started, by the relay's clock; null if never. */
   readAt: number | null
-  /** The list contains every run since this time. */
+  /** The list contains all runs since this time. */
   covers: number
   /** When the next poll may show more. */
   nextAt: number
@@ -40,15 +40,15 @@ const MIN_INTERVAL_MS = 5_000
 const MAX_PAGES = 5
 /** The next page is read if at least this many runs are missing. */
 const WORTH_A_PAGE = 3
-/** Wait after the first refusal. Short, because the first refusal may be a mistake. */
+/** The wait after GitHub's first refusal. It's short, because a single refusal may be a mistake. */
 const REFUSED_ONCE_MS = 60_000
-/** Wait after further refusals. Limited, because the permission can be granted at any time. */
+/** The longest wait after further refusals. An operator can grant the permission at any time. */
 const FORBIDDEN_MS = 300_000
-/** Number of 404s before a run counts as deleted, because GitHub's replicas don't all return a new run immediately. */
+/** How many consecutive 404s show that a run was deleted. A replica of GitHub may not have a new run yet. */
 const MISSES = 2
-/** A list is forgotten if it isn't polled for an interval and this long. */
+/** A list is forgotten this long after its next poll was due. */
 const FORGOTTEN_MS = 120_000
-/** The share of list requests that is planned. The rest is for lists of other repositories and for further pages. */
+/** The share of list requests for planned polls. The other requests are for new repositories and for further pages. */
 const PLANNED = 0.95
 const MINUTE_MS = 60_000
 const MAX_BY_ID = 1_000
@@ -57,14 +57,14 @@ interface RunCacheDeps {
   github: Pick<RunReader, 'runsPage' | 'run'>
   /** List requests per minute. */
   perMinute: number
-  /** Separate, so that many old runs don't block list reads. */
+  /** The budget for reading runs by id. It's separate, so that many old runs don't block lists. */
   budgetById: RequestBudget
   /** Budgets for quick reads: one for all runs together, and one for each run. */
   quick: { all: RequestBudget; ofRun: () => RequestBudget }
   clock: () => number
 }
 
-/** All deliveries of this process share the lists and one budget. Two relays on one database can send twice as much. */
+/** All deliveries of this relay share the lists and one budget. Every relay on a database has its own budget. */
 export function createRunCache({ github, perMinute, budgetById, clock, quick }: RunCacheDeps) {
   const budget = createRequestBudget(perMinute, MINUTE_MS, clock)
   const quickOfRun = new BoundedMap<number, RequestBudget>(MAX_BY_ID)
@@ -92,7 +92,7 @@ export function createRunCache({ github, perMinute, budgetById, clock, quick }: 
   }
 
   return {
-    /** @param maxAge maximum age of the list in milliseconds. The list can be older if the budget is used up. */
+    /** @param maxAge the maximum age of the list in milliseconds, unless the budget is used up */
     async poll(
       repository: string,
       { event, since, runIds, quick = false }: Want,
@@ -105,7 +105,7 @@ export function createRunCache({ github, perMinute, budgetById, clock, quick }: 
       const { list, byId } = entry
       const age = Math.max(maxAge, interval)
       const { readAt, access: before } = list.access()
-      // A 404 is conclusive only if GitHub has shown the list.
+      // A 404 shows that the run was deleted only if the credential can read the list.
       if (quick && readAt !== null && before !== 'forbidden' && runIds.every(takeQuick)) {
         for (const id of runIds) await byId.read(id)
       } else {
@@ -133,7 +133,7 @@ export type RunCache = ReturnType<typeof createRunCache>
 
 type ReadDeps = Pick<RunCacheDeps, 'github' | 'clock'> & { budget: RequestBudget }
 
-/** A repository's newest runs that one event started. */
+/** The newest runs of a repository that one event started. */
 function createRunList(repository: string, event: RunEvent, { github, budget, clock }: ReadDeps) {
   /** What the next read must contain: runs since this time, and these ids. */
   let since = Number.POSITIVE_INFINITY
@@ -142,7 +142,7 @@ function createRunList(repository: string, event: RunEvent, { github, budget, cl
   let covers = Number.POSITIVE_INFINITY
   let readAt: number | null = null
   let failure: Pick<Snapshot, 'access' | 'reason'> | null = null
-  /** GitHub's first and last refusal since the list was last read. */
+  /** The first and last refusal of GitHub since the last successful read. */
   let refused: { first: number; last: number } | null = null
   let tries = 0
   let blockedUntil = 0
@@ -207,7 +207,7 @@ function createRunList(repository: string, event: RunEvent, { github, budget, cl
     const { data, etag } = await github.runsPage(repository, page + 1, pages[page]?.etag ?? null, event)
     if (data) {
       pages[page] = { runs: data, etag }
-      // A changed page shifts the following pages, so their cached data is outdated.
+      // After a change of this page, the cached data of the following pages is outdated.
       pages.length = page + 1
     }
     return pages[page]?.runs ?? []
@@ -226,13 +226,12 @@ function createRunList(repository: string, event: RunEvent, { github, budget, cl
   }
 }
 
-/** Runs that aren't in the list and are read individually. */
+/** Runs that aren't in the list, so they are read by id. */
 function createRunsById(repository: string, { github, budget, clock }: ReadDeps) {
   interface Known {
     run: WorkflowRun | null
     etag: string | null
     readAt: number
-    /** Number of consecutive 404s. */
     misses: number
   }
   const entries = new BoundedMap<number, Known>(MAX_BY_ID)
@@ -247,17 +246,16 @@ function createRunsById(repository: string, { github, budget, clock }: ReadDeps)
         const { data, etag } = await github.run(repository, id, known?.etag ?? null)
         entries.set(id, { run: data ?? known?.run ?? null, etag, misses: 0, readAt })
       } catch (error) {
-        // The list isn't forbidden, so the 404 doesn't mean that a permission is missing.
+        // The credential can read the list, so the 404 doesn't mean that a permission is missing.
         if (!(error instanceof RequestError) || error.response?.status !== 404) return
         entries.set(id, { run: null, etag: null, misses: (known?.misses ?? 0) + 1, readAt })
       }
     },
-    /** Undefined if the run is unknown. */
     get(id: number): WorkflowRun | 'gone' | undefined {
       const known = entries.get(id)
       return known && (known.run ?? (known.misses >= MISSES ? 'gone' : undefined))
     },
-    /** Forgets a run that was read before the list was. */
+    /** Forgets a run that was read before the list. */
     deleteBefore(id: number, readAt: number) {
       if ((entries.get(id)?.readAt ?? 0) <= readAt) entries.delete(id)
     },

@@ -15,7 +15,7 @@ export interface WorkflowRun {
   ref: string | null
   /** The event that started the run, such as `repository_dispatch`. */
   event: string
-  /** The workflow's `run-name`. Default: the event type, or the workflow's name for a `workflow_dispatch`. */
+  /** The workflow's `run-name`. By default, GitHub uses the event type, or the workflow's name for a `workflow_dispatch`. */
   title: string
   /** `completed`, `waiting` (for an environment's reviewers), …; GitHub can add values. */
   status: string
@@ -76,7 +76,7 @@ export function createRunReader(credential: Credential) {
     /** Returns a page of up to 100 runs that this event started, newest first. */
     runsPage: (repository: string, page: number, etag: string | null, event: string) =>
       credential.use(repository, async (octokit, at) => {
-        // Don't filter by `created`, because a changing URL would invalidate the ETag.
+        // The request has no filter `created`, because a changing URL would invalidate the ETag.
         const query = { ...at, event, per_page: PAGE, page, headers: conditional(etag) }
         const request = octokit.actions.listWorkflowRunsForRepo(query)
         return tagged(request, etag, data => data.workflow_runs.map(toWorkflowRun))
@@ -135,11 +135,11 @@ export function createRunControl(credential: Credential, policy: DispatchPolicy)
       }
     })
   return {
-    /** Cancels a run. Steps with `if: always()` and post steps still run. `finished`: the run had already finished. */
+    /** Cancels a run. Steps with `if: always()` and post steps still run. Returns `finished` if the run had already finished. */
     cancelRun: (repository: string, runId: number) => post('cancel', repository, runId),
-    /** Force-cancels a run that `cancelRun` didn't stop. Nothing else runs, not even post steps. */
+    /** Force-cancels a run that `cancelRun` didn't stop. No further steps run, not even post steps. */
     forceCancelRun: (repository: string, runId: number) => post('force-cancel', repository, runId),
-    /** Starts the run's next attempt with the jobs that failed or were canceled, and the jobs that need them. */
+    /** Starts the run's next attempt, with the failed and canceled jobs, and the jobs that need them. */
     rerunFailedJobs: (repository: string, runId: number) => post('rerun-failed-jobs', repository, runId),
   }
 }

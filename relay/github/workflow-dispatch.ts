@@ -21,30 +21,31 @@ import {
 } from './workflow-refusal.ts'
 import type { WorkflowInputs } from './workflow-triggers.ts'
 
-/** What is known about a workflow's inputs. */
+/** The known inputs of a workflow. */
 interface Known {
-  /** Null if the file can't be read. */
+  /** The inputs in the workflow file; null if the relay can't read the file. */
   file: WorkflowInputs | null
-  /** Undeclared inputs that GitHub named in a refusal. */
+  /** Undeclared inputs in GitHub's refusals. */
   refused: ReadonlySet<string>
 }
 
 const WORKFLOW_ROUTE = '/actions/workflows/{workflow_id}/dispatches'
 const RUN_DETAILS = 'return_run_details'
 const BRANCH_MS = 600_000
-/** Short, so that newly declared inputs are sent soon. */
+/** How long the inputs are remembered. It's short, so that newly declared inputs are sent soon. */
 const KNOWN_MS = 60_000
-/** Limited, because the server can be upgraded. */
+/** How long the relay remembers that a server doesn't support `return_run_details`. */
 const SERVER_MS = 3_600_000
-/** Maximum number of requests per dispatch, with and without the file. Each refusal shows what to change in the next. */
+/** Maximum number of requests per dispatch, with and without the file. Each refusal shows what to change in the next request. */
 const [MAX_REQUESTS, MAX_WITHOUT_FILE] = [3, 6]
 /** The number of refused names to remember per workflow. */
 const MAX_REFUSED = 200
 
 /**
- * Sends a `workflow_dispatch` with the inputs that the workflow declares. A refused dispatch starts nothing, so only a
- * refused one is repeated: without undeclared inputs that GitHub names, and without `return_run_details` if the server
- * doesn't support it (Enterprise Server before 3.21). Throws the errors of `postDispatch` and `credential.use`.
+ * Sends a `workflow_dispatch` with the inputs that the workflow declares. If GitHub refuses the dispatch, nothing was
+ * started. The dispatch is then repeated without the undeclared inputs in GitHub's message, or without
+ * `return_run_details`, which Enterprise Server doesn't support before 3.21. Throws the errors of `postDispatch` and
+ * `credential.use`.
  * @see https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event
  */
 export function createWorkflowDispatcher(
@@ -75,7 +76,7 @@ export function createWorkflowDispatcher(
       let current: Known = learned ?? remembered ?? (await readKnown(key, dispatched))
       let inputs = chooseInputs(dispatched, offer, current)
       if (inputs instanceof RejectedError && remembered) {
-        // What is remembered doesn't cause a failure, because the workflow may have been fixed.
+        // Remembered inputs don't cause a failure, because the workflow may have been fixed.
         current = await readKnown(key, dispatched)
         inputs = chooseInputs(dispatched, offer, current)
       }
@@ -94,7 +95,7 @@ export function createWorkflowDispatcher(
         const refusal = readRefusal(error)
         if (!refusal) throw error
         const { status, message } = refusal
-        // If an input has the same name as the field, the message may refer to the input.
+        // If an input has the name of the field, GitHub's message may refer to the input.
         const isAboutField =
           wantsRun && isUnknownField(message, RUN_DETAILS) && !Object.hasOwn(inputs, RUN_DETAILS)
         if (isAboutField) server.set(SERVER, 'no run details')
@@ -129,7 +130,7 @@ export function createWorkflowDispatcher(
     }
   }
 
-  /** Reads the workflow file. If it can't be read, GitHub's refusals show which inputs it doesn't declare. */
+  /** Reads the workflow file. If the file can't be read, GitHub's refusals show the undeclared inputs. */
   async function readKnown(key: string, dispatched: Dispatched): Promise<Known> {
     const file = await readWorkflowInputs(credential, dispatched).catch(() => null)
     const read = { file, refused: new Set<string>() }
@@ -138,7 +139,7 @@ export function createWorkflowDispatcher(
   }
 }
 
-/** Returns the inputs to send, or an error if a user's input would get lost or the inputs are too large. */
+/** Returns the inputs to send. Returns an error if an input that a user entered would be lost, or the inputs are too large. */
 function chooseInputs(
   dispatched: Dispatched,
   offer: Offer,
@@ -169,14 +170,14 @@ function readResponse({ status, data }: DispatchResponse): DispatchOutcome {
   return lost(foreignReason(status))
 }
 
-/** Reads a 400 or 422 from GitHub itself. Such a response means that nothing was started. */
+/** Reads a 400 or 422 from GitHub itself, after which nothing was started. */
 function readRefusal(error: unknown): { status: number; message: string } | null {
   const response = error instanceof RequestError ? error.response : undefined
   if (!response || ![400, 422].includes(response.status) || !isObject(response.data)) return null
   return { status: response.status, message: rawMessage(response.data) }
 }
 
-/** Returns what is known after a refusal; null if the refusal shows no new input. */
+/** Returns the known inputs after a refusal; null if the refusal shows no new input. */
 function learn(message: string, offer: Offer, known: Known): Known | null {
   const undeclared = undeclaredIn(offer, known)
   const missing = missingInput(message)

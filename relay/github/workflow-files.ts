@@ -11,7 +11,7 @@ type WorkflowFile = { path: string; blob: string; size: number }
 
 const FOLDER = '.github/workflows'
 
-/** Lists the actions that GitHub runs. @see https://github.com/github/gh-actions-lock */
+/** The file that lists the actions that GitHub may run. @see https://github.com/github/gh-actions-lock */
 export const LOCKFILE = `${FOLDER}/actions.lock`
 
 export type WorkflowFileReader = ReturnType<typeof createWorkflowFileReader>
@@ -19,7 +19,7 @@ export type WorkflowFileReader = ReturnType<typeof createWorkflowFileReader>
 /** Reads workflow files on the default branch. All functions throw Octokit's errors and CredentialError. */
 export function createWorkflowFileReader(credential: Credential) {
   return {
-    /** Empty if the branch has no workflow folder. */
+    /** Lists the workflow files; empty if the branch has no workflow folder. */
     workflowFiles: (repository: string): Promise<WorkflowFile[]> =>
       credential.use(repository, async (octokit, at) => {
         try {
@@ -41,7 +41,7 @@ export function createWorkflowFileReader(credential: Credential) {
 const MAX_FILES = 20
 /** Larger files aren't read. */
 const MAX_BYTES = 250_000
-/** Minimum time between two reads of a repository. */
+/** The minimum time between two reads of a repository's files. */
 const REMEMBERED_MS = 300_000
 const MAX_BLOBS = 1_000
 
@@ -68,7 +68,7 @@ export function createFindListeners(
 ) {
   const blobs = new BoundedMap<string, Types>(MAX_BLOBS)
   const repositories = createTtlCache<{
-    /** Null if the files can't be read. */
+    /** Returns the files; null if the relay can't read them. */
     files: Promise<WorkflowFile[] | null>
     types: Map<string, Promise<Types>>
   }>(REMEMBERED_MS, clock)

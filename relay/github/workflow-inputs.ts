@@ -6,7 +6,7 @@ import { inputsOf, readEvents, type WorkflowInputs } from './workflow-triggers.t
 
 /** Inputs per dispatch. @see https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event */
 const MAX_INPUTS = 25
-/** Maximum size of all inputs. GitHub may count characters or bytes. Bytes are the safe choice. */
+/** The maximum size of all inputs, in bytes. GitHub may count characters, which are fewer. */
 const MAX_BYTES = 65_535
 
 /** The input that contains the action's payload as JSON. */
@@ -18,9 +18,9 @@ export const OFFERED_INPUTS = [PAYLOAD_INPUT, 'port_context', 'port_run_id', 'ru
 export interface Offer {
   /** What a user entered in the form. Null values are omitted, so that the workflow's defaults apply. */
   entered: Map<string, string>
-  /** All other inputs: values that the action's author added besides the form, then the relay's values. */
+  /** Values that the author added to the body, followed by the relay's values. */
   others: Map<string, string>
-  /** Null if a user's input is named `port`. */
+  /** The action's payload; null if the form has an input with the name `port`. */
   payload: ClientPayload | null
 }
 
@@ -29,9 +29,9 @@ type Texts = Record<string, string>
 /** The inputs to send, or why they can't be sent. */
 export type Fitted =
   | { inputs: Texts }
-  /** Entered inputs that the workflow wouldn't receive. */
+  /** Inputs that a user entered and that the workflow wouldn't get. */
   | { undeclared: string[] }
-  /** `largest`: name of the largest input; `lost`: entered inputs that don't fit into `port` and would be lost. */
+  /** `largest`: the name of the largest input. `lost`: entered inputs that don't fit into `port`. */
   | { tooLarge: { bytes: number; largest: string; lost: string[] } }
 
 /** Converts booleans, numbers, objects, and arrays to JSON. Strings are unchanged. */
@@ -47,7 +47,7 @@ export function offerInputs(invocation: Invocation, payload: ClientPayload): Off
     ['run_id', runId],
     ['port_payload', encode(forWorkflow.port_payload ?? guidePayload(invocation))],
   ]
-  // A user's input takes precedence, even if it's empty.
+  // An input that a user entered takes precedence, even if it's empty.
   const isFree = (name: string) => !Object.hasOwn(inputs, name) || inside.has(name)
   return {
     entered: new Map(given.filter(([name]) => !notEntered.has(name))),
@@ -60,8 +60,8 @@ export function offerInputs(invocation: Invocation, payload: ClientPayload): Off
 }
 
 /**
- * Chooses at most 25 inputs. GitHub refuses undeclared inputs, so entered inputs that aren't in the request must be in
- * `port`. If the inputs are too large, shortens `port` first and then omits `port_payload`.
+ * Chooses at most 25 inputs. Entered inputs that the workflow doesn't declare must be in `port`, because GitHub refuses
+ * undeclared inputs. If the inputs are too large, shortens `port` first and then omits `port_payload`.
  */
 export function fitInputs(offer: Offer, undeclared: ReadonlySet<string>): Fitted {
   const names = chooseNames(offer, undeclared)
@@ -73,7 +73,7 @@ export function fitInputs(offer: Offer, undeclared: ReadonlySet<string>): Fitted
   return assemble(offer, others, carried)
 }
 
-/** Also offers Port's context in the inputs that contain it under another name. An input that Port sends wins. */
+/** Also offers Port's context in the workflow's inputs for it. If Port sends an input with this name, it takes precedence. */
 export function withContexts(offer: Offer, { contexts }: Pick<WorkflowInputs, 'contexts'>): Offer {
   const context = offer.others.get('port_context')
   if (context === undefined) return offer
@@ -84,11 +84,11 @@ export const offeredNames = ({ entered, others }: Offer): string[] => [
   ...new Set([...entered.keys(), PAYLOAD_INPUT, ...others.keys()]),
 ]
 
-/** The most important names, up to GitHub's maximum. */
+/** Returns the most important names, up to GitHub's maximum. */
 function chooseNames({ entered, others, payload }: Offer, undeclared: ReadonlySet<string>): string[] {
   const port = payload ? [PAYLOAD_INPUT] : []
   const declared = [...entered.keys()].filter(name => !undeclared.has(name))
-  // If the workflow can't declare every entered input, the payload must contain the others.
+  // The payload must contain the entered inputs that the workflow doesn't declare.
   const needsPort = declared.length < entered.size || entered.size > MAX_INPUTS
   const inOrder = [...(needsPort ? port : []), ...declared, ...port, ...others.keys()]
   return [...new Set(inOrder)].filter(name => !undeclared.has(name)).slice(0, MAX_INPUTS)
@@ -122,7 +122,6 @@ const encode = (value: Json): string => (typeof value === 'string' ? value : JSO
 
 /** Returns the payload as a JSON string, shortened to fit; null if it can't be shortened enough. */
 function fitPayload(payload: ClientPayload, room: number): { text: string; payload: ClientPayload } | null {
-  // Includes escaped quotes, the name, and punctuation.
   const size = (text: string) => bytes({ [PAYLOAD_INPUT]: text }) + 1
   let most = Math.min(room, bytes(payload))
   for (let tries = 0; tries < 8 && most > 0; tries++) {

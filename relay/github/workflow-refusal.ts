@@ -3,7 +3,6 @@ import { nearestName } from '../config/values.ts'
 import { forbiddenHint, isProtection, PROTECTION_HINT, type Refused } from './errors.ts'
 import { cleanText, MAX_MESSAGE, withoutValues } from './response.ts'
 
-/** The dispatched workflow. `ref`: branch or tag. */
 export type Dispatched = { repository: string; workflow: string; ref: string }
 
 /** The undeclared input names in GitHub's message; empty if the message is about something else. */
@@ -19,7 +18,7 @@ export const missingInput = (message: string): string | null =>
 
 export const isUnknownRef = (message: string): boolean => /^No ref found for/.test(message)
 
-/** GitHub's message starts with the field. Messages that quote inputs don't. The wording varies, and isn't known. */
+/** GitHub's message about the field starts with the field's name. Messages that quote inputs don't. */
 export const isUnknownField = (message: string, field: string): boolean =>
   UNKNOWN_FIELD.exec(message)?.groups?.field === field
 
@@ -79,7 +78,7 @@ const MAX_NAMES = 10
 
 /** Lists the names in quotes, each with the closest declared name. */
 export function namesOf(names: string[], declared: string[] = []): string {
-  // Don't suggest a name that is also sent.
+  // A name that is also sent isn't suggested.
   const free = declared.filter(name => !names.includes(name))
   const shown = names.slice(0, MAX_NAMES).map(name => {
     const near = nearestName(name.slice(0, 100), free)
@@ -89,7 +88,7 @@ export function namesOf(names: string[], declared: string[] = []): string {
   return more > 0 ? `${shown.join(', ')}, and ${more} more` : shown.join(', ')
 }
 
-/** Explains why a user's inputs would be lost, and suggests three fixes. */
+/** Explains why the workflow wouldn't get these inputs, and suggests three fixes. */
 export function undeclaredSentence(
   { repository, workflow, ref }: Dispatched,
   names: string[],

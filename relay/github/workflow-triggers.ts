@@ -4,7 +4,7 @@ import { LIMITS } from '../config/limits.ts'
 
 /** Longer files aren't searched for references to inputs. */
 const MAX_LENGTH = 250_000
-/** Maximum depth of `[` and `{`. Triggers don't need more, and deep nesting is slow to parse. */
+/** Maximum depth of `[` and `{` in triggers. Deep nesting is slow to parse. */
 const MAX_DEPTH = 6
 
 /** The inputs of a workflow that `workflow_dispatch` starts. */
@@ -15,7 +15,7 @@ export interface WorkflowInputs {
   contexts: string[]
 }
 
-/** Parses only `on:`, because a whole file would delay webhooks. Null if invalid, missing, too long, or too complex. */
+/** Parses only `on:`, because parsing a whole file would delay webhooks. Null if it's missing, invalid, or too complex. */
 export function readEvents(text: string): JsonObject | null {
   const section = sectionOf(text)
   if (section === null) return null
@@ -39,7 +39,7 @@ function sectionOf(text: string): string | null {
   if (first < 0) return null
   const length = lines.slice(first + 1).findIndex(line => /^[^\s#\-}\]]/.test(line))
   const section = lines.slice(first, length < 0 ? undefined : first + 1 + length).join('\n')
-  // Complex keys and nested lists are slow to parse, too.
+  // Complex keys and nested lists are also slow to parse.
   const isComplex = section.length > LIMITS.workflowTriggers || /(^|\s)(\?|- +-)\s/m.test(section)
   return isComplex || depthOf(section) > MAX_DEPTH ? null : section
 }

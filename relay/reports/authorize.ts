@@ -12,7 +12,7 @@ import type { RunClaims } from './oidc.ts'
 
 type Log = Pick<ThrottledLog, 'warn'>
 
-/** The delivery must still be bound to the report token's run and attempt. @throws Problem 403, 410 */
+/** Refuses a delivery that isn't bound to the report token's run and attempt. @throws Problem 403, 410 */
 export async function boundDelivery(
   message: { delivery: string },
   bound: BoundRun,
@@ -51,21 +51,18 @@ export interface Asked {
   claims: RunClaims
   delivery: Delivery
   facts: RepositoryFacts
-  /** If it belongs to a delivery. */
   recorded: (Pick<DeliveryRun, 'attempt'> & { delivery: string }) | undefined
 }
 
-/** The reason to refuse the run, for the log. */
 export type Check = (asked: Asked) => string | null | Promise<string | null>
 
-/** Names can change. */
 export function checkRepository({ claims, facts: { id } }: Asked): string | null {
   return claims.repositoryId === String(id)
     ? null
     : `the run belongs to ${claims.repository} (repository id ${claims.repositoryId}), but the delivery was dispatched to repository id ${id}`
 }
 
-/** Whether the delivery's dispatch could have started the run, according to its claims. */
+/** Checks the claims: whether the delivery's dispatch could have started the run. */
 export function checkDispatch({ claims, delivery, facts: { defaultBranch } }: Asked): string | null {
   const { workflow, ref, attemptedAt } = delivery
   if (attemptedAt === null) return "the delivery hasn't been dispatched"
@@ -75,7 +72,7 @@ export function checkDispatch({ claims, delivery, facts: { defaultBranch } }: As
   // GitHub starts a repository_dispatch only on the default branch.
   const refs = workflow === null || ref === null ? [`refs/heads/${defaultBranch}`] : refNames(ref)
   if (!refs.includes(claims.ref)) return `the run is on ${claims.ref}, but the dispatch was to ${refs[0]}`
-  // The file name can contain "@", too.
+  // The file name can also contain "@".
   const file = claims.workflowRef
     .replace(/@refs\/.*$/s, '')
     .split('/')
@@ -105,7 +102,7 @@ export function checkRecorded({ claims, delivery, recorded }: Asked): string | n
 const LEEWAY_MS = 10_000
 
 /**
- * The run must be newer than the dispatch.
+ * Refuses a run that is older than the dispatch.
  * @param namesAnother whether the title contains another delivery's id but not this delivery's id
  * @param clocks in milliseconds; `clockOffset`: GitHub's clock minus the relay's
  */
@@ -130,7 +127,7 @@ export type RunOrigin = Pick<WorkflowRun, 'title' | 'createdAt'>
 
 const MAX_RUNS = 1_000
 
-/** Reads each run's title and creation time once. Null, and requested again later, if GitHub doesn't return the run. */
+/** Reads a run's title and creation time once. Returns null if GitHub doesn't return the run; the next call then asks again. */
 export function createRunOrigins(github: Pick<RunReader, 'run'>) {
   const known = new BoundedMap<string, Promise<RunOrigin | null>>(MAX_RUNS)
 
@@ -157,8 +154,8 @@ const TYPE = 'port-report+jwt'
 const MAX_TOKEN = 2_000
 
 /**
- * Report tokens aren't stored: every relay with the same configuration accepts them.
- * @param secret the relay's GitHub credential, which can start runs anyway: a key derived from it grants no other rights
+ * Creates and verifies report tokens. Tokens aren't stored. Every relay with the same configuration accepts them.
+ * @param secret the relay's GitHub credential, from which the key of the tokens is derived
  */
 export function createReportTokens(
   deps: Record<'secret' | 'audience', string> & { lifetimeMs: number; clock: () => number; log: Log },
@@ -180,7 +177,7 @@ export function createReportTokens(
         .sign(key)
       return { token, expiresAt: expires * 1000 }
     },
-    /** `renew`: whether half of the token's lifetime has passed. @throws Problem 401, the same for every reason */
+    /** `renew`: whether half of the token's lifetime has passed. @throws Problem 401, with the same message for every reason */
     async verify(token: string | null): Promise<BoundRun & { renew: boolean }> {
       if (token === null) throw refuse('there is no bearer token')
       if (token.length > MAX_TOKEN) throw refuse(`the token has ${token.length} characters`)
@@ -217,6 +214,6 @@ export function createReportTokens(
 
 function deriveKey(secret: string): KeyObject {
   const info = 'port-webhook-action report token, version 1'
-  // jose imports a KeyObject only once.
+  // With a KeyObject, jose imports the key only once.
   return createSecretKey(new Uint8Array(hkdfSync('sha256', secret, '', info, 32)))
 }

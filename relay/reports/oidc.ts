@@ -7,7 +7,7 @@ import type { ThrottledLog } from '../log.ts'
 export interface RunClaims {
   eventName: string
   repository: string
-  /** In decimal. Renaming the repository doesn't change the id. */
+  /** The repository's id in decimal, which stays the same if the repository is renamed. */
   repositoryId: string
   ref: string
   /** `acme/shop/.github/workflows/deploy.yml@refs/heads/main`; empty if the token has no such claim. */
@@ -18,11 +18,11 @@ export interface RunClaims {
 
 interface OidcDeps {
   issuer: string
-  /** Tokens for other audiences, including the owner's default audience, are refused. */
+  /** The required audience of tokens. */
   audience: string
   clock: () => number
   throttled: Pick<ThrottledLog, 'warn'>
-  /** Limits the requests that forged tokens can cause. */
+  /** The minimum time between two requests for keys, which forged tokens can cause. */
   cooldownMs?: number
   cacheMs?: number
   timeoutMs?: number
@@ -35,10 +35,10 @@ const LEEWAY_S = 30
 const MAX_AGE_S = 600
 
 /**
- * Verifies GitHub's OIDC tokens with a key from the issuer's JWKS, never one that the token contains or refers to.
- * Doesn't use `sub`, because its format varies by owner.
- * @returns a function that throws Problem: 401 for any invalid token, 503 if the JWKS is unavailable or older than the
- * token's key
+ * Verifies GitHub's OIDC tokens with a key from the issuer's JWKS, never with a key in the token. Doesn't use the claim
+ * `sub`, because its format varies by owner.
+ * @returns a function that throws Problem: 401 for any invalid token, 503 if the JWKS is unavailable or doesn't contain
+ * a new key yet
  * @see https://docs.github.com/actions/reference/security/oidc
  */
 export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Promise<RunClaims> {
@@ -48,11 +48,11 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
   return async token => {
     if (token === null) throw refuse('there is no bearer token')
     if (token.length > MAX_TOKEN) throw refuse(`the token has ${token.length} characters`)
-    // So that the relay starts faster.
+    // jose is loaded on first use, so that the relay starts faster.
     const { decodeJwt, jwtVerify } = await import('jose')
     let payload: JWTPayload
     try {
-      // The lookup of the key may send a request to the issuer.
+      // Looking up the key can cause a request to the issuer.
       if (decodeJwt(token).iss !== issuer) throw new Error('the token is from another issuer')
       const verified = await jwtVerify(token, keys, {
         algorithms: ['RS256'],
@@ -73,7 +73,7 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
     return readClaims(payload)
   }
 
-  /** The log contains the reason, but nothing from the token. */
+  /** Logs the reason, without any part of the token. */
   function refuse(reason: string): Problem {
     throttled.warn({ reason }, "a report was refused: its OIDC token isn't accepted")
     return new Problem(
@@ -103,14 +103,13 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
   }
 }
 
-/** GitHub writes numbers as decimal strings. */
+/** Reads a number, which GitHub writes as a decimal string. */
 function number(claim: unknown): number | null {
   if (typeof claim !== 'string' || !/^[1-9]\d*$/.test(claim)) return null
   const value = Number(claim)
   return Number.isSafeInteger(value) ? value : null
 }
 
-/** A token can't be verified now. */
 class KeysUnknown extends Error {
   readonly retryMs: number
   constructor(message: string, retryMs: number) {
@@ -119,7 +118,7 @@ class KeysUnknown extends Error {
   }
 }
 
-/** How long known keys are accepted while the issuer doesn't respond. */
+/** How long the relay accepts known keys while the issuer doesn't respond. */
 const LONGEST_MS = 24 * 3_600_000
 
 const NONE =

@@ -35,7 +35,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
       [`delivery ${bound.delivery}`]: LIMITS.reportsWaiting,
       [`repository ${bound.repository}`]: LIMITS.reportsWaitingOfRepository,
     })
-    // A run with many concurrent reports delays only itself.
+    // Reports of one run are processed one at a time, so that many concurrent reports don't delay other runs.
     return inOrder(bound.delivery, () => take(c, body, bound, renew))
   }
 
@@ -51,7 +51,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
     const messages: Message[] = reports
     for (const message of messages) checkBlueprint(message, deps.isAllowed)
     const used = await store.reportUsage(delivery.id, sender)
-    // An empty report uses space in the database, too.
+    // An empty report also uses space in the database.
     const lines = messages.reduce((sum, each) => sum + ('log' in each ? each.log.length : 1), 0) || 1
     const bytes = Buffer.byteLength(JSON.stringify(messages))
     const isRepeated = number <= used.lastNumber
@@ -65,7 +65,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
         ending: finishing,
       }
       const applied = await apply(delivery, event, { receipt })
-      // The delivery may have been redelivered or deleted in the meantime.
+      // A user may have redelivered the delivery since, or the relay may have deleted it.
       if (applied.outcome === 'gone' || !isBound(applied.delivery, bound))
         throw refuseUnbound(log, delivery.id, bound)
       if (applied.outcome !== 'applied') throw refuseFinished()
@@ -84,7 +84,6 @@ function checkUsage(lines: number, bytes: number): void {
   throw new Problem(413, sentence)
 }
 
-/** GitHub's conclusion includes the other jobs. */
 function checkJobs({ reported }: Delivery, reports: Message[], attempt: number): void {
   const jobs = new Set(reported?.attempt === attempt ? reported.jobs.map(({ job }) => job) : [])
   for (const each of reports) if ('update' in each && each.update.job) jobs.add(idOf(each.update.job))
@@ -106,7 +105,7 @@ function checkBlueprint(message: Message, isAllowed: TakeDeps['isAllowed']): voi
   throw new Problem(422, sentence)
 }
 
-/** One task at a time per key, in order. */
+/** Runs the tasks of a key one at a time, in order. */
 function createKeyedQueue() {
   const last = new Map<string, Promise<unknown>>()
   return <T>(key: string, task: () => Promise<T>): Promise<T> => {
@@ -124,8 +123,8 @@ function createKeyedQueue() {
 const delivery = z.string().regex(/^[\w-]{1,100}$/)
 
 /**
- * `complete`: the payload was truncated, and the rest is requested. `finishes`: the job reports its result through the
- * relay, or leaves that to the relay.
+ * `complete`: the action requests the items that didn't fit in the payload. `finishes`: the job reports its result
+ * through the relay, or the relay reports the result.
  */
 export const startMessage = z.object({
   delivery,
@@ -134,7 +133,7 @@ export const startMessage = z.object({
 })
 
 const logLine = z.object({ level: z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR']), message: z.string() })
-/** Stops at the first invalid line, because collecting 100,000 issues would take half a second. */
+/** Validation stops at the first invalid line, because collecting 100,000 errors takes half a second. */
 const isLog = (value: unknown) =>
   Array.isArray(value) && value.length > 0 && value.every(line => logLine.safeParse(line).success)
 const isOutputs = (value: unknown) =>
@@ -166,7 +165,7 @@ const runUpdate = z.object({
     )
     .optional(),
 })
-/** Port's pattern. Port and the allow-list could interpret other characters differently. */
+/** Port's pattern for blueprints. Port and the allow-list could interpret other characters differently. */
 const blueprint = z
   .string()
   .max(200)
@@ -174,7 +173,7 @@ const blueprint = z
     /^[A-Za-z0-9@_=-]+$/,
     'must be the identifier of a blueprint in Port, which consists of letters, digits, and @, _, =, or -',
   )
-/** A URL path segment. A segment of dots would change the path, and an empty segment would address the collection. */
+/** An identifier in a URL path. Only dots would change the path, and an empty identifier would address all entities. */
 const identifier = z
   .string()
   .min(1)
@@ -183,7 +182,6 @@ const identifier = z
 const entity = z.union([
   z.object({
     blueprint,
-    // JSON with limited depth.
     properties: z.custom<JsonObject>(isObject),
     operation: z.literal('upsert').default('upsert'),
   }),
@@ -195,7 +193,7 @@ const report = z.union([
   z.strictObject({ entity }),
 ])
 
-/** A repeated message has the same sender and number. A sender numbers its messages from 1, and waits for each response. */
+/** A sender numbers its messages from 1, and waits for each response. A repeated message has the same sender and number. */
 export const reportMessage = z.object({
   delivery,
   sender: z.string().regex(/^[\w-]{1,64}$/),
@@ -204,7 +202,7 @@ export const reportMessage = z.object({
   finishing: z.boolean().default(false),
 })
 
-/** @throws Problem 400, without values */
+/** @throws Problem 400 without the invalid values */
 export function parseMessage<T>(bytes: Uint8Array, schema: z.ZodType<T>): T {
   const body = readJson(bytes, {
     notJson: 'send a report of the action',
@@ -217,7 +215,6 @@ export function parseMessage<T>(bytes: Uint8Array, schema: z.ZodType<T>): T {
   throw new Problem(400, `The body isn't a report: ${issue?.path.join('.') || 'it'} ${rule}.`)
 }
 
-/** Reads a body whose token was verified before. */
 export async function readBytes(
   c: Context,
   maxBytes: number,

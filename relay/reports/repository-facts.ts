@@ -5,14 +5,14 @@ import type { ThrottledLog } from '../log.ts'
 
 type Log = Pick<ThrottledLog, 'warn'>
 
-/** Short, because the default branch can change. */
+/** How long facts are cached. It's short, because the default branch can change. */
 const FRESH_MS = 60_000
 
 /**
- * Reads a repository's id and default branch from GitHub and caches them. The first id is kept while the relay runs,
- * because another repository that takes over the name has a different id.
- * @returns a function that throws Problem if the facts are unknown: 503 if GitHub doesn't respond, 403 if it returns no
- * or another repository
+ * Reads a repository's id and default branch from GitHub, and caches both. Keeps the first id while the relay runs, to
+ * detect another repository that takes over the name.
+ * @returns a function that throws Problem: 503 if GitHub doesn't respond, 403 if GitHub returns no repository or another
+ * repository
  */
 export function createRepositoryFacts(deps: {
   ask: (repository: string) => Promise<RepositoryFacts>

@@ -36,7 +36,7 @@ interface StartDeps extends Pick<RouteDeps, 'store' | 'github' | 'apply' | 'port
   shareInputs: ReturnType<typeof createShareInputs>
 }
 
-/** Short, because a job waits for this response. */
+/** The time limit for reading the Port run. It's short, because a job waits for the response. */
 const READ_MS = 3_000
 
 /**
@@ -47,10 +47,9 @@ const READ_MS = 3_000
 export function createStart(deps: StartDeps): (c: Context, room: BodyReservation) => Promise<Response> {
   const { isAllowed, store, github, apply, port, tokens, log } = deps
 
-  /** The first failed check decides. */
   const checks: Check[] = [
     checkRepository,
-    // After a rename or transfer, the claims can still contain the old name.
+    // The claims can contain the old name of a renamed or transferred repository.
     ({ facts: { fullName } }) =>
       isAllowed(fullName) ? null : `its repository is now ${fullName}, which isn't allowed`,
     checkDispatch,
@@ -62,7 +61,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
 
   return async (c, room) => {
     const claims = await deps.verify(bearer(c))
-    // Any GitHub repository can get an OIDC token.
+    // A workflow in any repository can get an OIDC token.
     if (!isAllowed(claims.repository)) throw refuse(null, claims, "its repository isn't allowed")
     const sentence = `A workflow run can send at most ${LIMITS.reportStartRate} start requests per minute. Retry after the time in the Retry-After header.`
     limitRate(deps.rate, String(claims.runId), sentence)
@@ -71,7 +70,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     const delivery = await bind(id, claims, finishes)
     const given = await deps.shareInputs(delivery, complete)
     const isEmpty = given.payload === null && Object.keys(given.secrets).length === 0
-    // If the response omitted the secret inputs, the action would treat no input as secret.
+    // Without the secret inputs in the response, the action would treat no input as secret.
     if (!OPEN_STATES.includes(delivery.state) && !isEmpty) throw refuseFinished()
     const minting = tokens.mint({ delivery: id, ...claims })
     const [{ token, expiresAt }, run] = await Promise.all([minting, readRun(delivery)])
@@ -79,7 +78,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     return c.json({ token, expires_at: new Date(expiresAt).toISOString(), reports, run, ...given })
   }
 
-  /** Checks the delivery and binds the run to it. If the delivery has changed since, checks the new version. */
+  /** Checks the delivery, and binds the run to it. If the delivery changes at the same time, checks the new version. */
   async function bind(id: string, claims: RunClaims, reportsConclusion: boolean): Promise<Delivery> {
     const { runId, runAttempt } = claims
     for (let refusedOn = -1; ; ) {
@@ -105,7 +104,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     }
   }
 
-  /** If GitHub doesn't return the run, only its claims are checked. */
+  /** Checks the run's title and creation time, if GitHub returns the run. */
   async function checkTitle({ claims, delivery, recorded }: Asked): Promise<string | null> {
     if (recorded) return null
     const run = await within(READ_MS, deps.originOf(delivery.repository, claims.runId))
@@ -135,7 +134,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     )
   }
 
-  /** The sender gets the same response for every reason. Any repository on GitHub can send a run without a delivery. */
+  /** Returns the same message for every reason. A workflow in any repository can send a start request. */
   function refuse(id: string | null, claims: RunClaims, reason: string): Problem {
     const target = id === null ? deps.throttled : log
     target.warn(
@@ -148,11 +147,11 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     )
   }
 
-  /** `ended` is also true while the outbox has the conclusion. */
+  /** `ended` is also true if the outbox contains the conclusion. */
   async function readRun(delivery: Delivery) {
     const reading = port.read(delivery).then(run => (run === 'unread' ? null : run))
     const read: RunState | null = await within(READ_MS, reading)
-    // A run from before the redelivery doesn't make this run a duplicate.
+    // The id of a past run in Port doesn't make this run a duplicate.
     const isPast = delivery.runs.some(run => run.past && String(run.id) === read?.externalRunId)
     return {
       status: read?.status ?? 'unknown',
@@ -163,14 +162,14 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
   }
 }
 
-/** Null if reading takes longer or fails. */
+/** Returns null if reading fails or takes longer. */
 const within = <T>(ms: number, reading: Promise<T>): Promise<T | null> =>
   Promise.race([reading.catch(() => null), sleep(ms, null, { ref: false })])
 
 export interface ShareInputs {
-  /** If something was omitted from the payload. */
+  /** The items that were omitted from the payload. */
   payload: Pick<Invocation, 'inputs' | 'encrypted' | 'entity' | 'event'> | null
-  /** Without inputs that the relay can't decrypt (other scheme, older secret). */
+  /** The decrypted secret inputs, without inputs that the relay can't decrypt (other scheme, older secret). */
   secrets: Record<string, string>
 }
 

@@ -1,6 +1,6 @@
 import type { Delivery, DeliveryRun, NewDelivery } from '../delivery/delivery.ts'
 
-/** One SQL statement with its parameters `?1`, `?2`, and so on. Lists and objects are passed as JSON text. */
+/** An SQL statement with the values of its parameters `?1`, `?2`, and so on. Lists and objects are JSON text. */
 export type Statement = { sql: string; params: (string | number | null)[] }
 
 export type Row = Record<string, unknown>
@@ -8,20 +8,20 @@ export type Row = Record<string, unknown>
 export interface Backend {
   dialect: Dialect
   clock: Pick<DatabaseClock, 'now'>
-  /** Runs statements in order, in one transaction. Resolves once on disk. A failed call undoes only its own changes. */
+  /** Runs statements in order in a transaction. Resolves when the changes are on disk. A failed call undoes only its own changes. */
   run(statements: Statement[]): Promise<Row[][]>
   /**
-   * Runs a statement that claims work, and resolves without waiting for the disk, because a claim lost in a crash has
-   * no effect. The claim reaches the disk no later than the next durable change.
+   * Runs a statement that claims work. Resolves without waiting for the disk, because losing a claim in a crash has
+   * no effect. The claim is on disk no later than the next durable change.
    */
   claim(statement: Statement): Promise<Row[]>
   /**
    * Writes a delivery, and resolves when it is on disk.
-   * @returns false if the dedupe key exists or the signature was used before. The existing delivery can be this
-   *   delivery, if the first attempt's response was lost.
+   * @returns false if the dedupe key exists or the signature was used before. The existing delivery can be the same
+   *   delivery, if the response to an earlier write was lost.
    */
   insert(delivery: NewDelivery): Promise<boolean>
-  /** Calls the listener when a claim can find new deliveries that this relay accepted. */
+  /** Calls the listener when this relay has accepted deliveries that a claim can find. */
   onWork(listener: () => void): void
   close(): Promise<void>
 }
@@ -33,7 +33,7 @@ export const rowsOf = async <T = Row>(
   ...params: Statement['params']
 ): Promise<T[]> => ((await db.run([{ sql, params }]))[0] ?? []) as T[]
 
-/** Returns the deliveries that a statement finds by {@link columns}. */
+/** Returns the deliveries of a statement that selects {@link columns}. */
 export const deliveriesOf = async <T extends Delivery = Delivery>(
   ...given: Parameters<typeof rowsOf>
 ): Promise<T[]> => (await rowsOf(...given)).map(row => toDelivery<T>(row))
@@ -41,8 +41,8 @@ export const deliveriesOf = async <T extends Delivery = Delivery>(
 export type DatabaseClock = ReturnType<typeof createDatabaseClock>
 
 /**
- * The time that the database last returned, plus the time since then by a monotonic timer in milliseconds. Relays on
- * the same database share this time regardless of their own clocks.
+ * The time that the database last returned, plus the time since then by a monotonic timer in milliseconds. All relays on
+ * a database share this time, whatever their own clocks show.
  */
 export function createDatabaseClock(timer = () => performance.now()) {
   let base = { time: Date.now(), at: timer() }
@@ -56,27 +56,26 @@ export function createDatabaseClock(timer = () => performance.now()) {
   }
 }
 
-/** The differences between the two databases' SQL. They share all other SQL. */
+/** The differences between the SQL of SQLite and PostgreSQL. */
 export interface Dialect {
   least: string
   greatest: string
-  /** Clause at the end of a SELECT that claims rows. Skips rows that another relay is claiming. */
+  /** The clause at the end of a SELECT that claims rows. It skips rows that another relay is claiming. */
   skipLocked: string
-  /** Statement that locks the number `?1` until the transaction ends; null if there are no concurrent transactions. */
+  /** A statement that locks the number `?1` until the transaction ends; null if transactions never run concurrently. */
   lockNumber: string | null
-  /** Condition that a column's value is in a SELECT's result. The SELECT runs only once, so that its LIMIT applies. */
+  /** The condition that a column's value is in a SELECT's result. The SELECT runs only once, so that its LIMIT applies. */
   among(column: string, select: string): string
-  /** Expression for a `seq` higher than all others. */
+  /** An expression for a `seq` that is higher than every existing `seq`. */
   nextSeq: string
-  /** Expression for the owner in a repository's full name. */
   owner(repository: string): string
-  /** Expression for a JSON array, as text, of objects with these keys and columns. */
+  /** An expression for a JSON array, as text, of objects with these keys and columns. */
   jsonRows(fields: Record<string, string>, from: string): string
 }
 
 /**
- * Condition on the state of a row found by id or `seq`. This form prevents the use of an index on states. If statistics
- * were collected while no work was waiting, PostgreSQL would consider the index empty and scan all waiting rows.
+ * A condition on the state of a row that is found by id or `seq`. Its form prevents the use of an index on states: with
+ * statistics from a time without waiting work, PostgreSQL would expect an empty index, and scan all waiting rows.
  */
 export const stateIs = (...states: string[]) => `state || '' IN (${states.join(', ')})`
 
@@ -85,7 +84,6 @@ const pairs = (fields: Record<string, string>) =>
     .map(([key, column]) => `'${key}', ${column}`)
     .join(', ')
 
-/** SQLite has one writer at a time, so it needs no locks. */
 export const sqlite: Dialect = {
   least: 'min',
   greatest: 'max',
@@ -133,12 +131,12 @@ const DELIVERY = named(
   'reportWorkflowStatus',
 )
 
-/** Excludes the summaries that jobs reported, because loading them for many deliveries takes too long. */
+/** Excludes the jobs' summaries, because loading them for many deliveries takes too long. */
 export const SHOWN = DELIVERY.replace('reported AS', 'NULL AS')
 
 const RUN = ['attempt', 'evidence', 'past', 'status', 'conclusion', 'url', 'reportsConclusion']
 
-/** Columns of a delivery and its runs, without the invocation, which can be large. For a list, `SHOWN` is enough. */
+/** The columns of a delivery and its runs, without the invocation, which can be large. */
 export const columns = (sql: Dialect, delivery = DELIVERY) => {
   const run = { id: 'github_run_id', ...Object.fromEntries(RUN.map(field => [field, columnOf(field)])) }
   return `${delivery}, ${sql.jsonRows(run, 'runs WHERE runs.delivery = deliveries.id')} AS runs`
@@ -165,7 +163,7 @@ export function toRun<T extends DeliveryRun>({ past, reportsConclusion, ...rest 
   } as unknown as T
 }
 
-/** The cause of a failed write, with what to do; null if the message names none. @param shown the message, or nothing */
+/** Explains the cause of a failed write, and what to do; null for unknown messages. @param shown the message, or an empty text */
 export function whyNotWritable(message: string, shown = ''): string | null {
   if (/full|no space/i.test(message)) return `the disk is full${shown}. Free space on it.`
   if (/read.?only/i.test(message)) return `it is read-only${shown}. Mount its disk for writing.`

@@ -9,7 +9,7 @@ import { createIntake, type PostgresQuery, toQuery } from './queries.ts'
 
 const CONNECTIONS = 10
 const CONNECT_MS = 5_000
-/** Shorter than the client's timeout, so that the server cancels a statement first. */
+/** The server's timeout for a statement, which is shorter than the client's timeout. */
 const STATEMENT_MS = 10_000
 const RESPONSE_MS = 15_000
 /** How often to read the server's time. */
@@ -20,9 +20,9 @@ const TIME = { sql: 'SELECT extract(epoch FROM clock_timestamp())::float8 * 1000
 const NOT_ON_DISK = { sql: 'SET LOCAL synchronous_commit = off', params: [] }
 
 /**
- * Due work is few rows among millions, with outdated statistics: index lookups are always best, and JIT never pays off.
+ * Due work is a few rows among millions, and statistics can be outdated, so plans use only index lookups, without JIT.
  * Each statement is planned once per connection, because planning a batch of inserts takes as long as writing it.
- * Commits wait for the disk even if that isn't the database's default. A stricter setting than `on` is kept.
+ * Commits wait for the disk even if the database's default is not to wait. A stricter setting than `on` is kept.
  */
 const SETTINGS = `
   SET statement_timeout = ${STATEMENT_MS}; SET idle_in_transaction_session_timeout = ${STATEMENT_MS};
@@ -31,7 +31,7 @@ const SETTINGS = `
   SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`
 
 /**
- * While the server is unavailable, calls are rejected. Later calls reconnect.
+ * Opens a PostgreSQL database. While the server is unavailable, calls are rejected. The next call connects again.
  * @throws Error with a message that includes host and database, if the database can't be reached or used
  */
 export async function openPostgres(url: string): Promise<Backend> {
@@ -61,7 +61,7 @@ export async function openPostgres(url: string): Promise<Backend> {
     max: CONNECTIONS,
     pipeline: true,
     onConnect: (client: ClientBase) => client.query(SETTINGS) as unknown as undefined,
-    // Instead, each connection has a timer. With a timer for each query, V8 would keep queries that have ended.
+    // Each connection has one timer. With a timer for each query, V8 would keep finished queries in memory.
     query_timeout: 0,
   })
   // The pool removes broken idle connections. Without this listener, a connection's error would stop the process.
@@ -113,7 +113,7 @@ async function prepare(client: ClientBase & { end(): Promise<void> }): Promise<v
   }
 }
 
-/** Reads the server's time. Assumes that the server read its clock halfway through the request. */
+/** Reads the server's time. Assumes that the server read its clock in the middle of the request. */
 async function readTime(pool: Pool, clock: DatabaseClock): Promise<void> {
   const before = performance.now()
   const [row] = await runOne(pool, TIME)
@@ -149,7 +149,7 @@ async function runTogether(pool: Pool, statements: Statement[]): Promise<Row[][]
 
 const failure = (cause: unknown) => new Error(`PostgreSQL: ${reason(cause)}`, { cause })
 
-/** Describes an error. If several addresses of a host were tried, the error has no message. */
+/** Describes an error. After attempts to connect to several addresses, the error has no message. */
 function reason(error: unknown): string {
   const { message, code } = error as { message?: string; code?: string }
   return message || code || 'unknown error'
@@ -163,7 +163,7 @@ function refusal(url: string, cause: unknown): Error {
     const host = hostname || searchParams.get('host') || 'this machine'
     where = `${decodeURIComponent(pathname.slice(1)) || '(default)'} on ${host}:${port || '5432'}`
   } catch {
-    // Omit the URL and the error, because an invalid URL can contain the password anywhere.
+    // The message contains neither the URL nor the error, because an invalid URL can contain the password anywhere.
     return new Error(
       "RELAY_DATABASE isn't a PostgreSQL URL: write postgres://user:password@host:5432/database, with special characters of the password percent-encoded.",
     )
@@ -174,7 +174,7 @@ function refusal(url: string, cause: unknown): Error {
   )
 }
 
-/** Shorter than the query timeout. */
+/** The time limit for the check of the pooler, which is shorter than the query timeout. */
 const POOLER_RESPONSE_MS = 10_000
 
 /** Thrown if a connection pooler doesn't keep prepared statements. */
@@ -189,13 +189,14 @@ class PoolerRefused extends Error {
 }
 
 /**
- * Uses a prepared statement three times. A round-robin pooler uses another connection for the second use. One that
- * prefers the latest connection needs another for the third, because a transaction occupies the latest one.
+ * Uses a prepared statement three times, to detect a connection pooler. A pooler with round-robin uses another connection
+ * for the second use. A pooler that prefers the latest connection uses another connection for the third use, because a
+ * transaction occupies the latest connection.
  * @throws PoolerRefused if a later use fails
  */
 async function checkPreparedStatements(connect: () => Client): Promise<void> {
   const [user, other] = [connect(), connect()]
-  // Use a unique name, because statements from earlier starts still exist on the pooler's connections.
+  // The name is unique, because the pooler's connections keep statements from earlier starts.
   const check = { name: `relay_start_${randomUUID()}`, text: 'SELECT 1' }
   for (const client of [user, other]) client.on('error', () => {})
   try {
@@ -214,7 +215,7 @@ async function checkPreparedStatements(connect: () => Client): Promise<void> {
   }
 }
 
-/** The third use got no response, for example because the pooler has only one connection. */
+/** The third use got no response, for example because the pooler has only one connection to the server. */
 class NoResponse extends Error {}
 
 const inTime = (query: Promise<unknown>) =>
@@ -225,7 +226,7 @@ const inTime = (query: Promise<unknown>) =>
     ),
   ])
 
-/** Repositories sort by bytes, regardless of collation. Claims change no indexed columns. Pages have free space. */
+/** SQLite's schema, changed for PostgreSQL. Repositories sort by bytes. Pages have free space for updates. */
 const SCHEMA = `
   ${SQLITE.replaceAll(
     /seq INTEGER PRIMARY KEY( AUTOINCREMENT)?/g,
@@ -242,9 +243,9 @@ const SCHEMA = `
 /** An arbitrary lock number that no other program uses. */
 const LOCK = 0x706f7274
 
-/** Holds a lock, so that only one relay creates the tables. @throws Error if the schema has another version */
+/** Creates the tables. A lock ensures that only one relay does. @throws Error if the schema has another version */
 async function createSchema(client: ClientBase): Promise<void> {
-  // Override the default isolation level, because tables that another relay created during the wait must be visible.
+  // The isolation level makes tables visible that another relay created while this relay waited for the lock.
   await client.query(
     `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(${LOCK})`,
   )

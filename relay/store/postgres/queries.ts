@@ -11,7 +11,7 @@ export type PostgresQuery = { sql: string; params: (Value | Value[])[] }
 
 const prepared = new Map<string, { name: string; text: string }>()
 
-/** The name of the prepared statement is a hash of the text, because relays can share a pooler's connections. */
+/** A prepared statement's name is a hash of its text, because relays can share a pooler's connections. */
 export function toQuery({ sql, params }: PostgresQuery): QueryConfig {
   let known = prepared.get(sql)
   if (!known) {
@@ -22,15 +22,15 @@ export function toQuery({ sql, params }: PostgresQuery): QueryConfig {
   return { ...known, values: params.map(value => (Array.isArray(value) ? value.map(clean) : clean(value))) }
 }
 
-/** PostgreSQL rejects NUL in text. @see https://www.postgresql.org/docs/current/datatype-character.html */
+/** Removes NUL, which PostgreSQL rejects. @see https://www.postgresql.org/docs/current/datatype-character.html */
 const clean = (value: Value) =>
   typeof value === 'string' && value.includes('\0') ? value.replaceAll('\0', '\ufffd') : value
 
-/** Maximum number of concurrent batches. Other deliveries are collected for the next batch. */
+/** The maximum number of concurrent batches. Further deliveries are collected for the next batch. */
 const BATCHES = 2
 const MAX_ROWS = 500
 const MAX_SIZE = 8 * 1024 * 1024
-/** A write is repeated only if the connection is lost within this time. After that, the sender has waited long enough. */
+/** A write is repeated only if the connection is lost within this time. Later, the sender gets an error. */
 const AGAIN_WITHIN_MS = 2_000
 
 interface Waiting {
@@ -83,7 +83,7 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
     }
   }
 
-  /** Runs a statement. If the response was lost, runs the statement again, which doesn't change existing rows. */
+  /** Runs a statement that doesn't change existing rows. If the response is lost, runs the statement again. */
   async function put(statement: PostgresQuery): Promise<Row[]> {
     const began = performance.now()
     try {
@@ -97,7 +97,7 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
   return (delivery: NewDelivery) =>
     new Promise<boolean>((resolve, reject) => {
       collected.push({ delivery, resolve, reject })
-      // Flush after this event loop turn, so that requests read in one turn share a commit.
+      // Deliveries of one event loop turn share a commit.
       if (active < BATCHES && !scheduled) {
         scheduled = true
         setImmediate(flush)
@@ -106,12 +106,12 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
 }
 
 /**
- * Whether a single row could be the cause: bad data (22), a constraint (23), a deadlock (40), or a server limit (54).
+ * Whether one row of a batch could be the cause: bad data (22), a constraint (23), a deadlock (40), or a limit (54).
  * @see https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 const isOfOneRow = (error: unknown) => /^(22|23|40|54)/.test(codeOf(error))
 
-/** Whether the connection was lost, so that the write may have succeeded: no code, a system error (E…), 08, or 57P. */
+/** Whether the connection was lost, so that the write may have succeeded. The code is missing, or E…, 08…, or 57P…. */
 const isCut = (error: unknown) => /^($|E|08|57P)/.test(codeOf(error))
 
 const codeOf = (error: unknown) => String(((error as Error).cause as { code?: unknown }).code ?? '')
