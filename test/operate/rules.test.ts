@@ -110,8 +110,8 @@ test('one table lists every rule, every alert of the relay, and every banner', (
     .filter(line => line.startsWith('| ') && !line.startsWith('| ---'))
     .slice(1)
     .map(line => line.split('|').map(cell => cell.trim()))
-  expect(table.map(([, , , rule = '', severity]) => [/\w+/.exec(rule)?.[0], severity])).toEqual(
-    rules.map(({ alert, labels }) => [alert, labels.severity]),
+  expect(table.map(([, , , rule, severity]) => [rule, severity])).toEqual(
+    rules.map(({ alert, labels }) => [`[${alert}](#${alert.toLowerCase()})`, labels.severity]),
   )
   const ofRelay = table.flatMap(([, , type = '', rule = '']) =>
     type === '–' ? [] : [[type.slice(1, -1), /\w+/.exec(rule)![0]]],
@@ -119,6 +119,10 @@ test('one table lists every rule, every alert of the relay, and every banner', (
   expect(Object.fromEntries(ofRelay)).toEqual(
     Object.fromEntries(Object.entries(PLACES).map(([type, [name]]) => [type, name])),
   )
+  const types = (read('relay/admin/alerts.ts') + read('relay/admin/sides.ts')).matchAll(
+    /\{ ?type: '(\w+)'(?: as const)?,/g,
+  )
+  expect([...new Set([...types].map(([, type]) => type))].sort()).toEqual(Object.keys(PLACES).sort())
   const banners = read('relay/admin/dashboard/banner.ts').matchAll(
     /'(outage|warning|note)',\s+(?:type === 'unreachable' \? 'PortRelayUnreachable' : )?'(\w+)'/g,
   )
