@@ -92,7 +92,9 @@ export function createAlerts(
     const { count, statuses, reason } = refusals.recent()
     const text = `${count} webhooks were refused in the last hour (${statuses.join(', ')}). The last one: ${reason}`
     const refused = { type: 'webhooks_refused', side: null, key: '', text }
-    const ofSides = sides.problems().map(each => ({ ...each, text: plainText(each.text) }))
+    const ofSides = sides
+      .problems()
+      .map(each => ({ ...each, text: `${plainText(each.text)} ${each.advice}`.trim() }))
     return count > 3 ? [...ofSides, refused] : ofSides
   }
 
@@ -133,7 +135,7 @@ export function createAlerts(
       ...known.filter(({ type }) => type === 'workflow_not_started' && recent.length === MOST_LISTED),
       ...[...newest].map(([key, [last, ...others]]) => ({
         ...{ type: 'workflow_not_started', side: null, key },
-        text: `${amount(others.length + 1)} for ${key} started no workflow. The last one: ${last?.id} (${last?.action}).`,
+        text: `${amount(others.length + 1)} to ${key} started no workflow. The last one: ${last?.reason ?? 'No reason is known.'} (${last?.action ?? 'no action'}, delivery ${last?.id})`,
       })),
     ]
   }

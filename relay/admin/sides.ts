@@ -78,7 +78,7 @@ export function createSides(deps: {
       const owner = pause.cause === 'installation' ? ownerOf(pause) : ''
       const reason = `${pause.reason}${owner && ` (${owner})`}`
       const text = [`${reason}. Next attempt at `, Math.max(now, pause.pausedUntil), '.']
-      found.set(owner, { text, advice: '' })
+      found.set(owner, { text, advice: owner ? '' : RESTART })
     }
     const status = records[side].rejectedWith
     if (status !== null && !found.has(''))
@@ -135,10 +135,12 @@ const REJECTED = {
   port: "Port rejects the relay's credentials: messages to Port are waiting",
 }
 
+/** Credentials are read only at the start. */
+export const RESTART = 'After a change, restart the relay.'
 const ADVICE = {
   github: ({ github: { auth } }: SidesConfig) =>
-    'token' in auth ? 'Set a new token.' : "Check both values and this server's clock.",
-  port: () => 'Set the client ID and secret that Port shows under Credentials.',
+    'token' in auth ? `Set a new token. ${RESTART}` : `Check both values and this server's clock. ${RESTART}`,
+  port: () => `Set the client ID and secret that Port shows under Credentials. ${RESTART}`,
 }
 const checkNetwork = (setting: string) => `Check ${setting}, the proxy, and the network.`
 

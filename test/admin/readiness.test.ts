@@ -119,12 +119,16 @@ test('a response counts as an outage only if it is a 5xx or is not from GitHub o
     problemsAfter(sides => sides.observePort(new PortError(kind, '', { status })))
   for (const status of [200, 404, 422, 429]) expect(github(status)).toEqual([])
   expect([github(502), github(403, {}), github(401)].flat()).toEqual([
-    ...['unreachable', 'unreachable', 'credential_rejected Set a new token.'],
+    ...[
+      'unreachable',
+      'unreachable',
+      'credential_rejected Set a new token. After a change, restart the relay.',
+    ],
   ])
   expect([port('unknown_run', 404), port('unreachable', 404), port('later', 429)].flat()).toEqual([])
   expect([port('unreachable', 503), port('unreachable', null), port('credentials', 401)].flat()).toEqual([
     'unreachable',
     'unreachable Check PORT_API_URL, the proxy, and the network.',
-    'credential_rejected Set the client ID and secret that Port shows under Credentials.',
+    'credential_rejected Set the client ID and secret that Port shows under Credentials. After a change, restart the relay.',
   ])
 })

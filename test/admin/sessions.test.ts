@@ -195,7 +195,11 @@ test.each<[string, Partial<Health>, ...patterns: RegExp[]]>([
     { refused: { ...REFUSED, since: NOW - 5 * MINUTE } },
     /3 webhooks were refused since the relay started at .*11:55:00 UTC/,
   ],
-  ['an expiring token', { tokenExpiresAt: NOW + 9 * 1440 * MINUTE }, /GITHUB_TOKEN expires on .*2026-03-10/],
+  [
+    'an expiring token',
+    { tokenExpiresAt: NOW + 9 * 1440 * MINUTE },
+    /GITHUB_TOKEN expires on .*2026-03-10.* restart the relay/,
+  ],
 ])('the banner shows %s', async (_what, health, ...expected) => {
   const items = String(await banner({ ...WELL, ...health }, NOW)).match(/<li class=.*?<\/li>/gs) ?? []
   expect(items).toEqual(expected.map(pattern => expect.stringMatching(pattern)))

@@ -72,7 +72,7 @@ const down: SideProblem = {
   text: ['GitHub unreachable since ', START, '.'],
 }
 const rejected: SideProblem = {
-  ...{ type: 'credential_rejected', side: 'port', key: 'acme', advice: '' },
+  ...{ type: 'credential_rejected', side: 'port', key: 'acme', advice: 'Set it.' },
   text: ['Port rejects <it> (401).'],
 }
 
@@ -86,7 +86,7 @@ test('sends a signed message when problems start and when problems are resolved,
   expect(received[0]!.body).toEqual({
     text: [
       'https://relay.example.com: GitHub unreachable since 2026-03-01T03:31:00.000Z.',
-      `https://relay.example.com/status ${RUNBOOK}#portrelayunreachable\nPort rejects &lt;it&gt; (401).`,
+      `https://relay.example.com/status ${RUNBOOK}#portrelayunreachable\nPort rejects &lt;it&gt; (401). Set it.`,
       `https://relay.example.com/status ${RUNBOOK}#portrelaycredentialrejected`,
     ].join(' '),
     relay: 'https://relay.example.com',
@@ -209,7 +209,7 @@ test("sends alerts about a database that fails, an old queue, and workflows that
     [10, ['queue_old'], []],
     [70, [], ['database_unavailable']],
   ])
-  const reason = 'No workflow listens to hunter2.'
+  const reason = 'No workflow listens to deploy.'
   const change = { state: 'failed', outcome: 'not_started', reason } as const
   const [queued] = await store.list({ state: 'queued' }, { limit: 1 })
   await store.apply(queued!, { change, messages: [], history: null }, now())
@@ -219,7 +219,7 @@ test("sends alerts about a database that fails, an old queue, and workflows that
     [70, [], ['queue_stalled', 'queue_old']],
   ])
   expect(received[4]!.body.text).toContain(
-    `1 delivery for ${repository} started no workflow. The last one: ${id} (deploy).`,
+    `1 delivery to ${repository} started no workflow. The last one: No workflow listens to deploy. (deploy, delivery ${id})`,
   )
   expect(JSON.stringify(received)).not.toContain('hunter2')
 })

@@ -5,7 +5,7 @@ import { ownerOf, type RateLimitPause } from '../../github/rate-limit-pause.ts'
 import type { Refusals } from '../../http/refusals.ts'
 import type { Freeze } from '../../store/store.ts'
 import { SOON_MS } from '../../workers/maintenance.ts'
-import { NAMES, type Side, type SideProblem, type Text } from '../sides.ts'
+import { NAMES, RESTART, type Side, type SideProblem, type Text } from '../sides.ts'
 import { ago, at, counted, type Html, number, span, withTimes } from './format.ts'
 
 /** The banner's input. Times are milliseconds since 1970 by the store's clock. */
@@ -72,7 +72,7 @@ export function banner(health: Health, now: number): Html {
       tokenExpiresAt - now < SOON_MS && [
         'warning',
         'PortRelayTokenExpires',
-        html`<strong>GITHUB_TOKEN ${tokenExpiresAt > now ? html`expires on ${at(tokenExpiresAt)}` : 'has expired'}.</strong> Set a new token.`,
+        html`<strong>GITHUB_TOKEN ${tokenExpiresAt > now ? html`expires on ${at(tokenExpiresAt)}` : 'has expired'}.</strong> Set a new token. ${RESTART}`,
       ],
     !isExplained.port &&
       waits(oldestMessage, MESSAGES_MS) && [
