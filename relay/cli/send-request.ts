@@ -6,7 +6,7 @@ import { type Invocation, isObject, type JsonObject } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
 import type { Target } from '../github/client.ts'
 import { fitInputs, offerInputs } from '../github/workflow-inputs.ts'
-import { createTargets } from '../intake/target.ts'
+import { createTargets, readAddress } from '../intake/target.ts'
 import { deliveryId, parseBody } from '../intake/verify.ts'
 import { UsageError } from './command.ts'
 
@@ -69,13 +69,12 @@ export function dryRun(
 
 /** Returns the target that a webhook to this URL starts. @throws Problem if the relay would refuse it */
 export function targetOf(config: Pick<Config, 'targets'>, invocation: Invocation, url: URL): Target {
-  const named = /\/webhook\/([^/]+\/[^/]+)\/?$/.exec(url.pathname)?.[1]
-  const { from: _, ...target } = createTargets(config.targets)(invocation, {
-    repository: named ? decodeURIComponent(named) : null,
-    eventType: url.searchParams.get('event_type') || null,
-    workflow: url.searchParams.get('workflow') || null,
-    ref: url.searchParams.get('ref') || null,
-  })
+  // A proxy can serve the relay below a path.
+  const path = (url.pathname + url.search).replace(/^.*?(?=\/webhook([/?]|$))/, '')
+  const { from: _, ...target } = createTargets(config.targets)(
+    invocation,
+    readAddress(`https://relay${path}`).url,
+  )
   return target
 }
 

@@ -27,12 +27,8 @@ export const send = defineCommand({
     ),
     url: text(
       'URL',
-      'the URL of the relay or its webhook; by default RELAY_PUBLIC_URL, or else this machine',
+      'the relay, or a webhook with its target; RELAY_PUBLIC_URL or else this machine by default',
     ),
-    repository: text('OWNER/NAME', 'the target repository, sent in the URL'),
-    'event-type': text('TYPE', 'the event type, sent in the URL'),
-    workflow: text('FILE', 'the workflow, sent in the URL'),
-    ref: text('REF', "the workflow's branch or tag, sent in the URL"),
     wait: flag('wait until GitHub has accepted the dispatch'),
     'secret-file': text('PATH', 'the signing secret, by default PORT_CLIENT_SECRET'),
     'dry-run': flag('send nothing; print target, inputs and the request to GitHub'),
@@ -48,13 +44,9 @@ relay from the environment.`,
       if (extra)
         throw new UsageError(`--${extra} requires --action, because FILE already contains the whole body.`)
     }
-    if (values['event-type'] && values.workflow)
-      throw new UsageError('--event-type and --workflow exclude each other.')
-    if (values.ref && !values.workflow) throw new UsageError('--ref requires --workflow.')
-
     const now = Date.now()
     const runId = values['run-id'] ?? null
-    const url = webhookUrl(values.url ?? relayAddress(env), values)
+    const url = webhookUrl(values.url ?? relayAddress(env), values.wait)
     const body = file === undefined ? invoked() : readInput(file)
     const runIdHeader = file === undefined ? null : runId
 
@@ -93,24 +85,13 @@ relay from the environment.`,
   },
 })
 
-/** Builds the webhook URL with the target. @param address the relay's URL, or the webhook URL of a Port action */
-function webhookUrl(
-  address: string,
-  options: { repository?: string; 'event-type'?: string; workflow?: string; ref?: string; wait?: boolean },
-): URL {
+/** @param address the relay's URL, or the webhook URL of a Port action */
+function webhookUrl(address: string, wait = false): URL {
   const url = /^https?:\/\//i.test(address) ? URL.parse(address) : null
   if (!url) throw new UsageError(`--url ${JSON.stringify(address)} must be an http(s) URL.`)
   const base = trimEnd(url.pathname, '/')
   url.pathname = /\/webhook(\/|$)/.test(base) ? base : `${base}/webhook`
-  if (options.repository) {
-    const names = options.repository.split('/')
-    if (names.length !== 2 || names.includes('')) throw new UsageError('--repository must be OWNER/NAME.')
-    const prefix = url.pathname.slice(0, url.pathname.indexOf('/webhook'))
-    url.pathname = `${prefix}/webhook/${names.map(encodeURIComponent).join('/')}`
-  }
-  const query = { event_type: options['event-type'], workflow: options.workflow, ref: options.ref }
-  for (const [name, value] of Object.entries(query)) if (value) url.searchParams.set(name, value)
-  if (options.wait) url.searchParams.set('wait', 'dispatch')
+  if (wait) url.searchParams.set('wait', 'dispatch')
   return url
 }
 
