@@ -1,7 +1,6 @@
 import { type Command, defineCommand, HELP, quote, UsageError } from './command.ts'
 
 const NAME = 'port-webhook-relay'
-const SHELLS: Record<string, (commands: Command[]) => string> = { bash, zsh, fish }
 
 /** @param commands the other commands */
 export function createCompletion(commands: Command[]): Command {
@@ -14,7 +13,8 @@ export function createCompletion(commands: Command[]): Command {
 zsh: add to ~/.zshrc     source <(${NAME} completion zsh)
 fish: run once           ${NAME} completion fish > ~/.config/fish/completions/${NAME}.fish`,
     async run({ positionals: [shell = ''], print }) {
-      const script = Object.hasOwn(SHELLS, shell) ? SHELLS[shell] : undefined
+      const shells: Record<string, (commands: Command[]) => string> = { bash, zsh, fish }
+      const script = Object.hasOwn(shells, shell) ? shells[shell] : undefined
       if (!script)
         throw new UsageError(`Specify the shell: completion bash, zsh or fish; not ${JSON.stringify(shell)}.`)
       print(script([...commands, completion]))
@@ -39,52 +39,29 @@ const choicesOf = ({ name, positionals = [], options }: Command) => [
 function bash(commands: Command[]): string {
   const values = commands
     .flatMap(choicesOf)
-    .map(({ after, choices }) => `      ${quote(after)}) words=${wordsOf(choices)} ;;`)
+    .map(({ after, choices }) => `      ${quote(after)}) choices=${wordsOf(choices)} ;;`)
   const options = commands.map(command => {
     const names = optionsOf(command).map(([name]) => `--${name}`)
-    return `      ${quote(command.name)}\\ *) words=${wordsOf(names)} ;;`
+    return `      ${quote(command.name)}\\ *) choices=${wordsOf(names)} ;;`
   })
   return `_port_webhook_relay() {
-  local word=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]} words=''
+  local word=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]} choices=''
   if [ "$COMP_CWORD" -eq 1 ]; then
-    words=${wordsOf(commands.map(({ name }) => name))}
+    choices=${wordsOf(commands.map(({ name }) => name))}
   else
     case "\${COMP_WORDS[1]} $before" in
 ${[...values, ...options].join('\n')}
     esac
   fi
-  COMPREPLY=($(compgen -W "$words" -- "$word"))
+  COMPREPLY=($(compgen -W "$choices" -- "$word"))
 }
 complete -o default -F _port_webhook_relay ${NAME}`
 }
 
-function zsh(commands: Command[]): string {
-  const described = (name: string, text: string) => quote(`${name}:${text}`)
-  const values = commands
-    .flatMap(choicesOf)
-    .map(({ after, choices }) => `    ${quote(after)}) compadd -- ${choices.join(' ')}; return ;;`)
-  const options = commands.map(command => {
-    const names = optionsOf(command).map(([name, { help }]) => described(`--${name}`, help))
-    return `    ${command.name}) options=(${names.join(' ')}) ;;`
-  })
-  return `_port_webhook_relay() {
-  local -a commands options
-  if (( CURRENT == 2 )); then
-    commands=(${commands.map(({ name, summary }) => described(name, summary)).join(' ')})
-    _describe command commands
-    return
-  fi
-  case "$words[2] $words[CURRENT-1]" in
-${values.join('\n')}
-  esac
-  case $words[2] in
-${options.join('\n')}
-  esac
-  if [[ $PREFIX == -* ]]; then _describe option options; else _files; fi
-}
-(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }
-compdef _port_webhook_relay ${NAME}`
-}
+/** Zsh runs the functions of bash's completions. */
+const zsh = (commands: Command[]) => `(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }
+autoload -Uz bashcompinit && bashcompinit
+${bash(commands)}`
 
 function fish(commands: Command[]): string {
   const text = (given: string) => `'${given.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`

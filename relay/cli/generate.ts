@@ -1,4 +1,3 @@
-import { writeFileSync } from 'node:fs'
 import { trimEnd } from '../../port/text.ts'
 import { toPortWorkflow } from '../../tools/generate/port-workflow.ts'
 import { isRepository } from '../config/routes.ts'
@@ -29,7 +28,6 @@ export const generate = defineCommand({
     check: flag('compare the definitions in Port with the files; exit code 1 if they differ'),
     apply: flag('create or update the definitions in Port'),
     yes: flag('with --apply, write without asking'),
-    output: text('PATH', 'write to this new file instead of stdout'),
     json: flag('print JSON: file, format, content and notes, or the result of --check or --apply'),
   },
   details: `FILE is a workflow of GitHub Actions; - is stdin. --check and --apply accept several files and folders, and skip
@@ -52,24 +50,12 @@ or workflow in Port keeps its format.`,
     const made = format === 'workflow' ? toPortWorkflow(action) : { workflow: action, notes: [] }
     const content = `${JSON.stringify(made.workflow, null, 2)}\n`
     notes.push(...made.notes)
-    if (values.output !== undefined) write(values.output, content)
     const name = `${action.identifier.replace(/[^\w.-]+/g, '_')}.json`
     if (json) return void print(JSON.stringify({ file: name, format: format ?? 'action', content, notes }))
     for (const sentence of notes) note(sentence)
-    print(values.output === undefined ? content.trimEnd() : `Written: ${values.output}`)
+    print(content.trimEnd())
   },
 })
-
-function write(path: string, content: string): void {
-  try {
-    writeFileSync(path, content, { flag: 'wx' })
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    const why =
-      code === 'EEXIST' ? 'already exists: remove it, or choose another name' : `can't be written (${code})`
-    throw new Error(`${path} ${why}.`, { cause })
-  }
-}
 
 export function relayOf(given: string | undefined): string | undefined {
   if (given === undefined) return undefined

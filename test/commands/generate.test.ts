@@ -201,15 +201,6 @@ test('--format workflow prints a Port workflow, with an approval before the webh
   expect((await portWorkflow()).workflow.nodes).toHaveLength(2)
 })
 
-test('--output writes a new file and never overwrites an existing file', async () => {
-  const output = join(temporaryFolder(), 'restart.json')
-  const args = [join(root, 'examples/restart/restart.yml'), '--output', output]
-  expect(await run(generate, args)).toMatchObject({ code: 0, stdout: `Written: ${output}` })
-  expect(JSON.parse(readFileSync(output, 'utf8'))).toMatchObject({ identifier: 'restart_service' })
-  const stderr = `${output} already exists: remove it, or choose another name.`
-  expect(await run(generate, args)).toEqual({ code: 1, stdout: '', stderr })
-})
-
 const jobs = 'jobs: { x: { runs-on: ubuntu-latest, steps: [{ run: make }] } }'
 const anAction = JSON.stringify({ identifier: 'a', trigger: {}, invocationMethod: {} })
 
