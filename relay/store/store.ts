@@ -17,7 +17,7 @@ export { MAX_OTHERS } from './sql/lookups.ts'
 export type { AlertState, ClockDifference, Hour, KnownProblem } from './sql/maintenance.ts'
 export type { OutboxPage, WaitingMessages } from './sql/outbox.ts'
 
-/** Kinds of work to claim: queued deliveries, dispatched and running deliveries (`watch`), and outboxes. */
+/** The kinds of work to claim: queued deliveries, dispatched and running deliveries (`watch`), and outboxes. */
 export const WORK = ['dispatch', 'watch', 'outbox'] as const
 export type Work = (typeof WORK)[number]
 

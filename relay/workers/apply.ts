@@ -11,19 +11,18 @@ export interface ApplyDeps {
   store: Pick<Store, 'apply' | 'get' | 'clock' | 'reportUsage'>
   policy: Policy
   traced?: boolean
-  /** Whether the delivery has a run in Port, and the relay has credentials to report to that run. */
+  /** Whether the delivery has a run in Port to which the relay can report. */
   canReport: (delivery: Delivery) => boolean
   log: Record<'info' | 'debug', (fields: object, message: string) => void>
-  /** Called after each applied transition, with the delivery as it was before. */
   onTransition: (before: Delivery, applied: Transition, now: number) => void
 }
 
 export type ApplyEvent = ReturnType<typeof createApplyEvent>
 
 /**
- * Makes and logs every state change. If the delivery was changed in the meantime, decides again for that version,
- * except with `strict`. `patienceMs`: how long to retry while the database is unavailable.
- * `conflict`: the delivery changed, or another delivery has the run. `gone`: the delivery was deleted.
+ * Makes and logs every state change. If another change came first, decides again for the new version, except with
+ * `strict`. `patienceMs`: how long to retry while the database is unavailable. `conflict`: another change came first, or
+ * another delivery has the run. `gone`: the delivery was deleted.
  */
 export function createApplyEvent(deps: ApplyDeps) {
   const { store, policy, canReport, log, onTransition, traced } = deps
@@ -66,7 +65,7 @@ export function createApplyEvent(deps: ApplyDeps) {
   }
 }
 
-/** Delay of the trace, because GitHub's job webhooks arrive after the report that finishes the delivery. */
+/** The delay of the trace. GitHub's job webhooks can arrive after the report that finishes the delivery. */
 const TRACE_DELAY_MS = 5_000
 
 function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: HistoryEntry): void {
@@ -75,17 +74,17 @@ function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: Hi
   const { reason, jobs: _, ...others } = details
   const fields = {
     ...{ delivery: id, run: runId, repository, ...target, ...others },
-    // Job and step names in the reason can contain inputs.
+    // The names of jobs and steps in the reason can contain inputs.
     ...(reason !== undefined && type !== 'runFinished' && { reason }),
   }
-  // An outage causes a line about waiting for every delivery.
+  // During an outage, every delivery causes this line.
   log[type === 'waitingNotified' ? 'debug' : 'info'](fields, HISTORY_LOG[type])
 }
 
-/** How long to retry after a stop was requested. */
+/** How long a stopping relay retries. */
 const STOPPING_MS = 15_000
 
-/** Retries work that an unavailable database must not lose, for `patienceMs`. @throws the last error after that */
+/** Retries work for `patienceMs` while the database is unavailable. @throws the last error */
 export async function keepTrying<T>(
   work: () => Promise<T>,
   patienceMs: number,

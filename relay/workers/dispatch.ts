@@ -58,13 +58,13 @@ export function createDispatchRate(
   }
 }
 
-/** Time for a dispatch, including requests for a token and for a moved repository's new URL. */
+/** The time for a dispatch, including requests for a token and to a moved repository's new URL. */
 const REQUESTS_MS = 30_000
-/** Longer than any step, so that a step finishes before another relay can claim the delivery. */
+/** The lease, which is longer than any step, so that no other relay claims the delivery during a step. */
 export const DISPATCH_LEASE_MS = REQUESTS_MS + 25_000
 /** How long to retry persisting GitHub's response while the database is unavailable. */
 const PATIENCE_MS = 600_000
-/** Maximum age of the list of runs when searching for a run after a lost response. */
+/** The maximum age of the list of runs in a search after a lost response. */
 const FRESH_MS = 1_000
 export function createDispatch(deps: DispatchDeps) {
   const { store, github, pauses, freezes, apply, publicUrl, traced, onAttempt, rate } = deps
@@ -73,7 +73,7 @@ export function createDispatch(deps: DispatchDeps) {
     const { repository, attemptedAt } = claimed
     if (!claimed.isAttempt) return findLostRun(claimed, deps)
     const record = (event: DeliveryEvent) => apply(claimed, event, { patienceMs: PATIENCE_MS, stopping })
-    // Before the first await, so that the next claim takes it into account.
+    // The dispatch is counted before the first await, so that the next claim takes it into account.
     rate.take()
     const [deferral, end] = await findObstacles(claimed, deps)
     if (deferral) {
@@ -95,7 +95,7 @@ export function createDispatch(deps: DispatchDeps) {
     const { kind, ...details } = outcome
     const event = { type: EVENTS[kind], attemptedAt, ...details } as DeliveryEvent
     const recorded = await record(event)
-    // Another delivery already has the run, because of its title. Record only that GitHub accepted the dispatch.
+    // Another delivery already has the run because of its title, so only the acceptance of the dispatch is recorded.
     if (recorded.outcome === 'conflict' && event.type === 'dispatchAccepted')
       await record({ ...event, run: null })
   }
@@ -108,7 +108,7 @@ const EVENTS = {
   response_lost: 'responseLost',
 } as const
 
-/** Returns nothing if the attempt can be sent now; otherwise its deferral, and the end if a user ended a frozen run. */
+/** Returns no event if the dispatch can be sent now. Otherwise, returns why not: a deferral, or the finished run in Port. */
 async function findObstacles(claimed: Claimed, deps: DispatchDeps): Promise<DeliveryEvent[]> {
   const { repository, attemptedAt, unfrozenAt, runs } = claimed
   const deferral = { type: 'dispatchDeferred', attemptedAt } as const
@@ -128,7 +128,7 @@ async function findObstacles(claimed: Claimed, deps: DispatchDeps): Promise<Deli
   if (run?.cancelling) return [unsent, { type: 'cancelRequested', by: 'port' }]
   if (run?.finished && !run.synchronized)
     return [unsent, { type: 'finishedInPort', runs, conclusion: run.status }]
-  // Last, because Port can take long to respond. If the database fails, there could be a freeze.
+  // Freezes are checked last, because Port can take long to respond. Without a response from the database, a freeze is possible.
   return (await deps.freezes.holds(repository).catch(() => true)) ? [unsent] : []
 }
 
@@ -140,11 +140,11 @@ async function findLostRun(delivery: Delivery, { store, apply, port, findRuns }:
   const pollAt = store.clock() + FIRST_POLL_MS
   if (found.runs.some(each => !each.past)) {
     await apply(delivery, { type: 'runsSeen', runs: found.runs, pollAt })
-    // A synchronous run finishes as soon as its webhook gets a response.
+    // Port finishes a synchronous run with the response to its webhook.
   } else if (typeof run === 'object' && run.finished && !run.synchronized && followsPort(delivery)) {
     await apply(delivery, { type: 'finishedInPort', runs: found.runs, conclusion: run.status })
   } else if (found.elsewhere) {
-    // The run id in Port belongs to a workflow run in another repository, and shows that the dispatch took effect.
+    // The run id in Port belongs to a run of another repository, so the dispatch took effect.
     await apply(delivery, { type: 'dispatchAccepted', attemptedAt: delivery.attemptedAt, run: null })
   } else {
     await apply(delivery, {
@@ -161,16 +161,16 @@ function readList({ candidates, snapshot, whole }: Found, repository: string, po
   if (snapshot.access === 'forbidden' && !portUnread) return { list: 'forbidden', reason } as const
   if (snapshot.access !== 'read' || !whole) return unavailable
   if (candidates.length === 0) return { list: 'empty', reason: 'no run appeared' } as const
-  // Wait, because Port could identify the run.
+  // Port could still identify the run.
   if (portUnread) return unavailable
   const ambiguous = `workflow runs in ${repository} can't be attributed to one delivery`
   return { list: 'ambiguous', reason: ambiguous } as const
 }
 
-/** Deliveries per round. At one round a second, this is about the number of deliveries whose messages Port accepts. */
+/** Deliveries per round. With a round each second, Port's rate limit allows about this number of messages. */
 const AT_ONCE = 50
 
-/** Shows in Port what deliveries wait for that have waited for a while, oldest first: one round. */
+/** Runs one round: shows in Port what the oldest waiting deliveries wait for. */
 export function createNotifyWaiting(deps: {
   store: Pick<Store, 'findWaiting' | 'heads' | 'clock'>
   pauses: RateLimitPauses

@@ -19,7 +19,7 @@ import { MAX_OTHERS, type Store } from '../store/store.ts'
 export type FindOwners = ReturnType<typeof createFindOwners>
 export type FindRuns = ReturnType<typeof createFindRuns>
 
-/** Finds a delivery's workflow runs, both bound runs and runs for which `match.ts` finds evidence. */
+/** Finds the bound workflow runs of a delivery, and runs for which `match.ts` finds evidence. */
 export function createFindRuns(deps: {
   store: Pick<Store, 'findRuns' | 'attemptedBetween' | 'clock'>
   cache: RunCache
@@ -51,7 +51,7 @@ export function createFindRuns(deps: {
       },
       maxAge,
     )
-    // Call clockOffset() again, because a relay that just started learns GitHub's time from this response.
+    // A relay that just started gets GitHub's time from this response, so clockOffset() is called again.
     const dispatchedAt = attemptedAt + clockOffset()
     const seen = delivery.runs.map(run => refresh(run, snapshot.runs.get(run.id)))
     const whole = snapshot.access === 'read' && snapshot.covers < dispatchedAt
@@ -59,7 +59,7 @@ export function createFindRuns(deps: {
     if (isKnown) return found
 
     const runs = [...snapshot.runs.values()]
-    // If the relay has no access to the runs, use the run that Port identifies.
+    // Without access to the list, the relay uses the run that Port identifies.
     if (external !== null && snapshot.access === 'forbidden' && !snapshot.runs.has(external)) {
       runs.push(unseenRun(external))
     }
@@ -68,7 +68,7 @@ export function createFindRuns(deps: {
     const now = store.clock()
     const facts: BindingFacts = {
       runs,
-      // Match runs bound by title again, because Port could identify one of them.
+      // Runs that are bound by title are matched again, because Port could identify one of them.
       taken: new Set(recorded.filter(run => run.delivery !== delivery.id || run.past).map(run => run.id)),
       undecided: new Set(),
       externalRunId: external,
@@ -84,7 +84,7 @@ export function createFindRuns(deps: {
     if (match.evidence !== 'port' && isNew) {
       const from = attemptedAt - startTimeout
       const isTitled = (run: WorkflowRun) => isNamed(run.title, delivery)
-      // Only these runs' titles can affect the match.
+      // Only the titles of these runs can affect the match.
       const relevant = runs.filter(
         run => !facts.taken.has(run.id) && (isTitled(run) || isSinceDispatch(run, facts)),
       )
@@ -98,7 +98,7 @@ export function createFindRuns(deps: {
         return !isTitled(run) && isOfAnother(run, [], facts)
       }
       const isUndecided = (run: WorkflowRun) => isTitled(run) && !owners.has(run.id)
-      // If the result is truncated, assume another dispatch with the same event type.
+      // If the list is truncated, it may lack a dispatch with the same event type.
       const rest = others.length === MAX_OTHERS ? [{ eventType: delivery.eventType }] : []
       match = matchRuns(delivery, {
         ...facts,
@@ -111,7 +111,7 @@ export function createFindRuns(deps: {
     const isBound = evidence !== null && (present.length === 0 || evidence !== 'candidate')
     const matched = isBound ? match.runs.map(run => toDeliveryRun(run, evidence)) : []
     const bound = isBound ? mergeRuns(seen, matched) : seen
-    // GitHub's run ids increase, so a run started by another run has a larger id than that run.
+    // GitHub's run ids increase, so a run has a larger id than the run that started it.
     const elsewhere =
       external !== null && !facts.taken.has(external) && bound.every(run => run.past || run.id < external)
     return {
@@ -135,7 +135,7 @@ export const toDeliveryRun = (
 
 export type FindByTitle = ReturnType<typeof createFindByTitle>
 
-/** Limit per query. SQLite accepts 32,766 parameters, two for each id, and the store rounds up to a power of two. */
+/** The number of ids per query. SQLite accepts 32,766 parameters: two for each id, rounded up to a power of two. */
 const MAX_IDS = 4_000
 
 /** Finds a repository's open and finished deliveries by the ids that workflow run titles contain. */
@@ -150,8 +150,8 @@ export function createFindByTitle(store: Pick<Store, 'findByTitle'>) {
 }
 
 /**
- * Finds runs' deliveries by their titles. If a title contains several ids, the owner is the delivery received last,
- * because a title can quote earlier ids but not later ids.
+ * Finds the deliveries of runs by the titles. If a title contains several ids, the run belongs to the newest delivery,
+ * because a title can quote the ids of earlier deliveries, but not of later deliveries.
  */
 export function createFindOwners(findByTitle: FindByTitle) {
   return async (repository: string, runs: readonly WorkflowRun[]): Promise<ReadonlyMap<number, Delivery>> => {

@@ -6,16 +6,16 @@ import type { ApplyDeps, ApplyEvent } from './apply.ts'
 
 export type Freezes = ReturnType<typeof createFreezes>
 
-/** How often to read freezes, and the maximum age of what was read when an attempt starts. */
+/** How often freezes are read, and the maximum age of the freezes when an attempt starts. */
 export const FREEZES_MS = 500
 const FRESH_MS = 1_000
-/** Repositories per statement, and discarded deliveries per round. */
+/** The number of repositories per statement, and of discarded deliveries per round. */
 const REPOSITORIES = 50
 const DISCARDED = 100
 
 type Deps = Pick<ApplyDeps, 'policy' | 'log'> & { store: Store; apply: ApplyEvent; github: GitHub }
 
-/** Freezes, releases, and discards deliveries. Every relay reads the freezes from the database, and does all of it. */
+/** Freezes, releases, and discards deliveries, in every relay, according to the freezes in the database. */
 export function createFreezes({ store, policy, apply, log, github }: Deps) {
   let all: (Freeze & { matches: (repository: string) => boolean })[] = []
   let readAt = Number.NEGATIVE_INFINITY
@@ -23,7 +23,7 @@ export function createFreezes({ store, policy, apply, log, github }: Deps) {
   const active = () => all.filter(({ ending }) => ending === '')
   const find = (repository: string): Freeze | undefined => active().find(each => each.matches(repository))
 
-  /** Ends a freeze if its time has come. GitHub's clock is read first, because the database's clock could have jumped. */
+  /** Ends a freeze when its time is reached. Reads GitHub's clock first, because the database's clock may be wrong. */
   async function endInTime({ id, endsAt }: Freeze): Promise<void> {
     const isOver = () => endsAt !== null && timeoutEnd(endsAt, 0, policy) <= store.clock()
     if (isOver()) await github.checkCredential().catch(() => {})
@@ -69,7 +69,7 @@ export function createFreezes({ store, policy, apply, log, github }: Deps) {
       if (Math.abs(store.clock() - readAt) > FRESH_MS) await read()
       return find(repository) !== undefined
     },
-    /** Starts a freeze. Resolves when the deliveries that match are frozen. */
+    /** Starts a freeze. Resolves when all matching deliveries are frozen. */
     async start(given: NewFreeze): Promise<Freeze> {
       const freeze = await store.addFreeze(given)
       log.info({ freeze: freeze.id, ...given }, 'a deploy freeze started')
@@ -86,7 +86,7 @@ export function createFreezes({ store, policy, apply, log, github }: Deps) {
   }
 }
 
-/** Runs work one at a time, so that an older read doesn't replace a newer one. */
+/** Runs one task at a time, so that an older read doesn't replace a newer read. */
 function oneAtATime(work: () => Promise<void>, last = Promise.resolve()): () => Promise<void> {
   return () => {
     last = last.then(work, work)

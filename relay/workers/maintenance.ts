@@ -3,11 +3,11 @@ import type { GitHub } from '../github/client.ts'
 import type { Store } from '../store/store.ts'
 import type { Timeouts } from './timeouts.ts'
 
-/** Batch size. Small, so that intake never waits long for the store. */
+/** The batch size, which is small so that intake never waits long for the store. */
 const STEP = 200
 const PAUSE_MS = 50
 
-/** Keeps deliveries whose webhooks could be accepted again: those signed within `tolerance` of now. */
+/** Keeps deliveries whose webhook was signed within `tolerance`, because it could be accepted again. */
 export async function purge(
   store: Pick<Store, 'purge'>,
   { now, retention, tolerance }: { now: number; retention: number; tolerance: number },
@@ -27,7 +27,7 @@ export async function purge(
 const DAY_MS = 24 * 3_600_000
 export const SOON_MS = 14 * DAY_MS
 
-/** Warns once a day about what will stop the relay. `clock`: wall clock. Call the returned function periodically. */
+/** Warns once a day about a token that expires and about a wrong clock. Call the returned function periodically. */
 export function createReminders(
   { facts }: Pick<GitHub, 'facts'>,
   timeouts: Pick<Timeouts, 'problem'>,

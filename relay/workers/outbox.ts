@@ -9,7 +9,7 @@ import type { ThrottledLog } from '../log.ts'
 import type { OutboxPage, Store } from '../store/store.ts'
 import { keepTrying } from './apply.ts'
 
-/** Used for a delivery without a readable Port run. Only GitHub shows the delivery's progress. */
+/** The state of a Port run that the relay can't read, or that doesn't exist. */
 export const NO_PORT_RUN: RunState = { ...UNREAD, status: 'in_progress' }
 
 export type PortAccess = ReturnType<typeof createPortAccess>
@@ -18,7 +18,6 @@ export type PortAccess = ReturnType<typeof createPortAccess>
 export function createPortAccess(client: PortClient | null, store: Pick<Store, 'invocation'>) {
   const canReport = ({ runId, kind }: Pick<Delivery, 'runId' | 'kind'>) =>
     runId !== null && kind !== 'none' && client !== null
-  /** Read only if needed, because an invocation can be large. */
   const workflowRunOf = async ({ id, kind }: Delivery) =>
     kind === 'node_run'
       ? (JSON.parse((await store.invocation(id)) ?? '{}') as Invocation).workflowRunId
@@ -26,9 +25,8 @@ export function createPortAccess(client: PortClient | null, store: Pick<Store, '
   return {
     canReport,
     client,
-    /** When Port accepts requests again, milliseconds since 1970. */
     pausedUntil: () => client?.pausedUntil() ?? 0,
-    /** Reads the delivery's run in Port. Returns `unread` if Port doesn't respond or is limiting requests. */
+    /** Reads the delivery's run in Port. Returns `unread` if Port doesn't respond or limits requests. */
     async read(delivery: Delivery): Promise<RunState | 'unread'> {
       const { runId } = delivery
       if (!client || runId === null || !canReport(delivery)) return NO_PORT_RUN
@@ -36,7 +34,7 @@ export function createPortAccess(client: PortClient | null, store: Pick<Store, '
         return await client.run(runId, await workflowRunOf(delivery)).read()
       } catch (error) {
         if (error instanceof PortError && error.kind === 'unknown_run') return NO_PORT_RUN
-        // A retry wouldn't help, and the result still has to be sent to Port.
+        // A retry wouldn't help, and the result must still be sent to Port.
         if (error instanceof PortError && error.kind === 'refused') return UNREAD
         return 'unread'
       }
@@ -55,17 +53,17 @@ export interface OutboxDeps {
   retention: number
 }
 
-/** Time limit for one page. The rest of the page is sent with the next claim. */
+/** The time limit for a page. The next claim sends the rest of the page. */
 const WORK_MS = 10_000
-/** Four client timeouts of 10 s each, for a token, the call, a new token after a 401, and the repeated call. */
+/** Four timeouts of 10 s each: for a token, the call, a new token after a 401, and the repeated call. */
 const CALL_MS = 40_000
-/** How long to retry settling a page. The lease is longer than the sum of these times. */
+/** How long the relay retries to settle a page. The lease is longer than the sum of these times. */
 const SETTLE_MS = 6_000
 export const OUTBOX_LEASE_MS = WORK_MS + CALL_MS + SETTLE_MS + 2_000
 export const PORT_TIMEOUT_MS = CALL_MS / 4
-/** Maximum number of times to split a page's rejected batches. After that, a rejected batch is replaced as a whole. */
+/** How often rejected batches of a page are split. After that, a rejected batch is replaced as a whole. */
 const MAX_SEARCHES = 100
-/** After this time, a label could overwrite a newer label from the action, so the relay first reads the run. */
+/** If a label is older than this, the action may have set a newer label, so the relay first reads the run. */
 const LATE_MS = 3_000
 
 /** Sends a delivery's messages to Port, in order, until a message has to be retried. */
@@ -97,7 +95,7 @@ export async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: Abo
     if (failure && outcome === 'retry') {
       retryAt =
         failure.kind === 'later' ? pausedUntil() : nextAttempt(store.clock(), page.attempts, failure.retryAt)
-      // If Port doesn't respond, another log line reports the outage for all requests together.
+      // Another log line reports an outage of Port for all requests together.
       if (failure.kind !== 'unreachable' || failure.status !== null)
         deps.throttled.warn({ ...about, ...describeFailure(failure) }, 'messages to Port are retried')
       break
@@ -114,7 +112,7 @@ export async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: Abo
   const settleAt = retryAt ?? (pausedUntil() > now ? pausedUntil() : null)
   await keepTrying(() => store.settleOutbox(page, sent, settleAt, now), SETTLE_MS)
 
-  /** Returns null if Port accepted the message. A replacement gets no `more` fields: they may cause the failure. */
+  /** Returns null if Port accepted the message. The `more` fields aren't added to a replacement, because they may cause the failure. */
   async function attempt(message: Message, createdAt: number, more = outputs): Promise<PortFailure | null> {
     if (!client) {
       const message = "PORT_CLIENT_ID isn't set."
@@ -158,7 +156,7 @@ export async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: Abo
     if (!message.unlessStarted) return false
     if (page.reported) return true
     if (store.clock() - createdAt < LATE_MS) return false
-    // Port shows no external run id of a node run, so treat the label about the dispatch as outdated.
+    // Port shows no external run id of a node run, so the label about the dispatch is treated as outdated.
     if (run.kind === 'node_run') return true
     const state = await run.read()
     return state.finished || state.externalRunId !== null || state.status === 'unknown'

@@ -18,19 +18,18 @@ import type { Freezes } from './freezes.ts'
 import { NO_PORT_RUN, type PortAccess } from './outbox.ts'
 import { cancelRuns, findFailedJobs, readApprovals, readWait, rerunFailedJobs } from './run-details.ts'
 
-/** Data about a delivery kept in memory between polls. If the data is lost, the relay only polls more often. */
+/** Data about a delivery that stays in memory between polls. Without the data, the relay only polls more often. */
 interface Note {
-  /** When the delivery was queued. A redelivery gets a new note. */
   queuedAt: number
-  /** When a poll first showed that all runs had finished. */
+  /** When a poll first showed that all workflow runs had finished. */
   finishedAt: number | null
   portAt: number
-  /** When a poll last read the run by its ID because a job finished. */
+  /** When a poll last read the workflow run by its ID because a job finished. */
   quickAt: number
   approvalsAt: number
 }
 
-/** How often to read approvals again while a run waits. Each environment can be approved at a different time. */
+/** How often approvals are read while a run waits. Each environment can be approved at a different time. */
 const APPROVALS_MS = 300_000
 const MAX_NOTES = 20_000
 const FROZEN: LogLine = {
@@ -38,7 +37,7 @@ const FROZEN: LogLine = {
   message: "The failed jobs aren't run again, because a deploy freeze applies to the repository.",
 }
 
-/** Polls one delivery per call. Reads what `nextStep` requests, and applies the event that it finally returns. */
+/** Polls one delivery per call: reads the data that `nextStep` requests, until `nextStep` returns an event to apply. */
 export function createPoll(deps: {
   store: Pick<Store, 'clock'>
   github: GitHub
@@ -54,7 +53,7 @@ export function createPoll(deps: {
   approvals: RequestBudget
 }) {
   const { store, github, findRuns, findListeners, port, policy, clockOffset, details, approvals } = deps
-  /** Applies an event only to the polled version. If the delivery has changed since, the next poll decides. */
+  /** Applies an event only to the polled version. If the delivery has changed during the poll, the next poll decides. */
   const apply = (delivery: Delivery, event: DeliveryEvent) => deps.apply(delivery, event, { strict: true })
   const notes = new BoundedMap<string, Note>(MAX_NOTES)
 
@@ -94,7 +93,7 @@ export function createPoll(deps: {
       }
     }
 
-    /** @returns new observations, or `done` if the delivery changed and the next poll continues */
+    /** @returns new observations, or `done` if the poll ends here */
     async function take(step: Exclude<PollStep, { do: 'apply' }>): Promise<Partial<Observation> | 'done'> {
       const { repository, eventType } = delivery
       const { runs } = seen.found
@@ -148,7 +147,7 @@ export function createPoll(deps: {
           const event = await cancelRuns(delivery, step.runs, { github, now: store.clock() })
           if (!event) return { cancelTried: true }
           const { delivery: current } = await apply(delivery, { type: 'runsSeen', runs, pollAt: step.pollAt })
-          // Record the request even if the delivery has changed, because GitHub has accepted it.
+          // GitHub has accepted the request, so it's recorded even if the delivery has changed.
           await deps.apply(current, event)
           return 'done'
         }

@@ -11,7 +11,7 @@ import type { RequestBudget } from '../github/rate-limit-pause.ts'
 import { cleanText } from '../github/response.ts'
 import { LOCKFILE, type WorkflowFileReader } from '../github/workflow-files.ts'
 
-/** Maximum number of job logs to fetch. For other failed jobs, only the names are shown. */
+/** The maximum number of job logs to fetch. Port's log shows only the names of further failed jobs. */
 const MAX_LOGS = 5
 const MAX_NAMED = 50
 const BLOCKED: LogLine = { level: 'ERROR', message: `What to change: ${PROTECTION_HINT}.` }
@@ -20,20 +20,20 @@ const LOCKED: LogLine = {
   message: `The repository has a workflow lockfile, ${LOCKFILE}, and GitHub starts no workflow with an action that it lacks: run "gh actions-lock", and commit the file.`,
 }
 const MAX_ANNOTATION = 1_000
-/** Maximum number of failed jobs of a run that can run again. Each costs a request, for its annotations. */
+/** If more jobs of a run failed, they don't run again. Reading the annotations costs a request per job. */
 const MAX_LOST = 20
-/** What GitHub's annotations say about a lost runner. */
+/** GitHub's annotations about a lost runner. */
 const LOST = /lost communication|shutdown signal/i
-/** The conclusions of jobs that didn't run to their end, for example because another job failed. */
+/** The conclusions of jobs that never started or were stopped, for example because another job failed. */
 const STOPPED: (string | null)[] = ['cancelled', 'neutral', null]
-/** Requests that job logs leave in the budget for other runs' jobs, so that the results of ten runs a minute don't wait. */
+/** The number of requests that job logs leave in the budget, so that the results of other runs don't wait. */
 const LEFT_BY_LOGS = 9
 
 /**
  * Reads a failed run's jobs. Never throws. If a read fails, a log line reports it.
  *
- * @param run.mayRerun whether the relay runs the run again if every failed job lost its runner
- * @param isReported such a job gets no lines, because the action redacts what it sends, and the relay can't
+ * @param run.mayRerun whether the relay runs the failed jobs again if every failed job lost its runner
+ * @param isReported whether the action has reported the job; if so, the log isn't read, because only the action can redact it
  * @returns null if the request budget is used up
  */
 export async function findFailedJobs(
@@ -97,7 +97,7 @@ export async function findFailedJobs(
     )
   }
 
-  /** Reads a job's annotations. Returns none if the permission is missing or GitHub fails. */
+  /** Reads a job's annotations. Returns an empty list if the permission is missing or GitHub fails. */
   async function readAnnotations(job: Job): Promise<Annotation[]> {
     if (!mayBeLost && !budget.take(1, LEFT_BY_LOGS)) return []
     try {
@@ -136,7 +136,7 @@ function describe(job: Job): string {
     : `Job "${job.name}": ${how}${job.started ? '' : ', before a runner picked it up'}.`
 }
 
-/** Returns what a queued run waits for. A job of the run can wait for another cause than the run's status says. */
+/** Returns what a queued run waits for. A job can wait for another cause than the run's status shows. */
 export async function readWait(
   repository: string,
   { run, cause }: { run: DeliveryRun; cause: 'runner' | 'concurrency' },
@@ -185,19 +185,19 @@ export async function rerunFailedJobs(
   } catch (error) {
     const failure = readFailure(error, { repository, now, tries: 0, permission: 'Actions: write' })
     const message = `The failed jobs can't be run again: ${failure.reason}.`
-    // A rate limit refuses the request, too.
+    // A rate limit also refuses the request.
     const isRefused = failure.kind === 'forbidden' || [403, 429].includes((error as RequestError).status)
     return isRefused ? { level: 'WARN', message } : null
   }
 }
 
-/** Time between the first cancellation request and a forced cancellation, if the run hasn't finished. */
+/** If the run hasn't finished this long after the first cancellation request, the relay forces the cancellation. */
 const FORCE_AFTER_MS = 120_000
 const LOOK_MS = 3_000
 
 /**
- * Cancels a delivery's runs, then once by force.
- * @returns null if nothing was canceled. A later poll tries again unless the credential lacks the permission.
+ * Cancels the workflow runs of a delivery. Later, forces the cancellation once.
+ * @returns null if no run was canceled; the next poll tries again
  */
 export async function cancelRuns(
   { repository, cancelSentAt, cancelForced }: Delivery,

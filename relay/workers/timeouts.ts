@@ -3,19 +3,19 @@ import { clockTime } from '../delivery/outcome.ts'
 import type { GitHub } from '../github/client.ts'
 import type { ClockDifference, Store } from '../store/store.ts'
 
-/** Above this difference between GitHub's clock and the store's, no timeout ends anything. */
+/** If GitHub's clock and the store's clock differ by more than this, no delivery times out. */
 const MOST_MS = 300_000
-/** A difference that stays within UNCHANGED_MS for STABLE_MS no longer matters. */
+/** If the difference changes by less than UNCHANGED_MS for STABLE_MS, timeouts apply again. */
 const UNCHANGED_MS = 60_000
 const STABLE_MS = 3_600_000
-/** Clock difference that needs a warning. GitHub rejects an App's tokens if the clocks differ by a minute. */
+/** The clock difference that causes a warning. GitHub rejects an App's tokens if the clocks differ by a minute. */
 const FAR_MS = 30_000
-/** How long after the start GitHub's first response counts as late. */
+/** If GitHub hasn't responded this long after the start, operators see a warning. */
 const LATE_MS = 60_000
 
 export type Timeouts = ReturnType<typeof createTimeouts>
 
-/** Whether GitHub's clock confirms the store's, which measures timeouts. `stored`: the last start's difference. */
+/** Compares GitHub's clock with the store's clock, which measures timeouts. `stored`: the difference at the last start. */
 export function createTimeouts(deps: {
   store: Pick<Store, 'clock' | 'saveClockDifference'>
   clockOffset: GitHub['clockOffset']
@@ -26,7 +26,7 @@ export function createTimeouts(deps: {
   const startedAt = store.clock()
   let known = deps.stored
 
-  /** Milliseconds since 1970 by the store's clock. Later while the clocks differ; Infinity before GitHub responds. */
+  /** The start of timeouts, in milliseconds since 1970 by the store's clock; Infinity before GitHub responds. */
   function from(): number {
     const offset = clockOffset()
     if (offset === null) return Number.POSITIVE_INFINITY
@@ -41,7 +41,7 @@ export function createTimeouts(deps: {
     const fields = { offset_seconds: Math.round((clockOffset() ?? 0) / 1000) }
     const isRight = changed.difference === 0
     log.warn(fields, isRight ? 'timeouts apply again' : 'timeouts are suspended: a clock is wrong')
-    // If the difference can't be stored, it's noted again.
+    // If storing the difference fails, the next check stores it again.
     store.saveClockDifference(changed).catch(() => {
       if (known === changed) known = before
     })
@@ -49,7 +49,7 @@ export function createTimeouts(deps: {
 
   return {
     from,
-    /** What is wrong with a clock, for operators; null if nothing is. */
+    /** Describes a wrong clock for operators; null if the clocks agree. */
     problem(): string | null {
       const [now, offset, countedFrom] = [store.clock(), clockOffset(), from()]
       const suspended = 'no delivery times out'

@@ -29,7 +29,7 @@ export function createTraceExporter(
 ) {
   const exporter = new OTLPTraceExporter({
     ...{ url: `${endpoint}/v1/traces`, headers, timeoutMillis: TIMEOUT_MS },
-    // Use the global agent, because the exporter's default agent wouldn't use the relay's proxy.
+    // The exporter's default agent wouldn't use the relay's proxy.
     httpAgentOptions: protocol => (protocol === 'http:' ? http : https).globalAgent,
   })
   const { version } = packageJson
@@ -50,7 +50,7 @@ export function createTraceExporter(
   }
 }
 
-/** Unstable attribute names. OpenTelemetry recommends copying unstable names instead of importing them. */
+/** Unstable attribute names, which OpenTelemetry recommends to copy instead of importing them. */
 const CICD = {
   action: 'cicd.pipeline.action.name',
   pipeline: 'cicd.pipeline.name',
@@ -75,7 +75,7 @@ export type Span = Parameters<OTLPTraceExporter['export']>[0][number]
 type Entry = HistoryEntry & { at: number }
 
 interface Part {
-  /** Unique within the round. */
+  /** The span's name, which is unique within the round. */
   key: string
   parent?: string
   name: string
@@ -90,7 +90,8 @@ interface Part {
 export type Origin = Pick<Span, 'resource' | 'instrumentationScope'> & { githubHost: string }
 
 /**
- * Creates the trace of a finished delivery. Redeliveries are children of the first delivery. It contains no inputs. Names can contain inputs, so jobs have only ids and links; other history entries are events without details.
+ * Creates the trace of a finished delivery, without inputs. The spans of redeliveries are children of the first round.
+ * Jobs have only ids and links, because their names can contain inputs. Other history entries are events without details.
  */
 export function spansOf(delivery: TracedDelivery, history: Entry[], origin: Origin): Span[] {
   const rounds: { queuedAt: number; entries: Entry[] }[] = [{ queuedAt: delivery.receivedAt, entries: [] }]
@@ -157,7 +158,7 @@ function repositoryOf({ repository }: TracedDelivery): Attributes {
   return { [CICD.owner]: owner, [CICD.repository]: name }
 }
 
-/** The webhook's duration isn't recorded. */
+/** The span of the webhook has no duration, because the duration isn't recorded. */
 const webhook = ({ receivedAt }: TracedDelivery): Part => ({
   ...{ key: 'webhook', parent: ROOT, name: 'webhook', kind: SpanKind.SERVER },
   ...{ from: receivedAt, to: receivedAt },
@@ -189,7 +190,7 @@ function dispatches(delivery: TracedDelivery, changes: Entry[], end: number, rou
     })
   if (!round.isLast || attemptedAt === null || known.some(each => each.key === `dispatch ${attempts}`))
     return known
-  // The response is missing because the relay was killed, or the run reported before the response was recorded.
+  // If the relay was killed, or the run reported before the response was recorded, the history contains no response.
   const to = changes.find(each => each.at >= attemptedAt && 'github_run_id' in each.details)?.at ?? end
   return [...known, dispatch(attempts, attemptedAt, to, {}, null)]
 }

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ThrottledLog } from '../log.ts'
 
-/** Defines how a worker claims due work, and the step that processes a claim. */
 export interface WorkerDefinition<Claim> {
   name: string
   claim: (limit: number) => Promise<Claim[]>
@@ -16,15 +15,15 @@ export interface WorkerDefinition<Claim> {
 export interface Worker {
   wake(): void
   runNow(): void
-  /** By `performance.now()`. All workers are idle if each one's last empty claim started after all were last busy. */
+  /** Times by `performance.now()`. All workers are idle if every worker's last empty claim started after the last busy time. */
   activity(): { busyAt: number; idleAt: number }
-  /** Stops claiming, and resolves when every step in progress has finished. */
+  /** Stops claiming work, and resolves when all steps in progress have finished. */
   stop(): Promise<void>
 }
 
 /**
- * Each consecutive empty claim adds a millisecond of sleep, so that unnecessary wake-ups don't cause a busy loop. After
- * QUIET_MS without an empty claim, the count starts again, so that new work isn't delayed.
+ * The pause before a claim grows by a millisecond with each consecutive empty claim, so that unnecessary wake-ups don't
+ * cause a busy loop. After QUIET_MS without an empty claim, the pause starts at zero again.
  */
 const LONGEST_REST_MS = 20
 const QUIET_MS = 500
@@ -32,13 +31,13 @@ const FAILURE_MS = 1_000
 const UNAVAILABLE = 'database unavailable; retrying'
 const STEP_FAILED = 'a step failed; it is retried when its lease expires'
 
-/** Claims due work when notified, and runs a step for each claim. If a step throws, its work is due again later. */
+/** Claims due work when it's woken, and runs a step for each claim. If a step throws, the work is due again when its lease expires. */
 export function startWorker<Claim>(
   work: WorkerDefinition<Claim>,
   throttled: Pick<ThrottledLog, 'error'>,
 ): Worker {
   const active = new Map<string, Promise<void>>()
-  /** Claims of work that already has a step in progress. A claim's step starts when the step in progress finishes. */
+  /** Claims of work for which a step is already in progress. The next step starts when that step finishes. */
   const again = new Map<string, Claim>()
   const stopping = new AbortController()
   let signal = Promise.withResolvers<void>()
@@ -48,7 +47,7 @@ export function startWorker<Claim>(
 
   const start = (claim: Claim) => {
     const key = work.key(claim)
-    // The work was claimed again because another change made it due, or because this process was suspended.
+    // Work can be claimed again because another change made it due, or because this process was suspended.
     if (active.has(key)) return void again.set(key, claim)
     const ended = work
       .step(claim, stopping.signal)
@@ -103,8 +102,8 @@ export function startWorker<Claim>(
 }
 
 /**
- * Repeats periodic work, one round at a time. A round starts every `everyMs`, or earlier if the previous round returned
- * a shorter time. After {@link Worker.wake}, or if a round returned 0 or less, the next round starts after `soonestMs`.
+ * Repeats periodic work, one round at a time. The next round starts after `everyMs`, or earlier if the round returned a
+ * shorter time. After {@link Worker.wake}, or if the round returned 0 or less, the next round starts after `soonestMs`.
  */
 export function repeat(
   name: string,

@@ -23,21 +23,21 @@ import type { Timeouts } from './timeouts.ts'
 import { createTraces } from './traces.ts'
 import { repeat, startWorker, type Worker, type WorkerDefinition } from './worker.ts'
 
-/** Requests per minute. Lists get most, to notice a finished run within a minute in up to twenty repositories. */
+/** List requests per minute. They show a finished run within a minute in up to twenty repositories. */
 const LISTS = 36
 const BY_ID = 8
-/** Budget for reading runs of finishing jobs by their IDs: in total, and for each run. */
+/** The budget for reading runs of finishing jobs by their IDs: in total, and for each run. */
 const QUICK = 60
 const QUICK_OF_RUN = 10
-/** Budget for jobs, job logs, annotations, and workflow files. Reading workflow files leaves a quarter for failed runs. */
+/** The budget for jobs, job logs, annotations, and workflow files. Workflow files leave a quarter for failed runs. */
 const DETAILS = 16
 const LEFT_BY_FILES = 4
-/** Budget for pending approvals. With GitHub's webhooks, approvals show immediately. */
+/** The budget for reading pending approvals. GitHub's webhooks show approvals without these requests. */
 const APPROVALS = 6
 const MINUTE_MS = 60_000
 /**
- * List requests per minute, in addition to polling, for which a queue or a user waits: after lost responses and
- * cancellations. After a crash or during a GitHub outage, many repositories wait at the same time.
+ * Additional list requests per minute after lost responses and cancellations, because a queue or a user waits for them.
+ * After a crash or during an outage of GitHub, many repositories wait at the same time.
  */
 const URGENT = 120
 
@@ -49,7 +49,7 @@ type EngineDeps = Omit<ApplyDeps, 'canReport'> &
     findOwners: FindOwners
   }
 
-/** Creates the steps that process a relay's deliveries. Each relay on a database has its own request budgets. */
+/** Creates the steps that process deliveries. Each relay on a database has its own request budgets. */
 export function createEngine(deps: EngineDeps) {
   const { store, github, client, findOwners, policy } = deps
   const { clock } = store
@@ -84,19 +84,19 @@ export function createEngine(deps: EngineDeps) {
 }
 
 const DISPATCHES_AT_ONCE = 20
-/** Enough for all deliveries of a few repositories. Deliveries of one repository wait for the same response. */
+/** Concurrent polls. Deliveries of one repository wait for the same response. */
 const POLLS_AT_ONCE = 100
-/** Enough to read the list of runs, a workflow run with its jobs and logs, and the run in Port; each has its own timeout. */
+/** The lease of a poll: longer than all its requests for the list of runs, a run, its jobs and logs, and the run in Port. */
 export const POLL_LEASE_MS = 60_000
 const OUTBOXES_AT_ONCE = 10
 const MAINTENANCE_MS = 60_000
 const NOTIFY_MS = 1_000
-/** How often to read due times and other relays' pauses, while work is due (SOONEST_MS) and otherwise (LATEST_MS). */
+/** How often due times and pauses are read: SOONEST_MS while work is due, otherwise LATEST_MS. */
 const SOONEST_MS = 500
 const LATEST_MS = 2_000
 const TRACES_MS = 2_000
 
-/** Starts the workers for dispatches, polls, and the outbox, and the periodic work. */
+/** Starts the workers for dispatches, polls, and the outbox. Starts the periodic work. */
 export function startWorkers(deps: {
   config: Config
   store: Store
@@ -162,7 +162,7 @@ export function startWorkers(deps: {
     byWork.watch,
     byWork.outbox,
     schedule,
-    // Runs at a fixed interval. New work doesn't wake this worker.
+    // This work runs at a fixed interval, and isn't woken by new work.
     repeat('notify waiting', NOTIFY_MS, throttled, notifyWaiting),
     repeat('freezes', FREEZES_MS, throttled, engine.freezes.check),
     ...(tracing

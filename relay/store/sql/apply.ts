@@ -4,10 +4,10 @@ import type { Change, Delivery, DeliveryRun, Transition } from '../../delivery/d
 import { type Backend, columnOf, type Dialect, rowsOf, type Statement, stateIs } from '../database.ts'
 import { enqueue } from './outbox.ts'
 
-/** Identifies a report from the action, so that the report is applied only once. */
+/** Identifies a report from the action, so that a repetition isn't applied again. */
 export interface ReportReceipt {
   sender: string
-  /** Counts from 1. If it isn't above the sender's last number, the report is a repetition and changes nothing. */
+  /** The sender's number, from 1. A report whose number isn't above the sender's last number is a repetition. */
   number: number
   lines: number
   bytes: number
@@ -17,30 +17,29 @@ export interface ReportReceipt {
 const FIRST_EVENTS = 50
 const LAST_EVENTS = LIMITS.events - FIRST_EVENTS
 
-/** Condition for later statements. True if the first statement has updated the delivery and set this mark. */
+/** The condition of all statements after the first: the first statement has updated the delivery and set this mark. */
 const MARKED = 'id = ?1 AND change_id = ?2'
 const IS_MARKED = `EXISTS (SELECT 1 FROM deliveries WHERE ${MARKED})`
 
 interface Applied {
   delivery: Pick<Delivery, 'id' | 'version' | 'repository'>
-  /** Unique to this change. */
   changeId: number
   transition: Transition
   now: number
   receipt?: ReportReceipt | undefined
 }
 
-/** The decisive UPDATE requires the transition's version, and marks the row. Later statements require the mark. */
+/** The first UPDATE requires the version of the transition, and marks the row. All other statements require the mark. */
 function apply(sql: Dialect, applied: Applied): { statements: Statement[]; decisive: number } {
   const { delivery, changeId, transition, now, receipt } = applied
   const { change, messages, history, requeue } = transition
   const ids = change.runs?.map(run => run.id) ?? []
   const { lockNumber } = sql
-  // Lock runs in a fixed order, so that transactions with the same runs don't deadlock.
+  // Runs are locked in a fixed order, so that transactions with the same runs don't deadlock.
   const locks: Statement[] = lockNumber
     ? ids.toSorted((a, b) => a - b).map(id => ({ sql: lockNumber, params: [id] }))
     : []
-  // Lock before checking for a repeated report, because subqueries of an UPDATE that waited for a row see old data.
+  // The row is locked before the check for a repetition, because an UPDATE that waits for a row sees old data in subqueries.
   if (lockNumber && receipt) {
     locks.push({ sql: 'SELECT 1 FROM deliveries WHERE id = ?1 FOR UPDATE', params: [delivery.id] })
   }
@@ -117,7 +116,7 @@ function replaceRuns(mark: Mark, repository: string, runs: readonly DeliveryRun[
 }
 
 function dropMessages(mark: Mark): Statement[] {
-  // Delete in the order in which the outbox worker locks the tables.
+  // This is the order in which the outbox worker locks the tables.
   return ['outboxes', 'outbox', 'report_senders'].map(table => ({
     sql: `DELETE FROM ${table} WHERE delivery = ?1 AND ${IS_MARKED}`,
     params: [...mark],
@@ -160,9 +159,9 @@ function workOf({ change, messages, requeue }: Transition) {
 export function applying(db: Backend, notify: (...work: ReturnType<typeof workOf>) => void) {
   return {
     /**
-     * Applies a transition to the version that it was computed from. A repeated report (`receipt`) writes nothing. If
-     * the delivery's own fields don't change, the version doesn't change either.
-     * @returns false if the delivery has another version by now, or another delivery has one of its runs
+     * Applies a transition to the delivery, if the delivery still has the version that the transition was computed from. A
+     * repeated report (`receipt`) writes nothing. If no field of the delivery changes, the version stays the same.
+     * @returns false if the delivery has another version, or if another delivery has one of its runs
      */
     async apply(
       delivery: Applied['delivery'],
@@ -176,7 +175,7 @@ export function applying(db: Backend, notify: (...work: ReturnType<typeof workOf
       try {
         applied = (await db.run(statements))[decisive]?.length === 1
       } catch (error) {
-        // The transaction could have been committed even if its response was lost.
+        // If the response was lost, the transaction may have been committed.
         const sql = 'SELECT 1 FROM deliveries WHERE id = ?1 AND change_id = ?2'
         const rows = await rowsOf(db, sql, delivery.id, changeId).catch(() => [])
         if (rows.length === 0) throw error
@@ -185,13 +184,13 @@ export function applying(db: Backend, notify: (...work: ReturnType<typeof workOf
       if (applied) notify(...workOf(transition))
       return applied
     },
-    /** Makes an open delivery due now and increments its version. A worker that has claimed it then decides again. */
+    /** Makes an open delivery due now and increments its version, so that a worker that has claimed it decides again. */
     async wake(id: string, now: number): Promise<void> {
       const sql = `UPDATE deliveries SET due_at = ?2, version = version + 1, lease_until = 0
                    WHERE id = ?1 AND ${stateIs("'dispatched'", "'running'")} RETURNING id`
       if ((await rowsOf(db, sql, id, now)).length > 0) notify('watch')
     },
-    /** The usage of the report limits since the delivery was queued, and the sender's last number. */
+    /** Returns how much of the report limits the delivery has used since it was queued, and the sender's last number. */
     async reportUsage(id: string, sender: string) {
       const sql = `
         SELECT report_lines AS lines, report_bytes AS bytes,

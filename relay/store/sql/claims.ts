@@ -14,13 +14,13 @@ import {
 export type Claimed = Delivery & {
   invocation: string
   leaseUntil: number
-  /** Whether the claim recorded an attempt. If not, the response to an earlier attempt is missing. */
+  /** Whether the claim recorded a new attempt. If not, the response to an earlier attempt is missing. */
   isAttempt: boolean
 }
 
 /** Waiting work. Times are milliseconds since 1970; null if nothing is due or waiting. */
 export interface Backlog {
-  /** Since when the oldest queued delivery has waited, and when the oldest poll and the oldest outbox became due. */
+  /** When the oldest delivery was queued, and when the oldest poll and the oldest outbox became due. */
   dueSince: Record<'dispatch' | 'watch' | 'outbox', number | null>
   /** Number of messages waiting for Port, up to 10,000. */
   messages: number
@@ -37,12 +37,10 @@ export interface TracedDelivery extends Delivery {
   notifiedAt: number | null
 }
 
-/** Condition of deliveries that are queued and not frozen. */
 export const QUEUED = "state = 'queued' AND frozen_by = 0"
-/** Condition of frozen deliveries. */
 export const FROZEN = "state = 'queued' AND frozen_by > 0"
 
-/** The repositories with a queue. Skips within the index, regardless of the queues' lengths. */
+/** Selects the repositories with a queue. Each repository takes one step in the index, whatever the length of its queue. */
 export const QUEUES = `
   WITH RECURSIVE queue(repository) AS (
     SELECT min(repository) FROM deliveries WHERE ${QUEUED}
@@ -51,14 +49,13 @@ export const QUEUES = `
     FROM queue WHERE queue.repository IS NOT NULL
   )`
 
-/** Each repository's oldest queued delivery that isn't frozen. */
 const HEADS = ({ among }: Dialect, column: string) => `
   ${QUEUES} SELECT ${column} FROM deliveries head WHERE ${among('head.seq', OLDEST)}`
 const OLDEST = `SELECT (SELECT min(seq) FROM deliveries WHERE ${QUEUED} AND repository = queue.repository) FROM queue`
 
 /**
- * Whether a pause is of a delivery's credential. @param scope parameter with the scope, or the start of an owner's
- * scope
+ * Whether a pause belongs to the credential of a delivery.
+ * @param scope parameter with the scope, or with the prefix of an owner's scope
  */
 const isOfScope = (sql: Dialect, scope: string, of: string) =>
   `rate_limit_pauses.scope IN (CAST(${scope} AS TEXT), CAST(${scope} AS TEXT) || ${sql.owner(`${of}.repository`)})`
@@ -68,7 +65,7 @@ const isPaused = (sql: Dialect, scope: string, now: string, of: string) => `
   EXISTS (SELECT 1 FROM rate_limit_pauses
     WHERE ${isOfScope(sql, scope, of)} AND rate_limit_pauses.paused_until > ${now})`
 
-/** True if no delivery of the repository is frozen: others must not overtake a frozen one. */
+/** True if no delivery of the repository is frozen, because other deliveries must not overtake a frozen delivery. */
 const IS_FREE = `NOT EXISTS (
   SELECT 1 FROM freezes WHERE (SELECT min(seq) FROM deliveries
     WHERE ${FROZEN} AND frozen_by = freezes.seq AND repository = head.repository) IS NOT NULL)`
@@ -80,11 +77,11 @@ const CLAIM_ATTEMPT = `${CLAIM},
   first_attempt_at = coalesce(first_attempt_at, ?1),
   awaiting_response_since = coalesce(awaiting_response_since, ?1)`
 
-/** Maximum for counts, to limit the cost of counting. */
+/** Rows above this number aren't counted, to limit the cost. */
 export const MOST_COUNTED = 10_000
-/** Maximum number of deliveries to examine for each shown cause. */
+/** How many deliveries are examined for each cause that Port shows. */
 const EXAMINED = 200
-/** Maximum number of deliveries with waiting messages while Port is notified of waits. */
+/** If more deliveries have waiting messages, Port isn't notified of waits. */
 const MAX_OUTBOXES = 200
 /** Lists are padded to a power of two, to limit the number of different prepared statements. */
 export function padded<T>(values: readonly T[]): T[] {
@@ -100,10 +97,9 @@ export function claims(db: Backend) {
 
   return {
     /**
-     * Claims each repository's oldest queued delivery if it's due and its credential isn't paused. To keep the order,
-     * the repository waits for it. Ordered by last dispatch, so that a long queue doesn't delay other repositories. The
-     * claim records an attempt on disk, because a dispatch isn't idempotent: after a crash, a relay searches for the
-     * workflow run first.
+     * Claims each repository's oldest queued delivery if it's due and its credential isn't paused. Repositories are ordered
+     * by their last dispatch, so that a long queue doesn't delay other repositories. The claim records an attempt on disk,
+     * because a dispatch isn't idempotent. After a crash, a relay first searches for the workflow run of this attempt.
      * @param scope scope of rate-limit pauses, or the prefix to which a repository's owner is appended
      */
     async claimQueued(now: number, leaseMs: number, limit: number, scope: string): Promise<Claimed[]> {
@@ -120,7 +116,7 @@ export function claims(db: Backend) {
       for (const each of claimed) each.isAttempt = each.attemptedAt === now
       return claimed.sort((a, b) => a.seq - b.seq)
     },
-    /** Finds deliveries whose wait Port doesn't show yet; none while many messages wait, because results come first. */
+    /** Finds deliveries whose wait Port doesn't show yet. Finds none while many messages wait, because results are more urgent. */
     findWaiting(now: number, before: number, limit: number, scope: string): Promise<Delivery[]> {
       const paused = isPaused(dialect, '?4', '?1', 'waiting')
       const shown = (cause: WaitCause | '', where: string) => `
@@ -143,7 +139,7 @@ export function claims(db: Backend) {
           AND ${among('seq', `${found.join(' UNION ALL ')} LIMIT ?3`)}`
       return deliveriesOf(db, sql, now, before, limit, scope)
     },
-    /** Returns the heads of these deliveries' queues, one select per repository, regardless of the queue's length. */
+    /** Returns the oldest queued delivery of each delivery's repository, with one SELECT per repository. */
     async heads(given: readonly Delivery[]): Promise<Map<string, Delivery>> {
       const queued = given.flatMap(({ state, repository }) => (state === 'queued' ? [repository] : []))
       if (queued.length === 0) return new Map()
@@ -156,9 +152,8 @@ export function claims(db: Backend) {
       return new Map(heads.map(head => [head.repository, head]))
     },
     /**
-     * Finds the heads of queues from which nothing was dispatched since a time, without a pause. The time starts at the
-     * head's first attempt (without one, at the repository's last attempt) or at the end of the last pause, whichever
-     * is later.
+     * Finds the oldest deliveries of queues from which nothing was dispatched since a given time. The time without a dispatch
+     * starts at the delivery's first attempt, or else at the repository's last attempt. If a pause ended later, it starts there.
      */
     stalled(before: number, limit: number, scope: string): Promise<Stalled[]> {
       const since = `${greatest}(
@@ -172,7 +167,7 @@ export function claims(db: Backend) {
         WHERE "stalledSince" <= ?1 ORDER BY "stalledSince" LIMIT ?2`
       return deliveriesOf<Stalled>(db, sql, before, limit, scope)
     },
-    /** Finds deliveries whose workflow runs have waited for a runner since a time; the longest wait first. */
+    /** Finds deliveries whose workflow runs have waited for a runner since a given time, the longest wait first. */
     withoutRunner(before: number, limit: number): Promise<Delivery[]> {
       const where = `state = 'running' AND awaited_since <= ?1 ORDER BY awaited_since LIMIT ?2`
       return deliveriesOf(db, `SELECT ${columns(dialect)} FROM deliveries WHERE ${where}`, before, limit)
@@ -187,7 +182,7 @@ export function claims(db: Backend) {
       const claimed = await claim(sql, now, now + leaseMs, limit)
       return claimed.sort((a, b) => Number(a.dueAt) - Number(b.dueAt))
     },
-    /** When each kind of work is due next; null for never. Includes claimed and paused work, but only queues' heads. */
+    /** When each kind of work is due next; null for never. Includes claimed and paused work, but only the heads of queues. */
     async nextDue() {
       const next = (table: string, where = '') =>
         `(SELECT due_at FROM ${table} ${where} ORDER BY due_at LIMIT 1)`
@@ -215,9 +210,8 @@ export function claims(db: Backend) {
       return { dueSince, messages, oldestMessage, frozen }
     },
     /**
-     * Claims finished deliveries whose trace is due and whose messages have all been sent to Port, because the trace
-     * shows when Port received them. The claim postpones the due time, so that another relay retries if this relay is
-     * killed.
+     * Claims finished deliveries whose trace is due. The trace shows when Port received the messages, so all messages must
+     * have been sent. The claim postpones the due time, so that another relay retries if this relay is killed.
      */
     claimTraces(now: number, leaseMs: number, limit: number): Promise<TracedDelivery[]> {
       const due = `

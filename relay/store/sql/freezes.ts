@@ -17,9 +17,9 @@ export interface Freeze {
 
 export type NewFreeze = Omit<Freeze, 'id' | 'ending' | 'deliveries'>
 
-/** Rows per transaction, so that intake never waits long for the store. */
+/** The number of rows per transaction, which is small so that intake never waits long for the store. */
 const STEP = 500
-/** The number of the lock that orders changes of freezes. Other numbers are ids of workflow runs. */
+/** The number of the lock that orders changes of freezes. Locks with other numbers are for workflow runs. */
 const LOCK = 0
 const FIELDS = `seq AS id, ${named('repositories', 'reason', 'since', 'endsAt', 'ending')},
   (SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE ${FROZEN} AND frozen_by = freezes.seq LIMIT ${MOST_COUNTED}) AS counted)
@@ -77,7 +77,7 @@ export function freezes(db: Backend, notify: (work: 'dispatch') => void) {
       const sql = `${QUEUES} SELECT repository FROM queue WHERE repository IS NOT NULL`
       return (await rowsOf(db, sql)).map(row => String(row.repository))
     },
-    /** Freezes queues, except deliveries whose dispatch may have taken effect. @returns whether there are more */
+    /** Freezes queued deliveries, except deliveries whose dispatch may have taken effect. @returns whether more remain */
     async freezeQueues({ id, reason }: Freeze, given: readonly string[], now: number): Promise<boolean> {
       const repositories = padded(given)
       const places = repositories.map((_, i) => `?${i + 1}`).join(', ')
@@ -92,7 +92,7 @@ export function freezes(db: Backend, notify: (work: 'dispatch') => void) {
       }
       return (await change({ sql, params: repositories }, to, reason, now)) === STEP
     },
-    /** Queues the oldest deliveries of a freeze again. @returns whether there were any */
+    /** Releases the oldest deliveries of a freeze. @returns whether there were any */
     async release({ id, reason }: Freeze, now: number): Promise<boolean> {
       const sql = `SELECT seq FROM deliveries WHERE ${FROZEN} AND frozen_by = ?1 ORDER BY repository, seq LIMIT ${STEP}`
       const to = {

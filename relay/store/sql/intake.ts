@@ -5,8 +5,8 @@ import { type Backend, columnOf, named, type Statement } from '../database.ts'
 
 /*
  * The files in this folder contain the store's methods, each with its SQL. Parameters are `?1`, `?2`, and so on. Times are
- * milliseconds since 1970. Every statement uses an index instead of scanning a table. The schema lists the statements
- * that use each index, and tests check all query plans.
+ * milliseconds since 1970. No statement scans a table: tests check all query plans. The schema lists the statements that
+ * use each index.
  */
 
 export type Accepted = Target & Pick<Delivery, 'id' | 'state' | 'runId'> & { duplicate: boolean }
@@ -26,7 +26,7 @@ export class StoreBusy extends Error {
   override message = 'Too many deliveries wait to be persisted'
 }
 
-/** Columns that intake writes, in the order of the parameters. The last three are numbers, the others are texts. */
+/** Columns that intake writes, in the order of the parameters. The last three columns are numbers, the others are texts. */
 const FIELDS = [
   ...(['id', 'dedupeKey', 'sentAs', 'signature', 'runId', 'kind', 'action', 'repository'] as const),
   ...([
@@ -56,7 +56,7 @@ export const toRow = (d: NewDelivery): Statement['params'] => [
   digestOf(d.sentAs),
 ]
 
-/** Used on PostgreSQL to insert many deliveries with one list per column. */
+/** Inserts many deliveries into PostgreSQL, with one list per column. */
 const LISTS = [...FIELDS.map((_, i) => (i < FIELDS.length - 3 ? 'text' : 'bigint')), 'text']
 const INSERT_MANY = `
   ${INTO} SELECT ${NAMES}, received_at, received_at, received_at, 'queued'
@@ -89,7 +89,7 @@ export function intake(db: Backend) {
   let waiting = 0
   let waitingSize = 0
 
-  /** Refuses webhooks that exceed the limits, to restrict memory use. */
+  /** Refuses further webhooks if too many wait, to limit memory. */
   async function admit<T>(size: number, persist: () => Promise<T>): Promise<T> {
     const { waitingWebhooks, waitingBytes } = LIMITS
     if (waiting >= waitingWebhooks || waitingSize + size > waitingBytes) throw new StoreBusy()
@@ -103,7 +103,7 @@ export function intake(db: Backend) {
     }
   }
 
-  /** Finds an earlier cancellation, and an earlier delivery. Prefers the delivery with the same signature. */
+  /** Finds an earlier cancellation, and an earlier delivery, preferably the delivery with the same signature. */
   async function findEarlier({ dedupeKey, sentAs }: Pick<NewDelivery, 'dedupeKey' | 'sentAs'>) {
     const digest = digestOf(sentAs)
     const [cancellations, rows] = (await db.run([
@@ -133,7 +133,7 @@ export function intake(db: Backend) {
           // The conflicting delivery was deleted in the meantime, so insert again.
         }
       }),
-    /** Null if no cancellation has the signature. @throws SignatureUsed if a delivery has the signature */
+    /** Returns the cancellation with this signature, or null. @throws SignatureUsed if a delivery has the signature */
     async findCancellation(
       identity: Pick<NewDelivery, 'dedupeKey' | 'sentAs'>,
     ): Promise<Cancellation | null> {
@@ -141,7 +141,7 @@ export function intake(db: Backend) {
       if (signed) throw new SignatureUsed()
       return cancellation
     },
-    /** Stores the response to a cancellation until the signature expires. No delivery can have the signature then. */
+    /** Stores the response to a cancellation until the signature expires. No delivery with this signature is then accepted. */
     async saveCancellation(
       { digest, expiresAt }: { digest: string; expiresAt: number },
       { status, body }: Cancellation,

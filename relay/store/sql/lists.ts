@@ -9,28 +9,26 @@ import { runKey } from './intake.ts'
 export interface Filter {
   state?: State
   outcome?: Outcome
-  /** Only deliveries with this outcome that can be redelivered. */
+  /** Lists only deliveries with this outcome that can be redelivered. */
   redeliverable?: boolean
   repository?: string
   action?: string
   /** A part of the action's identifier, the repository, the delivery's ID, or the run's ID in Port. */
   search?: string
-  /** Port's run. */
   runId?: string
-  /** Only deliveries received since this time. */
   since?: number
 }
 
-/** If several relays accept deliveries, one with a higher `seq` could have been queued up to this much earlier. */
+/** With several relays, a delivery with a higher `seq` can have been queued up to this much earlier. */
 const QUEUED_MARGIN_MS = 60_000
 
-/** The outcomes that a state allows: none while the delivery is open, then any. */
+/** The possible outcomes of a delivery in this state: only the empty outcome while the delivery is open. */
 const outcomesOf = (state: State): readonly (Outcome | '')[] =>
   OPEN_STATES.includes(state) ? [''] : OUTCOMES
 
 const MAX = Number.MAX_SAFE_INTEGER
 
-/** Where a list starts, exclusive: below `before`, the newest first, or above `after`, the oldest first. */
+/** The start of a list, exclusive. With `before`, the newest deliveries are first. With `after`, the oldest are first. */
 type Bound = { before?: number | undefined; after?: number | undefined }
 
 const isSearch = ({ action, search, runId }: Filter) => !runId && (action ?? search) !== undefined
@@ -42,15 +40,15 @@ const amountOf = (where: string) =>
 
 export function lists(db: Backend) {
   const { dialect } = db
-  /** How far a list that has no index searches: the lowest `seq`, or with `after`, the `seq` above the highest. */
+  /** The end of the search for a list without an index: the lowest `seq`. With `after`, one more than the highest `seq`. */
   const edge = {
     before: `SELECT ${dialect.least}(CAST(?1 AS BIGINT), max(seq) + 1) - ${LIMITS.listed} FROM deliveries`,
     after: `SELECT ${dialect.greatest}(CAST(?1 AS BIGINT), min(seq) - 1) + ${LIMITS.listed + 1} FROM deliveries`,
   }
 
   /**
-   * Returns a `seq` below which all deliveries were received before the given time. There is no index on times, but
-   * deliveries are queued in `seq` order, after their receipt.
+   * Returns a `seq` below which all deliveries were received before the given time. Deliveries have no index on times, but
+   * they are queued in `seq` order, after their receipt.
    */
   async function floorOf(since: number): Promise<number> {
     const [last] = await rowsOf(db, 'SELECT max(seq) AS seq FROM deliveries')
@@ -67,10 +65,10 @@ export function lists(db: Backend) {
 
   return {
     /**
-     * Lists deliveries, the newest first, or with `after`, the oldest first. Queued deliveries have a separate index,
-     * so that intake updates fewer indexes. Each pair of state and outcome is an index range, so an empty list is just
-     * as fast. Ranges are compared as rows, because PostgreSQL would otherwise search all deliveries for a rare pair.
-     * A filter by action or a search has no index, and reads only so many deliveries: see `listedTo`.
+     * Lists deliveries, the newest first, or with `after`, the oldest first. Queued deliveries have a separate index, so
+     * that intake updates fewer indexes. Each pair of state and outcome is an index range. Ranges are compared as rows,
+     * because PostgreSQL would otherwise search all deliveries for a rare pair. A filter by action and a search have no
+     * index, so they read a limited number of deliveries: see `listedTo`.
      */
     async list(
       { state, outcome, redeliverable, repository, action, search, runId, since }: Filter,
@@ -102,7 +100,7 @@ export function lists(db: Backend) {
       const named = names.map(name => `repository = ${name}`)
       const keys = [...names.map(() => 'repository'), 'state', 'outcome', 'seq']
       const range = (state: State, outcome: Outcome | '') => {
-        // A sum prevents PostgreSQL from searching all deliveries in the order of `seq`.
+        // With a sum as the order, PostgreSQL can't search all deliveries in the order of `seq`.
         if (state === 'queued')
           return [QUEUED, FROZEN]
             .map(where => newest(['seq + 0'], where, ...named, ...within))
@@ -127,13 +125,13 @@ export function lists(db: Backend) {
       const sql = `SELECT ${columns(dialect, SHOWN)} FROM deliveries WHERE ${dialect.among('seq', found)} ORDER BY seq ${direction} LIMIT ?2`
       return deliveriesOf(db, sql, ...params)
     },
-    /** The `seq` from which to continue a short list, because its search was limited. Null if there are no more. */
+    /** The `seq` from which to continue a short list whose search was limited; null if no deliveries remain. */
     async listedTo(filter: Filter, { before = MAX, after }: Bound = {}): Promise<number | null> {
       const { since } = filter
       if (!isSearch(filter)) return null
       const sql = `SELECT (${after === undefined ? edge.before : edge.after}) AS edge, (SELECT min(seq) FROM deliveries) AS first, (SELECT max(seq) FROM deliveries) AS last`
       const [row] = await rowsOf(db, sql, after ?? before)
-      // Check `first`, because PostgreSQL's LEAST skips nulls and returns an edge even for an empty table.
+      // For an empty table, PostgreSQL's LEAST returns an edge, because it skips nulls.
       if (row?.first == null) return null
       if (after !== undefined) return Number(row.edge) <= Number(row.last) ? Number(row.edge) - 1 : null
       const lowest = Math.max(Number(row.first), since === undefined ? 0 : await floorOf(since))
@@ -141,7 +139,7 @@ export function lists(db: Backend) {
     },
     /** Counts queued, dispatched, running, and failed deliveries, up to {@link MOST_COUNTED} each. */
     async counts() {
-      // The second condition lets SQLite find the matching index.
+      // SQLite finds the index only with the second condition.
       const counted = (['dispatched', 'running', 'failed'] as const).map(
         state => `${amountOf(`state = '${state}' AND state <> 'queued'`)} AS ${state}`,
       )

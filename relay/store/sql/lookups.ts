@@ -28,13 +28,13 @@ export function lookups(db: Backend) {
       const rows = await rowsOf(db, sql, maxBytes, ...ids)
       return new Map(rows.map(row => [String(row.id), String(row.invocation)]))
     },
-    /** Returns the history, oldest entry first. At most 200 entries are kept. */
+    /** Returns the history, oldest entry first. The store keeps at most 200 entries of a delivery. */
     async history(id: string): Promise<(HistoryEntry & { at: number })[]> {
       const sql = 'SELECT at, type, details FROM events WHERE delivery = ?1 ORDER BY number'
       const rows = await rowsOf<{ at: number; type: HistoryEntry['type']; details: string }>(db, sql, id)
       return rows.map(row => ({ ...row, details: JSON.parse(row.details) }))
     },
-    /** Returns the runs with these ids that belong to a delivery, including past runs. Ignores the repository's case. */
+    /** Returns the runs with these ids that belong to a delivery, including past runs. Ignores the case of the repository. */
     async findRuns(repository: string, given: number[]): Promise<(DeliveryRun & { delivery: string })[]> {
       if (given.length === 0) return []
       const runIds = padded(given)

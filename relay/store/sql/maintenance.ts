@@ -8,7 +8,7 @@ import { INSERT, toRow } from './intake.ts'
 export interface ClockDifference {
   /** GitHub's clock minus the store's, in milliseconds; 0 if it is too small to matter. */
   difference: number
-  /** Since when, milliseconds since 1970 by the store's clock. */
+  /** The start of the difference, milliseconds since 1970 by the store's clock. */
   since: number
 }
 
@@ -19,33 +19,33 @@ export interface Hour extends Record<Outcome, number> {
   accepted: number
 }
 
-/** The problem that an alert reports. Times are milliseconds since 1970. */
+/** The problem of an alert. Times are milliseconds since 1970. */
 export interface KnownProblem {
   type: string
   side: 'github' | 'port' | null
-  /** A GitHub owner or a repository; empty if there can be only one problem of this type. */
+  /** The GitHub owner or the repository with the problem; empty if this type of problem exists only once. */
   key: string
   text: string
   since: number
   /** Whether an alert about the start of the problem was sent. */
   isSent: boolean
-  /** When the problem was resolved; null if it persists. Kept until an alert about the resolution is sent. */
+  /** When the problem was resolved; null if it persists. A resolved problem is kept until an alert reports the resolution. */
   resolvedAt: number | null
 }
 
 /** The state of alerts, stored for all relays so that a restart doesn't repeat alerts. */
 export type AlertState = { problems: KnownProblem[]; sentAt: number }
 
-/** Maximum difference between the database's clock and the clocks by which signatures and sessions expire. */
+/** The maximum difference between the database's clock and the clocks by which signatures and sessions expire. */
 const EXPIRY_MARGIN_MS = 10 * 60_000
 /** The longest delay that a step sets for the next step. */
 const FURTHEST_MS = 15 * 60_000
-/** Longer than any GitHub rate limit, which lasts an hour at most. */
+/** Longer than any rate limit of GitHub, which lasts at most an hour. */
 const FURTHEST_PAUSES_MS = 65 * 60_000
 const PROBE_BYTES = 3_000
 
 export const maintenance = (db: Backend) => ({
-  /** The client ID of the database's Port organization; null for none. Stores the first given client ID. */
+  /** Returns the client ID of the database's Port organization, or null. Stores the first given client ID. */
   async organization(clientId: string | null): Promise<string | null> {
     const sql = 'UPDATE organization SET client_id = ?1 WHERE client_id IS NULL'
     const rows = await db.run([
@@ -56,7 +56,7 @@ export const maintenance = (db: Backend) => ({
   },
   /**
    * Deletes at most `limit` finished deliveries that last changed before the given time and have no waiting messages.
-   * Also deletes rate-limit pauses that ended before that time, and expired cancellations and revoked sessions.
+   * Also deletes rate-limit pauses that ended before that time, expired cancellations, and expired revoked sessions.
    */
   async purge(before: number, limit: number): Promise<number> {
     const { among, skipLocked } = db.dialect
@@ -74,7 +74,7 @@ export const maintenance = (db: Backend) => ({
     ])
     return deleted.length
   },
-  /** Makes work due now, and ends leases and pauses, if their time is implausibly late because a clock was set back. */
+  /** Makes work due now, and ends leases and pauses, if their times are too far in the future because a clock was set back. */
   async repairDueTimes(now: number): Promise<void> {
     const repair = (table: string, where: string) => ({
       sql: `UPDATE ${table} SET due_at = ?1, lease_until = 0, version = version + 1
@@ -89,8 +89,8 @@ export const maintenance = (db: Backend) => ({
     ])
   },
   /**
-   * Inserts and deletes a delivery in one transaction. An empty update isn't enough, because SQLite doesn't write
-   * unchanged pages, and PostgreSQL can succeed on a full disk.
+   * Inserts and deletes a delivery in one transaction. An empty update isn't enough: SQLite doesn't write unchanged pages,
+   * and PostgreSQL can commit an empty update on a full disk.
    * @throws if the database doesn't accept writes
    */
   async ping(): Promise<void> {
@@ -98,7 +98,7 @@ export const maintenance = (db: Backend) => ({
     const delivery: NewDelivery = {
       ...{ id, dedupeKey: id, sentAs: '', signature: null, runId: null, kind: 'none', action: null },
       ...{ repository: '', eventType: '', workflow: null, ref: null, receivedAt: db.clock.now() },
-      // Can't be compressed.
+      // Random bytes can't be compressed.
       invocation: randomBytes(PROBE_BYTES).toString('base64'),
     }
     await db.run([
@@ -106,7 +106,7 @@ export const maintenance = (db: Backend) => ({
       { sql: 'DELETE FROM deliveries WHERE id = ?1', params: [id] },
     ])
   },
-  /** Persists a rate-limit pause. If the scope already has a pause, the later end is kept. */
+  /** Persists a rate-limit pause. If the scope already has a pause, the pause with the later end is kept. */
   async savePause({ scope, pausedUntil, cause, reason }: RateLimitPause): Promise<void> {
     const sql = `
       INSERT INTO rate_limit_pauses (scope, paused_until, cause, reason) VALUES (?1, ?2, ?3, ?4)
@@ -124,7 +124,7 @@ export const maintenance = (db: Backend) => ({
   async saveClockDifference({ difference, since }: ClockDifference): Promise<void> {
     await db.run([{ sql: 'UPDATE clock SET difference = ?1, since = ?2', params: [difference, since] }])
   },
-  /** Adds to the hourly counts, which all relays share, and deletes the counts of hours before `forget`. */
+  /** Adds these counts to the hourly counts of all relays, and deletes the counts of hours before `forget`. */
   async countHours(counted: Hour[], forget: number): Promise<void> {
     const amounts = ['accepted', ...OUTCOMES] as const
     const sql = `

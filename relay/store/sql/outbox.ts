@@ -7,7 +7,7 @@ export interface OutboxPage {
   delivery: string
   runId: string
   repository: string
-  /** Outputs of the node run, as JSON text; empty for none. */
+  /** The node run's outputs as JSON text; empty for none. */
   outputs: string
   /** Whether the action has reported through the relay. */
   reported: boolean
@@ -18,7 +18,7 @@ export interface OutboxPage {
 
 export type WaitingMessages = Record<'amount' | 'attempts' | 'dueAt', number>
 
-/** Limits of what one claim reads from an outbox. A larger message is read alone. */
+/** The limits of a page. A larger message is a page of its own. */
 const PAGE_MESSAGES = 100
 const PAGE_BYTES = 1_000_000
 
@@ -39,7 +39,7 @@ export function enqueue(
       }
     }),
     {
-      // The update changes nothing, but waits if a relay is removing the empty outbox. The first version is random, so
+      // The update changes nothing. It only waits if a relay is removing the empty outbox. The first version is random, so
       // that a lease of an earlier outbox of the delivery isn't valid for the new outbox.
       sql: `INSERT INTO outboxes (delivery, due_at, version)
             SELECT id, ?3, change_id FROM deliveries WHERE id = ?1 AND change_id = ?2
@@ -49,7 +49,7 @@ export function enqueue(
   ]
 }
 
-/** One statement, because a report changes all of this. Counts, because PostgreSQL could hash all runs for EXISTS. */
+/** Reads everything that a report changes in one statement. It counts, because PostgreSQL could hash all runs for EXISTS. */
 function pageOf(delivery: string): Statement {
   const inFirst = (select: string) => `CASE WHEN total = bytes THEN (${select}) END`
   return {
@@ -66,7 +66,7 @@ function pageOf(delivery: string): Statement {
   }
 }
 
-/** The first statement returns a row if the lease is valid. Its lock blocks new messages until the transaction ends. */
+/** The first statement returns a row only if the lease is valid. It blocks new messages until the transaction ends. */
 function settle(
   { delivery, version }: { delivery: string; version: number },
   { done, rest }: Sent,
@@ -127,14 +127,14 @@ export const outbox = (db: Backend) => ({
       })),
     }))
   },
-  /** `retryAt`: null to continue immediately with the rest. @returns false if the lease was lost */
+  /** `retryAt`: when to continue with the remaining messages; null for now. @returns false if the lease was lost */
   async settleOutbox(
     page: Pick<OutboxPage, 'delivery' | 'version'>,
     sent: Sent,
     retryAt: number | null,
     now: number,
   ): Promise<boolean> {
-    // Port had all messages at the time of the last one. This statement is the first, because transitions also
+    // Port has all messages when the last message is sent. This statement is the first, because transitions also
     // lock the delivery before its outbox.
     const sql = 'UPDATE deliveries SET notified_at = ?2 WHERE id = ?1 AND trace_due_at IS NOT NULL'
     const noted = sent.traced ? [{ sql, params: [page.delivery, now] }] : []

@@ -9,7 +9,7 @@ import { SCHEMA, SCHEMA_VERSION, versionRefusal } from './schema.ts'
 export interface Batch {
   inserts: Statement['params'][]
   requests: Statement[][]
-  /** Whether the batch contains only claims. Claims needn't be on disk. */
+  /** Whether the batch contains only claims, which needn't be on disk. */
   claims: boolean
 }
 
@@ -18,7 +18,7 @@ export interface Responses {
   /** Whether each delivery was written; false if it already existed. */
   inserted: (boolean | string)[]
   rows: (Row[][] | string)[]
-  /** Number of changed rows. Infinite if the commit failed, because a full log needs a checkpoint to make space. */
+  /** The number of changed rows. It's infinite if the commit failed, so that a checkpoint makes space on a full disk. */
   changed: number
 }
 
@@ -39,7 +39,7 @@ export function openSqliteFile(path: string) {
       /** Writes a batch in one commit. A failed item undoes only its own changes; a failed commit undoes all items. */
       run(batch: Batch): Responses {
         if (isThere()) return write(batch)
-        // SQLite would continue to write to the deleted file.
+        // Without this check, SQLite would continue to write to the deleted file.
         return failed(batch, `the file ${file} was deleted or replaced: put it back, or restart the relay`)
       },
       close() {
@@ -54,7 +54,7 @@ export function openSqliteFile(path: string) {
 
 function open(path: string): DatabaseSync {
   const database = new DatabaseSync(path, { timeout: 5000 })
-  // A larger cache would use memory without increasing throughput, because the system also caches the file. A separate
+  // A larger cache wouldn't be faster, because the operating system also caches the file. A separate
   // thread runs checkpoints. A commit runs a checkpoint only if the log exceeds 256 MB.
   database.exec(`
     PRAGMA journal_mode = WAL;
@@ -63,7 +63,7 @@ function open(path: string): DatabaseSync {
     PRAGMA cache_size = -4096;
     PRAGMA wal_autocheckpoint = 65536;`)
   createSchema(database)
-  // Release all leases. This relay has locked the file, so existing leases belong to stopped relays.
+  // This relay has locked the file, so existing leases belong to stopped relays, and are released.
   database.exec(`
     UPDATE deliveries SET lease_until = 0 WHERE ${QUEUED} AND lease_until > 0;
     UPDATE deliveries SET lease_until = 0 WHERE state IN ('dispatched', 'running') AND lease_until > 0;
@@ -71,14 +71,14 @@ function open(path: string): DatabaseSync {
   return database
 }
 
-/** Creates a folder and its parents. Node's `recursive` option hangs if the system reports ENOENT, as in /proc. */
+/** Creates a folder and its parents. In folders such as /proc, Node's option `recursive` would never return. */
 function makeFolder(path: string): void {
   if (existsSync(path)) return
   makeFolder(dirname(path))
   mkdirSync(path)
 }
 
-/** Creates a file that only its owner can read, unless it exists. SQLite gives its log the mode of the database. */
+/** Creates a file that only its owner can read, unless it exists. SQLite creates its log with the same mode. */
 const makePrivate = (path: string) => closeSync(openSync(path, 'a', 0o600))
 
 class InUse extends Error {}
@@ -86,7 +86,7 @@ class InUse extends Error {}
 /** @see https://www.sqlite.org/rescode.html#busy */
 const BUSY = 5
 
-/** Acquires a lock that the kernel releases even if the process is killed. */
+/** Acquires a lock. If the process is killed, the kernel releases the lock. */
 function holdAlone(path: string): DatabaseSync {
   const owner = new DatabaseSync(path, { timeout: 0 })
   try {
@@ -131,12 +131,12 @@ function createWriter(database: DatabaseSync) {
       total = Number(changes.get()?.total)
       return { inserted, rows, changed: total - before }
     } catch (error) {
-      // The commit failed, for example because the disk is full. Nothing is written.
+      // The commit failed, for example because the disk is full, so nothing was written.
       if (database.isTransaction) database.exec('ROLLBACK')
       const { message } = error as Error
       const { rows, ...all } = failed(batch, message)
       if (batch.inserts.length + batch.requests.length === 1) return { rows, ...all }
-      // Reads and smaller writes can still succeed on their own.
+      // Each item is tried again alone, because reads and small writes can still succeed.
       const alone = (request: Statement[]) => write({ ...batch, inserts: [], requests: [request] }).rows[0]!
       return { ...all, rows: batch.requests.map(alone) }
     }
@@ -151,7 +151,7 @@ function createWriter(database: DatabaseSync) {
     return rows
   }
 
-  /** @throws if the error has rolled back the whole transaction */
+  /** @throws Error if SQLite has rolled back the whole transaction */
   function attempt<T>(work: () => T): T | string {
     try {
       return work()
@@ -162,7 +162,7 @@ function createWriter(database: DatabaseSync) {
   }
 }
 
-/** Makes limits expressions. If a limit is a parameter, SQLite plans the statement again each time it's bound. */
+/** Turns the parameter of LIMIT into an expression. Otherwise, SQLite would plan the statement again for each call. */
 const plannedOnce = (sql: string) => sql.replace(/LIMIT (\?\d+)/g, 'LIMIT $1 + 0')
 
 function failed({ inserts, requests }: Batch, message: string): Responses {

@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 
 /*
- * Thread that runs passive checkpoints, which move pages from SQLite's log to the file without delaying commits.
+ * The thread for passive checkpoints, which move pages from SQLite's log to the file without delaying commits.
  * See https://www.sqlite.org/c3ref/wal_checkpoint_v2.html
  *
  * SQLite finds the log by the file's name. If the file is missing or was replaced, for example by a backup, the thread
@@ -24,7 +24,7 @@ port.on('message', () => {
       database.exec('PRAGMA synchronous = FULL; PRAGMA wal_checkpoint(PASSIVE)')
     }
   } catch {
-    // Ignore errors, for example if the disk is full. Commits report the same error, and the log keeps their data.
+    // Errors are ignored, for example on a full disk. Commits report the same error, and the log keeps the data.
   }
   port.postMessage(performance.now() - began)
 })

@@ -10,12 +10,12 @@ type Waiting<T> = { resolve: (response: T) => void; reject: (error: Error) => vo
 type Collected = { batch: Batch; inserts: Waiting<boolean>[]; requests: Waiting<Row[][]>[] }
 
 /**
- * Deliveries of one event loop turn that share a commit, which starts while the relay reads more. PostgreSQL has no
- * such limit, because its commits use several connections, which could change the order within a turn.
+ * The number of deliveries of one event loop turn after which a commit starts while the relay reads further requests.
+ * For PostgreSQL, several commits at a time could change the order of a turn's deliveries.
  */
 const ENOUGH_ROWS = 16
 
-/** Limits the memory for short-lived garbage such as batches. By default, Node would use ten times as much. */
+/** Limits the memory for short-lived objects such as batches. By default, Node would use ten times as much. */
 const resourceLimits = { maxYoungGenerationSizeMb: 6 }
 
 /**
@@ -23,7 +23,7 @@ const resourceLimits = { maxYoungGenerationSizeMb: 6 }
  * @throws Error whose message includes the path, if the file can't be opened or another relay has locked it
  */
 export async function openSqlite(path: string): Promise<Backend> {
-  // Clear the semi-space size of the command line. It is for the main thread, and would override other threads' limits.
+  // The semi-space size of the command line is for the main thread, but would override the limits of this thread.
   setFlagsFromString('--max-semi-space-size=0')
   // The thread's file is next to this source file or next to the bundle.
   const file = `./sqlite-thread.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`
@@ -35,7 +35,7 @@ export async function openSqlite(path: string): Promise<Backend> {
     await thread.terminate()
     throw error
   })
-  // Without the thread, the relay accepts nothing. If the process ends, its supervisor starts it again.
+  // Without the thread, the relay accepts nothing. The process ends, so that its supervisor starts the relay again.
   thread.removeAllListeners('error')
   let closing = false
 
@@ -100,7 +100,7 @@ export async function openSqlite(path: string): Promise<Backend> {
     async claim(statement) {
       claims++
       const rows = run([statement])
-      // Let the thread work while this thread writes a webhook's response.
+      // The thread works while this thread writes the response to a webhook.
       flush()
       return (await rows)[0] ?? []
     },
@@ -108,7 +108,7 @@ export async function openSqlite(path: string): Promise<Backend> {
       return new Promise((resolve, reject) => {
         if (ended) return reject(ended)
         collected.batch.inserts.push(toRow(delivery))
-        // A claim in the same batch finds the deliveries, so that a dispatch needs no commit of its own.
+        // A claim in the same batch finds the deliveries, so that a dispatch needs no separate commit.
         if (collected.inserts.push({ resolve, reject }) === 1) onInsert()
         schedule()
       })
@@ -138,16 +138,16 @@ function settle<T>(waiting: Waiting<T>[], responses: (T | string)[]): void {
 }
 
 /**
- * Minimum pause between two checkpoints. A checkpoint that reaches the end of the log delays commits: after a pause
- * of 200 ms, by 40 ms. A slow checkpoint competes with commits for the disk, so the next pause lasts RESTS times as long.
+ * The minimum pause between two checkpoints. A checkpoint that reaches the end of the log delays commits, after a pause of
+ * 200 ms by 40 ms. A slow checkpoint competes with commits for the disk, so the next pause lasts RESTS times as long.
  */
 const REST_MS = 50
 const RESTS = 4
 const LONGEST_REST_MS = 1_000
-/** Changed rows that make a checkpoint due. After a checkpoint, the first commit needs two syncs instead of one. */
+/** The number of changed rows that makes a checkpoint due. The first commit after a checkpoint needs a second sync. */
 const ENOUGH_CHANGES = 250
 
-/** A commit's own checkpoint writes to random positions: with a million deliveries, intake was a quarter slower. */
+/** Runs checkpoints in a separate thread. Checkpoints in commits made intake a quarter slower with a million deliveries. */
 function startCheckpoints(path: string) {
   const { ino } = statSync(path)
   let thread: Worker | undefined
@@ -169,7 +169,7 @@ function startCheckpoints(path: string) {
       rest = Math.min(Math.max(REST_MS, RESTS * took), LONGEST_REST_MS)
       schedule()
     })
-    // Ignore errors. If the thread fails, commits run checkpoints when the log is long enough.
+    // Errors are ignored. If the thread fails, commits run checkpoints when the log is long enough.
     started.on('error', () => {})
     return started
   }
