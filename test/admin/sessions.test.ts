@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import { expect, test } from 'vitest'
 import type { AdminTokens, Role } from '../../relay/admin/auth.ts'
-import { banner, type Health } from '../../relay/admin/dashboard/banner.ts'
+import { banner, type Health, statusTable } from '../../relay/admin/dashboard/banner.ts'
 import { createTally } from '../../relay/admin/health.ts'
 import { createSessions } from '../../relay/admin/sessions.ts'
 import { LIMITS } from '../../relay/config/limits.ts'
@@ -203,6 +203,15 @@ test.each<[string, Partial<Health>, ...patterns: RegExp[]]>([
 ])('the banner shows %s', async (_what, health, ...expected) => {
   const items = String(await banner({ ...WELL, ...health }, NOW)).match(/<li class=.*?<\/li>/gs) ?? []
   expect(items).toEqual(expected.map(pattern => expect.stringMatching(pattern)))
+})
+
+test('the status page shows outages in red, delays in amber, and waits that end by themselves in blue', async () => {
+  const health = { ...WELL, ...BEHIND, problems: [DOWN], limits: [LIMIT] }
+  const sides = [{ side: 'github', lastSuccess: null } as const]
+  const table = String(await statusTable({ ...health, sides }, NOW))
+  expect(table).toMatch(/GitHub <span class="state failed">problem/)
+  expect(table).toMatch(/Queue <span class="state waiting">late/)
+  expect(table).toMatch(/GitHub(&#39;|')s rate limit <span class="state dispatched">active/)
 })
 
 test('counts events per hour and keeps the counts for two days', async () => {

@@ -37,6 +37,7 @@ export interface Health {
 
 export const BACKLOG_MS = 60_000
 const MESSAGES_MS = 120_000
+const isLate = (since: number | null, ms: number, now: number) => since !== null && now - since >= ms
 
 /** An outage, a problem that needs an operator, or a wait that ends without one. `section`: of docs/runbook.md. */
 type Item = false | [severity: 'outage' | 'warning' | 'note', section: string, text: Html]
@@ -45,7 +46,6 @@ type Item = false | [severity: 'outage' | 'warning' | 'note', section: string, t
 export function banner(health: Health, now: number): Html {
   const { problems, limits, queued, queuedSince, oldestMessage, portPausedUntil } = health
   const { tokenExpiresAt, clock, refused } = health
-  const waits = (since: number | null, atLeast: number) => since !== null && now - since >= atLeast
   const isDown = problems.some(({ type, side }) => type === 'unreachable' && side === 'github')
   const isExplained = {
     github: limits.length > 0 || problems.some(({ side }) => side === 'github'),
@@ -75,7 +75,7 @@ export function banner(health: Health, now: number): Html {
         html`<strong>GITHUB_TOKEN ${tokenExpiresAt > now ? html`expires on ${at(tokenExpiresAt)}` : 'has expired'}.</strong> Set a new token. ${RESTART}`,
       ],
     !isExplained.port &&
-      waits(oldestMessage, MESSAGES_MS) && [
+      isLate(oldestMessage, MESSAGES_MS, now) && [
         'warning',
         'PortRelayMessagesWait',
         html`<strong>Messages to Port are delayed.</strong>${oldest} The relay's log has Port's responses.`,
@@ -89,7 +89,7 @@ export function banner(health: Health, now: number): Html {
     ),
     !isExplained.github &&
       health.stalled.length === 0 &&
-      waits(queuedSince, BACKLOG_MS) && [
+      isLate(queuedSince, BACKLOG_MS, now) && [
         'warning',
         'PortRelayQueueIsOld',
         html`<strong>Dispatches are delayed.</strong>${inQueue} The oldest delivery has waited for ${span(now - (queuedSince ?? now))}. GitHub is slow or failing, or RELAY_DISPATCH_RATE is too low.`,
@@ -130,13 +130,14 @@ export function banner(health: Health, now: number): Html {
 
 export const RUNBOOK = 'https://github.com/org/port-webhook-action/blob/main/docs/runbook.md'
 
+/** The looks of the states on the status page, with the same colors as in the banner. */
+const LOOKS = { ok: 'succeeded', off: '', active: 'dispatched', late: 'waiting', problem: 'failed' }
+
 /** Shows whether each part that the relay depends on works, and when it last worked. */
 export function statusTable(health: Health, now: number): Html {
   const { problems, limits, queued, queuedSince, rateLimitRemaining, oldestMessage } = health
-  const row = (name: string, isOk: boolean | null, text: Html | string) => {
-    const [look, state] = isOk === null ? ['', 'off'] : isOk ? ['succeeded', 'ok'] : ['failed', 'problem']
-    return html`<div><dt>${name} <span class="state ${look}">${state}</span></dt><dd>${text}</dd></div>`
-  }
+  const row = (name: string, state: keyof typeof LOOKS, text: Html | string) =>
+    html`<div><dt>${name} <span class="state ${LOOKS[state]}">${state}</span></dt><dd>${text}</dd></div>`
   const isPortUsed = health.sides.some(({ side }) => side === 'port')
   const limited = limits.map(
     limit =>
@@ -146,13 +147,14 @@ export function statusTable(health: Health, now: number): Html {
     const found = problems.filter(each => each.side === side)
     const last =
       lastSuccess === null ? 'No request has succeeded yet.' : html`Last success ${ago(lastSuccess, now)}.`
-    return row(NAMES[side], found.length === 0, html`${found.map(({ text }) => html`${show(text)} `)}${last}`)
+    const state = found.length === 0 ? 'ok' : 'problem'
+    return row(NAMES[side], state, html`${found.map(({ text }) => html`${show(text)} `)}${last}`)
   })}
-${row('Database', health.database === null, health.database ?? 'Accepts writes.')}
-${row('Queue', health.stalled.length === 0 && (queuedSince === null || now - queuedSince < BACKLOG_MS), html`${counted(queued)} queued${queuedSince !== null && html`, the oldest due delivery since ${at(queuedSince)}`}.`)}
-${isPortUsed ? row('Messages to Port', oldestMessage === null || now - oldestMessage < MESSAGES_MS, oldestMessage === null ? 'None waits.' : html`The oldest waits since ${at(oldestMessage)}.`) : row('Port', null, "PORT_CLIENT_ID isn't set: the relay sends nothing to Port.")}
-${row('Deploy freezes', true, html`${health.freezes.length === 0 ? 'None.' : html`${health.freezes.map(({ repositories, since }) => html`${repositories} since ${at(since)}. `)}${counted(health.frozen)} frozen.`}`)}
-${row("GitHub's rate limit", limits.length === 0, html`${limited}${rateLimitRemaining !== null ? `${number(rateLimitRemaining)} requests left.` : limits.length === 0 && 'Not known yet.'}`)}
+${row('Database', health.database === null ? 'ok' : 'problem', health.database ?? 'Accepts writes.')}
+${row('Queue', health.stalled.length > 0 || isLate(queuedSince, BACKLOG_MS, now) ? 'late' : 'ok', html`${counted(queued)} queued${queuedSince !== null && html`, the oldest due delivery since ${at(queuedSince)}`}.`)}
+${isPortUsed ? row('Messages to Port', isLate(oldestMessage, MESSAGES_MS, now) ? 'late' : 'ok', oldestMessage === null ? 'None waits.' : html`The oldest waits since ${at(oldestMessage)}.`) : row('Port', 'off', "PORT_CLIENT_ID isn't set: the relay sends nothing to Port.")}
+${row('Deploy freezes', health.freezes.length > 0 ? 'active' : 'off', html`${health.freezes.length === 0 ? 'None.' : html`${health.freezes.map(({ repositories, since }) => html`${repositories} since ${at(since)}. `)}${counted(health.frozen)} frozen.`}`)}
+${row("GitHub's rate limit", limits.length > 0 ? 'active' : 'ok', html`${limited}${rateLimitRemaining !== null ? `${number(rateLimitRemaining)} requests left.` : limits.length === 0 && 'Not known yet.'}`)}
 </dl>`
 }
 

@@ -104,7 +104,7 @@ const resultOfPortRun = (ended: boolean | null) =>
     ? html`<span class="problem">The run in Port has finished: Port won't show the new workflow run.</span>`
     : html`${ended === false ? 'The run in Port is open and will show the new workflow run.' : "The relay couldn't check whether the run in Port has finished."}`
 
-const SHOWN = 100
+const SHOWN = 10
 const LINKED = 10
 
 function bulkPage(

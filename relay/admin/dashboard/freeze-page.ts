@@ -7,20 +7,21 @@ import type { Guard } from './guard.ts'
 
 /** The page with the active freezes. Only administrators see the forms. */
 export function addFreezes({ get, post }: Guard, { store, freezes }: Pick<RouteDeps, 'store' | 'freezes'>) {
-  get('/freezes', 'view', async (_, session) => ({
-    title: 'Freezes',
-    session,
-    body: html`<h1 id="list">Deploy freezes</h1>
+  get('/freezes', 'view', async (_, session) => {
+    const active = (await store.freezes()).filter(({ ending }) => ending === '')
+    return {
+      title: 'Freezes',
+      session,
+      body: html`<h1 id="list">Deploy freezes</h1>
 <p>Deliveries to matching repositories stay queued, and Port shows the reason. Running workflows aren't affected.</p>
-${(await store.freezes())
-  .filter(({ ending }) => ending === '')
-  .map(
-    ({ id, repositories, reason, since, endsAt, deliveries }) => html`<section class="card">
+${active.length === 0 && html`<p class="empty">No deploy freeze is active.</p>`}
+${active.map(
+  ({ id, repositories, reason, since, endsAt, deliveries }) => html`<section class="card">
 <h2>${repositories}: ${reason}</h2>
 <p>Frozen deliveries: ${counted(deliveries)}. Since ${at(since)}, ${endsAt === null ? 'without an end' : html`until ${at(endsAt)}`}.</p>
 ${session.role === 'admin' && html`<details><summary class="button">End…</summary><form method="post" action="/freezes/${id}" class="buttons">${csrf(session)}<button>End, and dispatch ${counted(deliveries)} in order</button> <button class="danger" name="discard" value="true">End, and cancel ${counted(deliveries)}</button></form></details>`}
 </section>`,
-  )}
+)}
 ${
   session.role === 'admin' &&
   html`<section class="card form"><h2>New freeze</h2>
@@ -31,7 +32,8 @@ ${
 <button class="primary">Freeze</button>
 </form></section>`
 }`,
-  }))
+    }
+  })
   post('/freezes', async (_, { repositories, reason, until }) => {
     // The browser sends a time without a zone.
     await startFreeze(freezes, { repositories, reason, until: until ? `${until}Z` : null }, store.clock())

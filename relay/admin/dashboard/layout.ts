@@ -140,9 +140,10 @@ main { max-width: 76rem; margin: 0 auto; padding: 1rem; }
 .card > :first-child { margin-top: 0; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.2rem; }
 .narrow { max-width: 30rem; margin: 3rem auto 0; }
-.card + .card { margin-top: 1rem; }
+.card + .card, .empty + .card { margin-top: 1rem; }
 .form { max-width: 30rem; }
 .stack { display: grid; gap: 0.5rem; margin-top: 1rem; }
+::placeholder { color: var(--quiet); opacity: 1; }
 input, select { font: inherit; color: inherit; background: var(--card); border: 1px solid var(--quiet); border-radius: 6px; padding: 0.35rem 0.5rem; width: 100%; min-width: 0; }
 .button, button { display: inline-block; font: inherit; font-weight: 600; border: 1px solid var(--quiet); border-radius: 6px; padding: 0.35rem 0.9rem; background: var(--card); color: inherit; text-decoration: none; cursor: pointer; }
 .button:hover, button:hover { border-color: var(--link); }

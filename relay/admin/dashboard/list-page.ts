@@ -59,13 +59,14 @@ const NAMES = { q: 'contains', run_id: 'run' } as Partial<Record<keyof GivenFilt
 
 const FIELDS = FILTERS.filter(name => name !== 'state' && name !== 'outcome')
 
-/** `repository acme/shop, since 1h`. */
+/** `repository acme/shop, in the last hour`. */
 export const filterText = (given: GivenFilter, names: readonly (keyof GivenFilter)[] = FILTERS) =>
-  names
-    .flatMap(name =>
-      given[name] ? [`${NAMES[name] ?? name} ${name === 'outcome' ? words(given[name]) : given[name]}`] : [],
-    )
-    .join(', ')
+  names.flatMap(name => (given[name] ? [term(name, given[name])] : [])).join(', ')
+
+function term(name: keyof GivenFilter, value: string): string {
+  if (name === 'since' && value in SINCE) return `in the ${SINCE[value as keyof typeof SINCE]}`
+  return `${NAMES[name] ?? name} ${name === 'outcome' ? words(value) : value}`
+}
 
 /** One tab for each open state and each outcome. Tabs show counts unless other filters are set. */
 function tabs({ counts, outcomes, given, live }: ListPage) {
@@ -147,12 +148,12 @@ ${reason(d)}
 export const runUrl = ({ repository }: Delivery, run: DeliveryRun, serverUrl: string) =>
   run.url || `${serverUrl}/${repository}/actions/runs/${run.id}`
 
-export function reason({ outcome, reason, waits, blocker }: Shown) {
+export function reason({ outcome, reason, waits, blocker, frozenBy }: Shown) {
   const text = outcome ? reason : waits
   if (!text) return ''
   const id = blocker && (blocker.runId ?? blocker.id)
   const isBlocked = blocker && id && text.endsWith(id)
-  return html`<p class="reason ${!outcome && reason !== null && 'late'}">${isBlocked ? html`${text.slice(0, -id.length)}<a href="/deliveries/${encodeURIComponent(blocker.id)}">${id}</a>` : withTimes(text)}</p>`
+  return html`<p class="reason ${!outcome && reason !== null && frozenBy === 0 && 'late'}">${isBlocked ? html`${text.slice(0, -id.length)}<a href="/deliveries/${encodeURIComponent(blocker.id)}">${id}</a>` : withTimes(text)}</p>`
 }
 
 export const badge = ({ state, outcome, cancelRequestedAt, frozenBy, waits }: Shown) => {
