@@ -95,6 +95,8 @@ export interface Delivery extends Target {
   awaitingResponseSince: number | null
   /** The cause of the wait that Port shows; empty for none. Reset when the delivery is queued. */
   shownCause: WaitCause | ''
+  /** The end of GitHub's rate limit that Port shows; 0 for another cause. */
+  shownUntil: number
   /** The labels of the runner that the workflow run waits for, separated by commas; empty if unknown. */
   awaited: string
   /** When the wait for a runner was first shown; null if the workflow run waits for none. */

@@ -77,6 +77,7 @@ export function redeliver(delivery: Delivery, _: Event<'redelivered'>, { now }: 
       attemptedAt: null,
       awaitingResponseSince: null,
       shownCause: '',
+      shownUntil: 0,
       awaited: '',
       awaitedSince: null,
       frozenBy: 0,

@@ -137,21 +137,26 @@ export function describeWithoutRunner(found: readonly Delivery[]) {
   })
 }
 
-/** Shows in Port what a delivery waits for, unless it's too early, or Port already shows this cause. */
+/** How much later a rate limit must end before Port's label is renewed. */
+export const RENEWED_MS = 60_000
+
+/** Shows in Port what a delivery waits for, unless it's too early, or Port already shows it. Logs each cause once. */
 export function showWait(
   delivery: Delivery,
   wait: Wait,
   now: number,
-): { change: Pick<Change, 'shownCause'>; messages: Message[] } {
+): { change: Pick<Change, 'shownCause' | 'shownUntil'>; messages: Message[] } {
   const isShown = wait.cause === delivery.shownCause
+  const shownUntil = wait.cause === 'limit' ? (wait.until ?? 0) : 0
   const isEarly = wait.cause !== 'frozen' && now - delivery.queuedAt < NOTIFY_AFTER_MS
-  if (isShown || isEarly) return { change: {}, messages: [] }
+  if ((isShown && shownUntil <= delivery.shownUntil + RENEWED_MS) || isEarly)
+    return { change: {}, messages: [] }
   const { label, clause } = describeWait(delivery, wait)
   const level = wait.cause === 'queue' || wait.cause === 'frozen' ? 'INFO' : 'WARN'
   return {
-    change: { shownCause: wait.cause },
+    change: { shownCause: wait.cause, shownUntil },
     messages: [
-      { log: [{ level, message: `${clause} (delivery ${delivery.id}).` }] },
+      ...(isShown ? [] : [{ log: [{ level, message: `${clause} (delivery ${delivery.id}).` } as const] }]),
       { update: { statusLabel: label }, unlessStarted: true },
     ],
   }

@@ -117,7 +117,16 @@ const DELIVERY = named(
   ...['seq', 'id', 'dedupeKey', 'runId', 'kind', 'action', 'repository', 'eventType'],
   ...['workflow', 'ref', 'state', 'outcome', 'reason', 'receivedAt', 'queuedAt', 'updatedAt', 'dueAt'],
   ...['version', 'changeId', 'attempts', 'firstAttemptAt', 'attemptedAt', 'awaitingResponseSince', 'rerunAt'],
-  ...['frozenBy', 'unfrozenAt', 'shownCause', 'awaited', 'awaitedSince', 'dispatchedAt', 'cancelSentAt'],
+  ...[
+    'frozenBy',
+    'unfrozenAt',
+    'shownCause',
+    'shownUntil',
+    'awaited',
+    'awaitedSince',
+    'dispatchedAt',
+    'cancelSentAt',
+  ],
   ...[
     'cancelRequestedAt',
     'cancelForced',

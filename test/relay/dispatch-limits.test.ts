@@ -119,6 +119,30 @@ describe('during a rate-limit pause', () => {
   })
 })
 
+test('Port shows the new end of a rate limit that goes on, without another line in its log', async () => {
+  const relay = await open()
+  const body = { message: 'You have exceeded a secondary rate limit.' }
+  relay.github.fail({ match: ({ method }) => method === 'POST', times: 3, status: 403, body })
+  const runs = ['r_1', 'r_2']
+  for (const id of runs) await relay.accept(id)
+  const end = relay.now() + 60_000
+  const labelsAfter = async (seconds: number) => {
+    for (let second = 0; second < seconds; second++) {
+      await relay.pass(1_000)
+      await relay.notifyWaiting()
+      await relay.send()
+    }
+    return runs.map(id => relay.port.run(id).statusLabel)
+  }
+  const label = (until: number) =>
+    Array(2).fill(`Waits for GitHub's rate limit until ${new Date(until).toISOString().slice(11, 16)} UTC`)
+  expect(await labelsAfter(40)).toEqual(label(end))
+  expect(await labelsAfter(40)).toEqual(label(relay.pauses.find('acme/shop')!.pausedUntil))
+  expect(relay.pauses.find('acme/shop')!.pausedUntil).toBeGreaterThanOrEqual(end + 120_000)
+  for (const id of runs)
+    expect(relay.port.run(id).logs.filter(({ message }) => message.includes('rate limit'))).toHaveLength(1)
+})
+
 test('each consecutive rate limit on dispatches doubles the wait, even if reads succeed in between', async () => {
   const relay = await open()
   relay.github.fail({

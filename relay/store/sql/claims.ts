@@ -1,4 +1,5 @@
 import type { Delivery, Stalled, WaitCause } from '../../delivery/delivery.ts'
+import { RENEWED_MS } from '../../delivery/waiting.ts'
 import {
   type Backend,
   columns,
@@ -119,11 +120,13 @@ export function claims(db: Backend) {
     /** Finds deliveries whose wait Port doesn't show yet. Finds none while many messages wait, because results are more urgent. */
     findWaiting(now: number, before: number, limit: number, scope: string): Promise<Delivery[]> {
       const paused = isPaused(dialect, '?4', '?1', 'waiting')
+      const later = isPaused(dialect, '?4', `waiting.shown_until + ${RENEWED_MS}`, 'waiting')
       const shown = (cause: WaitCause | '', where: string) => `
         SELECT seq FROM (
-          SELECT seq, repository FROM deliveries
-          WHERE ${QUEUED} AND kind <> 'none' AND shown_cause = '${cause}' AND queued_at <= ?2 AND lease_until <= ?1
-          ORDER BY queued_at LIMIT ${EXAMINED}) AS waiting
+          SELECT seq, repository, shown_until FROM deliveries
+          WHERE ${QUEUED} AND kind <> 'none' AND shown_cause = '${cause}' ${cause === 'limit' ? '' : 'AND shown_until = 0'}
+            AND queued_at <= ?2 AND lease_until <= ?1
+          ORDER BY shown_until, queued_at LIMIT ${EXAMINED}) AS waiting
         WHERE ${where}`
       const found = [
         `SELECT seq FROM (SELECT seq FROM deliveries WHERE ${FROZEN} AND kind <> 'none' AND shown_cause = ''
@@ -131,7 +134,8 @@ export function claims(db: Backend) {
           ORDER BY seq LIMIT ${EXAMINED}) AS frozen`,
         shown('', '1 = 1'),
         ...(['queue', 'error', 'rate'] as const).map(cause => shown(cause, paused)),
-        ...(['limit', 'credential', 'installation'] as const).map(cause => shown(cause, `NOT ${paused}`)),
+        shown('limit', `NOT ${paused} OR ${later}`),
+        ...(['credential', 'installation'] as const).map(cause => shown(cause, `NOT ${paused}`)),
       ]
       const sql = `
         SELECT ${columns(dialect)} FROM deliveries

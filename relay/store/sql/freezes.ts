@@ -44,7 +44,7 @@ export function freezes(db: Backend, notify: (work: 'dispatch') => void) {
       ...locks,
       {
         sql: `UPDATE deliveries SET ${to.set}, change_id = ?1, updated_at = ?2, version = version + 1, lease_until = 0,
-                shown_cause = '', events = events + 1
+                shown_cause = '', shown_until = 0, events = events + 1
               WHERE ${among(3 + to.params.length)} AND ${stateIs("'queued'")} AND ${to.where} RETURNING seq`,
         params: [...mark, ...to.params, ...seqs],
       },

@@ -31,6 +31,7 @@ export const SCHEMA = `
     attempted_at INTEGER,
     awaiting_response_since INTEGER,
     shown_cause TEXT NOT NULL DEFAULT '',
+    shown_until INTEGER NOT NULL DEFAULT 0,
     awaited TEXT NOT NULL DEFAULT '',
     awaited_since INTEGER,
     frozen_by INTEGER NOT NULL DEFAULT 0,
@@ -61,7 +62,7 @@ export const SCHEMA = `
   -- claimQueued, list, release, frozenBy
   CREATE INDEX deliveries_frozen ON deliveries (frozen_by, repository, seq) WHERE state = 'queued' AND frozen_by > 0;
   -- findWaiting
-  CREATE INDEX deliveries_waiting ON deliveries (shown_cause, queued_at)
+  CREATE INDEX deliveries_waiting ON deliveries (shown_cause, shown_until, queued_at)
     WHERE state = 'queued' AND kind <> 'none' AND frozen_by = 0;
   CREATE INDEX deliveries_unshown ON deliveries (seq)
     WHERE state = 'queued' AND kind <> 'none' AND frozen_by > 0 AND shown_cause = '';

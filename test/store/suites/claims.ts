@@ -111,7 +111,8 @@ export function claimTests(place: Place): void {
     const find = async (now: number, limit = 10, scope = 'owner:') =>
       (await store.findWaiting(now, 1000, limit, scope)).map(({ id }) => id).toSorted()
     const show = async (shownCause: WaitCause, ...shown: string[]) => {
-      for (const id of shown) await applyTo(store, id, { change: { shownCause } })
+      const change = { shownCause, shownUntil: shownCause === 'limit' ? 8000 : 0 }
+      for (const id of shown) await applyTo(store, id, { change })
     }
     const all = [...ids, others[0]!].toSorted()
     expect(await find(1000)).toEqual(all)
@@ -124,6 +125,8 @@ export function claimTests(place: Place): void {
     await show('limit', ...ids)
     expect(await find(1000)).toEqual([])
     expect(await find(8000)).toEqual(ids.toSorted())
+    await store.savePause({ scope: 'owner:acme', pausedUntil: 80_000, cause: 'limit', reason: 'limited' })
+    expect(await find(1000)).toEqual(ids.toSorted())
     const [first] = await claim(store, 8000)
     expect(await find(8000)).not.toContain(first!.id)
   })

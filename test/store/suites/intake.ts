@@ -21,6 +21,7 @@ export function intakeTests(place: Place): void {
         attemptedAt: null,
         awaitingResponseSince: null,
         shownCause: '',
+        shownUntil: 0,
         awaited: '',
         awaitedSince: null,
       },
