@@ -259,15 +259,6 @@ test("invalid or excessive content in the job's files does not prevent the final
   expect(JSON.stringify(node.output)).toMatch(/"__proto__":\{"a":1\},"pin":\["\*\*\*"\],"n0":"1"/)
 })
 
-test('every topic that a message links to is a section of docs/errors.md', () => {
-  const read = (path: string) => readFileSync(join(import.meta.dirname, '../..', path), 'utf8')
-  const page = read('docs/errors.md')
-  const [, type] = /type Topic =\n(.*?)\n\n/s.exec(read('action/runner/runner.ts'))!
-  const topics = [...type!.matchAll(/'([\w-]+)'/g)].map(match => match[1])
-  expect(topics.length).toBeGreaterThan(10)
-  for (const topic of topics) expect(page).toContain(`\n## ${topic}\n`)
-})
-
 test('if the relay accepts no more lines, one warning counts the omitted lines, and the conclusion is sent anyway', async () => {
   const relay = await openFakeRelay({ password: SECRET })
   const job = await openJob(relay)

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, globSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
@@ -21,6 +21,62 @@ test.each(pages)('%s links to files and headings that exist', page => {
     expect(existsSync(join(root, target)), link).toBe(true)
     if (anchor) expect(anchors(target), link).toContain(anchor)
   }
+})
+
+/** The relay, the action, the tools, and what users copy. */
+const sources = globSync(['{relay,action,port,tools,demo,deploy,examples}/**/*.*', 'action.yml'], {
+  cwd: root,
+  exclude: ['**/dist/**', '**/*.png'],
+})
+
+test('messages, comments, and examples link to pages and headings that exist', () => {
+  const links = sources.flatMap(file =>
+    [...text(file).matchAll(/\b(docs\/[\w-]+\.md)(?:#([\w-]+))?/g)].map(([, page, anchor]) => ({
+      file,
+      page,
+      anchor,
+    })),
+  )
+  expect(links.length).toBeGreaterThan(30)
+  for (const { file, page, anchor } of links) {
+    expect(pages, file).toContain(page)
+    if (anchor) expect(anchors(page!), `${file}: ${page}`).toContain(anchor)
+  }
+})
+
+describe('messages', () => {
+  const files = sources.filter(file => /^(relay|action|port)\/(?!admin\/openapi)/.test(file))
+  const program = files
+    .map(text)
+    .join('\n')
+    .replaceAll(/\\|^ *(?:\/?\*|\/\/).*/gm, '')
+
+  test.each(['docs/troubleshooting.md', 'docs/runbook.md', 'docs/errors.md'])(
+    'that %s quotes exist',
+    page => {
+      const prose = text(page)
+        .replaceAll(/```.*?```/gs, '')
+        .replaceAll(/\s+/g, ' ')
+      // Text in quotes, and code that looks like a log message.
+      const quotes = [...prose.matchAll(/"([^"`]+)"|`([^`]+)`/g)].flatMap(([, quoted, code = '']) =>
+        quoted ? quoted : /^[a-z' ;]+$/i.test(code) && code.split(' ').length > 2 ? code : [],
+      )
+      // The program inserts names and values, and composes messages.
+      const parts = quotes.flatMap(quote =>
+        quote.split(/…|: |\b(?:GitHub|Port|acme\/shop|r_|[A-Z_]{5,}|\d+)\b/),
+      )
+      const expected = parts.map(part => part.trim().replace(/[.,]$/, ''))
+      expect(expected.filter(part => !program.includes(part))).toEqual([])
+    },
+  )
+
+  test('have exactly the topics that are sections of docs/errors.md', () => {
+    const [, topics] = /type Topic =\n(.*?)\n\n/s.exec(text('action/runner/runner.ts'))!
+    const names = [...topics!.matchAll(/'([\w-]+)'/g)].map(([, name]) => name!)
+    expect([...text('docs/errors.md').matchAll(/^## (.*)$/gm)].map(([, heading]) => heading)).toEqual(names)
+    const elsewhere = program.replace(topics!, '')
+    expect(names.filter(name => !elsewhere.includes(`'${name}'`))).toEqual([])
+  })
 })
 
 test.each(pages)('%s contains valid JSON and YAML, and workflows that GitHub accepts', async page => {
