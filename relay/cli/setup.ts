@@ -10,7 +10,6 @@ import { describeNetworkError } from '../../port/client/errors.ts'
 import { trimEnd } from '../../port/text.ts'
 import { type Call, choice, defineCommand, quote, text, UsageError } from './command.ts'
 
-const STATE_MS = 10 * 60_000
 const EXCHANGE_MS = 30_000
 
 export const setup = defineCommand({
@@ -128,8 +127,8 @@ type CreatedApp = z.output<typeof createdApp>
 async function createInBrowser(wanted: Wanted): Promise<CreatedApp | null> {
   const { server, organization, save, print, note, signal } = wanted
   const { promise: created, resolve: finish } = Promise.withResolvers<CreatedApp | null>()
-  /** Each state with its expiry time, milliseconds since 1970. */
-  const states = new Map<string, number>()
+  /** Those that GitHub's redirect hasn't contained yet. */
+  const states = new Set<string>()
   const token = randomBytes(24).toString('base64url')
   const app = new Hono()
   let origin = ''
@@ -148,8 +147,7 @@ async function createInBrowser(wanted: Wanted): Promise<CreatedApp | null> {
   app.get('/', c => {
     if (c.req.query('token') !== token) return c.text(OPEN, 403)
     const state = randomBytes(32).toString('hex')
-    for (const [old, expiresAt] of states) if (expiresAt <= Date.now()) states.delete(old)
-    states.set(state, Date.now() + STATE_MS)
+    states.add(state)
     const path = organization === undefined ? '' : `/organizations/${organization}`
     const manifest = JSON.stringify(manifestOf(wanted, `${origin}/created`))
     return c.html(
@@ -161,15 +159,11 @@ async function createInBrowser(wanted: Wanted): Promise<CreatedApp | null> {
   })
   app.get('/created', async c => {
     const { state = '', code = '' } = c.req.query()
-    const expiresAt = states.get(state)
-    states.delete(state)
     const refuse = (sentence: string) => {
       note(sentence)
       return c.html(page(html`<p>${sentence}</p><p>${OPEN}</p>`), 400)
     }
-    if (expiresAt === undefined) return refuse('This page was used before, or you came from another page.')
-    if (expiresAt <= Date.now())
-      return refuse("More than ten minutes have passed since this command's page was opened.")
+    if (!states.delete(state)) return refuse('This page was used before, or you came from another page.')
     if (isExchanging)
       return refuse('Another page already created the App. On GitHub, delete the App that this page created.')
     isExchanging = true
