@@ -45,7 +45,7 @@ export function createCredential(
 ): CheckedCredential {
   const options = octokitOptions(apiUrl, async (url, init) => {
     const sentAt = performance.now()
-    const signal = init.signal ?? timeOut(TIMEOUT_MS)
+    const signal = init.signal ?? AbortSignal.timeout(TIMEOUT_MS)
     const response = await fetchLimited(url, { ...init, signal }).catch(error => {
       onResponse(null, sentAt, error)
       throw error
@@ -241,28 +241,3 @@ function rejectPages(octokit: Octokit): Octokit {
 
 /** The timeout of a request. The connection timeout of `fetch` (10 to 11 s) is shorter, and its error shows that nothing was sent. */
 const TIMEOUT_MS = 12_000
-/** A timer that fires this late means that the process was suspended. */
-const SUSPENDED_MS = 5_000
-
-/** Like the DOM's TimeoutError, but with a writable message, so that secrets can be removed. */
-class TimeoutError extends Error {
-  override name = 'TimeoutError'
-  override message = 'No response in time'
-}
-
-/**
- * Aborts after the timeout. If the process was suspended (a sleeping machine, a stopped container), restarts the timeout,
- * so that a response that has already arrived can be read.
- */
-function timeOut(ms: number): AbortSignal {
-  const controller = new AbortController()
-  let due = Date.now() + ms
-  const check = () => {
-    const late = Date.now() - due
-    if (late < SUSPENDED_MS) return controller.abort(new TimeoutError())
-    due += late + ms
-    setTimeout(check, ms).unref()
-  }
-  setTimeout(check, ms).unref()
-  return controller.signal
-}
