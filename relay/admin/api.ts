@@ -26,8 +26,8 @@ type AdminApiDeps = Pick<RouteDeps, 'store' | 'freezes'> & {
 }
 
 /**
- * The admin API. It requires `RELAY_ADMIN_TOKEN` as a bearer token, or `RELAY_VIEW_TOKEN` for reading, and is disabled
- * if neither is set. Responses contain no inputs or users.
+ * The admin API. It requires `RELAY_ADMIN_TOKEN` as a bearer token; `RELAY_VIEW_TOKEN` is enough for reading. Without
+ * these settings, the API is off. Responses contain no inputs and no users.
  */
 export function createAdminApi({ roles, store, freezes, redelivery, refusals, show }: AdminApiDeps): Hono {
   const app = new Hono()
@@ -155,7 +155,6 @@ const tooLarge = () => {
 export type ShownDelivery = ReturnType<typeof showDelivery>
 export type ShownEvent = ReturnType<typeof showEvents>[number]
 
-/** Without inputs and users. */
 function showDelivery(d: Delivery & Partial<Shown>) {
   const run = boundRun(d)
   return {

@@ -26,10 +26,10 @@ export function createRoles(config: AdminTokens & Pick<Config, 'trustedProxies'>
   const of = (token: string | null): Role | null =>
     isSame(token, adminToken) ? 'admin' : isSame(token, viewToken) ? 'view' : null
   return {
-    /** Whether a token is set. Otherwise, the API and dashboard are disabled. */
+    /** Whether a token is set. Without a token, the API and the dashboard are off. */
     isOpen: adminToken !== null || viewToken !== null,
     of,
-    /** Limits wrong tokens per sender; valid tokens always pass. @throws Problem 401 with `sentence`, 429 */
+    /** Limits the number of wrong tokens per sender. @throws Problem 401 with `sentence`, 429 */
     ofRequest(c: Context, sentence: string): Role {
       const token = bearer(c)
       const role = of(token)
@@ -42,7 +42,7 @@ export function createRoles(config: AdminTokens & Pick<Config, 'trustedProxies'>
   }
 }
 
-/** In constant time, for tokens of any length. */
+/** Compares tokens of any length, in constant time. */
 export function isSame(given: string | null, expected: string | null): boolean {
   if (given === null || expected === null) return false
   const digest = (text: string) => createHash('sha256').update(text).digest()
@@ -53,8 +53,8 @@ export type CallLogs = Pick<Config, 'trustedProxies'> &
   Record<'log' | 'throttled', Pick<ThrottledLog, 'info'>>
 
 /**
- * Logs the request, role, and response status of each call by an operator. Others, and reads that repeat the previous
- * call, get one line a minute.
+ * Logs the request, the role, and the response's status of each call by an operator. Calls without a valid token, and
+ * repeated reads, cause at most one line per minute.
  */
 export function logCalls(
   { trustedProxies, log, throttled }: CallLogs,

@@ -5,14 +5,14 @@ import { OUTCOMES, type Outcome, REDELIVERABLE, STATES, type State } from '../de
 import { Problem } from '../http/problem.ts'
 import type { Filter } from '../store/store.ts'
 
-/** As named in URLs, bodies, and forms. */
+/** The fields of a filter, with their names in URLs, bodies, and forms. */
 export const FILTERS = ['state', 'outcome', 'q', 'repository', 'action', 'run_id', 'since'] as const
 
 export const MAX_LISTED = 200
 
 export type GivenFilter = { [name in (typeof FILTERS)[number]]?: string | undefined }
 
-/** @throws Problem 400 that describes the valid values */
+/** @throws Problem 400 with the valid values */
 export function readFilter(given: GivenFilter, now: number): Filter {
   const { state, outcome, q, repository, action, run_id: runId, since } = given
   if (state !== undefined && !STATES.includes(state as State))
@@ -56,7 +56,7 @@ export function readWhole(name: string, text: string | undefined, max: number): 
   throw new Problem(400, `${name} must be a whole number ${range}.`)
 }
 
-/** Requires a state or outcome in redelivery filters, to prevent accidental redeliveries. @throws Problem 400 */
+/** Requires a state or an outcome in the filter of a redelivery, to prevent accidental redeliveries. @throws Problem 400 */
 export function readBulkFilter(given: GivenFilter, now: number): Filter {
   if (isBulk(given)) return { ...readFilter(given, now), redeliverable: true }
   const sentence = `Only failed or canceled deliveries can be redelivered: set a state (${REDELIVERABLE.join(' or ')}) or an outcome other than succeeded.`

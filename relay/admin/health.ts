@@ -11,7 +11,7 @@ import { plainText, type Side, type Sides } from './sides.ts'
 
 type Check = { ok: boolean; detail?: string }
 
-/** Checks whether the database accepts writes. Limits the rate of checks, and returns the last result in between. */
+/** Checks whether the database accepts writes. Limits the rate of checks: between two checks, returns the last result. */
 export function createDatabaseCheck(store: Pick<Store, 'ping'>, throttled: Pick<ThrottledLog, 'error'>) {
   const pace = createTokenBuckets(LIMITS.databaseChecks)
   let lastCheck: Promise<Check> | null = null
@@ -38,8 +38,8 @@ export function createDatabaseCheck(store: Pick<Store, 'ping'>, throttled: Pick<
 }
 
 /**
- * `GET /readyz`: whether the relay can accept webhooks. The status depends only on the database, because Port doesn't
- * resend webhooks that it couldn't deliver. The body also reports problems with GitHub and Port.
+ * `GET /readyz`: whether the relay can accept webhooks. Only the database affects the status, because Port doesn't send a
+ * refused webhook again. The body also reports problems with GitHub and Port.
  */
 export function createReadiness(deps: {
   checkDatabase: () => Promise<Check>
@@ -79,7 +79,7 @@ const KEPT_MS = 48 * HOUR_MS
 const FLUSH_MS = 15_000
 const NONE = { succeeded: 0, failed: 0, cancelled: 0, not_started: 0, unknown: 0 }
 
-/** Hourly counts for the dashboard's chart, in memory until the next flush: if the relay is killed, they are lost. */
+/** Hourly counts for the dashboard's chart. Counts are in memory until the next flush, so a killed relay loses them. */
 export function createTally(store: Store, log: Pick<ThrottledLog, 'error'>) {
   let counted = new Map<number, Hour>()
 

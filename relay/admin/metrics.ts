@@ -17,7 +17,7 @@ const EVIDENCE: readonly Evidence[] = ['response', 'report', 'port', 'title', 'c
 const REFUSALS = PROBLEM_STATUSES.map(String)
 const WEBHOOKS = ['accepted', 'duplicate', 'cancellation', 'unsigned', ...REFUSALS]
 
-/** Histogram buckets in seconds, for webhook responses (FAST) and for delays that users experience. */
+/** Histogram buckets in seconds, for responses to webhooks (FAST) and for delays that users notice (SLOW). */
 const FAST = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 const SLOW = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14_400]
 
@@ -68,7 +68,7 @@ const HELP = {
 
 export type Metrics = ReturnType<typeof createMetrics>
 
-/** Labels never contain values that callers choose: repositories, actions, and deliveries are in the log and the API. */
+/** Creates the metrics. No label has a value that senders choose, such as a repository, an action, or a delivery. */
 export function createMetrics() {
   const registry = new Registry()
   const named = <L extends string>(name: keyof typeof HELP, labelNames: readonly L[] = []) => ({
@@ -144,7 +144,7 @@ export function createMetrics() {
 
   return {
     webhook: (result: 'cancellation' | 'unsigned' | number) => webhooks(String(result)),
-    /** @param seconds until the response; null if it waited for the dispatch */
+    /** @param seconds until the response; null if the response waited for the dispatch */
     accepted(result: 'accepted' | 'duplicate', seconds: number | null): void {
       webhooks(result)
       if (seconds !== null) webhookDuration.observe(seconds)
@@ -174,7 +174,7 @@ export function createMetrics() {
 type Sources = Omit<RouteDeps, 'config' | 'apply' | 'freezes' | 'log'> & { sides: Sides }
 
 const MOST_STALLED = 100
-/** If the database takes longer, only the metrics of this process are returned. */
+/** The time limit for reading the database. After it, the response contains only the metrics of this process. */
 const READ_MS = 2_000
 
 export function createMetricsRoute(deps: Sources & { metrics: Metrics; roles: Roles }) {
@@ -187,7 +187,6 @@ export function createMetricsRoute(deps: Sources & { metrics: Metrics; roles: Ro
   }
 }
 
-/** Times are milliseconds since 1970, or null. */
 async function read({ store, github, pauses, port, sides, clock, throttled, checkDatabase }: Sources) {
   const now = store.clock()
   /** Converts a time from the store's clock to the wall clock. */
@@ -205,9 +204,9 @@ async function read({ store, github, pauses, port, sides, clock, throttled, chec
       github: ahead(Math.max(0, ...pauses.allPaused().map(({ pausedUntil }) => pausedUntil))),
       port: ahead(port.pausedUntil()),
     },
-    /** Null if no credential is set or its status is unknown. */
+    /** Whether the service accepts the credential; null if no credential is set, or if this is unknown. */
     credentialOk: ofSides(sides.isAccepted),
-    /** 0 if no request has succeeded; null if the relay doesn't send requests to the service. */
+    /** When a request last succeeded; 0 for never. Null if the relay doesn't use the service. */
     lastSuccess: ofSides(side => {
       if (!sides.isUsed(side)) return null
       const last = sides.lastSuccess(side)

@@ -6,7 +6,7 @@ import type { Filter, Store } from '../store/store.ts'
 
 export const MAX_REDELIVERED = 1_000
 const PAGE = 200
-/** Number of Port runs to read concurrently, and the total time limit for reading. */
+/** How many Port runs are read concurrently, and the time limit for reading all of them. */
 const READS = 10
 const READING_MS = 5_000
 
@@ -46,7 +46,7 @@ export function createRedelivery({ store, apply, port }: Pick<RouteDeps, 'store'
       }
       return { deliveries: deliveries.slice(0, limit).reverse(), more: deliveries.length > limit }
     },
-    /** By delivery id, whether the Port run has finished. Null if there is none, or if it couldn't be read in time. */
+    /** Returns whether each delivery's Port run has finished; null if there is no Port run, or reading takes too long. */
     async readEnds(deliveries: readonly Delivery[]): Promise<Map<string, boolean | null>> {
       const ends = new Map<string, boolean | null>(deliveries.map(({ id }) => [id, null]))
       const waiting = deliveries.filter(port.canReport)

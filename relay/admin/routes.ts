@@ -72,7 +72,7 @@ export function createAdmin(deps: RouteDeps & { roles: Roles; sides: Sides; time
   }
 }
 
-/** URL of an action run's page in Port; null for node runs (Port documents no page for them) and other servers. */
+/** The URL of an action run in Port; null for node runs, for which Port documents no page, and for other servers. */
 function portRunUrl(apiUrl: string): (runId: string) => string | null {
   const [, host] = /^https:\/\/api\.((?:us\.)?port\.io|getport\.io)$/.exec(apiUrl) ?? []
   const page = `https://app.${host}/organization/run`
@@ -83,7 +83,7 @@ const MOST_STALLED = 3
 const MOST_WAITING = 100
 const KEPT_MS = 15_000
 const MAX_KEPT = 100
-/** Requests per minute for all users together, so that most of GitHub's rate limit is left for dispatches. */
+/** Requests per minute for steps, by all users together. Most of GitHub's rate limit must remain for dispatches. */
 const PER_MINUTE = 20
 
 function createSteps(github: Pick<JobReader, 'jobs'>): (delivery: Delivery) => Promise<Html> {

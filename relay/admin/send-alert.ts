@@ -5,7 +5,7 @@ import type { KnownProblem } from '../store/store.ts'
 import { RUNBOOK } from './dashboard/banner.ts'
 
 const TIMEOUT_MS = 5_000
-/** Each type's section of the runbook, and page of the dashboard. */
+/** The section of the runbook and the page of the dashboard for each type of alert. */
 export const PLACES: Record<string, [section: string, page: string]> = {
   credential_rejected: ['PortRelayCredentialRejected', '/status'],
   unreachable: ['PortRelayUnreachable', '/status'],

@@ -13,11 +13,11 @@ export interface Session {
   role: Role
   /** Milliseconds since 1970 (wall clock). */
   expiresAt: number
-  /** A secret in every form of this session. Other sites don't know the secret. */
+  /** A secret in every form of this session, which other sites don't know. */
   csrf: string
 }
 
-/** Sessions are signed cookies. Relays with the same tokens accept them until a token changes or the user signs out. */
+/** Sessions are signed cookies. All relays with the same token accept a session until the token changes or the user signs out. */
 export function createSessions(
   { adminToken, viewToken }: AdminTokens,
   clock: () => number,
@@ -26,7 +26,7 @@ export function createSessions(
   const tokens = { admin: adminToken, view: viewToken }
   const keys = new Map<Role, Promise<Buffer>>()
 
-  /** Each token signs the sessions of its own role. scrypt makes guessing a token from a cookie expensive. */
+  /** Returns the key for the sessions of a role, from the role's token. With scrypt, guessing a token from a cookie is expensive. */
   function keyOf(role: Role): Promise<Buffer> | null {
     const token = tokens[role]
     if (token === null) return null
@@ -69,7 +69,7 @@ export function createSessions(
 export const isOwnForm = (c: Context, session: Session, csrf: unknown) =>
   typeof csrf === 'string' && isSame(csrf, session.csrf) && isOwnSite(c)
 
-/** Over plain HTTP, browsers omit `sec-fetch-site`, but send a form's origin. A proxy's header can contain its host. */
+/** Over plain HTTP, browsers omit `sec-fetch-site`, but send the origin of a form. A proxy can forward the host in a header. */
 export function isOwnSite(c: Context): boolean {
   const [site, origin] = [c.req.header('sec-fetch-site'), c.req.header('origin')]
   if (site !== undefined) return site === 'same-origin' || site === 'none'

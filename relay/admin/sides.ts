@@ -9,7 +9,7 @@ export const SIDES = ['github', 'port'] as const
 export type Side = (typeof SIDES)[number]
 export const NAMES = { github: 'GitHub', port: 'Port' }
 
-/** A text for operators. Numbers in it are times, in milliseconds since 1970 by the store's clock. */
+/** A text for operators. Its numbers are times in milliseconds since 1970, by the store's clock. */
 export type Text = readonly (string | number)[]
 
 export const plainText = (text: Text): string =>
@@ -18,39 +18,39 @@ export const plainText = (text: Text): string =>
 export interface SideProblem {
   type: 'unreachable' | 'credential_rejected'
   side: Side
-  /** The owner on GitHub whose installation of the App is suspended; empty otherwise. */
+  /** The GitHub owner whose installation of the App is suspended; empty for other problems. */
   key: string
   text: Text
-  /** A sentence that says what to check or change; empty if there is none or the text says it. */
+  /** A sentence about what to check or change; empty if `text` contains it. */
   advice: string
   since?: number
 }
 
 type Observed =
   | { kind: 'succeeded' }
-  /** Refused, but not because of the credential. The service is reachable. */
+  /** The service refused the request, but not because of the credential. */
   | { kind: 'refused' }
   | { kind: 'rejected'; status: number }
-  /** A 5xx, or no response from the service itself. `cause`: a clause. */
+  /** The service responded with 5xx, or didn't respond. `cause`: a clause. */
   | { kind: 'failed'; cause: string; advice?: string }
 
 export type Sides = ReturnType<typeof createSides>
 
-/** How often to check an unused credential (IDLE_MS), and a service that doesn't respond (RETRY_MS). */
+/** How often an unused credential is checked (IDLE_MS), and a service that doesn't respond (RETRY_MS). */
 const IDLE_MS = 60_000
 const RETRY_MS = 10_000
-/** How long a credential still counts as rejected after its pause. In this time, a waiting dispatch is retried. */
+/** How long a credential is still shown as rejected after its pause, so that a waiting dispatch can be retried first. */
 const RETRIED_MS = 10_000
 
 type SidesConfig = Pick<Config, 'github' | 'port'>
 
-/** Records the results of requests to both services. Times are milliseconds since 1970 by the store's clock. */
+/** Records the results of requests to GitHub and Port. Times are milliseconds since 1970 by the store's clock. */
 export function createSides(deps: {
   config: SidesConfig
   clock: () => number
   pauses: Pick<RateLimitPauses, 'rejected'>
   throttled: Pick<ThrottledLog, 'warn' | 'error'>
-  /** One cheap request per credential, whose result is recorded like any other request's. */
+  /** A cheap request for each credential. Its result is recorded like the result of any other request. */
   checks: () => { side: Side; check: () => Promise<void> }[]
 }) {
   const { config, clock, pauses, throttled, checks } = deps
@@ -68,7 +68,6 @@ export function createSides(deps: {
     }
   }
 
-  /** By owner on GitHub. */
   function rejections(side: Side): Map<string, Pick<SideProblem, 'text' | 'advice'>> {
     const found: ReturnType<typeof rejections> = new Map()
     const now = clock()
@@ -111,14 +110,14 @@ export function createSides(deps: {
       const observed = readPort(error)
       if (observed) observe('port', observed)
     },
-    /** Whether the relay sends requests to the service. It sends requests to Port only if PORT_CLIENT_ID is set. */
+    /** Whether the relay uses the service. It uses Port only if PORT_CLIENT_ID is set. */
     isUsed: (side: Side) => side === 'github' || config.port.clientId !== null,
     lastSuccess: (side: Side) => records[side].lastSuccess,
-    /** Whether the service accepted every credential when it was last used; null before the first response. */
+    /** Whether the service accepted every credential at its last use; null before the first response. */
     isAccepted: (side: Side) => (rejections(side).size > 0 ? false : records[side].isAccepted),
     isKnown: (side: Side) => records[side].usedAt > Number.NEGATIVE_INFINITY,
     problems,
-    /** Checks credentials that have been unused for a minute, and services that don't respond. */
+    /** Checks credentials that weren't used for a minute, and services that don't respond. */
     async check(): Promise<void> {
       const due = checks().filter(({ side }) => {
         const record = records[side]
@@ -155,7 +154,7 @@ function readGitHub(...[response, error]: Parameters<OnResponse>): Observed {
   return { kind: status < 400 ? 'succeeded' : 'refused' }
 }
 
-/** @returns null if no request was sent, or if the response might not be from Port */
+/** @returns null if the relay sent no request, or if the response may not be from Port */
 function readPort(error: PortError | null): Observed | null {
   if (!error) return { kind: 'succeeded' }
   const { kind, status } = error
@@ -190,7 +189,7 @@ function createRecord(name: string, clock: () => number) {
     lastSuccess: null as number | null,
     unreachable: null as { since: number; text: Text; advice: string } | null,
     usedAt: Number.NEGATIVE_INFINITY,
-    /** The status of the service's rejection; null if the credential is accepted, or if that isn't known yet. */
+    /** The status with which the service rejects the credential; null if the service accepts it, or before the first response. */
     rejectedWith: null as number | null,
     isAccepted: null as boolean | null,
     observe(observed: Observed): void {

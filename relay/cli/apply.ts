@@ -24,14 +24,14 @@ export function generateFile(file: string, options: ToActionOptions) {
 
 interface ApplyCall extends Pick<Call, 'env' | 'print' | 'note' | 'ask'> {
   paths: string[]
-  /** Undefined: what Port has, or else an action. */
+  /** If it's undefined, a definition keeps its format in Port. A new definition is an action. */
   format: Format | undefined
   check: boolean
   yes: boolean
   json: boolean
 }
 
-/** `generate --check` and `generate --apply`. @returns the exit code: 1 if a definition in Port doesn't fit its file */
+/** Runs `generate --check` and `generate --apply`. @returns the exit code: 1 if a definition in Port doesn't match its file */
 export async function applyFiles(call: ApplyCall, options: ToActionOptions): Promise<number> {
   const { env, paths, format, check, yes, json, ask, note } = call
   const { relay } = options
@@ -41,7 +41,7 @@ export async function applyFiles(call: ApplyCall, options: ToActionOptions): Pro
     throw new UsageError("--apply asks for confirmation, but this isn't a terminal: add --yes.")
   const config = readPortConfig(env)
   const port = createPortClient(config)
-  // With --json, the differences are on stderr if a question follows.
+  // With --json, the differences are printed to stderr if a question follows.
   const print = json ? (check || yes ? () => {} : note) : call.print
   const outcomes = await planAll(port, paths, { ...options, relay, format })
   for (const { file, result, message, plan: planned } of outcomes) {

@@ -36,7 +36,7 @@ export const backup = defineCommand({
   },
 })
 
-/** SQLite accepts an empty file, whose mode it keeps. */
+/** Creates an empty file that only its owner can read. SQLite writes to this file. */
 function create(file: string): number {
   try {
     return openSync(file, 'wx+', 0o600)

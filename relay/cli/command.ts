@@ -29,12 +29,12 @@ export interface Call<O extends Options = Options> {
   values: { [K in keyof O]?: Value<O[K]> }
   positionals: string[]
   print: (line: string) => void
-  /** Prints to stderr what isn't part of the data. */
+  /** Prints messages to stderr. */
   note: (line: string) => void
   color: (color: Color, text: string) => string
   /** The terminal's width; undefined if the output isn't a terminal. */
   width?: number | undefined
-  /** Asks for a confirmation. Undefined if the input isn't a terminal. */
+  /** Asks the user for a confirmation; undefined if the input isn't a terminal. */
   ask?: ((question: string) => Promise<boolean>) | undefined
   signal?: AbortSignal | undefined
 }
@@ -45,7 +45,7 @@ export interface Command<O extends Options = Options> {
   name: string
   /** One sentence for the list of commands and the first line of `--help`. */
   summary: string
-  /** Positional arguments: `ID`, `[FILE]`, or `ID…` for any number. None by default. */
+  /** Positional arguments: `ID`, `[FILE]`, or `ID…` for any number of arguments. */
   positionals?: string[]
   options: O
   details?: string
@@ -65,10 +65,9 @@ export function readInput(file: string): Buffer {
   }
 }
 
-/** Options. `value` is the placeholder in the help: `--state STATE`. */
+/** `value` is the placeholder in the help, such as STATE in `--state STATE`. */
 export const flag = (help: string) => ({ type: 'boolean', help }) as const
 export const text = (value: string, help: string) => ({ type: 'string', value, help }) as const
-/** One of these values. The help lists them. */
 export const choice = <const C extends readonly string[]>(value: string, choices: C, help: string) =>
   ({ type: 'string', value, choices, help }) as const
 export const texts = (value: string, help: string) =>
@@ -90,7 +89,7 @@ const CONSOLE: Output = {
   ...(process.stdin.isTTY && { ask }),
 }
 
-/** @returns whether the user confirms; false if the input ends, such as by Ctrl-C */
+/** @returns whether the user confirms; false if the input ends, for example with Ctrl-C */
 function ask(question: string): Promise<boolean> {
   const lines = createInterface({ input: process.stdin, output: process.stderr })
   return new Promise(resolve => {
@@ -104,7 +103,7 @@ function ask(question: string): Promise<boolean> {
   })
 }
 
-/** @returns the exit code: 2 for invalid arguments, 1 for other failures. Prints a sentence to stderr, or JSON if the data is JSON. */
+/** Runs a command. Prints an error to stderr, as JSON with --json. @returns the exit code: 2 for invalid arguments, 1 for other failures */
 export async function runCommand(
   command: Command,
   env: Env,
@@ -140,7 +139,7 @@ function readArguments(command: Command, args: string[]): Pick<Call, 'values' | 
     const option = Object.hasOwn(options, token.name) ? options[token.name] : undefined
     if (!option) throw wrong(`${command.name} has no option ${rawName}${didYouMean(rawName, options)}`)
     if (option.type === 'boolean' && value !== undefined) throw wrong(`${rawName} takes no value`)
-    // If a value starts with a dash, it's probably the next option and the value is missing.
+    // A value that starts with a dash is probably the next option, so the value is missing.
     if (option.type === 'string' && (value === undefined || (!inlineValue && /^-./.test(value))))
       throw wrong(`${rawName} needs a value, ${rawName}=${option.value}`)
     if (value !== undefined && option.choices?.includes(value) === false)

@@ -26,7 +26,7 @@ fish: run once           ${NAME} completion fish > ~/.config/fish/completions/${
 
 const wordsOf = (words: readonly string[]) => quote(words.join(' '))
 const optionsOf = ({ options }: Command) => Object.entries({ ...options, help: HELP })
-/** The values of an option, or of the positional argument, such as `bash|zsh|fish`. */
+/** Returns the values of an option or of the positional argument, such as `bash|zsh|fish`. */
 const choicesOf = ({ name, positionals = [], options }: Command) => [
   ...Object.entries(options).flatMap(([option, { choices }]) =>
     choices ? [{ after: `${name} --${option}`, choices }] : [],

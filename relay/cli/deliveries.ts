@@ -41,7 +41,7 @@ export const deliveries = defineCommand({
       }
       return
     }
-    /** Reads the first non-empty page. With a filter by action, a page can be empty although older deliveries match. */
+    /** Reads the first page with deliveries. With a filter by action, a page can be empty although older deliveries match. */
     const read = async (before: object = {}): Promise<Page> => {
       const query = new URLSearchParams({ ...given, ...before })
       const page = (await callAdmin(env, 'GET', `/api/deliveries?${query}`)) as Page
@@ -66,7 +66,7 @@ export const deliveries = defineCommand({
   },
 })
 
-/** `least`: to how many characters a terminal can cut the column. */
+/** `least`: the minimum width of the column in a narrow terminal. */
 type Column = { title: string; least?: number; text: (delivery: ShownDelivery) => string }
 const COLUMNS: Column[] = [
   { title: 'RECEIVED', text: d => `${d.received_at.slice(0, 19)}Z` },
@@ -85,14 +85,14 @@ const COLUMNS: Column[] = [
         : (d.waiting_for ?? d.reason ?? ''),
   },
 ]
-/** What a narrow terminal lacks, in this order. */
+/** The columns that a narrow terminal omits, in this order. */
 const OMITTED = ['RUN', 'TARGET', 'REPOSITORY', 'RECEIVED', 'STATE', 'REASON']
 const COLORS: Record<string, Color> = {
   ...{ queued: 'yellow', dispatched: 'cyan', running: 'cyan' },
   ...{ succeeded: 'green', failed: 'red', not_started: 'red', cancelled: 'dim', unknown: 'yellow' },
 }
 
-/** @param width of the terminal. Long texts are cut, and then columns are omitted. */
+/** @param width the width of the terminal: first, long texts are cut; if that isn't enough, columns are omitted */
 export function table(
   rows: ShownDelivery[],
   { color, width = Number.POSITIVE_INFINITY }: Pick<Call, 'color' | 'width'>,

@@ -34,7 +34,7 @@ FILE of --port-action contains one or more actions in JSON or YAML.`,
     if (!/^[\w.-]+\/[\w./-]+@[\w./-]+$/.test(action))
       throw new UsageError(`--action must be OWNER/NAME@VERSION, not ${JSON.stringify(action)}.`)
     const relay = relayOf(values.relay ?? (env.RELAY_PUBLIC_URL || undefined))
-    // The rewriting code and GitHub's parser take longer to load than the relay takes to start.
+    // Loading GitHub's parser takes longer than starting the relay.
     const { migrateFiles } = await import('../../tools/migrate/files.ts')
     const { migratePortActions } = await import('../../tools/migrate/port-action.ts')
     const { format = 'action' } = values
@@ -66,7 +66,7 @@ FILE of --port-action contains one or more actions in JSON or YAML.`,
   },
 })
 
-/** Replaces the file atomically. Doesn't follow a link that a repository contains as the new file. */
+/** Replaces the file atomically. Doesn't follow an existing link with the name of the temporary file. */
 function write(file: string, text: string): void {
   try {
     writeFileSync(`${file}.new`, text, { flag: 'wx' })

@@ -10,7 +10,7 @@ import { createTargets, readAddress } from '../intake/target.ts'
 import { deliveryId, parseBody } from '../intake/verify.ts'
 import { UsageError } from './command.ts'
 
-/** The recommended body as Port renders it. `entity`: an identifier, or the whole entity as JSON. */
+/** Returns the recommended body, as Port renders it. `entity`: an identifier, or the whole entity as JSON. */
 export function makeBody(
   action: string,
   inputs: JsonObject,
@@ -42,7 +42,7 @@ function readEntity(text: string, blueprint: string | null): JsonObject {
 
 export type DryRun = ReturnType<typeof dryRun>
 
-/** Reads a webhook as the relay does after verifying its signature. @throws Problem if the relay would refuse it */
+/** Reads a webhook like the relay, without verifying its signature. @throws Problem if the relay would refuse the webhook */
 export function dryRun(
   config: Config,
   { body, url, runIdHeader, now }: { body: Uint8Array; url: URL; runIdHeader: string | null; now: number },
@@ -67,7 +67,7 @@ export function dryRun(
   return { target, inputs, request: { method: 'POST', ...request } }
 }
 
-/** Returns the target that a webhook to this URL starts. @throws Problem if the relay would refuse it */
+/** Returns the target of a webhook to this URL. @throws Problem if the relay would refuse the webhook */
 export function targetOf(config: Pick<Config, 'targets'>, invocation: Invocation, url: URL): Target {
   // A proxy can serve the relay below a path.
   const path = (url.pathname + url.search).replace(/^.*?(?=\/webhook([/?]|$))/, '')
@@ -78,7 +78,7 @@ export function targetOf(config: Pick<Config, 'targets'>, invocation: Invocation
   return target
 }
 
-/** The inputs that the relay sends before it knows which inputs the workflow declares. */
+/** Returns the inputs that the relay sends if it doesn't know which inputs the workflow declares. */
 function firstInputs(invocation: Invocation, payload: ClientPayload): Record<string, string> {
   const fitted = fitInputs(offerInputs(invocation, payload), new Set())
   if ('inputs' in fitted) return fitted.inputs

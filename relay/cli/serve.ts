@@ -11,11 +11,11 @@ export const serve = defineCommand({
   summary: 'Runs the relay until SIGTERM or SIGINT, with the configuration from the environment.',
   options: {},
   async run({ env }) {
-    // Otherwise, V8 allocates objects of requests among old objects, because most survived the first collections. There,
-    // they keep all of a request's other objects alive. V8 copies these too, which takes a sixth of the CPU time.
+    // V8 would allocate objects of requests among old objects, because most objects survived the first collections. There,
+    // they would keep other objects of a request alive, which V8 then copies. Copying would take a sixth of the CPU time.
     setFlagsFromString('--no-allocation-site-pretenuring')
     const config = readConfig(env)
-    // Without a minimum, flush doesn't wait until everything is written.
+    // Only with a minimum length, flush waits until all lines are written.
     const maxLength = LIMITS.logWaiting
     const destination = pino.destination({ dest: 1, sync: false, minLength: 1, maxLength })
     const format = process.stdout.isTTY ? forTerminal : undefined
@@ -25,7 +25,7 @@ export const serve = defineCommand({
     const [{ createRelay: openRelay }] = await Promise.all([import('../relay.ts'), opening])
     const relay = await openRelay(config, log, opening)
     log.info({ address: relay.address, port: relay.port }, 'listening')
-    // Lets the heap grow to 3× the memory in use instead of 4×. A command-line option would slow down startup.
+    // The heap grows to 3× the memory in use instead of 4×. A command-line option would slow down startup.
     setFlagsFromString('--heap-growing-percent=200')
     if (!config.port.clientId)
       log.warn("PORT_CLIENT_ID isn't set: the relay dispatches, but sends nothing to Port")

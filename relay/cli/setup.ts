@@ -97,9 +97,9 @@ interface Wanted extends Pick<Call, 'print' | 'note' | 'signal'> {
   server: string
   organization: string | undefined
   name: string
-  /** Port of the page on this machine. */
+  /** The TCP port of the page on this machine. */
   port: number
-  /** Stores the credentials. Returns whether they are in the file. */
+  /** Stores the credentials in the file. Returns whether this succeeded. */
   save: (app: CreatedApp) => boolean
 }
 
@@ -120,8 +120,8 @@ const manifestOf = ({ url, name }: Wanted, redirectUrl: string) => ({
 type CreatedApp = z.output<typeof createdApp>
 
 /**
- * Serves a page on loopback that sends the browser through GitHub's manifest flow. The page requires
- * a token that other users of the machine don't know. The page creates a state, which GitHub's redirect must contain.
+ * Serves a page on this machine that sends the browser through GitHub's manifest flow. The page requires a token that
+ * other users of the machine don't know. GitHub's redirect must contain the state that the page created.
  * @see https://docs.github.com/apps/sharing-github-apps/registering-a-github-app-from-a-manifest
  */
 async function createInBrowser(wanted: Wanted): Promise<CreatedApp | null> {
@@ -190,14 +190,14 @@ async function createInBrowser(wanted: Wanted): Promise<CreatedApp | null> {
   origin = `http://127.0.0.1:${(listener.address() as AddressInfo).port}`
   const stop = () => {
     isStopped = true
-    // Wait for an exchange in progress, because GitHub's response contains the credentials.
+    // The command waits for an exchange in progress, because GitHub's response contains the credentials.
     if (!isExchanging) finish(null)
   }
   signal?.addEventListener('abort', stop)
   for (const name of SIGNALS) process.on(name, stop)
   const address = `${origin}/?token=${token}`
   try {
-    // If --server or the proxy is wrong, fail before an App is created.
+    // With a wrong --server or proxy, the command fails before an App is created.
     await Promise.race([created, request(server, 'HEAD', '/meta')])
     if (!isStopped) print(`Open this page in your browser: ${address}`)
     return await created
@@ -270,7 +270,7 @@ const page = (content: ReturnType<typeof html>) => html`<!doctype html>
 <h1>GitHub App of the relay</h1>
 <main>${content}</main></html>`
 
-/** The commands that pass the file's variables to the relay, by the value of --for. No command contains a secret. */
+/** The commands that pass the file's variables to the relay, for each value of --for. No command contains a secret. */
 const SETUP_COMMANDS: Record<
   'file' | 'kubectl' | 'docker' | 'systemd',
   (file: string, id: number, apiUrl: string | null) => string[]
@@ -288,7 +288,7 @@ const SETUP_COMMANDS: Record<
     `cat > ${OVERRIDE} <<'END'`,
     'services:',
     '  relay:',
-    // Escape `$`, because Compose replaces variables.
+    // Compose replaces variables, so `$` is escaped.
     `    env_file: [${JSON.stringify(file).replaceAll('$', '$$$$')}]`,
     '    environment:',
     '      GITHUB_TOKEN_FILE: ""',
@@ -302,7 +302,6 @@ const SETUP_COMMANDS: Record<
     encrypt(file, 'GITHUB_WEBHOOK_SECRET', 'github-webhook-secret'),
     `sudo tee ${DROP_IN}/github-app.conf <<'END'`,
     '[Service]',
-    // Remove the credential of GITHUB_TOKEN.
     'LoadCredential=',
     'LoadCredential=port-client-secret:/etc/port-webhook-relay/port-client-secret',
     'LoadCredentialEncrypted=github-app-private-key:/etc/credstore.encrypted/github-app-private-key',

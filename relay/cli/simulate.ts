@@ -26,7 +26,6 @@ GitHub. The exit code is 0 if the workflow succeeded, otherwise 1.`,
       vars: pairs(vars, /^[^=]+$/, '--var must be NAME=VALUE'),
       outputs: pairs(output, /^[\w-]+\.[\w-]+$/, wrongOutput),
     }
-    // A separate bundle: see build.ts.
     const { simulate, showSimulation } = await import('../../tools/simulator/simulate.ts')
     // The first signal cancels the workflow run; the second signal stops everything.
     const cancel = new AbortController()
@@ -43,7 +42,7 @@ GitHub. The exit code is 0 if the workflow succeeded, otherwise 1.`,
   },
 })
 
-/** @param usage error message. Must not contain the value, which may be a secret. */
+/** @param usage the error message, without the value, which may be a secret */
 function pairs(given: string[] = [], name: RegExp, usage: string): Record<string, string> {
   return Object.fromEntries(
     given.map(pair => {

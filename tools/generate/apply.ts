@@ -10,11 +10,11 @@ import type { Generated, ToActionOptions } from './to-action.ts'
 
 export type Format = 'action' | 'workflow'
 
-/** What has to change in Port, so that it fits a workflow file. */
+/** How a definition in Port must change to match a workflow file. */
 export interface Plan {
   format: Format
   identifier: string
-  /** As Port returned it; null if it has to be created. */
+  /** The definition in Port; null if Port has none. */
   found: JsonObject | null
   definition: JsonObject
   differences: string[]
@@ -24,12 +24,11 @@ export interface Plan {
 /** @see https://docs.port.io/workflows/build-workflows/self-service-trigger/ */
 const ONLY_ADMINS = 'Until you set the permissions of its trigger in Port, only admins can run the workflow.'
 
-/** What Port has stays. */
 const ONLY_NEW = ['approval', 'blueprint', 'operation'] as const
 
 type Port = Pick<PortClient, 'request'>
 
-/** The keys of Port's request schemas. Port refuses others that it returns, such as the date of a change. */
+/** The keys that Port accepts in requests. Port refuses other keys of its own responses, such as the date of a change. */
 const KEYS: Record<Format, string[]> = {
   action: [
     ...['identifier', 'title', 'icon', 'description', 'trigger', 'invocationMethod', 'requiredApproval'],
@@ -41,7 +40,7 @@ const KEYS: Record<Format, string[]> = {
   ],
 }
 
-/** @param format undefined: what Port has, or else an action. @throws Error if the definition in Port can't be changed */
+/** @param format undefined for the format in Port, or else an action @throws Error if the definition in Port can't be changed */
 export async function plan(
   port: Port,
   generated: Generated,
@@ -66,7 +65,7 @@ export async function plan(
     const existing = definitionOf(chosen, all.found)
     const mergeWith = async ({ action, said }: Generated) =>
       merge(existing, chosen === 'action' ? action : toPortWorkflow(action).workflow, said, options.relay)
-    // What Port has decides between the events.
+    // If the workflow has both events, the definition in Port decides.
     const merged = await mergeWith(generated).catch(error =>
       mergeWith(generated.other ?? generated).catch(() => Promise.reject(error)),
     )
@@ -82,7 +81,7 @@ export async function plan(
   return { ...all, definition: created[chosen], differences, notes }
 }
 
-/** Creates or updates the definition. @throws Error if it changed in Port after the plan was made */
+/** Creates or updates the definition. @throws Error if the definition in Port has changed since the plan */
 export async function apply(port: Port, { format, identifier, found, definition }: Plan): Promise<void> {
   if (!found) return void (await port.request('POST', `/v1/${format}s`, definition))
   if (!isDeepStrictEqual(await read(port, format, identifier), found))
@@ -101,7 +100,7 @@ async function read(port: Port, format: Format, identifier: string): Promise<Jso
   }
 }
 
-/** Names the settings that Port returned, but that its schema for requests lacks. */
+/** Lists the settings in Port's response that Port doesn't accept in requests. */
 function lostIn(format: Format, found: JsonObject): string[] {
   const known = [...KEYS[format], ...OF_PORT]
   const lost = Object.keys(found).filter(key => !known.includes(key) && found[key] !== null)
@@ -112,7 +111,7 @@ function lostIn(format: Format, found: JsonObject): string[] {
     : []
 }
 
-/** Returns what Port accepts of a definition that it returned. */
+/** Removes the settings from a definition that Port doesn't accept in requests. */
 function definitionOf(format: Format, found: JsonObject): JsonObject {
   const given = format === 'action' ? readPortActions(JSON.stringify(found))[0]! : found
   return Object.fromEntries(

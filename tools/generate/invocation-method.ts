@@ -4,7 +4,6 @@ export const EXAMPLE_RELAY = 'https://relay.example.com'
 
 export interface Start {
   event: 'workflow_dispatch' | 'repository_dispatch'
-  /** A workflow file or the event type; null for the action's identifier. */
   name: string | null
   repository: string | null
   ref?: string | null
@@ -30,8 +29,8 @@ export const placeholderNotes = ({ url }: JsonObject): string[] =>
     : []
 
 /**
- * The fields that the relay uses, including only the user's name and email address. `event` is null for an action;
- * `inputs` and `entity` are null for an automation. Port accepts an object or an array as a body, never a string.
+ * The body with the fields that the relay uses. It contains only the name and the email address of the user. `event` is
+ * null for an action; `inputs` and `entity` are null for an automation. Port doesn't accept a string as a body.
  * @see https://docs.port.io/actions-and-automations/create-self-service-experiences/setup-the-backend#trigger-data
  */
 export const RECOMMENDED_BODY: JsonObject = {

@@ -7,19 +7,18 @@ import { createTargets, readAddress } from '../../relay/intake/target.ts'
 import { EXAMPLE_RELAY } from './invocation-method.ts'
 import { renderBody } from './render-body.ts'
 
-/** What a workflow file says about the form in Port. */
+/** The contents of a workflow file that affect the form in Port. */
 export interface Said {
-  /** The inputs of `workflow_dispatch`. Null for `repository_dispatch`, which declares none. */
+  /** The inputs of `workflow_dispatch`; null for `repository_dispatch`, which declares no inputs. */
   declared: string[] | null
-  /** The inputs that the file declares as not required. */
   optional: string[]
 }
 
 /**
- * Merges what a workflow file says into the definition of a Port action or a Port workflow. All else in Port stays.
- * @param relay its address in the generated definition
- * @returns the definition, one line per difference, and what the user should know
- * @throws Error if the definition in Port starts something else, or only a user can change its body
+ * Changes the definition of a Port action or a Port workflow to match a workflow file. Keeps all other settings.
+ * @param relay the relay's address in the generated definition
+ * @returns the definition, a line per difference, and notes for the user
+ * @throws Error if the definition in Port has another target, or if its body isn't the generated one
  */
 export function merge(existing: JsonObject, generated: JsonObject, said: Said, relay: string) {
   const { identifier } = existing
@@ -44,7 +43,7 @@ export function merge(existing: JsonObject, generated: JsonObject, said: Said, r
     )
   const before = readHere(webhook)
   const complete = { ...webhook, body: { ...object(body), ...object(webhook.body) } }
-  // In a body of another shape, our keys would change what GitHub gets.
+  // In another body, the generated keys could change the inputs of the workflow.
   const isComplete = isDeepStrictEqual(readHere(complete), before)
   const url = String(webhook.url).replace(EXAMPLE_RELAY, relay)
   Object.assign(webhook, isComplete && complete, { url, method, synchronized })
@@ -65,18 +64,18 @@ export function merge(existing: JsonObject, generated: JsonObject, said: Said, r
   return { definition, differences: differencesOf(existing, definition), notes }
 }
 
-/** Returns what is merged: objects with `userInputs` (none if an event starts the run), and webhooks. */
+/** Returns the parts of a definition that change: objects with `userInputs` (none if an event starts the run), and webhooks. */
 function partsOf({ nodes, trigger, invocationMethod }: JsonObject) {
   const parts = Array.isArray(nodes) ? nodes.map(node => object(node).config) : [trigger, invocationMethod]
   const ofType = (...types: string[]) => parts.map(object).filter(({ type }) => types.includes(String(type)))
   return { forms: ofType('self-service', 'SELF_SERVE_TRIGGER'), webhooks: ofType('WEBHOOK') }
 }
 
-/** The value of every expression that isn't in the context. It can be the id of the run. */
+/** The sample value of every other expression, which can be the id of the run. */
 const SAMPLE = 'r_EXPRESSION'
 const chooseTarget = createTargets({ repository: 'any/any', allowed: ['**'], routes: [] })
 
-/** Returns what the relay reads from a webhook of Port. Null if it has another address, or the relay refuses it. */
+/** Reads a webhook of Port like the relay. Returns null if the webhook has another address, or the relay would refuse it. */
 function read({ url, body }: JsonObject, identifier: Json | undefined, relay: string) {
   const address = URL.parse(String(url))?.href ?? ''
   const base = [relay, EXAMPLE_RELAY].find(each => /^\/webhook(\/|\?|$)/.test(address.replace(each, '')))
@@ -100,11 +99,11 @@ type Target = NonNullable<ReturnType<typeof read>>['target']
 const textOf = ({ workflow, eventType, repository }: Target) =>
   `${workflow ?? `the event type ${eventType}`}${repository ? ` in ${repository}` : ''}`
 
-/** Without a repository and branch of our own, Port's stay. */
+/** Compares targets, but not their branches. If the generated target has no repository, any repository matches. */
 const isSame = (found: Target, ours: Target) =>
   textOf({ ...found, repository: ours.repository && found.repository }) === textOf(ours)
 
-/** `mapped`: the names of the workflow's inputs that the body fills by expressions. The form's inputs have other names. */
+/** `mapped`: the workflow's inputs that the body sets with expressions, from form inputs with other names. */
 function mergeForm(
   existing: JsonObject,
   generated: JsonObject,
@@ -147,10 +146,10 @@ function mergeForm(
   }
 }
 
-/** What inputs of every type can have. */
+/** The settings that inputs of every type can have. */
 const ANY_TYPE = ['title', 'icon', 'description', 'visible', 'dependsOn']
 
-/** On GitHub, a string without options can be any text, so it fits every type in Port. */
+/** On GitHub, an input of the type string without options accepts any text, so it matches every type in Port. */
 function mergeInput(input: Json | undefined, generated: Json | undefined): JsonObject {
   const [existing, wanted] = [object(input), object(generated)]
   const { type, enum: options, default: value } = wanted
@@ -168,7 +167,7 @@ function mergeInput(input: Json | undefined, generated: Json | undefined): JsonO
 
 const isQuery = (value: unknown) => isObject(value) && 'jqQuery' in value
 
-/** Returns the names that occur, as a word, only in the form's own lists of these inputs. */
+/** Returns the names that the definition doesn't use outside the form's lists of inputs. */
 function unused(names: string[], form: { properties: Json | undefined; definition: JsonObject }): string[] {
   const rest = JSON.stringify(form.definition, (key, value) => {
     if (value === form.properties) return without(object(value), ...names)
@@ -179,7 +178,7 @@ function unused(names: string[], form: { properties: Json | undefined; definitio
   return left.length === names.length ? left : unused(left, form)
 }
 
-/** One line per value: `+` is added, `-` is removed, `~` changes. */
+/** Returns a line per value: `+` for an added value, `-` for a removed value, `~` for a changed value. */
 function differencesOf(before: Json | undefined, after: Json | undefined, path: string[] = []): string[] {
   if (isDeepStrictEqual(before, after)) return []
   const [old, now] = [before, after].map(value => (Array.isArray(value) ? byIdentifier(value) : value))
@@ -193,7 +192,7 @@ function differencesOf(before: Json | undefined, after: Json | undefined, path: 
   return [after === undefined ? `- ${where}: ${from}` : `~ ${where}: ${from} → ${to}`]
 }
 
-/** Nodes. The items of other lists have no path of their own. */
+/** Lists of nodes. The items of other lists aren't compared one by one. */
 const byIdentifier = (items: Json[]): Json =>
   items.every(item => typeof object(item).identifier === 'string')
     ? Object.fromEntries(items.map(item => [String(object(item).identifier), item]))

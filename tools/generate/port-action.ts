@@ -19,10 +19,10 @@ export const formOf = ({ trigger: { userInputs } }: PortAction) =>
     properties: Record<string, Property>
   }
 
-/** What Port adds to a definition. */
+/** The keys that Port adds to a definition. */
 export const OF_PORT = 'id orgId version createdAt createdBy updatedAt updatedBy triggerType'.split(' ')
 
-/** Reads every Port action of an export, or of a response of Port's API (JSON or YAML). @throws Error with a message */
+/** Reads all Port actions in an export or in a response of Port's API (JSON or YAML). @throws Error with a message */
 export function readPortActions(text: string): PortAction[] {
   const value = parsed(text.replace(/^\ufeff/, ''))
   const inside = isObject(value) && !isAction(value) ? [value.action, value.actions] : [value]

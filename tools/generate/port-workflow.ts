@@ -5,9 +5,9 @@ import { RECOMMENDED_BODY } from './invocation-method.ts'
 import { formOf, given, type PortAction, type Property } from './port-action.ts'
 
 /**
- * Converts a self-service action to a Port workflow: a form, an approval if the action requires one, and a webhook to
- * the relay, whose node run finishes when the workflow run on GitHub finishes.
- * @returns the workflow, and messages on what to check or complete
+ * Converts a self-service action to a Port workflow: a form, an approval if the action requires one, and a webhook node
+ * for the relay. The node run finishes when the workflow run on GitHub finishes.
+ * @returns the workflow, and messages about what the user must check or complete
  * @see https://docs.port.io/workflows/build-workflows/nodes/overview/
  */
 export function toPortWorkflow(action: PortAction): { workflow: JsonObject; notes: string[] } {
@@ -19,14 +19,14 @@ export function toPortWorkflow(action: PortAction): { workflow: JsonObject; note
   const entity = entityInput(action)
   const { github, ...body } = object(invocationMethod.body)
   const settings = Object.entries(object(github))
-  // An expression of an action is invalid in a workflow.
+  // Expressions of an action are invalid in a Port workflow.
   const computed = settings.filter(setting => setting.some(isComputed))
   const fixed = Object.fromEntries(settings.filter(setting => !computed.includes(setting)))
   const names = [...Object.keys(leftOut), ...Object.keys(rest)]
   const path = needsApproval ? ['trigger', 'approval', 'github'] : ['trigger', 'github']
   return {
     workflow: {
-      // Port allows fewer characters and a shorter length than for an action.
+      // Port allows fewer characters in the identifier of a workflow than in the identifier of an action.
       identifier: [...identifier.replace(/[^\p{L}0-9@_:-]+/gu, '_')].slice(0, 60).join(''),
       ...given({ title, icon, description, allowAnyoneToViewRuns }),
       nodes: [
@@ -35,7 +35,7 @@ export function toPortWorkflow(action: PortAction): { workflow: JsonObject; note
           config: {
             type: 'SELF_SERVE_TRIGGER',
             userInputs: userInputs(action, entity),
-            // Without a context, the workflow isn't in the entity's menu.
+            // Port shows only workflows with a context in the menu of an entity.
             ...(entity && { contexts: [{ on: 'ENTITY', userInput: entity.name }] }),
             ...given({ actionCardButtonText, executeActionButtonText, published: publish }),
           },
@@ -81,7 +81,7 @@ function userInputs(action: PortAction, entity: ReturnType<typeof entityInput>):
   const { name, property } = entity
   return {
     properties: { [name]: property, ...properties },
-    // If `required` is a query, Port decides which inputs are required.
+    // If `required` is a query, Port determines the required inputs when a user opens the form.
     required: isObject(required) ? required : [name, ...(Array.isArray(required) ? required : [])],
     ...(Array.isArray(order) && { order: [name, ...order] }),
     ...others,
@@ -90,7 +90,7 @@ function userInputs(action: PortAction, entity: ReturnType<typeof entityInput>):
 
 export const isComputed = (value: unknown) => typeof value === 'string' && value.includes('{{')
 
-/** One user approves or declines. A declined run ends at this node, because that outcome has no connection. */
+/** A user approves or declines. A declined run finishes at this node, because the outcome "declined" has no connection. */
 const APPROVAL: JsonObject = {
   identifier: 'approval',
   title: 'Approval',

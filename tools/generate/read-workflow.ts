@@ -24,11 +24,10 @@ export function readWorkflow(yaml: string, file: string) {
     name: text(value.name),
     description: text(value.description),
     on,
-    /** Without those that contain Port's context. */
+    /** The inputs, without inputs that contain Port's context. */
     inputs: Object.fromEntries(Object.entries(declared).filter(([name]) => !contexts.includes(name))),
     contexts,
     usedInputs: [...new Set(references.flatMap(parts => inputOf(parts, stepIds) ?? []))],
-    /** Only day-2 and delete actions have an entity. */
     usesEntity: references.some(parts => isEntity(parts, stepIds)),
     usesAction: steps.length > 0,
   }
@@ -45,7 +44,7 @@ function expressionsOf(node: unknown, key = ''): string[] {
   return splitTemplate(node).flatMap(piece => ('expression' in piece ? [piece.expression] : []))
 }
 
-/** Returns the segments of each `a.b['c']`. `fromJSON(a.b || '{}').c` is a single reference. */
+/** Returns the segments of each reference such as `a.b['c']` or `fromJSON(a.b || '{}').c`. */
 function referencesOf(source: string): string[][] {
   const inner = /fromJSON\(\s*([\w.%-]+)\s*(?:\|\|\s*'[^']*'\s*)?\)/gi
   const encode = (name: string) =>
@@ -59,7 +58,7 @@ function referencesOf(source: string): string[][] {
   )
 }
 
-/** Outputs in `action.yml`. A Port action's input with one of these names gets no output of its own. */
+/** The outputs in `action.yml`. An input of the Port action with one of these names gets no separate output. */
 export const FIXED_OUTPUTS =
   'inputs entity event trigger payload run-id action operation blueprint entity-id triggered-by delivery'.split(
     ' ',

@@ -1,12 +1,11 @@
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 
-/** For an expression that isn't a path, or a path without a value. */
 export type Otherwise = (expression: string) => Json
 
 /**
- * Renders the `body` or `headers` of an action's invocation method as Port does. Supports `spreadValue()`, and the jq
- * in the examples: paths (`.`, `.run.id`, `.inputs["a b"]`) and `| del(.key)`. Omits a key that is null.
- * @param otherwise by default, null for a path without a value, and an Error for anything that isn't a path
+ * Renders the `body` or `headers` of an action's invocation method like Port. Supports `spreadValue()`, paths (`.`,
+ * `.run.id`, `.inputs["a b"]`), and `| del(.key)`. Omits keys whose value is null.
+ * @param otherwise the value of other expressions; by default, a path without a value is null, and all else throws an Error
  * @see https://docs.port.io/actions-and-automations/create-self-service-experiences/setup-the-backend
  */
 export function renderBody(template: Json, context: JsonObject, otherwise?: Otherwise): Json {

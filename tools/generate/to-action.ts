@@ -18,18 +18,18 @@ export interface ToActionOptions {
   approval?: boolean | undefined
 }
 
-/** No event of the workflow can be sent by Port. */
+/** The workflow has no event that the relay can send. */
 export class NotStartable extends Error {}
 
 export interface Generated {
   action: PortAction
   said: Said
   notes: string[]
-  /** The action that starts the workflow by its other event, if none was chosen. */
+  /** The action for the workflow's other event, if the user chose no event. */
   other?: Generated
 }
 
-/** Returns the Port action that starts a workflow, and what to check. @throws Error if Port can't start the workflow */
+/** Returns the Port action that starts a workflow, and notes for the user. @throws Error if Port can't start the workflow */
 export function toAction(yaml: string, file: string, options: ToActionOptions = {}): Generated {
   const workflow = readWorkflow(yaml, file)
   const event = chooseEvent(workflow, file, options.event)
@@ -84,7 +84,7 @@ function chooseEvent(workflow: WorkflowFile, file: string, wanted?: Start['event
   )
 }
 
-/** Returns the declared inputs, and then the inputs that the workflow only reads from the payload. */
+/** Returns the declared inputs, followed by the inputs that the workflow only reads from the payload. */
 function readInputs({ inputs, usedInputs }: WorkflowFile, event: Start['event']) {
   const declared = event === 'workflow_dispatch' ? inputs : {}
   const names = Object.keys(declared).filter(name => !OFFERED_INPUTS.includes(name))

@@ -14,8 +14,8 @@ import { isComputed, toPortWorkflow } from '../generate/port-workflow.ts'
 const AUTOMATION = "This is an automation. Only a self-service action becomes a Port workflow, so it's kept."
 
 /**
- * Returns Port actions (JSON or YAML) with the relay as their backend, or Port workflows that call the relay.
- * @returns the definitions, and messages on what to check or complete
+ * Converts Port actions (JSON or YAML) to Port actions or Port workflows that call the relay.
+ * @returns the definitions, and messages about what the user must check or complete
  * @throws Error with a message if an action can't be used
  */
 export function migratePortActions(
@@ -68,8 +68,8 @@ const fixed = (value: unknown): string | null =>
   typeof value === 'string' && value !== '' && !isComputed(value) ? value : null
 
 /**
- * Removes another webhook's headers and body, because these can contain credentials. If the webhook already calls the
- * relay, keeps its address, its body, its RUN_ID header, and Port's agent.
+ * Changes the action's webhook to the relay. Removes the headers and the body of another webhook, because they can contain
+ * credentials. If the webhook already calls the relay, keeps its address, body, RUN_ID header, and agent setting.
  */
 function relayMethod(old: JsonObject, relay?: string): { method: JsonObject; notes: string[] } {
   const current = relayOf(old)
@@ -114,11 +114,11 @@ function relayOf({ type, url: given }: JsonObject): string | null {
   return url && path ? `${url.origin}${path[1]}` : null
 }
 
-/** Returns the workflow's inputs, and in `github` the settings that the URL can't express. */
+/** Returns the workflow's inputs, and `github` with the settings that the URL can't contain. */
 export function bodyOfGitHub(method: JsonObject): JsonObject {
   const { org, repo, workflow, workflowInputs, reportWorkflowStatus = true } = backendOf(method)
   const given = Object.entries(isObject(workflowInputs) ? workflowInputs : {})
-  // Port's backend reads the branch from `ref`. The key can be an expression: `{{ if … then "ref" else null end }}`.
+  // Port's GitHub backend reads the branch from `ref`. The key can be an expression: `{{ if … then "ref" else null end }}`.
   const isRef = (key: string) => key === 'ref' || (key.startsWith('{{') && /then\s+"ref"/.test(key))
   const refs = given.filter(([key, value]) => isRef(key) && !(key === 'ref' && fixed(value)))
   const github = {
@@ -135,7 +135,7 @@ export function bodyOfGitHub(method: JsonObject): JsonObject {
   }
 }
 
-/** For example if the workflow reports to an event's run. */
+/** Warns about run ids in the inputs that aren't the id of the action's run. */
 function runIdNotes({ inputs }: JsonObject): string[] {
   const ids = [...JSON.stringify(inputs).matchAll(/run_?id[\\"]*:[ \\"]*\{\{([^{}]*)\}\}/gi)]
   return ids

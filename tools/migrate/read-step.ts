@@ -2,13 +2,13 @@ import type { Json } from '../../port/types.ts'
 import * as template from './template.ts'
 import { listItems, nodeAt, textAt, textsOf } from './yaml-nodes.ts'
 
-/** A step's reports to Port. Texts are as in the workflow, with `${{ }}`. */
+/** A step's reports to Port. Texts keep their expressions `${{ }}`. */
 export interface Report {
   kind: 'log' | 'entity' | 'link' | 'status-label' | 'summary' | 'conclusion'
   text: string
 }
 
-/** Why a step, or the whole workflow, is kept unchanged. */
+/** Explains why a step or the whole workflow stays unchanged. */
 export class Problem extends Error {
   readonly at: number
   constructor(message: string, at = 0) {
@@ -111,8 +111,8 @@ function readPatch(
 }
 
 /**
- * Returns a conclusion only if the Port run must fail although the job succeeded. Otherwise, the job's result is
- * enough.
+ * Returns a conclusion only if the Port run must fail although the job succeeds. In all other cases, the action reports
+ * the job's result.
  */
 function conclusionOf(status: string, condition: string): string {
   if (template.hasExpression(status)) {
@@ -126,7 +126,7 @@ function conclusionOf(status: string, condition: string): string {
   return status === 'FAILURE' && !isOfFailedJob ? 'failure' : ''
 }
 
-/** Omits the workflow run's link because the action sends it. */
+/** Omits the link to the workflow run, because the action sends this link. */
 function linkTexts(given: string): string[] {
   if (/^\$\{\{\s*toJSON\(/i.test(given))
     throw new Problem('The links in the list are unknown until the workflow runs.')
@@ -136,7 +136,7 @@ function linkTexts(given: string): string[] {
   return texts.filter(text => !run.test(text.replace(/\s/g, '').toLowerCase()))
 }
 
-/** The text moves to the step's own `env`, where the step's variables don't exist yet. */
+/** Replaces the step's variables with their values. The text moves to the step's `env`, which can't read these variables. */
 const inlineEnv = (text: string, env: Map<string, string>): string =>
   template.mapTemplate(text, source => {
     const value = env.get(/^env\.([\w-]+)$/i.exec(source)?.[1]?.toLowerCase() ?? '')
@@ -157,15 +157,15 @@ export interface Scope {
 const NAME = '(?:port[_-]?)?(?:action[_-]?)?run[_-]?id(?:entifier)?'
 const INPUTS = '(?:github\\.event\\.)?(?:inputs|client_payload)'
 const CONTEXT = `(?:fromjson\\(${INPUTS}\\.port_(?:context|payload)\\)|${INPUTS}\\.port_(?:context|payload))`
-/** Matches the run id in Port's context or payload, or an input with that name. */
+/** Matches the run id in Port's context or payload, and an input with the name of the run id. */
 const OWN = new RegExp(`^(?:${CONTEXT}\\.(?:context\\.)?(?:run_?id|run\\.id)|${INPUTS}\\.${NAME})$`, 'i')
 const RENAMED = new RegExp(`^fromjson\\(${INPUTS}\\.([\\w-]+)\\)\\.run_?id$`, 'i')
 const REFERENCE = /^(?:env|(?:steps|needs)\.([\w-]+)\.outputs)\.([\w-]+)$/i
 const NAMED = new RegExp(`^${NAME}$`, 'i')
 
 /**
- * Whether a text is certainly the id of the Port run that started the workflow. A variable or output is that id if its
- * value is, or if its name suggests the id and a script reads the id from Port's payload.
+ * Whether a text is certainly the id of the Port run that started the workflow. For a variable or an output, its value
+ * must be this id, or its name must suggest a run id while a script reads the id from Port's payload.
  */
 export function isOwnRunId(given: string, { root, contexts, job, step }: Scope): boolean {
   const source = (template.onlyExpression(given) ?? '').replace(/\s/g, '').replace(/\['([\w-]+)'\]/g, '.$1')

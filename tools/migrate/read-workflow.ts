@@ -14,7 +14,7 @@ import * as yaml from './yaml-nodes.ts'
 
 export interface MigrateOptions {
   action: string
-  /** Also keeps fixed log messages, which the action's step log replaces. */
+  /** Whether fixed log messages are kept, although the action logs the steps. */
   keepLogs: boolean
 }
 
@@ -29,7 +29,7 @@ export interface Migrated {
 export interface Step {
   map: yaml.Mapping
   dash: number
-  /** Empty if the action sends them all. Null: keep the step. */
+  /** The step's reports, without those that the action sends anyway. Null: the step stays. */
   reports: Report[] | null
 }
 
@@ -82,7 +82,6 @@ export function readWorkflow(
     contexts: contextsIn(edits.text, inputs),
   }
   const others = noteOthers(workflow)
-  // The remaining steps decide whether the job's result finishes the run.
   const concludes = isAlone && !others && !readSteps({ ...workflow, remark: () => {} }, true, keepLogs)
   workflow.finishes = readSteps(workflow, concludes, keepLogs) || others
   return workflow
@@ -145,10 +144,10 @@ function readSteps(workflow: Workflow, concludes: boolean, keepLogs: boolean): b
   return mayFinish
 }
 
-/** A condition that depends only on the job's result. The action's step log replaces messages with such a condition. */
+/** Conditions that depend only on the job's result. Messages with such a condition aren't needed, because the action logs the result. */
 const PLAIN_CONDITION = /^(?:[\s!()|&]|\$\{\{|\}\}|\b(?:success|failure|always|cancelled)\s*\(\s*\))*$/
 
-/** Omits log messages that are fixed text, because they add nothing to the action's step log. */
+/** Omits log messages with fixed text, because the action logs the steps. */
 function kept(reports: Report[], step: yaml.Mapping, isReferenced: boolean): Report[] {
   const isPlain = PLAIN_CONDITION.test(yaml.textAt(step, 'if') ?? '')
   const isFixed = ({ kind, text }: Report) => kind === 'log' && !hasExpression(text) && isPlain

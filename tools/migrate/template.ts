@@ -30,7 +30,7 @@ export const mapTemplate = (template: string, map: (expression: string) => strin
     .map(piece => ('text' in piece ? piece.text : map(piece.expression)))
     .join('')
 
-/** Guards each `fromJSON(x)`: GitHub evaluates `env` even if `if` skips the step, and outputs can be empty then. */
+/** Guards each `fromJSON(x)` against an empty text. GitHub evaluates `env` even if the step is skipped. */
 export const forEnv = (template: string): string =>
   mapTemplate(template, source => `\${{ ${guardEmpty(source)} }}`)
 
@@ -51,11 +51,9 @@ function guardEmpty(source: string): string {
 const orNull = (argument: string): string =>
   /^'[^']*'$|\|\|\s*'[^']+'$|^toJSON\(/i.test(argument) ? argument : `${asText(argument)} || 'null'`
 
-/** References that always contain text. */
 const TEXT =
   /^(?:(?:steps|needs)\.[\w-]+\.outputs\.[\w-]+|(?:secrets|vars|env|github\.event\.inputs)\.[\w-]+|inputs\.port_(?:context|payload)|github\.(?!event\b)\w+)$/
 
-/** Only an empty string counts as false. */
 const asText = (source: string): string => (TEXT.test(source) ? source : `format('{0}', ${source})`)
 
 // Encodes an expression inside JSON, without quotes or backslashes. \uE000…\uE001 is part of a JSON string.
@@ -64,15 +62,15 @@ export const textValue = (template: string): string =>
   mapTemplate(template.trim(), source => `\uE000${encodeURIComponent(source)}\uE001`)
 const STRING = /"(?:[^"\\]|\\.)*(?:"|\\?$)/gs
 
-/** Isn't sent if its expression evaluates to an empty text. */
+/** A value that isn't sent if its expression evaluates to an empty text. */
 export function optionalText(template: string): Json {
   const only = onlyExpression(template)
   return only === null ? textValue(template) : code(`toJSON(${asText(only)} || null)`)
 }
 
 /**
- * Reads JSON with expressions. An expression inside quotes remains part of that string. Any other is read as a single
- * JSON value, so a user's input never adds a key.
+ * Reads JSON with expressions. An expression inside quotes stays a part of the string. An expression outside quotes is
+ * read as a single JSON value, so that a user's input never adds a key.
  * @param empty the JSON for an empty text
  * @returns undefined if the text isn't JSON, or if a double quote in an expression ends a string
  */

@@ -154,7 +154,7 @@ function requestedBy(workflow: string): Permissions {
   return requested
 }
 
-/** Adds the action's permissions. @returns the new ones as text if the job had the default permissions, or else null */
+/** Adds the action's permissions. @returns the added permissions if the job had the default permissions; null otherwise */
 function addPermissions(
   root: unknown,
   job: yaml.Mapping,
@@ -196,7 +196,7 @@ function writeStep({ map, dash, reports }: Step, job: Job, root: unknown, edits:
     edits.replace(edits.lineStart(dash), end, '')
     return
   }
-  // The step's own variables are kept, because its condition may read them.
+  // The step's variables are kept, because its condition may read them.
   const own = yaml
     .itemsOf(yaml.nodeAt(map, 'env'))
     .map(({ key, value }) => [String(key.value), yaml.textAt(value) ?? ''])
@@ -210,7 +210,7 @@ function writeStep({ map, dash, reports }: Step, job: Job, root: unknown, edits:
     edits.replace(edits.lineStart(yaml.startOf(pair.key)), yaml.afterPair(pair, edits), '')
 }
 
-/** Returns a shell and folder for reports, if the defaults for the author's scripts would break the reports. */
+/** Returns a shell and a folder for the reports, if the author's defaults for scripts would break the reports. */
 function shellOf(job: Job, root: unknown): { shell?: string; 'working-directory'?: string } {
   const defaults = [root, job.map].map(each => yaml.textsOf(yaml.nodeAt(each, 'defaults', 'run')))
   const shell = defaults.map(each => each.get('shell')).findLast(each => each !== undefined)
@@ -225,7 +225,7 @@ function shellOf(job: Job, root: unknown): { shell?: string; 'working-directory'
   }
 }
 
-/** The `env` and `run` that append reports to the action's files. Values reach the script only through `env`. */
+/** Returns `env` and `run` that append reports to the action's files. The script reads all values from `env`. */
 function reportLines(reports: Report[], own: string[][]): { env?: Record<string, string>; run: string } {
   const env: Record<string, string> = Object.fromEntries(own)
   const lines = reports.map(({ kind, text }) => {
@@ -241,20 +241,20 @@ function reportLines(reports: Report[], own: string[][]): { env?: Record<string,
   return { ...(Object.keys(env).length > 0 && { env }), run: `${lines.join('\n')}\n` }
 }
 
-/** /dev/null if Port didn't start the run. */
+/** The path of the action's file, or /dev/null if Port didn't start the workflow run. */
 const file = (name: string): string => `"\${${name}:-/dev/null}"`
 
 function reportLine(kind: Report['kind'], name: string, mayBeEmpty: boolean): string {
   if (kind === 'log') return `printf '%s\\n' "$${name}" >> ${file('PORT_LOG')}`
   if (kind === 'entity') return `{ ${onOneLine('%s', name)}; } >> ${file('PORT_ENTITIES')}`
   const unlessEmpty = mayBeEmpty ? `[ -z "$${name}" ] || ` : ''
-  // Users can't know the delimiter when they enter the value.
+  // A user who enters the value can't know the delimiter.
   const end = 'END="end-$GITHUB_RUN_ID-$(date +%s)-$$"'
   const summary = `${end}; printf 'summary<<%s\\n%s\\n%s\\n' "$END" "$${name}" "$END"`
   const entry = kind === 'summary' ? summary : onOneLine(`${kind}=%s`, name)
   return `${unlessEmpty}{ ${entry}; } >> ${file('PORT_RUN')}`
 }
 
-/** A line break would start a new entry. */
+/** Removes line breaks, because a line break would start a new entry. */
 const onOneLine = (format: string, name: string): string =>
   `printf '${format}' "$${name}" | tr -d '\\r\\n'; echo`

@@ -8,7 +8,7 @@ export const itemsOf = (node: unknown): Entry[] => mapOf(node)?.items ?? []
 export const keysOf = (node: unknown): string[] => itemsOf(node).map(({ key }) => String(key.value))
 export const isFlow = (node: unknown): boolean => (isMap(node) || isSeq(node)) && node.flow === true
 
-/** Finds a mapping's pair by key. The comparison is exact, as on GitHub. */
+/** Finds a pair in a mapping by its exact key. */
 export const pairOf = (map: unknown, key: string): Entry | undefined =>
   itemsOf(map).find(pair => pair.key.value === key)
 
@@ -25,7 +25,7 @@ export function textList(node: unknown): string[] {
   return one === null ? (isSeq(node) ? node.items.flatMap(item => textAt(item) ?? []) : []) : [one]
 }
 
-/** Names are in lower case, as GitHub compares action inputs. */
+/** Returns texts by name in lower case, because GitHub ignores the case of an action's inputs. */
 export const textsOf = (node: unknown): Map<string, string> =>
   new Map(itemsOf(node).map(({ key, value }) => [String(key.value).toLowerCase(), textAt(value) ?? '']))
 
@@ -39,7 +39,7 @@ export function pairEnd({ key, value }: Entry, { text }: TextEdits): number {
 
 export const afterPair = (pair: Entry, edits: TextEdits): number => edits.nextLine(pairEnd(pair, edits) - 1)
 
-/** Returns each mapping in a block sequence, with its dash's offset. */
+/** Returns each mapping in a block sequence, with the offset of its dash. */
 export function listItems(node: unknown): { map: Mapping; dash: number }[] {
   if (!isSeq(node) || node.flow) return []
   const { items } = node.srcToken as CST.BlockSequence
@@ -51,7 +51,7 @@ export function listItems(node: unknown): { map: Mapping; dash: number }[] {
   )
 }
 
-/** The key's value must be a block mapping, or empty. */
+/** Inserts lines below a key whose value is a block mapping or empty. */
 export function addLines(pair: Entry, lines: string[], edits: TextEdits): void {
   const [first] = itemsOf(pair.value)
   const column = first ? edits.columnOf(startOf(first.key)) : edits.columnOf(startOf(pair.key)) + 2
