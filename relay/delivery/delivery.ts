@@ -97,7 +97,7 @@ export interface Delivery extends Target {
   shownCause: WaitCause | ''
   /** The end of GitHub's rate limit that Port shows; 0 for another cause. */
   shownUntil: number
-  /** The labels of the runner that the workflow run waits for, separated by commas; empty if unknown. */
+  /** What the workflow run waits for, if known: the runner's labels, or the URL of a run in its concurrency group. */
   awaited: string
   /** When the wait for a runner was first shown; null if the workflow run waits for none. */
   awaitedSince: number | null

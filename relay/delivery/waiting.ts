@@ -61,7 +61,8 @@ function waitsFor(delivery: Delivery, pause: RateLimitPause | null, blocker: Del
   if (waitingFor !== null) return `Waiting for approval: ${waitingFor}`
   const cause = waitOnGitHub(runs)
   const known = cause === shownCause ? awaited : ''
-  if (cause) return describeWait(delivery, { cause, reason: known, until: null }).label
+  const behind = cause === 'concurrency' && known && ` behind ${known}`
+  if (cause) return `${describeWait(delivery, { cause, reason: known, until: null }).label}${behind || ''}`
   const open = decisiveRuns(runs)
   if (open.length === 0 || open.some(run => run.status !== 'completed')) return null
   return `Waiting for Port: the workflow run has finished with ${open.map(run => run.conclusion).join(', ')}`
@@ -104,8 +105,7 @@ function describeWait({ repository }: Delivery, wait: Wait): { label: string; cl
     case 'concurrency':
       return {
         label: 'Waiting in its concurrency group',
-        clause:
-          'Waiting in its concurrency group: another workflow run of the group is in progress on GitHub',
+        clause: `Waiting in its concurrency group${reason && ` behind ${reason}`}: another workflow run of the group is in progress on GitHub`,
       }
     case 'error': {
       const next = until === null ? 'searching for the workflow run' : `next attempt at ${time}`

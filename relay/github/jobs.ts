@@ -18,6 +18,8 @@ export interface Job {
   steps: { name: string; number: number; conclusion: string | null; finishedAt: number | null }[]
 }
 
+type Group = { group_name: string; group_members: { run_id: number; status: string }[] }
+
 const LOG_TIMEOUT_MS = 10_000
 
 export type JobReader = ReturnType<typeof createJobReader>
@@ -53,6 +55,18 @@ export function createJobReader(credential: Credential) {
           })),
         }))
         return { jobs, total: data.total_count }
+      }),
+    /** Returns the run that is in progress in a concurrency group for which another run waits; null if unknown. */
+    blockingRun: (repository: string, runId: number): Promise<number | null> =>
+      credential.use(repository, async (octokit, at) => {
+        const ofRun = 'GET /repos/{owner}/{repo}/actions/runs/{run_id}/concurrency_groups'
+        const { data } = await octokit.request(ofRun, { ...at, run_id: runId })
+        const isPending = (group: Group) => group.group_members.some(({ status }) => status === 'pending')
+        const name = (data.concurrency_groups as Group[]).find(isPending)?.group_name
+        if (name === undefined) return null
+        const byName = 'GET /repos/{owner}/{repo}/actions/concurrency_groups/{name}'
+        const { group_members }: Group = (await octokit.request(byName, { ...at, name })).data
+        return group_members.find(({ status }) => status === 'in_progress')?.run_id ?? null
       }),
     /** Returns a job's first 100 annotations. Needs Checks: read. */
     annotations: (repository: string, jobId: number): Promise<Annotation[]> =>

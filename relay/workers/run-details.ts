@@ -3,7 +3,7 @@ import { type Annotation, annotationLines } from '../../port/annotations.ts'
 import type { LogLine } from '../../port/types.ts'
 import type { Delivery, DeliveryRun, Wait } from '../delivery/delivery.ts'
 import type { DeliveryEvent, JobsFound } from '../delivery/events.ts'
-import { failedStep } from '../delivery/outcome.ts'
+import { actionsPage, failedStep } from '../delivery/outcome.ts'
 import type { GitHub } from '../github/client.ts'
 import { isProtection, PROTECTION_HINT, readFailure } from '../github/errors.ts'
 import { cleanLog, type Job, type JobReader } from '../github/jobs.ts'
@@ -140,11 +140,18 @@ function describe(job: Job): string {
 export async function readWait(
   repository: string,
   { run, cause }: { run: DeliveryRun; cause: 'runner' | 'concurrency' },
-  { github, budget }: { github: Pick<JobReader, 'jobs'>; budget: RequestBudget },
+  { github, budget }: { github: Pick<GitHub, 'jobs' | 'blockingRun' | 'serverUrl'>; budget: RequestBudget },
 ): Promise<Wait> {
-  const found = budget.take() ? await github.jobs(repository, run.id, run.attempt).catch(() => null) : null
-  const labels = (found?.jobs ?? []).flatMap(job => job.awaitedLabels ?? [])
-  return { cause, reason: [...new Set(labels)].join(', '), until: null }
+  const read = async () => {
+    if (cause === 'concurrency') {
+      const blocking = await github.blockingRun(repository, run.id)
+      return blocking ? `${actionsPage(github.serverUrl, repository)}/runs/${blocking}` : ''
+    }
+    const { jobs } = await github.jobs(repository, run.id, run.attempt)
+    return [...new Set(jobs.flatMap(job => job.awaitedLabels ?? []))].join(', ')
+  }
+  const mayRead = budget.take(cause === 'runner' ? 1 : 2)
+  return { cause, reason: mayRead ? await read().catch(() => '') : '', until: null }
 }
 
 /** @returns null if GitHub doesn't return the approvals, for example because the permission is missing */

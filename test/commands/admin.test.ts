@@ -132,12 +132,17 @@ test('deliveries, the dashboard, and Port use the same words for what a delivery
   const receivedAt = Date.now() - 60_000
   const seen = (id: number, run: Partial<DeliveryRun>, more: Partial<Event<'runsSeen'>> = {}) =>
     ({ type: 'runsSeen', pollAt: 4_000_000_000_000, runs: [aRun(id, run)], ...more }) as DeliveryEvent
-  const queued = { status: 'queued' }
+  const [queued, pending] = [{ status: 'queued' }, { status: 'pending' }]
   const wait = { cause: 'runner', reason: 'self-hosted, gpu', until: null } as const
+  const reason = 'https://github.com/acme/shop/actions/runs/77'
+  const behind = { cause: 'concurrency', reason, until: null } as const
   const placed: [waits: string, DeliveryEvent[]][] = [
     ['Waiting for a runner: self-hosted, gpu', [seen(1, queued), seen(1, queued, { wait })]],
     ['Waiting for a runner', [seen(2, queued)]],
-    ['Waiting in its concurrency group', [seen(3, { status: 'pending' })]],
+    [
+      'Waiting in its concurrency group behind https://github.com/acme/shop/actions/runs/77',
+      [seen(3, pending), seen(3, pending, { wait: behind })],
+    ],
     [
       'Waiting for Port: the workflow run has finished with success',
       [seen(4, { status: 'completed', conclusion: 'success' })],
@@ -170,10 +175,11 @@ test('deliveries, the dashboard, and Port use the same words for what a delivery
   const signedIn = await fetch(`${opened.relay.url}/sign-in`, { method: 'POST', redirect: 'manual', body })
   const cookie = signedIn.headers.get('set-cookie')!.split(';')[0]!
   const page = await (await fetch(opened.relay.url, { headers: { cookie } })).text()
-  const reasons = [...page.matchAll(/<p class="reason">(.*?)<\/p>/g)].map(([, text]) =>
+  const reasons = [...page.matchAll(/<p class="reason[^"]*">(.*?)<\/p>/g)].map(([, text]) =>
     text!.replaceAll(/<[^>]+>/g, ''),
   )
   expect(reasons).toEqual(texts.toReversed())
+  expect(page).toContain(`group behind <a href="${reason}">`)
   expect(page).toContain(`run of acme/shop: <a href="/deliveries/${opened.ids.at(-2)}">r_lost</a></p>`)
 })
 

@@ -150,17 +150,20 @@ test('Port shows that a workflow run waits for a runner with labels, or in a con
   const unserved = async () => (await system.store.withoutRunner(system.now(), 5)).map(each => each.id)
   expect(await unserved()).toEqual([id])
   system.github.setRun(run.id, { status: 'pending' })
+  system.github.setConcurrencyGroup('deploy/production', [77, run.id])
   system.github.setJobs(run.id, 1, [{ ...gpu, status: 'pending' }])
   await system.pass(30_000)
-  expect([label(system), await shown()]).toEqual(Array(2).fill('Waiting in its concurrency group'))
+  const behind = `Waiting in its concurrency group behind ${system.github.serverUrl}/acme/shop/actions/runs/77`
+  expect([label(system), await shown()]).toEqual(['Waiting in its concurrency group', behind])
   expect(await unserved()).toEqual([])
   system.github.setRun(run.id, { status: 'in_progress' })
   await system.pass(30_000)
   expect(label(system)).toBe('Running')
   expect(lines(system).filter(line => line.includes('Waiting'))).toEqual([
     expect.stringMatching(/^Waiting for a runner with the labels self-hosted, gpu: GitHub has queued .*\./),
-    expect.stringMatching(/^Waiting in its concurrency group: another workflow run .*\./),
+    expect.stringContaining(`${behind}: another workflow run of the group is in progress`),
   ])
   expect(await shown()).toBeNull()
-  expect(system.github.requests.filter(({ path }) => /\/jobs\b/.test(path))).toHaveLength(2)
+  const isRead = ({ path }: { path: string }) => /\/(jobs|concurrency_groups)\b/.test(path)
+  expect(system.github.requests.filter(isRead)).toHaveLength(3)
 })

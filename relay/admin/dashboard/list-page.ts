@@ -151,9 +151,15 @@ export const runUrl = ({ repository }: Delivery, run: DeliveryRun, serverUrl: st
 export function reason({ outcome, reason, waits, blocker, frozenBy }: Shown) {
   const text = outcome ? reason : waits
   if (!text) return ''
-  const id = blocker && (blocker.runId ?? blocker.id)
-  const isBlocked = blocker && id && text.endsWith(id)
-  return html`<p class="reason ${!outcome && reason !== null && frozenBy === 0 && 'late'}">${isBlocked ? html`${text.slice(0, -id.length)}<a href="/deliveries/${encodeURIComponent(blocker.id)}">${id}</a>` : withTimes(text)}</p>`
+  const url = / behind (https?:\S+)$/.exec(text)?.[1]
+  const [end, href] = blocker
+    ? [blocker.runId ?? blocker.id, `/deliveries/${encodeURIComponent(blocker.id)}`]
+    : [url, url]
+  const shown =
+    end && text.endsWith(end)
+      ? html`${text.slice(0, -end.length)}<a href="${href}">${end}</a>`
+      : withTimes(text)
+  return html`<p class="reason ${!outcome && reason !== null && frozenBy === 0 && 'late'}">${shown}</p>`
 }
 
 export const badge = ({ state, outcome, cancelRequestedAt, frozenBy, waits }: Shown) => {

@@ -125,6 +125,7 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
     review: (runId, decision) => review(state, runId, decision),
     setJobs: (runId, attempt, jobs) => setJobs(state, runId, attempt, jobs),
     setJobLog: (jobId, text) => void state.jobLogs.set(jobId, text),
+    setConcurrencyGroup: (name, runIds) => void state.concurrencyGroups.set(name, runIds),
     setAnnotations: (jobId, annotations) => void state.annotations.set(jobId, annotations),
     failures: {
       secondaryLimit: (wait, when) => {

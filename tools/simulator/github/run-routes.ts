@@ -78,6 +78,29 @@ export function runRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
     jobs(c, `${RUNS}/{run_id}/attempts/{attempt_number}/jobs`, Number(c.req.param('attempt'))),
   )
 
+  /** The first run of a group is in progress. @param only the run whose membership is shown */
+  const showGroup = (name: string, runs: readonly number[], only?: number) => ({
+    group_name: name,
+    group_members: runs
+      .map((run_id, position) => ({ run_id, position, status: position === 0 ? 'in_progress' : 'pending' }))
+      .filter(({ run_id }) => only === undefined || run_id === only),
+  })
+  app.get('/:owner/:repo/actions/runs/:run{[0-9]+}/concurrency_groups', c => {
+    const repository = open(c)
+    if (repository instanceof Response) return repository
+    const id = Number(c.req.param('run'))
+    const found = [...state.concurrencyGroups].filter(([, runs]) => runs.includes(id))
+    const shown = found.map(([name, runs]) => showGroup(name, runs, id))
+    return c.json({ total_count: shown.length, concurrency_groups: shown })
+  })
+  app.get('/:owner/:repo/actions/concurrency_groups/:name', c => {
+    const repository = open(c)
+    if (repository instanceof Response) return repository
+    const name = c.req.param('name')
+    const runs = state.concurrencyGroups.get(name)
+    return runs ? c.json(showGroup(name, runs)) : notFound()
+  })
+
   app.get('/:owner/:repo/check-runs/:job{[0-9]+}/annotations', c => {
     const name = `${c.req.param('owner')}/${c.req.param('repo')}`
     const repository = openRepository(state, c.var.grant, name, ['checks', 'read'])

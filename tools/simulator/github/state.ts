@@ -50,6 +50,8 @@ export type GitHubState = {
   jobs: Map<string, GitHubJob[]>
   jobLogs: Map<number, string>
   /** By job id, which is also the id of its check run. */
+  /** The IDs of a concurrency group's workflow runs, the one in progress first. */
+  concurrencyGroups: Map<string, number[]>
   annotations: Map<number, CheckAnnotation[]>
   timers: Set<NodeJS.Timeout>
   /** The time when the primary limit resets, in seconds since 1970. */
@@ -85,6 +87,7 @@ export function newGitHubState(options: GitHubApiOptions): GitHubState {
     runNumbers: new Map(),
     jobs: new Map(),
     jobLogs: new Map(),
+    concurrencyGroups: new Map(),
     annotations: new Map(),
     timers: new Set(),
     resetAt: Math.floor(Date.now() / 1000) + 3600,

@@ -232,6 +232,8 @@ export type GitHubApi = FakeServer & {
   review(runId: number, decision: Review): void
   setJobs(runId: number, attempt: number, jobs: NewGitHubJob[]): GitHubJob[]
   setJobLog(jobId: number, text: string): void
+  /** Sets the workflow runs of a concurrency group, the one in progress first. */
+  setConcurrencyGroup(name: string, runIds: number[]): void
   setAnnotations(jobId: number, annotations: CheckAnnotation[]): void
   /** Ready-made failures; by default, limits match every request, and `serverError` and `cut` match dispatches. */
   readonly failures: {
