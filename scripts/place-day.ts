@@ -82,7 +82,7 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
   ]
   const unheard: [number, DeliveryEvent][] = [
     ...accepted,
-    [600_000, { type: 'startTimedOut', cause: { why: 'nothing listens', disabled: [], workflows: 3 } }],
+    [600_000, { type: 'startTimedOut', cause: { why: 'nothing listens' } }],
   ]
   for (let i = 0; i < 140; i++) {
     const age = Math.round((22.4 - i / 6.6 + Math.sin(i / 3) / 2) * HOUR)

@@ -19,7 +19,7 @@ export interface JobsFound {
 
 /** Why the relay couldn't follow a delivery's workflow run until it finished. Durations are in milliseconds. */
 export type NoRun =
-  | { why: 'nothing listens'; disabled: string[]; workflows: number | null }
+  | { why: 'nothing listens' }
   | { why: 'not seen'; reason: string; startTimeout: number }
   | { why: 'unidentified'; amount: number }
   | { why: 'deleted' }

@@ -220,8 +220,7 @@ export function warn(
   { hasFiles, pollAt }: Event<'listenerMissing'>,
   { policy: { startTimeout } }: Context,
 ): Transition {
-  const cause = { disabled: [], workflows: hasFiles ? null : 0 }
-  const reason = nothingListens(cause, delivery.repository, delivery.eventType)
+  const reason = nothingListens(delivery, hasFiles)
   const message = `${reason} The relay waits for a workflow run until RELAY_START_TIMEOUT (${duration(startTimeout)}) has passed.`
   return {
     change: { reason, dueAt: pollAt },

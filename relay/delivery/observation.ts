@@ -25,8 +25,6 @@ export interface Observation {
   finishedSince: number | null
   /** The jobs of the failed workflow run, or when the request budget allows reading the jobs. */
   jobs: JobsFound | 'not read' | number
-  /** The disabled workflows and the number of workflows. Read only if no workflow listens to the dispatch. */
-  workflows: { disabled: string[]; workflows: number | null } | 'not read'
   listeners: Listeners | 'not read'
   /** What the runs wait for on GitHub. Read only once. */
   wait: Wait | 'not read'
@@ -37,7 +35,7 @@ export interface Observation {
 
 /** The next step of a poll: read more data, or apply an event and stop. */
 export type PollStep =
-  | { do: 'read Port' | 'read approvals' | 'read listeners' | 'read workflows' }
+  | { do: 'read Port' | 'read approvals' | 'read listeners' }
   | { do: 'read jobs'; run: DeliveryRun }
   | { do: 'read wait'; run: DeliveryRun; cause: 'runner' | 'concurrency' }
   | { do: 'rerun'; run: DeliveryRun; found: JobsFound }
@@ -137,12 +135,8 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
       return apply({ type: 'cancelRequested', by: 'port' })
     case 'run finished':
       return finishRun(delivery, verdict.run, seen, policy)
-    default: {
-      const { kind: type, cause } = verdict
-      if (cause.why !== 'nothing listens') return apply({ type, cause } as DeliveryEvent)
-      if (seen.workflows === 'not read') return { do: 'read workflows' }
-      return apply({ type, cause: { ...cause, ...seen.workflows } })
-    }
+    default:
+      return apply({ type: verdict.kind, cause: verdict.cause } as DeliveryEvent)
   }
 }
 
@@ -328,5 +322,5 @@ function decideStartTimeout(
     return { kind: 'runUnidentified', cause: { why: 'unidentified', amount: candidates.length } }
   }
   if (!whole) return null
-  return { kind: 'startTimedOut', cause: { why: 'nothing listens', disabled: [], workflows: null } }
+  return { kind: 'startTimedOut', cause: { why: 'nothing listens' } }
 }

@@ -62,13 +62,11 @@ export const howToName = ({ workflow }: Pick<Delivery, 'workflow'>) =>
 
 /** The result if the relay couldn't follow a workflow run until it finished. */
 export function outcomeWithoutRun(cause: NoRun, delivery: Delivery): Ending {
-  const { repository, eventType, workflow } = delivery
+  const { repository, workflow } = delivery
   const dispatch = `dispatch of ${describeDispatch(delivery)}`
   switch (cause.why) {
     case 'nothing listens':
-      return notStarted(
-        workflow === null ? nothingListens(cause, repository, eventType) : noRunOfWorkflow(delivery),
-      )
+      return notStarted(workflow === null ? nothingListens(delivery) : noRunOfWorkflow(delivery))
     case 'not seen':
       return notStarted(
         `No workflow run in ${repository} reported within ${duration(cause.startTimeout)} of the ${dispatch}. Possible causes: ${workflow === null ? 'no workflow on the default branch listens to the dispatch' : `the workflow has no "workflow_dispatch:" in its "on:" or is disabled`}; the workflow run still waits for a runner; the workflow doesn't use the action. The relay can't read the repository's workflow runs: ${cause.reason}. Give the relay the permission Actions: read, and check the repository's Actions page.`,
@@ -102,18 +100,14 @@ export function outcomeWithoutRun(cause: NoRun, delivery: Delivery): Ending {
 }
 
 export function nothingListens(
-  { disabled, workflows }: { disabled: string[]; workflows: number | null },
-  repository: string,
-  eventType: string | null,
+  { repository, eventType }: Pick<Delivery, 'repository' | 'eventType'>,
+  hasWorkflows = true,
 ): string {
   const listens = `No workflow in ${repository} listens to repository_dispatch type ${eventType} on its default branch`
-  if (workflows === 0)
-    return `${listens}: the repository has no workflows. Add a workflow with "on: repository_dispatch: types: [${eventType}]" to the default branch, and check that Actions are enabled in the repository's settings.`
-  if (disabled.length > 0 && disabled.length === workflows)
-    return `${listens}: all workflows in the repository are disabled (${names(disabled)}). Enable the right workflow on the repository's Actions page.`
-  const also =
-    disabled.length > 0 ? ` These workflows don't listen, because they are disabled: ${names(disabled)}.` : ''
-  return `${listens}. Add "on: repository_dispatch: types: [${eventType}]" to a workflow, or correct the event type.${also}`
+  const on = `"on: repository_dispatch: types: [${eventType}]"`
+  if (!hasWorkflows)
+    return `${listens}: the repository has no workflows. Add a workflow with ${on} to the default branch, and check that Actions are enabled in the repository's settings.`
+  return `${listens}. Add ${on} to a workflow, correct the event type, or enable the workflow if it's disabled.`
 }
 
 function noRunOfWorkflow(delivery: Delivery): string {

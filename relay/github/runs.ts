@@ -89,12 +89,6 @@ export function createRunReader(credential: Credential) {
           return toWorkflowRun(data)
         })
       }),
-    /** Returns the default branch's workflows with their states, such as `active` or `disabled_manually`. */
-    workflows: (repository: string): Promise<{ name: string; state: string }[]> =>
-      credential.use(repository, async (octokit, at) => {
-        const { data } = await octokit.actions.listRepoWorkflows({ ...at, per_page: 100 })
-        return data.workflows.map(({ name, state }) => ({ name: cleanText(name), state }))
-      }),
   }
 }
 

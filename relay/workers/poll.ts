@@ -66,7 +66,7 @@ export function createPoll(deps: {
     const canReport = port.canReport(delivery)
     let seen: Observation = {
       found: await findRuns(delivery, { maxAge, externalRunId: null, quick }),
-      ...{ canReport, port: canReport ? 'not read' : NO_PORT_RUN, jobs: 'not read', workflows: 'not read' },
+      ...{ canReport, port: canReport ? 'not read' : NO_PORT_RUN, jobs: 'not read' },
       ...{ listeners: 'not read', wait: 'not read', approvals: 'not due', cancelTried: false },
       ...{ now: 0, portDue: false, portFreeAt: 0, finishedSince: null, clockOffset: 0 },
     }
@@ -141,8 +141,6 @@ export function createPoll(deps: {
         }
         case 'read listeners':
           return { listeners: await findListeners(repository, eventType ?? '') }
-        case 'read workflows':
-          return { workflows: await readWorkflows(repository) }
         case 'cancel runs': {
           const event = await cancelRuns(delivery, step.runs, { github, now: store.clock() })
           if (!event) return { cancelTried: true }
@@ -161,17 +159,5 @@ export function createPoll(deps: {
     const known = before?.queuedAt === queuedAt ? before : empty
     notes.set(id, known)
     return known
-  }
-
-  async function readWorkflows(repository: string) {
-    const nothing = { disabled: [], workflows: null }
-    if (!details.take()) return nothing
-    try {
-      const workflows = await github.workflows(repository)
-      const disabled = workflows.filter(each => each.state.startsWith('disabled')).map(each => each.name)
-      return { disabled, workflows: workflows.length }
-    } catch {
-      return nothing
-    }
   }
 }

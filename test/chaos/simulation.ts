@@ -181,7 +181,6 @@ export async function simulate(options: {
       if (!run) throw new Error('no such run')
       return { data: shown(run), etag: null }
     },
-    workflows: async () => [{ name: 'Deploy', state: 'active' }],
     jobs: async () => ({ jobs: [], total: 0 }),
     jobLog: async () => null,
     workflowFiles: async () => [],

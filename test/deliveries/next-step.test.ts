@@ -46,7 +46,7 @@ function poll(after: number, { runs = [{}], delivery, snapshot, of, run, ...seen
       },
     },
     ...{ now, port: { ...port, properties: null, body: null, ...run }, portDue: false, portFreeAt: 0 },
-    ...{ finishedSince: null, clockOffset: 0, canReport: true, jobs: 'not read', workflows: 'not read' },
+    ...{ finishedSince: null, clockOffset: 0, canReport: true, jobs: 'not read' },
     ...{ listeners: 'found', wait: 'not read', approvals: 'not due', cancelTried: false, ...seen },
   }
   const step = nextStep(subject, observation, POLICY)
@@ -99,8 +99,7 @@ const STEPS: [after: number, seen: Scene, step: string][] = [
   [DAY, { runs: [{ status: 'unknown' }] }, 'runTimedOut: end not seen'],
   // No run has started: nothing listens, GitHub doesn't show the list, or the run isn't identified.
   [START - 1, NONE, 'later'],
-  [START, NONE, 'read workflows'],
-  [START, { ...NONE, workflows: { disabled: [], workflows: 1 } }, 'startTimedOut: nothing listens'],
+  [START, NONE, 'startTimedOut: nothing listens'],
   [DAY - 1, { ...NONE, snapshot: { access: 'unavailable' } }, 'later'],
   [DAY, { ...NONE, snapshot: { access: 'unavailable' } }, 'runTimedOut: unknown'],
   [START, { ...NONE, snapshot: { readAt: BEGIN } }, 'later'],
@@ -154,7 +153,7 @@ const STEPS: [after: number, seen: Scene, step: string][] = [
   [20 * SECOND, { runs: [REPORTED], run: SYNCHRONOUS }, 'later'],
   // GitHub refuses the list, or is down.
   ...[[REPORTED], []].flatMap((runs): typeof STEPS => {
-    const seen = { runs, run: SYNCHRONOUS, workflows: { disabled: [], workflows: 1 } }
+    const seen = { runs, run: SYNCHRONOUS }
     const refused = { ...seen, snapshot: { access: 'forbidden' as const } }
     return [
       [START - 1, refused, 'later'],

@@ -86,7 +86,7 @@ const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
   },
   finishedInPort: { type: 'finishedInPort', runs: [] },
   listenerMissing: { type: 'listenerMissing', hasFiles: true, pollAt: NOW + 1 },
-  startTimedOut: { type: 'startTimedOut', cause: { why: 'nothing listens', disabled: [], workflows: null } },
+  startTimedOut: { type: 'startTimedOut', cause: { why: 'nothing listens' } },
   runTimedOut: { type: 'runTimedOut', cause: { why: 'too long', runTimeout: 1, status: 'queued' } },
   runUnidentified: { type: 'runUnidentified', cause: { why: 'unidentified', amount: 2 } },
   runDeleted: { type: 'runDeleted', cause },
@@ -274,6 +274,15 @@ describe('a dispatch', () => {
   })
 })
 
+test.each([
+  [true, 'or enable the workflow'],
+  [false, 'the repository has no workflows'],
+])('warns before the start timeout that nothing listens (workflow files: %s)', (hasFiles, part) => {
+  const { messages } =
+    transition(inState('dispatched'), { ...EVENTS.listenerMissing, hasFiles }, NOW, POLICY) ?? {}
+  expect(messages).toEqual([{ log: [{ level: 'WARN', message: expect.stringContaining(part) }] }])
+})
+
 test('a run that appears late removes the warning that nothing listens; a late response adds no second run', () => {
   const waiting = inState('dispatched', { reason: 'No workflow listens.' })
   expect(transition(waiting, EVENTS.runsSeen, NOW, POLICY)?.change).toMatchObject({ reason: null })
@@ -334,10 +343,7 @@ describe('only transitions change the state of a delivery:', () => {
 })
 
 test.each<[NoRun, RegExp]>([
-  [
-    { why: 'nothing listens', disabled: [], workflows: null },
-    /Check that the workflow file has "workflow_dispatch:"/,
-  ],
+  [{ why: 'nothing listens' }, /Check that the workflow file has "workflow_dispatch:"/],
   [
     { why: 'not seen', reason: 'GitHub refuses', startTimeout: MINUTE },
     /The relay can't read the repository's workflow runs: GitHub refuses/,

@@ -95,11 +95,9 @@ test.each([
   expect(data?.title).toBe(expected)
 })
 
-test('names of workflows, jobs, steps, environments, and reviewers become plain lines', async () => {
+test('names of jobs, steps, environments, and reviewers become plain lines', async () => {
   const name = 'Build\u001b[1m\nit'
   nock(API)
-    .get('/repos/acme/shop/actions/workflows?per_page=100')
-    .reply(200, { total_count: 1, workflows: [{ name, state: 'active' }] })
     .get('/repos/acme/shop/actions/runs/7/attempts/1/jobs?per_page=100')
     .reply(200, { total_count: 1, jobs: [{ id: 1, name, conclusion: null, steps: [{ name, number: 1 }] }] })
     .get('/repos/acme/shop/actions/runs/7/pending_deployments')
@@ -107,7 +105,6 @@ test('names of workflows, jobs, steps, environments, and reviewers become plain 
     .get('/repos/acme/shop/actions/runs/7/approvals')
     .reply(200, [{ environments: [{ name }], state: 'approved', user: { login: name }, comment: name }])
   const github = open()
-  expect(await github.workflows('acme/shop')).toEqual([{ name: 'Build it', state: 'active' }])
   const { jobs } = await github.jobs('acme/shop', 7, 1)
   expect(jobs).toMatchObject([{ name: 'Build it', steps: [{ name: 'Build it' }] }])
   expect(await github.pendingDeployments('acme/shop', 7)).toEqual([

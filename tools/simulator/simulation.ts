@@ -98,7 +98,7 @@ export function relayResult({ jobs, conclusion }: SimulatedRun, repository: stri
 /** Explains what GitHub and Port show if no workflow handles an event type. */
 export function nothingStarts(eventType: string): string {
   const delivery = { ...UNCANCELED, repository: 'your repository', eventType, workflow: null }
-  const cause = { why: 'nothing listens' as const, disabled: [], workflows: null }
+  const cause = { why: 'nothing listens' as const }
   const { label, sentence } = decide(delivery, { cause }, POLICY)
   return `On GitHub nothing would start, and after RELAY_START_TIMEOUT the relay would finish the run in Port as FAILURE, "${label}": ${sentence}`
 }
