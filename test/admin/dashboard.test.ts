@@ -395,6 +395,7 @@ test('axe-core finds nothing serious in light and dark mode, no text is cut off 
       ref: 'b'.repeat(244),
       events: running(42),
     },
+    { runId: 'r_3', events: REJECTED },
   ])
   await send(relay.url, { secret: 'wrong' })
   const addresses = [
@@ -430,7 +431,7 @@ test('axe-core finds nothing serious in light and dark mode, no text is cut off 
     await page.keyboard.press('Tab')
     reached.push(String(await page.evaluate(focused)))
   }
-  for (const name of ['Skip to the content', 'Sign out', '1 not started', 'Search', 'q'])
+  for (const name of ['Skip to the content', 'Sign out', '2 not started', 'Search', 'q'])
     expect(reached).toContain(name)
   await page.locator('.rows .main').last().focus()
   await page.keyboard.press('Enter')

@@ -120,7 +120,6 @@ export const STYLE = `:root {
 body { margin: 0; background: var(--back); color: var(--text); font: 15px/1.5 system-ui, "Open Sans", sans-serif; overflow-wrap: anywhere; }
 a { color: var(--link); text-underline-offset: 2px; }
 :focus-visible { outline: 3px solid var(--link); outline-offset: 2px; border-radius: 3px; }
-main:focus { outline: none; }
 code { font: 0.92em ui-monospace, "SF Mono", Menlo, monospace; }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0.3rem 0 1rem; }
 h2 { font-size: 1.1rem; margin: 1.8rem 0 0.7rem; }
@@ -153,23 +152,19 @@ button.quiet:hover { color: var(--text); }
 button.danger { background: var(--red); color: var(--card); }
 [data-copy] { user-select: all; }
 [data-copy] + button { padding: 0; }
-#stale:not([hidden]) { position: sticky; top: 0; z-index: 1; background: var(--red-back); color: var(--red); border-left: 4px solid currentColor; border-radius: 6px; padding: 0.4rem 1rem; margin: 0; }
+#stale:not([hidden]) { position: sticky; top: 0; z-index: 1; border-left: 4px solid currentColor; border-radius: 6px; padding: 0.4rem 1rem; margin: 0; }
 .buttons { display: flex; flex-wrap: wrap; gap: 0.6rem; align-items: center; }
 #actions, p + .buttons, input + .buttons, summary + form { margin-top: 0.9rem; }
 .problem { color: var(--red); font-weight: 600; }
-.risk { background: var(--amber-back); color: var(--amber); border-radius: 6px; padding: 0.35rem 1rem; margin: 0.6rem 0; }
-.notice { background: var(--green-back); color: var(--green); border-radius: 8px; padding: 0.6rem 1rem; }
+.risk, .notice { border-radius: 6px; padding: 0.35rem 1rem; margin: 0.6rem 0; }
 .banner { list-style: none; margin: 0 0 0.8rem; padding: 0; display: grid; gap: 0.4rem; }
-.banner .outage { background: var(--red-back); color: var(--red); }
-.banner .warning { background: var(--amber-back); color: var(--amber); }
-.banner .note { background: var(--blue-back); color: var(--blue); }
 nav [aria-current] { font-weight: 600; text-decoration: none; }
 .banner a + a { margin-left: 0.6rem; }
 .banner a:last-child { white-space: nowrap; }
 .banner li { border-left: 4px solid currentColor; border-radius: 6px; padding: 0.35rem 1rem; }
 .overview { display: flex; flex-wrap: wrap; gap: 0.6rem 1rem; align-items: center; justify-content: space-between; }
 #tabs { display: flex; flex: 1 1 30rem; flex-wrap: wrap; gap: 0.3rem; }
-.tab { padding: 0.2rem 0.6rem; border: 1px solid var(--line); border-radius: 99px; background: var(--card); color: var(--text); text-decoration: none; font-size: 0.9rem; }
+.tab { padding: 0.2rem 0.6rem; border: 1px solid var(--line); border-radius: 1rem; background: var(--card); color: var(--text); text-decoration: none; font-size: 0.9rem; }
 .tab:hover { border-color: var(--link); }
 .tab[aria-current] { border-color: var(--link); box-shadow: inset 0 0 0 1px var(--link); font-weight: 600; }
 .tab strong { font-variant-numeric: tabular-nums; }
@@ -208,14 +203,15 @@ button:disabled { opacity: 0.5; }
 .rows li + li { border-top: 1px solid var(--line); }
 .rows .main { font-weight: 600; }
 .rows .links { font-size: 0.85rem; display: flex; flex-wrap: wrap; gap: 0 0.9rem; }
-.rows .reason { grid-column: 2 / -1; margin: 0; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; }
+.rows .reason { grid-column: 2 / -1; margin: 0; }
+.rows .reason, .rows .target, .rows .by { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; }
 .rows .by:empty::before { content: "–"; }
 .reason { color: var(--red); font-size: 0.92rem; }
 .state { display: inline-block; border-radius: 99px; padding: 0.05rem 0.65rem; font-size: 0.85rem; font-weight: 600; background: var(--grey-back); color: var(--grey); justify-self: start; }
-.state.dispatched, .state.running { background: var(--blue-back); color: var(--blue); }
-.state.succeeded { background: var(--green-back); color: var(--green); }
-.state.failed, .state.not_started { background: var(--red-back); color: var(--red); }
-.state.waiting, .state.unknown { background: var(--amber-back); color: var(--amber); }
+#stale, .outage, .state.failed, .state.not_started { background: var(--red-back); color: var(--red); }
+.risk, .warning, .state.waiting, .state.unknown { background: var(--amber-back); color: var(--amber); }
+.note, .state.dispatched, .state.running { background: var(--blue-back); color: var(--blue); }
+.notice, .state.succeeded { background: var(--green-back); color: var(--green); }
 .empty { background: var(--card); border: 1px dashed var(--line); border-radius: 10px; padding: 2rem 1rem; text-align: center; color: var(--quiet); }
 .pages { display: flex; gap: 1.2rem; justify-content: flex-end; }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 15rem), 1fr)); gap: 0.8rem 1.6rem; margin: 0.8rem 0 0; }
@@ -243,18 +239,21 @@ thead th, .rows .what, .by, .took, .age, .lead, .cancelled .reason, .queued .rea
 .refused li { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 0.5rem 1rem; margin-bottom: 0.6rem; }
 @media (max-width: 64rem) {
   .headings { display: none; }
+  .rows li { grid-template-columns: 9rem minmax(0, 1fr) minmax(0, 1fr) 6rem; }
+  .rows .age { grid-area: 1 / 4; }
+  .rows .links { grid-column: 2; }
+  .rows .away { all: unset; }
+  #tabs { flex-wrap: nowrap; overflow-x: auto; }
+  #tabs .tab { white-space: nowrap; }
+  .tab[aria-current] { order: -1; }
+}
+@media (max-width: 40rem) {
   .rows li { display: flex; flex-wrap: wrap; gap: 0.1rem 0.8rem; }
   .rows li::after { content: ""; flex-basis: 100%; order: -1; }
   .rows .state { order: -2; }
   .rows .age { order: -1; margin-left: auto; }
   .rows .reason { flex-basis: 100%; }
   .rows span:empty { display: none; }
-  .rows .away { all: unset; }
-  #tabs { flex-wrap: nowrap; overflow-x: auto; }
-  .tab { white-space: nowrap; }
-  .tab[aria-current] { order: -1; }
-}
-@media (max-width: 30rem) {
   .timeline li { grid-template-columns: minmax(0, 1fr); }
   .when { text-align: left; padding-left: 1.6rem; }
   .card { padding: 0.8rem; }
@@ -265,7 +264,8 @@ thead th, .rows .what, .by, .took, .age, .lead, .cancelled .reason, .queued .rea
   #chart { flex-basis: 100%; }
   .narrow { margin-top: 1rem; }
   .filters input { flex: 1 1 60%; }
-  .filters select, .filters .button, .filters p { flex: 1 0 auto; order: 1; font-size: 0.9rem; }
+  .filters select { flex: 1 0 35%; }
+  .filters select, .filters .button, .filters p { order: 1; font-size: 0.9rem; }
 }
 @media (forced-colors: active) { .state { border: 1px solid; } .chart rect { fill: CanvasText; } }
 `
