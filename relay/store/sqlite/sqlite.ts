@@ -68,8 +68,9 @@ export async function openSqlite(path: string): Promise<Backend> {
     writing = null
     checkpoints.written(changed)
     flush()
-    settle(inserts, inserted)
+    // Claims first, because a dispatch takes longer than the response to a webhook.
     settle(requests, rows)
+    settle(inserts, inserted)
   })
   const exited = new Promise<void>(resolve => {
     thread.once('exit', code => {
