@@ -12,7 +12,7 @@ import type { RouteDeps } from '../route-deps.ts'
 import type { Freeze } from '../store/store.ts'
 import type { Roles } from './auth.ts'
 import { FILTERS, type GivenFilter, MAX_LISTED, readBulkFilter, readFilter, readWhole } from './filter.ts'
-import { endFreeze, startFreeze } from './freezes.ts'
+import { endFreeze, readFreeze } from './freezes.ts'
 import { openApi } from './openapi.ts'
 import { knownDelivery, MAX_REDELIVERED, mustBeRedeliverable, type Redelivery } from './redelivery.ts'
 
@@ -91,7 +91,7 @@ export function createAdminApi({ roles, store, freezes, redelivery, refusals, sh
     return c.json({ freezes: active.map(showFreeze) })
   })
   app.post('/freezes', bodyLimit({ maxSize: MAX_BODY, onError: tooLarge }), async c =>
-    c.json(showFreeze(await startFreeze(freezes, parseJson(await c.req.text()), store.clock())), 201),
+    c.json(showFreeze(await freezes.start(readFreeze(parseJson(await c.req.text()), store.clock()))), 201),
   )
   app.delete('/freezes/:id', async c => {
     const [id, discard] = [c.req.param('id'), readFlag('discard', c.req.query('discard'))]

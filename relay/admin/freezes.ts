@@ -15,19 +15,22 @@ const schema = z.strictObject({
   until: z.nullish(z.string(UNTIL).regex(TIME, UNTIL).refine(isDate, UNTIL)),
 })
 
-/** Starts a deploy freeze. @throws Problem 400 */
-export function startFreeze(freezes: Freezes, given: unknown, since: number) {
+/** @param since when the freeze starts. @throws Problem 400 */
+export function readFreeze(given: unknown, since: number) {
   const { data, error } = schema.safeParse(given)
   const [issue] = error?.issues ?? []
   if (!data) throw new Problem(400, `${String(issue?.path[0] ?? 'The body')} ${issue?.message}.`)
   const { until, ...rest } = data
   const endsAt = until ? Date.parse(until) : null
   if (endsAt !== null && !(endsAt > since)) throw new Problem(400, 'until must be a time in the future.')
-  return freezes.start({ ...rest, since, endsAt })
+  return { ...rest, since, endsAt }
 }
 
 /** Ends a deploy freeze. @throws Problem 404 */
 export async function endFreeze(freezes: Freezes, id: string, discard: boolean): Promise<void> {
   if (/^\d{1,15}$/.test(id) && (await freezes.end(Number(id), discard ? 'discard' : 'release'))) return
-  throw new Problem(404, `There is no active freeze ${id}: GET /api/freezes lists them.`)
+  throw new Problem(
+    404,
+    `There is no active freeze ${id}. GET /api/freezes and the command freezes list them.`,
+  )
 }

@@ -140,7 +140,7 @@ function readArguments(command: Command, args: string[]): Pick<Call, 'values' | 
     if (!option) throw wrong(`${command.name} has no option ${rawName}${didYouMean(rawName, options)}`)
     if (option.type === 'boolean' && value !== undefined) throw wrong(`${rawName} takes no value`)
     // A value that starts with a dash is probably the next option, so the value is missing.
-    if (option.type === 'string' && (value === undefined || (!inlineValue && /^-./.test(value))))
+    if (option.type === 'string' && (!value || (!inlineValue && /^-./.test(value))))
       throw wrong(`${rawName} needs a value, ${rawName}=${option.value}`)
     if (value !== undefined && option.choices?.includes(value) === false)
       throw wrong(`${rawName} must be one of ${option.choices.join(', ')}, not ${JSON.stringify(value)}`)

@@ -1,4 +1,5 @@
 import type { ShownFreeze } from '../admin/api.ts'
+import { readFreeze } from '../admin/freezes.ts'
 import { callAdmin } from './admin-client.ts'
 import { defineCommand, flag, JSON_OPTION, text, UsageError } from './command.ts'
 
@@ -17,7 +18,13 @@ export const freeze = defineCommand({
   async run({ env, values: { json, ...given }, positionals: [repositories], print }) {
     if (!repositories || !given.reason)
       throw new UsageError('Specify repositories and a reason: freeze \'acme/*\' --reason "Migration".')
-    const response = (await callAdmin(env, 'POST', '/api/freezes', { repositories, ...given })) as ShownFreeze
+    const body = { repositories, ...given }
+    try {
+      readFreeze(body, Date.now())
+    } catch (error) {
+      throw new UsageError((error as Error).message.replace(/^(?=reason|until)/, '--'))
+    }
+    const response = (await callAdmin(env, 'POST', '/api/freezes', body)) as ShownFreeze
     print(json ? JSON.stringify(response) : describe(response))
   },
 })

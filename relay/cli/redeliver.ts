@@ -1,4 +1,5 @@
 import type { ShownDelivery } from '../admin/api.ts'
+import { isBulk } from '../admin/filter.ts'
 import { MAX_REDELIVERED } from '../admin/redelivery.ts'
 import { REDELIVERABLE } from '../delivery/delivery.ts'
 import { callAdmin, FILTER_OPTIONS, toFilter } from './admin-client.ts'
@@ -34,8 +35,10 @@ export const redeliver = defineCommand({
       throw new UsageError(
         'Specify deliveries or a filter: redeliver ID…, or redeliver --state failed --since 1h.',
       )
-    if (filter.state === undefined && filter.outcome === undefined)
-      throw new UsageError('A filter needs --state failed, --state cancelled, or --outcome OUTCOME.')
+    if (!isBulk(filter))
+      throw new UsageError(
+        'A filter needs --state failed, --state cancelled, or an --outcome other than succeeded.',
+      )
     const { limit: most, ...given } = toFilter({ ...filter, limit }, MAX_REDELIVERED)
     const body = { ...given, ...(most && { limit: Number(most) }), dry_run: isDry }
     const response = (await callAdmin(env, 'POST', '/api/redeliver', body)) as Bulk
@@ -67,7 +70,9 @@ async function redeliverNamed({ env, positionals: ids, print, note }: Call, isDr
       else print(`Delivery ${id} ${isDry ? 'would be queued' : 'is queued'} again.`)
     } catch (error) {
       if (ids.length === 1) throw error
-      note((error as Error).message)
+      const { message } = error as Error
+      if (json) print(JSON.stringify({ error: message }))
+      else note(message)
       code = 1
     }
   }

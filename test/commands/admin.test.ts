@@ -5,6 +5,7 @@ import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import { backup } from '../../relay/cli/backup.ts'
 import { type Command, runCommand } from '../../relay/cli/command.ts'
 import { deliveries } from '../../relay/cli/deliveries.ts'
+import { freeze } from '../../relay/cli/freeze.ts'
 import { migrate } from '../../relay/cli/migrate.ts'
 import { cancel, redeliver } from '../../relay/cli/redeliver.ts'
 import { send } from '../../relay/cli/send.ts'
@@ -58,6 +59,7 @@ beforeEach(async () => {
   writeFileSync(join(folder, 'a.yml'), workflow)
 })
 
+const FILTER = 'A filter needs --state failed, --state cancelled, or an --outcome other than succeeded.'
 /** Wrong arguments, each with its error message. */
 const WRONG: [Command, string[], string][] = [
   [send, [], 'send needs either FILE or --action NAME.'],
@@ -70,7 +72,16 @@ const WRONG: [Command, string[], string][] = [
   ],
   [redeliver, [], 'Specify deliveries or a filter: redeliver ID…, or redeliver --state failed --since 1h.'],
   [redeliver, ['ID', '--state', 'failed'], 'Specify deliveries by ID or filter, not both.'],
-  [redeliver, ['--since', '1h'], 'A filter needs --state failed, --state cancelled, or --outcome OUTCOME.'],
+  [redeliver, ['--since', '1h'], FILTER],
+  [redeliver, ['--outcome', 'succeeded'], FILTER],
+  // As a shell passes a variable that isn't set.
+  [
+    redeliver,
+    ['--state', 'failed', '--action', ''],
+    '--action needs a value, --action=NAME; see redeliver --help.',
+  ],
+  [freeze, ['acme/*', '--reason', 'x', '--until', '1h'], '--until must be a time such as 2026-12-01T08:00Z.'],
+  [freeze, ['acme', '--reason', 'x'], 'repositories must be a glob of repositories, such as acme/*.'],
   [redeliver, ['--state', 'failed', '--limit', 'all'], '--limit must be a whole number from 1 to 1000.'],
   [cancel, [], 'Specify the delivery: cancel ID. `deliveries` lists the ids.'],
   [migrate, [], 'migrate needs a workflow FILE or --port-action FILE; see migrate --help.'],
@@ -100,6 +111,8 @@ test('commands refuse wrong arguments with one message and exit code 2, print JS
     expect(await run(command, args(given))).toEqual({ code: 2, stdout: '', stderr })
   const stdout = JSON.stringify({ error: '--limit must be a whole number from 1 to 200.' })
   expect(await run(deliveries, ['--limit', '0', '--json'])).toEqual({ code: 2, stdout, stderr: '' })
+  const several = await run(redeliver, ['none', 'neither', '--json'], env)
+  expect(several).toEqual({ code: 1, stdout: expect.stringMatching(/^(\{"error":".*\}\n?){2}$/), stderr: '' })
   for (const [command, given, part] of JSON_OF)
     expect(JSON.parse((await run(command, args(given), env)).stdout)).toMatchObject(part)
   for (const [command, given, sentence] of NOTHING) {

@@ -1,6 +1,6 @@
 import { html } from 'hono/html'
 import type { RouteDeps } from '../../route-deps.ts'
-import { endFreeze, startFreeze } from '../freezes.ts'
+import { endFreeze, readFreeze } from '../freezes.ts'
 import { csrf } from './changes.ts'
 import { at, counted } from './format.ts'
 import type { Guard } from './guard.ts'
@@ -36,7 +36,8 @@ ${
   })
   post('/freezes', async (_, { repositories, reason, until }) => {
     // The browser sends a time without a zone.
-    await startFreeze(freezes, { repositories, reason, until: until ? `${until}Z` : null }, store.clock())
+    const given = { repositories, reason, until: until ? `${until}Z` : null }
+    await freezes.start(readFreeze(given, store.clock()))
     return '/freezes'
   })
   post('/freezes/:id', async (c, { discard }) => {
