@@ -25,7 +25,13 @@ test.each<[string, Parameters<typeof poolPrepared>[0]]>([
       return result
     },
   ],
-  ['there is only one connection', (_, query) => (++uses < 3 ? query() : new Promise(() => {}))],
+  [
+    'there is only one connection',
+    (client, query) =>
+      ++uses < 3
+        ? query()
+        : client.query({ text: 'SELECT pg_sleep(5)', query_timeout: 50 } as pg.QueryConfig),
+  ],
 ])('refuses to start behind a transaction pooler without prepared statements: %s', async (_, pooled) => {
   const url = await newDatabase()
   poolPrepared(pooled)

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client, ClientBase, ClientConfig, Pool, PoolClient } from 'pg'
 import type { Backend, DatabaseClock, Row, Statement } from '../database.ts'
 import { createDatabaseClock, postgres } from '../database.ts'
@@ -174,9 +173,6 @@ function refusal(url: string, cause: unknown): Error {
   )
 }
 
-/** The time limit for the check of the pooler, which is shorter than the query timeout. */
-const POOLER_RESPONSE_MS = 10_000
-
 /** Thrown if a connection pooler doesn't keep prepared statements. */
 class PoolerRefused extends Error {
   constructor(cause: unknown) {
@@ -204,27 +200,18 @@ async function checkPreparedStatements(connect: () => Client): Promise<void> {
     await user.query(check)
     await user.query(check)
     await other.query('BEGIN')
-    await inTime(user.query(check))
+    await user.query(check)
   } catch (error) {
-    const { code } = error as { code?: string }
+    const { code, message } = error as { code?: string; message: string }
     // 26000: unknown statement, 42P05: duplicate. https://www.postgresql.org/docs/current/errcodes-appendix.html
-    if (code === '26000' || code === '42P05' || error instanceof NoResponse) throw new PoolerRefused(error)
+    // A pooler with only one connection to the server never answers the third use.
+    if (code === '26000' || code === '42P05' || message === 'Query read timeout')
+      throw new PoolerRefused(error)
     throw error
   } finally {
     await Promise.all([user, other].map(client => client.end().catch(() => {})))
   }
 }
-
-/** The third use got no response, for example because the pooler has only one connection to the server. */
-class NoResponse extends Error {}
-
-const inTime = (query: Promise<unknown>) =>
-  Promise.race([
-    query,
-    sleep(POOLER_RESPONSE_MS, undefined, { ref: false }).then(() =>
-      Promise.reject(new NoResponse('no response')),
-    ),
-  ])
 
 /** SQLite's schema, changed for PostgreSQL. Repositories sort by bytes. Pages have free space for updates. */
 const SCHEMA = `
