@@ -130,18 +130,19 @@ export function readJson(
   advice: { notJson: string; tooDeep: string },
   maxKeys = Number.POSITIVE_INFINITY,
 ): unknown {
-  const { depth, keys, mayOverflow } = scanJson(body)
+  const { depth, keys } = scanJson(body)
   if (keys > maxKeys)
     throw new Problem(422, `The body has more than ${maxKeys} keys: send fewer, or encode a part as text.`)
-  let value: unknown
+  let [text, value]: [string, unknown] = ['', null]
   try {
-    value = JSON.parse(utf8.decode(body))
+    text = utf8.decode(body)
+    value = JSON.parse(text)
   } catch {
     throw new Problem(400, `The body isn't JSON in UTF-8: ${advice.notJson}.`)
   }
   if (depth > LIMITS.jsonDepth)
     throw new Problem(400, `The body is nested more than ${LIMITS.jsonDepth} levels deep: ${advice.tooDeep}.`)
-  if (mayOverflow) refuseInfinite(value, '')
+  if (MAY_OVERFLOW.test(text)) refuseInfinite(value, '')
   return value
 }
 
@@ -158,23 +159,14 @@ function refuseInfinite(value: unknown, key: string): void {
   for (const [name, each] of Object.entries(value)) refuseInfinite(each, name)
 }
 
-/** A number without an exponent needs at least this many digits to exceed 1.8e308. */
-const MANY_DIGITS = 200
+/** A number beyond 1.8e308 has an exponent or 309 digits. */
+const MAY_OVERFLOW = /\d[eE]|(?<!\d)\d{309}/
 
-/** Measures the depth, the keys, and the numbers of valid JSON, without recursion and without decoding strings. */
+/** Measures the depth and counts the keys of valid JSON, without recursion and without decoding strings. */
 function scanJson(json: Uint8Array) {
-  let [level, depth, keys, digits] = [0, 0, 0, 0]
-  /** Whether a number could overflow to Infinity, because it has an exponent or many digits. */
-  let mayOverflow = false
+  let [level, depth, keys] = [0, 0, 0]
   for (let i = 0; i < json.length; i++) {
-    const byte = json[i] as number
-    if (byte >= 0x30 && byte <= 0x39) {
-      if (++digits >= MANY_DIGITS) mayOverflow = true
-      continue
-    }
-    if (byte === 0x2e) continue
-    if (digits > 0 && (byte === 0x65 || byte === 0x45)) mayOverflow = true
-    digits = 0
+    const byte = json[i]
     if (byte === 0x22) {
       for (i++; i < json.length && json[i] !== 0x22; i++) if (json[i] === 0x5c) i++
     } else if (byte === 0x7b || byte === 0x5b) {
@@ -182,5 +174,5 @@ function scanJson(json: Uint8Array) {
     } else if (byte === 0x7d || byte === 0x5d) level--
     else if (byte === 0x3a) keys++
   }
-  return { depth, keys, mayOverflow }
+  return { depth, keys }
 }
