@@ -12,25 +12,25 @@ import { plainText, SIDES, type Sides } from './sides.ts'
 type Problem = Pick<KnownProblem, 'type' | 'side' | 'key' | 'text'> & { since?: number }
 
 export const ALERTS_MS = 10_000
-/** If the relay that sends alerts doesn't renew its lease for this long, another relay takes over. */
+/** If the relay that sends alerts doesn't renew its lease for this long, another relay sends alerts. */
 const LEASE_MS = 3 * ALERTS_MS
 const MINUTE_MS = 60_000
 const HOLD_MS: Record<string, number> = { unreachable: 5 * MINUTE_MS }
 const QUEUE_MS = 15 * MINUTE_MS
-/** How long nothing must have been dispatched from a repository's queue. */
+/** If nothing was dispatched from a repository's queue for this long, the relay sends an alert. */
 export const STALLED_MS = 5 * MINUTE_MS
 const NOT_STARTED_MS = 60 * MINUTE_MS
-/** How old a freeze without an end can be. */
+/** If a freeze without an end is older than this, the relay sends an alert. */
 const FREEZE_MS = 24 * 60 * MINUTE_MS
 const MOST_LISTED = 200
 /** An outage of GitHub stalls every queue. */
 const MOST_STALLED = 10
 
 /**
- * Sends alerts to RELAY_ALERT_URL when a problem starts and when it's resolved, at most one alert per minute. If
- * several relays share a database, only the relay with the lease sends alerts. If the database is unavailable, there is
- * no lease. Each relay then sends alerts about its own database access, and remembers them in memory.
- * @returns a function that checks once, to be called every {@link ALERTS_MS}
+ * Sends alerts to RELAY_ALERT_URL when a problem starts and when it's resolved, at most one alert per minute. If several
+ * relays share a database, only the relay with the lease sends alerts. While the database is unavailable, each relay
+ * sends alerts about its own access to the database.
+ * @returns a function that checks for problems once, to be called every {@link ALERTS_MS}
  */
 export function createAlerts(
   deps: Pick<RouteDeps, 'store' | 'checkDatabase'> & {
@@ -60,7 +60,7 @@ export function createAlerts(
       const isSaved = !stored || JSON.stringify(state) === JSON.stringify(stored)
       return isSaved || (await store.saveAlerts(holder, state))
     }
-    // Save before sending, so that a retry after a failure uses the same alert id.
+    // The state is saved before sending, so that a retry after a failure uses the same alert id.
     if (!(await save(problems)) || !changes) return
     try {
       await sendAlert(alert, publicUrl, changes, Date.now())
@@ -131,7 +131,7 @@ export function createAlerts(
           ...{ type: 'freeze_old', side: null, key: String(id), since },
           text: `${repositories} has been frozen since ${new Date(since).toISOString()} (${reason}), without an end.`,
         })),
-      // If the list is full, the problem can also affect repositories that aren't listed.
+      // If the list is full, other repositories can also have the problem.
       ...known.filter(({ type }) => type === 'workflow_not_started' && recent.length === MOST_LISTED),
       ...[...newest].map(([key, [last, ...others]]) => ({
         ...{ type: 'workflow_not_started', side: null, key },
@@ -154,7 +154,7 @@ function update(known: readonly KnownProblem[], present: readonly Problem[], now
   const updated = known.map(each => {
     const again = rest.get(identity(each))
     rest.delete(identity(each))
-    // If an alert about the problem was sent, keep the alert's text.
+    // After an alert about the problem was sent, its text stays the same.
     const text = each.isSent ? each.text : (again?.text ?? each.text)
     return { ...each, text, resolvedAt: again ? null : (each.resolvedAt ?? now) }
   })

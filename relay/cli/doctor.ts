@@ -23,7 +23,7 @@ export const doctor = defineCommand({
     alert: flag('also send a test alert to RELAY_ALERT_URL'),
     json: JSON_OPTION,
   },
-  details: 'The exit code is 1 if there is a problem; otherwise 0, even if there are warnings.',
+  details: "The exit code is 1 if a check finds a problem. Warnings don't change the exit code.",
   async run({ env, values, print, color }) {
     const { 'port-action': file, repository: repositories = [] } = values
     const wrong = repositories.find(name => !isRepository(name))
@@ -51,7 +51,7 @@ export const doctor = defineCommand({
 
 const COLORS: Record<Finding['status'], Color> = { ok: 'green', warning: 'yellow', problem: 'red' }
 
-/** Runs all checks in sequence. Reports an invalid configuration without further checks. */
+/** Runs all checks one after another. If the configuration is invalid, reports only its problems. */
 export async function diagnose(
   deps: Omit<CheckDeps, 'config'>,
   more: { repositories: string[]; checks: Check[] } = { repositories: [], checks: [] },
@@ -63,7 +63,7 @@ export async function diagnose(
     config = readConfig(deps.env, deps.readFile)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    // If a value is in quotes, the finding about the quotes already explains the problem.
+    // A finding about quotes already explains the problem of the same variable.
     const others = error.problems.filter(text => !names.some(({ name }) => text.startsWith(`${name} `)))
     return [
       ...found,

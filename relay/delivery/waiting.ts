@@ -25,7 +25,7 @@ export function waitOf(delivery: Delivery, pause: RateLimitPause | null, blocker
   return { cause: 'rate', reason: OTHERS_FIRST, until: null }
 }
 
-/** Returns what runs wait for on GitHub before their first job starts, or after their last. Null if a job is in progress. */
+/** Returns what workflow runs wait for on GitHub before their first job or after their last job; null while a job runs. */
 export function waitOnGitHub(runs: readonly DeliveryRun[]): 'runner' | 'concurrency' | null {
   const open = runs.filter(run => !run.past && run.status !== 'completed')
   if (open.length === 0 || !open.every(({ status }) => QUEUED.includes(status))) return null
@@ -34,10 +34,10 @@ export function waitOnGitHub(runs: readonly DeliveryRun[]): 'runner' | 'concurre
 
 const QUEUED = ['queued', 'pending']
 
-/** A delivery with the earlier one that it waits for, and with what it waits for, in the words that Port shows. */
+/** A delivery with the earlier delivery that it waits for, and with Port's text about the wait. */
 export type Shown = Delivery & { blocker: Delivery | null; waits: string | null }
 
-/** Returns what every page, command, and API shows. During a rate-limit pause, nothing is dispatched. */
+/** Returns the text about a delivery's wait for the dashboard, the commands, and the API. */
 export function toShown(
   delivery: Delivery,
   pause: RateLimitPause | null,
@@ -119,7 +119,7 @@ export function describeStalled({ stalledSince, ...head }: Stalled): string {
   const { id, repository, runId } = head
   const wait = waitOf(head, null, null)
   const clause = wait.cause === 'queue' ? '' : `: ${wait.reason}`
-  return `Nothing was dispatched to ${repository} since ${clockTime(stalledSince)}, because the delivery ${id}${runId === null ? '' : ` (run ${runId})`} waits${clause}. If other repositories aren't affected and the delivery isn't needed, cancel it: the next one is then dispatched.`
+  return `Nothing was dispatched to ${repository} since ${clockTime(stalledSince)}, because the delivery ${id}${runId === null ? '' : ` (run ${runId})`} waits${clause}. If other repositories aren't affected and this delivery isn't needed, cancel the delivery. The relay then dispatches the next delivery.`
 }
 
 /** How long a workflow run waits for a runner before operators are notified. */
@@ -137,7 +137,7 @@ export function describeWithoutRunner(found: readonly Delivery[]) {
   })
 }
 
-/** How much later a rate limit must end before Port's label is renewed. */
+/** If a rate limit ends this much later than Port shows, the relay renews Port's label. */
 export const RENEWED_MS = 60_000
 
 /** Shows in Port what a delivery waits for, unless it's too early, or Port already shows it. Logs each cause once. */

@@ -152,7 +152,7 @@ test('reports ok on every line for a clean configuration', async () => {
 const UNWANTED = `
 RELAY_REPOSITORY=-                  problem: No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES.
 RELAY_ALLOWED_REPOSITORIES=*/*      warning: RELAY_ALLOWED_REPOSITORIES allows every repository: anyone who can edit actions in Port can dispatch to all repositories that the credential can access. List the repositories.
-RELAY_START_TIMEOUT=2d              problem: RELAY_START_TIMEOUT never applies, because it is longer than RELAY_RUN_TIMEOUT: shorten it.
+RELAY_START_TIMEOUT=2d              problem: RELAY_START_TIMEOUT never applies, because it is longer than RELAY_RUN_TIMEOUT: shorten RELAY_START_TIMEOUT.
 RELAY_START_TIMEOUT=5s              warning: RELAY_START_TIMEOUT is less than a minute: a workflow run may take longer to appear on GitHub.
 RELAY_RUN_TIMEOUT=40d               warning: RELAY_RUN_TIMEOUT is longer than 35 days, after which GitHub cancels a workflow run.
 RELAY_TOLERANCE=2h                  warning: RELAY_TOLERANCE is longer than an hour: a captured webhook can be replayed for that long. A few minutes are enough.
@@ -182,16 +182,16 @@ describe('for a valid configuration with unintended effects, doctor', () => {
 /** Columns: the routes, and the finding about their repository. */
 const REPOSITORIES = `
 - { repository: acme/none }                                  problem: GitHub can't find acme/none: it doesn't exist, or the credential has no access to it.
-- { repository: acme/read }                                  problem: The relay's credential can't dispatch to acme/read: it needs the permission Contents: write.
+- { repository: acme/read }                                  problem: The relay's credential can't dispatch to acme/read: the credential needs the permission Contents: write.
 - { repository: acme/unlisted }                              warning: The relay's credential lacks the permission Actions: read on acme/unlisted: the relay can follow a workflow run only through the action's reports and GitHub's webhooks. Without webhooks, Port shows the result of the first job that reports, not of the whole run.
 - { repository: acme/read, workflow: any.yml }               ok
-- { match: { action: a }, repository: acme/read, workflow: any.yml } + - { repository: acme/read, event_type: b }  problem: The relay's credential can't dispatch to acme/read: it needs the permission Contents: write.
-- { repository: acme/unlisted, workflow: any.yml }           problem: The relay's credential can't start a workflow of acme/unlisted: it needs the permission Actions: write.
+- { match: { action: a }, repository: acme/read, workflow: any.yml } + - { repository: acme/read, event_type: b }  problem: The relay's credential can't dispatch to acme/read: the credential needs the permission Contents: write.
+- { repository: acme/unlisted, workflow: any.yml }           problem: The relay's credential can't start a workflow of acme/unlisted: the credential needs the permission Actions: write.
 - { repository: acme/bare }                                  warning: acme/bare: no workflow on main listens to repository_dispatch.
 - { repository: acme/shop, event_type: restart }             problem: acme/shop: no workflow on main listens to repository_dispatch of type "restart".
 - { match: { action: scaffold }, repository: acme/shop }     problem: acme/shop: no workflow on main listens to repository_dispatch of type "scaffold".
 - { match: { action: "*" }, repository: acme/shop } + - { match: { action: deploy }, repository: acme/shop }  warning: RELAY_ROUTES: route 2 is unused, because route 1 matches everything.
-- { repository: acme/shop, event_type: old }                 problem: acme/shop: old.yml listens to repository_dispatch of type "old", but it is disabled: enable it on GitHub.
+- { repository: acme/shop, event_type: old }                 problem: acme/shop: old.yml listens to repository_dispatch of type "old", but the workflow is disabled: enable it on GitHub.
 `
 
 /** Columns: a variable with its value, and the finding. */
@@ -331,7 +331,7 @@ describe('while it checks services, doctor', () => {
       'problem: acme/shop: deploy.yml has no workflow_dispatch: add it under "on".',
     ])
     expect(await to('tcp.yml')).toEqual([
-      `warning: acme/shop: tcp.yml declares its own input "port", but the relay sends its payload in "port" unless the Port action has an input "port": rename the workflow's input.`,
+      `warning: acme/shop: tcp.yml declares its own input "port". If the Port action has no input "port", the relay sends its payload in this input: rename the workflow's input.`,
     ])
     expect(await to('by-hand.yml')).toEqual([
       `warning: acme/shop: by-hand.yml declares no input "port": without it, the action doesn't know the run in Port.`,

@@ -11,7 +11,7 @@ import { ago, at, counted, type Html, number, span, withTimes } from './format.t
 /** The banner's input. Times are milliseconds since 1970 by the store's clock. */
 export interface Health {
   problems: readonly SideProblem[]
-  /** The services that the relay uses, and when a request to each last succeeded. */
+  /** The services that the relay uses, and the time of the last successful request to each service. */
   sides: readonly { side: Side; lastSuccess: number | null }[]
   /** Why the database doesn't accept writes; null if it does. */
   database: string | null
@@ -20,15 +20,15 @@ export interface Health {
   freezes: readonly Freeze[]
   frozen: number
   queued: number
-  /** Queues from which nothing was dispatched for a minute, without a pause; the longest first. */
+  /** Queues from which nothing was dispatched for a minute without a pause, the longest wait first. */
   stalled: readonly Stalled[]
-  /** Deliveries whose workflow runs have waited for a runner for long; the longest first. */
+  /** Deliveries whose workflow runs have waited too long for a runner, the longest wait first. */
   waiting: readonly Delivery[]
-  /** When the oldest queued delivery was queued; null if none is queued. */
+  /** When the oldest queued delivery was queued; null for an empty queue. */
   queuedSince: number | null
   /** When the oldest waiting message to Port was written; null if no message is waiting. */
   oldestMessage: number | null
-  /** End of the pause for messages to Port; 0 if there is no pause. */
+  /** The end of the pause for messages to Port; 0 without a pause. */
   portPausedUntil: number
   tokenExpiresAt: number | null
   clock: string | null
@@ -39,10 +39,10 @@ export const BACKLOG_MS = 60_000
 const MESSAGES_MS = 120_000
 const isLate = (since: number | null, ms: number, now: number) => since !== null && now - since >= ms
 
-/** An outage, a problem that needs an operator, or a wait that ends without one. `section`: of docs/runbook.md. */
+/** An outage, a problem that an operator must fix, or a wait that ends by itself. `section`: the section of docs/runbook.md. */
 type Item = false | [severity: 'outage' | 'warning' | 'note', section: string, text: Html]
 
-/** Lists current problems, the worst first, and how to fix them. Empty without problems. */
+/** Lists the current problems, the worst first, and how to fix them. */
 export function banner(health: Health, now: number): Html {
   const { problems, limits, queued, queuedSince, oldestMessage, portPausedUntil } = health
   const { tokenExpiresAt, clock, refused } = health
@@ -78,7 +78,7 @@ export function banner(health: Health, now: number): Html {
       isLate(oldestMessage, MESSAGES_MS, now) && [
         'warning',
         'PortRelayMessagesWait',
-        html`<strong>Messages to Port are delayed.</strong>${oldest} The relay's log has Port's responses.`,
+        html`<strong>Messages to Port are delayed.</strong>${oldest} The relay's log shows Port's responses.`,
       ],
     ...(isDown ? [] : health.stalled).map(
       ({ id, runId, repository, reason, stalledSince }): Item => [
@@ -105,7 +105,7 @@ export function banner(health: Health, now: number): Html {
     health.freezes.length > 0 && [
       'note',
       'PortRelayFrozen',
-      html`<strong>Frozen: ${health.freezes.map(({ repositories, reason }) => `${repositories} (${reason})`).join(', ')}.</strong> ${counted(health.frozen)} queued until the end. <a href="/freezes">Freezes</a>`,
+      html`<strong>Frozen: ${health.freezes.map(({ repositories, reason }) => `${repositories} (${reason})`).join(', ')}.</strong> Frozen deliveries: ${counted(health.frozen)}. <a href="/freezes">Freezes</a>`,
     ],
     ...limits.map(
       (limit): Item => [
@@ -130,7 +130,7 @@ export function banner(health: Health, now: number): Html {
 
 export const RUNBOOK = 'https://github.com/org/port-webhook-action/blob/main/docs/runbook.md'
 
-/** The looks of the states on the status page, with the same colors as in the banner. */
+/** The colors of the states on the status page, as in the banner. */
 const LOOKS = { ok: 'succeeded', off: '', active: 'dispatched', late: 'waiting', problem: 'failed' }
 
 /** Shows whether each part that the relay depends on works, and when it last worked. */
@@ -151,8 +151,8 @@ export function statusTable(health: Health, now: number): Html {
     return row(NAMES[side], state, html`${found.map(({ text }) => html`${show(text)} `)}${last}`)
   })}
 ${row('Database', health.database === null ? 'ok' : 'problem', health.database ?? 'Accepts writes.')}
-${row('Queue', health.stalled.length > 0 || isLate(queuedSince, BACKLOG_MS, now) ? 'late' : 'ok', html`${counted(queued)} queued${queuedSince !== null && html`, the oldest due delivery since ${at(queuedSince)}`}.`)}
-${isPortUsed ? row('Messages to Port', isLate(oldestMessage, MESSAGES_MS, now) ? 'late' : 'ok', oldestMessage === null ? 'None waits.' : html`The oldest waits since ${at(oldestMessage)}.`) : row('Port', 'off', "PORT_CLIENT_ID isn't set: the relay sends nothing to Port.")}
+${row('Queue', health.stalled.length > 0 || isLate(queuedSince, BACKLOG_MS, now) ? 'late' : 'ok', html`${counted(queued)} queued${queuedSince !== null && html`. The oldest due delivery has waited since ${at(queuedSince)}`}.`)}
+${isPortUsed ? row('Messages to Port', isLate(oldestMessage, MESSAGES_MS, now) ? 'late' : 'ok', oldestMessage === null ? 'No message is waiting.' : html`The oldest message has waited since ${at(oldestMessage)}.`) : row('Port', 'off', "PORT_CLIENT_ID isn't set: the relay sends nothing to Port.")}
 ${row('Deploy freezes', health.freezes.length > 0 ? 'active' : 'off', html`${health.freezes.length === 0 ? 'None.' : html`${health.freezes.map(({ repositories, since }) => html`${repositories} since ${at(since)}. `)}${counted(health.frozen)} frozen.`}`)}
 ${row("GitHub's rate limit", limits.length > 0 ? 'active' : 'ok', html`${limited}${rateLimitRemaining !== null ? `${number(rateLimitRemaining)} requests left.` : limits.length === 0 && 'Not known yet.'}`)}
 </dl>`

@@ -124,8 +124,8 @@ function bulkPage(
 ${
   deliveries.length === 0
     ? html`<p class="empty">No delivery matches.</p><p><a class="button" href="${back}">Back</a></p>`
-    : html`<p><strong>${amount(deliveries.length)}</strong> ${deliveries.length > 1 ? 'match' : 'matches'}. What you select is queued again, the oldest first.${more && ' Older deliveries match as well: repeat the redelivery for them.'}</p>
-${ended > 0 && html`<p class="problem">For ${number(ended)} of them, the run in Port has finished: Port won't show the new workflow run.</p>`}
+    : html`<p><strong>${amount(deliveries.length)}</strong> ${deliveries.length > 1 ? 'match' : 'matches'}. The relay queues the selected deliveries again, the oldest first.${more && ' Older deliveries match as well: repeat the redelivery for them.'}</p>
+${ended > 0 && html`<p class="problem">For ${number(ended)} of these deliveries, the run in Port has finished: Port won't show the new workflow run.</p>`}
 ${narrower('repository', given, deliveries)}${narrower('action', given, deliveries)}
 <p class="risk">${RISK}</p>
 <form method="post" action="/redeliver" id="bulk">${csrf(session)}${Object.entries(given).map(
@@ -149,7 +149,7 @@ ${byReason(deliveries).map(
   }
 }
 
-/** Links to the same page, for only one repository or action. */
+/** Links to the same page for a single repository or action. */
 function narrower(name: 'repository' | 'action', given: GivenFilter, deliveries: Delivery[]) {
   const groups = [...Map.groupBy(deliveries, each => each[name])].sort(([, a], [, b]) => b.length - a.length)
   if (groups.length < 2) return ''
@@ -162,13 +162,13 @@ function narrower(name: 'repository' | 'action', given: GivenFilter, deliveries:
     )}</p>`
 }
 
-/** Groups failures with the same reason across repositories, largest group first. */
+/** Groups failures of all repositories by their reason, the largest group first. */
 const byReason = (deliveries: Delivery[]) =>
   [...Map.groupBy(deliveries, whyOf)].sort(([, a], [, b]) => b.length - a.length)
 
 const whyOf = ({ reason, outcome, repository }: Delivery) =>
   (reason ?? outcome.replace('_', ' ')).replaceAll(repository, 'the repository')
 
-/** Name of the checkbox of a delivery's group. Short, because a form is limited to 16 KiB. */
+/** The name of the checkbox of a delivery's group. It's short, because a form has at most 16 KiB. */
 const fieldOf = (delivery: Delivery) =>
   createHash('sha256').update(whyOf(delivery)).digest('base64url').slice(0, 8)

@@ -73,7 +73,7 @@ function sent({ messages, isReported, delivery, now }: DeliveryPage): string {
   const { amount, attempts, dueAt } = messages
   const waiting = amount === 1 ? '1 waits' : `${amount} wait`
   if (attempts === 0) return `${waiting} to be sent`
-  return `${waiting}: Port accepted none in ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}${dueAt > now ? `, next attempt in ${span(dueAt - now)}` : ''}`
+  return `${waiting}: Port accepted no message in ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}${dueAt > now ? `, next attempt in ${span(dueAt - now)}` : ''}`
 }
 
 function actions({ state, cancelRequestedAt }: Delivery, path: string) {

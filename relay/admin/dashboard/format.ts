@@ -39,7 +39,7 @@ export const number = (amount: number) => amount.toLocaleString('en-US')
 export const counted = (amount: number) =>
   amount >= MOST_COUNTED ? `${number(MOST_COUNTED)}+` : number(amount)
 
-/** From the parameters that have a value: `?a=b`, or an empty string. */
+/** Returns the parameters that have a value as a query such as `?a=b`, or an empty text. */
 export function query(parameters: Record<string, string | number | null | undefined>): string {
   const given = new URLSearchParams()
   for (const [name, value] of Object.entries(parameters)) if (value ?? '') given.set(name, String(value))

@@ -57,7 +57,7 @@ export function createGuard({ roles, sessions, about, banner, ...logs }: GuardDe
   const limit = bodyLimit({ maxSize: MAX_FORM, onError: tooLarge })
   const viewOnly = () =>
     new Problem(403, 'RELAY_VIEW_TOKEN only allows reading: sign in with RELAY_ADMIN_TOKEN.')
-  // If the database is unavailable, treat the user as signed out.
+  // If the database is unavailable, the user is treated as signed out.
   const readOrNull = (c: Context) => sessions.read(c).catch(() => null)
 
   app.onError(async (error, c) => {
@@ -68,7 +68,7 @@ export function createGuard({ roles, sessions, about, banner, ...logs }: GuardDe
   const logged = logCalls(logs, 'a dashboard form was submitted', roleOf)
   app.post('/sign-in', logged, limit, async (c: Context) => {
     checkOpen()
-    // Checked first, so that another site can't use up this browser's sign-in attempts.
+    // The origin is checked first, so that another site can't use up this browser's sign-in attempts.
     if (!isOwnSite(c)) throw new Problem(403, 'The form came from another site: sign in here.')
     const wait = signIns.take(senderAddress(c, logs.trustedProxies))
     if (wait > 0) {

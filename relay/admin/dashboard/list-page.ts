@@ -14,7 +14,7 @@ export interface ListPage {
   given: GivenFilter
   problem: string | null
   isOldestFirst: boolean
-  /** Where the page starts, exclusive; undefined for the first page. */
+  /** The `seq` before the page's first delivery; undefined for the first page. */
   from: number | undefined
   live: boolean
   redelivered: number | null
@@ -59,7 +59,7 @@ const NAMES = { q: 'contains', run_id: 'run' } as Partial<Record<keyof GivenFilt
 
 const FIELDS = FILTERS.filter(name => name !== 'state' && name !== 'outcome')
 
-/** `repository acme/shop, in the last hour`. */
+/** Describes a filter, for example `repository acme/shop, in the last hour`. */
 export const filterText = (given: GivenFilter, names: readonly (keyof GivenFilter)[] = FILTERS) =>
   names.flatMap(name => (given[name] ? [term(name, given[name])] : [])).join(', ')
 

@@ -43,6 +43,6 @@ function toCome({ state, attempts }: Delivery): TimelineText[] {
 export function durations({ queuedAt, dispatchedAt, updatedAt, state }: Delivery): string {
   return [
     ...(dispatchedAt === null ? [] : [`dispatched after ${duration(dispatchedAt - queuedAt)}`]),
-    ...(OPEN_STATES.includes(state) ? [] : [`ended after ${duration(updatedAt - queuedAt)}`]),
+    ...(OPEN_STATES.includes(state) ? [] : [`finished after ${duration(updatedAt - queuedAt)}`]),
   ].join(', ')
 }

@@ -18,7 +18,7 @@ export const checkQuotes = (env: Env): (Finding & { name: string })[] =>
     ),
   }))
 
-/** Valid configurations that probably don't do what the operator wants. */
+/** Valid settings that the operator probably didn't intend. */
 const advice = (config: Config): Record<string, false | 'problem' | 'warning'> => {
   const { github, targets, webhook, port, startTimeout, runTimeout, adminToken, viewToken } = config
   return {
@@ -30,7 +30,7 @@ const advice = (config: Config): Record<string, false | 'problem' | 'warning'> =
       targets.allowed.length === 0 && 'problem',
     'RELAY_ALLOWED_REPOSITORIES allows every repository: anyone who can edit actions in Port can dispatch to all repositories that the credential can access. List the repositories.':
       targets.allowed.some(glob => /^\*+\/\*+$/.test(glob)) && 'warning',
-    'RELAY_START_TIMEOUT never applies, because it is longer than RELAY_RUN_TIMEOUT: shorten it.':
+    'RELAY_START_TIMEOUT never applies, because it is longer than RELAY_RUN_TIMEOUT: shorten RELAY_START_TIMEOUT.':
       startTimeout > runTimeout && 'problem',
     'RELAY_START_TIMEOUT is less than a minute: a workflow run may take longer to appear on GitHub.':
       startTimeout < 60_000 && 'warning',
@@ -78,7 +78,7 @@ function unusedRoute(routes: Config['targets']['routes']): Finding | false {
   return warning(`RELAY_ROUTES: route ${all + 2} is unused, because route ${all + 1} matches everything.`)
 }
 
-/** Opens the database as the relay does, including creating its tables, and writes to it. */
+/** Opens the database like the relay, creates missing tables, and writes to the database. */
 export const database: Check = {
   name: 'database',
   async run({ config }) {

@@ -37,7 +37,7 @@ interface Sent {
   optional: string[]
 }
 
-/** Checks stalled queues, missing runners, and for recent deliveries: synchronous nodes, and inputs that the workflow doesn't declare. */
+/** Checks stalled queues and missing runners. For recent deliveries, checks synchronous nodes and undeclared inputs. */
 export const recentDeliveries: Check = {
   name: 'deliveries',
   async run(deps) {
@@ -135,7 +135,7 @@ function readSent(action: PortAction, config: Config): Sent | Finding {
 
 const RUN_ID = 'r_Doctor0000000000'
 
-/** An expression's sample value: NAME for a key such as `{{ if … then "NAME" else null end }}`, otherwise any text. */
+/** The sample value of an expression: NAME for a key such as `{{ if … then "NAME" else null end }}`, otherwise any text. */
 const sample = (expression: string) => /\bthen\s+"([^"]*)"/.exec(expression)?.[1] ?? 'x'
 
 function contextOf(action: PortAction): JsonObject {

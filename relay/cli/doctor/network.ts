@@ -37,7 +37,7 @@ export const relay: Check = {
   },
 }
 
-/** Returns the reason if it's unavailable. */
+/** Reads /readyz or /healthz. Returns a text with the reason if the relay doesn't respond as expected. */
 async function readHealth(fetch: typeof globalThis.fetch, url: string): Promise<JsonObject | string> {
   try {
     const response = await fetch(url, { redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) })

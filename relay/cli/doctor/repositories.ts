@@ -25,7 +25,7 @@ export function refusal(error: unknown, name: string): Finding[] {
       problem(
         error.system === 'installation'
           ? `The GitHub App isn't installed on ${name} (${status}): install it there, or add the repository to its installation ${where}.`
-          : `GitHub didn't issue a token to the App for ${name} (${status}): check the App's installation ${where}. It may be suspended, or may need approval for new permissions.`,
+          : `GitHub didn't issue a token to the App for ${name} (${status}): check the App's installation ${where}. The installation may be suspended, or may need approval for new permissions.`,
       ),
     ]
   }
@@ -44,7 +44,7 @@ const RECENT_MS = 24 * 3_600_000
 const MAX_READ = 200
 const MAX_CHECKED = 20
 
-/** Targets of recent failures, newest first. Empty if the database can't be read: the database check reports this. */
+/** Returns the targets of recent failures, newest first. If the database can't be read, another check reports this. */
 export async function readFailures({ database, targets }: Config, now: number): Promise<WantedIn[]> {
   const store = await openStoreForCommand(database, 'read').catch(() => null)
   if (!store) return []
@@ -104,12 +104,14 @@ async function checkRepository(octokit: Octokit, name: string, wanted: Wanted[])
   const events = wanted.filter(({ workflow }) => workflow === null)
   const isRefused = events.length > 0 && data.permissions?.push === false
   const access = isRefused
-    ? problem(`The relay's credential can't dispatch to ${name}: it needs the permission Contents: write.`)
+    ? problem(
+        `The relay's credential can't dispatch to ${name}: the credential needs the permission Contents: write.`,
+      )
     : ok(
         events.length === wanted.length
           ? `The relay's credential can dispatch to ${name}.`
           : // GitHub doesn't reveal whether a credential has Actions: write.
-            `The relay's credential can read ${name}; to start a workflow, it needs the permission Actions: write.`,
+            `The relay's credential can read ${name}. To start a workflow, the credential needs the permission Actions: write.`,
       )
   const left = isRefused ? wanted.filter(each => !events.includes(each)) : wanted
   if (left.length === 0) return [access]
@@ -128,7 +130,7 @@ async function checkRepository(octokit: Octokit, name: string, wanted: Wanted[])
 function unlisted(name: string, startsWorkflow: boolean): Finding {
   return startsWorkflow
     ? problem(
-        `The relay's credential can't start a workflow of ${name}: it needs the permission Actions: write.`,
+        `The relay's credential can't start a workflow of ${name}: the credential needs the permission Actions: write.`,
       )
     : warning(
         `The relay's credential lacks the permission Actions: read on ${name}: the relay can follow a workflow run only through the action's reports and GitHub's webhooks. Without webhooks, Port shows the result of the first job that reports, not of the whole run.`,
@@ -168,7 +170,8 @@ async function checkEventType({ name, branch, listed, read }: Repository, eventT
   const active = listening.find(({ state }) => state === 'active')
   if (active) return ok(`${name}: ${fileOf(active.path)} listens to ${what}.`)
   const file = listening[0] && fileOf(listening[0].path)
-  if (file) return problem(`${name}: ${file} listens to ${what}, but it is disabled: enable it on GitHub.`)
+  if (file)
+    return problem(`${name}: ${file} listens to ${what}, but the workflow is disabled: enable it on GitHub.`)
   const none = `${name}: no workflow on ${branch} listens to ${what}.`
   return eventType === null ? warning(none) : problem(none)
 }
@@ -190,7 +193,7 @@ async function checkWorkflow({ name, listed, read }: Repository, workflow: strin
     )
   if (offered.includes('port') && isOwnPort(inputs.port))
     return warning(
-      `${name}: ${workflow} declares its own input "port", but the relay sends its payload in "port" unless the Port action has an input "port": rename the workflow's input.`,
+      `${name}: ${workflow} declares its own input "port". If the Port action has no input "port", the relay sends its payload in this input: rename the workflow's input.`,
     )
   return ok(`${name}: ${workflow} has workflow_dispatch and declares ${namesOf(offered)}.`)
 }
