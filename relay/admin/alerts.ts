@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Config } from '../config/config.ts'
-import { describeStalled, describeWithoutRunner, NO_RUNNER_MS } from '../delivery/waiting.ts'
+import { describeStalled, describeWithoutRunner } from '../delivery/waiting.ts'
 import type { Refusals } from '../http/refusals.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { RouteDeps } from '../route-deps.ts'
@@ -106,7 +106,7 @@ export function createAlerts(
       store.list({ outcome: 'not_started' }, { limit: MOST_LISTED }),
       store.freezes(),
       store.counts(),
-      store.withoutRunner(now - NO_RUNNER_MS, MOST_LISTED),
+      store.withoutRunner(now),
     ])
     // GitHub's outage or a rejected credential has its own alert. Queues of a rejected credential don't count as stalled.
     const ofGitHub = sides.problems().filter(({ side }) => side === 'github')
@@ -122,9 +122,7 @@ export function createAlerts(
         ...{ type: 'queue_stalled', side: null, key: each.repository },
         ...{ text: describeStalled(each), since: each.stalledSince },
       })),
-      ...describeWithoutRunner(waiting).map(({ repository: key, since, text }) => ({
-        ...{ type: 'no_runner', side: null, key, text, since },
-      })),
+      ...describeWithoutRunner(waiting).map(each => ({ type: 'no_runner', side: null, ...each })),
       ...freezes
         .filter(({ ending, endsAt, since }) => !ending && endsAt === null && now - since > FREEZE_MS)
         .map(({ id, repositories, reason, since }) => ({

@@ -4,7 +4,6 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import packageJson from '../../package.json' with { type: 'json' }
 import { RESPONSE_OUTCOMES, type ResponseOutcome } from '../config/outgoing.ts'
 import { type Delivery, type Evidence, OUTCOMES, type Transition } from '../delivery/delivery.ts'
-import { NO_RUNNER_MS } from '../delivery/waiting.ts'
 import type { DispatchOutcome } from '../github/errors.ts'
 import { PROBLEM_STATUSES, Problem } from '../http/problem.ts'
 import type { RouteDeps } from '../route-deps.ts'
@@ -34,7 +33,7 @@ const HELP = {
   stalled_queues:
     'Repositories, at most 100, whose queue was due for five minutes without a dispatch or a pause; all relays on one database report the same value',
   deliveries_without_runner:
-    'Deliveries, at most 100, whose workflow runs have waited for a runner for ten minutes; all relays on one database report the same value',
+    'Deliveries, at most 200, whose workflow runs have waited for a runner for ten minutes; all relays on one database report the same value',
   database_ok: '1 if the database accepted the last test write, 0 if not',
   frozen_deliveries:
     'Queued deliveries, at most 10000, that a deploy freeze holds back; all relays on one database report the same value',
@@ -217,7 +216,7 @@ async function read({ store, github, pauses, port, sides, clock, throttled, chec
   async function readStored() {
     try {
       const stalling = store.stalled(now - STALLED_MS, MOST_STALLED, pauses.scope)
-      const waiting = store.withoutRunner(now - NO_RUNNER_MS, MOST_STALLED)
+      const waiting = store.withoutRunner(now)
       const reading = Promise.all([store.counts(), store.backlog(now), stalling, waiting])
       const read = await Promise.race([reading, sleep(READ_MS, null, { ref: false })])
       if (!read) throw new Error(`no response within ${READ_MS} ms`)

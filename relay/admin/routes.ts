@@ -3,7 +3,7 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { createTtlCache } from '../cache.ts'
 import type { Delivery } from '../delivery/delivery.ts'
 import { boundRun } from '../delivery/match.ts'
-import { NO_RUNNER_MS, toShown } from '../delivery/waiting.ts'
+import { toShown } from '../delivery/waiting.ts'
 import type { Job, JobReader } from '../github/jobs.ts'
 import { createRefusals } from '../http/refusals.ts'
 import { createTokenBuckets } from '../http/request.ts'
@@ -46,7 +46,7 @@ export function createAdmin(deps: RouteDeps & { roles: Roles; sides: Sides; time
           store.stalled(now - BACKLOG_MS, MOST_STALLED, pauses.scope),
           store.backlog(now),
           deps.checkDatabase(),
-          store.withoutRunner(now - NO_RUNNER_MS, MOST_WAITING),
+          store.withoutRunner(now),
         ])
         return {
           problems: sides.problems(),
@@ -80,7 +80,6 @@ function portRunUrl(apiUrl: string): (runId: string) => string | null {
 }
 
 const MOST_STALLED = 3
-const MOST_WAITING = 100
 const KEPT_MS = 15_000
 const MAX_KEPT = 100
 /** Requests per minute for steps, by all users together. Most of GitHub's rate limit must remain for dispatches. */

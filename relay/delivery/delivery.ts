@@ -97,10 +97,10 @@ export interface Delivery extends Target {
   shownCause: WaitCause | ''
   /** The end of GitHub's rate limit that Port shows; 0 for another cause. */
   shownUntil: number
-  /** What the workflow run waits for, if known: the runner's labels, or the URL of a run in its concurrency group. */
-  awaited: string
-  /** When the wait for a runner was first shown; null if the workflow run waits for none. */
-  awaitedSince: number | null
+  /** GitHub's response, the runner's labels, or the URL of the run in progress in the concurrency group. */
+  shownReason: string
+  /** When Port was notified of the wait; 0 for never. */
+  shownAt: number
   /** The id of the deploy freeze that holds the queued delivery back; 0 for none. */
   frozenBy: number
   /** When the last freeze of the delivery ended; null for none. */

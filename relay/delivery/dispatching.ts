@@ -78,8 +78,6 @@ export function redeliver(delivery: Delivery, _: Event<'redelivered'>, { now }: 
       awaitingResponseSince: null,
       shownCause: '',
       shownUntil: 0,
-      awaited: '',
-      awaitedSince: null,
       frozenBy: 0,
       unfrozenAt: null,
       dispatchedAt: null,

@@ -26,18 +26,12 @@ export function see(
   if (!first && wait) {
     const shown = showWait(delivery, wait, now)
     const history = { type: 'waitingNotified' as const, details: { cause: wait.cause } }
-    const awaited = wait.cause === 'queue' ? '' : wait.reason
-    const awaitedSince = wait.cause === 'runner' ? now : null
-    return {
-      change: { ...change, ...shown.change, awaited, awaitedSince },
-      messages: shown.messages,
-      history,
-    }
+    return { change: { ...change, ...shown.change }, messages: shown.messages, history }
   }
   if (!first) {
     const isOver = ['runner', 'concurrency'].includes(delivery.shownCause) && waitOnGitHub(runs) === null
     return {
-      change: { ...change, ...(isOver && { shownCause: '', awaited: '', awaitedSince: null }) },
+      change: { ...change, ...(isOver && { shownCause: '' }) },
       messages:
         isOver && !isFinished(runs) ? [{ update: { statusLabel: 'Running' }, unlessStarted: true }] : [],
       history: null,

@@ -49,7 +49,7 @@ export function toShown(
 }
 
 function waitsFor(delivery: Delivery, pause: RateLimitPause | null, blocker: Delivery | null): string | null {
-  const { state, reason, waitingFor, runs, shownCause, awaited, frozenBy } = delivery
+  const { state, reason, waitingFor, runs, shownCause, shownReason, frozenBy } = delivery
   if (state === 'dispatched') return reason ?? 'Waits for its workflow run'
   if (state === 'queued') {
     if (frozenBy > 0) return reason
@@ -60,7 +60,7 @@ function waitsFor(delivery: Delivery, pause: RateLimitPause | null, blocker: Del
   if (state !== 'running') return null
   if (waitingFor !== null) return `Waiting for approval: ${waitingFor}`
   const cause = waitOnGitHub(runs)
-  const known = cause === shownCause ? awaited : ''
+  const known = cause === shownCause ? shownReason : ''
   const behind = cause === 'concurrency' && known && ` behind ${known}`
   if (cause) return `${describeWait(delivery, { cause, reason: known, until: null }).label}${behind || ''}`
   const open = decisiveRuns(runs)
@@ -128,12 +128,11 @@ export const NO_RUNNER_MS = 600_000
 /** Explains to operators which workflow runs wait for a runner, by repository. @param found the longest wait first */
 export function describeWithoutRunner(found: readonly Delivery[]) {
   return [...Map.groupBy(found, each => each.repository)].map(([repository, all]) => {
-    const [{ id, action, awaited, awaitedSince }] = all as [Delivery]
-    const since = awaitedSince ?? 0
+    const [{ id, action, shownReason, shownAt: since }] = all as [Delivery]
     const many = all.length === 1 ? '1 workflow run has' : `${all.length} workflow runs have`
-    const labels = awaited && ` with the labels ${awaited}`
+    const labels = shownReason && ` with the labels ${shownReason}`
     const text = `${many} waited for a runner of ${repository}${labels} since ${clockTime(since)} (${action ?? 'no action'}, delivery ${id}). Start a runner${labels && ' with these labels'}, or correct runs-on.`
-    return { repository, since, text }
+    return { key: repository, since, text }
   })
 }
 
@@ -145,8 +144,9 @@ export function showWait(
   delivery: Delivery,
   wait: Wait,
   now: number,
-): { change: Pick<Change, 'shownCause' | 'shownUntil'>; messages: Message[] } {
+): { change: Change; messages: Message[] } {
   const isShown = wait.cause === delivery.shownCause
+  const shownReason = wait.cause === 'queue' ? '' : wait.reason
   const shownUntil = wait.cause === 'limit' ? (wait.until ?? 0) : 0
   const isEarly = wait.cause !== 'frozen' && now - delivery.queuedAt < NOTIFY_AFTER_MS
   if ((isShown && shownUntil <= delivery.shownUntil + RENEWED_MS) || isEarly)
@@ -154,7 +154,7 @@ export function showWait(
   const { label, clause } = describeWait(delivery, wait)
   const level = wait.cause === 'queue' || wait.cause === 'frozen' ? 'INFO' : 'WARN'
   return {
-    change: { shownCause: wait.cause, shownUntil },
+    change: { shownCause: wait.cause, shownReason, shownUntil, shownAt: now },
     messages: [
       ...(isShown ? [] : [{ log: [{ level, message: `${clause} (delivery ${delivery.id}).` } as const] }]),
       { update: { statusLabel: label }, unlessStarted: true },

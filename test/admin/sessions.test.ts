@@ -130,7 +130,7 @@ const STALLED = {
   ...aDelivery({ id: 'd-1', runId: 'r_1', repository: 'acme/shop' }),
   ...{ reason: 'GitHub responded with 500', stalledSince: NOW - 7 * MINUTE },
 } as unknown as Health['stalled'][number]
-const WITHOUT_RUNNER = { ...STALLED, awaited: 'gpu', awaitedSince: NOW - 7 * MINUTE }
+const WITHOUT_RUNNER = { ...STALLED, shownReason: 'gpu', shownAt: NOW - 7 * MINUTE }
 const BEHIND = { queued: 10_000, queuedSince: NOW - 90 * MINUTE, oldestMessage: NOW - 25 * MINUTE }
 const DOWN = {
   ...{ type: 'unreachable', side: 'github', key: '', advice: 'Check the network.' },

@@ -452,7 +452,9 @@ test('reports a queue from which nothing was dispatched for a minute, and workfl
   const store = await openStore({ kind: 'sqlite', path })
   const receivedAt = Date.now() - 700_000
   const [id] = await acceptAll(store, { receivedAt }, { receivedAt: Date.now() - 70_000 })
-  await applyTo(store, id!, { change: { state: 'running', awaited: 'gpu', awaitedSince: receivedAt } })
+  await applyTo(store, id!, {
+    change: { state: 'running', shownCause: 'runner', shownReason: 'gpu', shownAt: receivedAt },
+  })
   await store.close()
   const found = await findings({ ...clean, RELAY_DATABASE: `sqlite:${path}` })
   expect(shown(found.filter(({ check }) => check === 'deliveries'))).toEqual([

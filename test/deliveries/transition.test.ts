@@ -45,8 +45,8 @@ const inState = (state: State, more: Partial<Delivery> = {}): Delivery => {
       attemptedAt: NOW - 1_000,
       shownCause: '',
       shownUntil: 0,
-      awaited: '',
-      awaitedSince: null,
+      shownReason: '',
+      shownAt: 0,
     },
     awaitingResponseSince: state === 'queued' ? NOW - 1_000 : null,
     dispatchedAt: isDispatched ? NOW - 500 : null,
@@ -103,13 +103,13 @@ const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
 }
 
 const NOTED = 'dispatchedAt awaitingResponseSince · 0'
-const DEFERRED = 'dueAt reason awaitingResponseSince shownCause shownUntil · 2'
+const DEFERRED = 'dueAt reason awaitingResponseSince shownCause shownReason shownUntil shownAt · 2'
 const SEEN = 'dueAt runs state=running dispatchedAt awaitingResponseSince · 1'
 const REPORTED = 'state=running dispatchedAt awaitingResponseSince dueAt runs · 0'
 const ENDED = 'state=finished outcome reason dueAt awaitingResponseSince runs · 0'
 const FAILED = 'state=failed outcome reason dueAt · 2'
 const REQUEUED =
-  'state=queued outcome reason queuedAt dueAt attempts firstAttemptAt attemptedAt awaitingResponseSince shownCause shownUntil awaited awaitedSince frozenBy unfrozenAt dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions outputs reported finishingAt runWebhook rerunAt runs · 0'
+  'state=queued outcome reason queuedAt dueAt attempts firstAttemptAt attemptedAt awaitingResponseSince shownCause shownUntil frozenBy unfrozenAt dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions outputs reported finishingAt runWebhook rerunAt runs · 0'
 const CANCEL_DUE = 'cancelRequestedAt cancelSentAt cancelForced dueAt · 0'
 /**
  * The effect of each event in each state: the changed fields, including the state if it changes, then the number of
@@ -123,7 +123,7 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
   dispatchRejected: { queued: 'state=failed outcome reason dueAt awaitingResponseSince · 2' },
   dispatchDeferred: { queued: DEFERRED },
   responseLost: { queued: DEFERRED },
-  runNotFound: { queued: 'dueAt shownCause shownUntil · 2' },
+  runNotFound: { queued: 'dueAt shownCause shownReason shownUntil shownAt · 2' },
   runsSeen: { queued: SEEN, dispatched: SEEN, running: 'dueAt runs · 0' },
   runReported: { queued: REPORTED, dispatched: REPORTED, running: REPORTED },
   jobFinished: { running: ' · 0', finished: ' · 0', failed: ' · 0', cancelled: ' · 0' },
@@ -137,7 +137,7 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
   runUnidentified: { dispatched: FAILED },
   runDeleted: { running: FAILED },
   runHidden: { running: FAILED },
-  waitingNotified: { queued: 'shownCause shownUntil · 2' },
+  waitingNotified: { queued: 'shownCause shownReason shownUntil shownAt · 2' },
   redelivered: { failed: REQUEUED, cancelled: REQUEUED },
   cancelRequested: {
     queued: 'state=dispatched reason dispatchedAt awaitingResponseSince cancelRequestedAt dueAt · 2',

@@ -177,7 +177,12 @@ test('sends an alert about a freeze without an end after a day', async () => {
 test('sends an alert if workflow runs have waited for a runner for ten minutes, with their number and labels', async () => {
   const { received, store, pass, now } = await open()
   const ids = await acceptAll(store, ...[1, 2, 3].map(() => ({ receivedAt: now() })))
-  const waiting = { awaited: 'self-hosted, gpu', awaitedSince: now(), dueAt: null }
+  const waiting = {
+    shownCause: 'runner',
+    shownReason: 'self-hosted, gpu',
+    shownAt: now(),
+    dueAt: null,
+  } as const
   for (const id of ids) {
     const state = id === ids[2] ? 'finished' : 'running'
     await applyTo(store, id, { change: { state, outcome: '', ...waiting } })
@@ -190,7 +195,7 @@ test('sends an alert if workflow runs have waited for a runner for ten minutes, 
       dashboard: 'https://relay.example.com/?state=running',
     },
   ])
-  for (const id of ids) await applyTo(store, id, { change: { awaitedSince: null } })
+  for (const id of ids) await applyTo(store, id, { change: { shownCause: '' } })
   expect(await pass(MINUTE)).toEqual([[20, [], ['no_runner']]])
 })
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { toShown } from '../../relay/delivery/waiting.ts'
+import { NO_RUNNER_MS, toShown } from '../../relay/delivery/waiting.ts'
 import { RUN, type System, type SystemOptions, startSystem, startWithRun } from '../support/system.ts'
 
 const APPROVED = { environment: 'production', state: 'approved', user: 'ada', comment: 'Go!' } as const
@@ -147,7 +147,8 @@ test('Port shows that a workflow run waits for a runner with labels, or in a con
   expect(label(system)).not.toContain('runner')
   await system.pass(30_000)
   expect([label(system), await shown()]).toEqual(Array(2).fill('Waiting for a runner: self-hosted, gpu'))
-  const unserved = async () => (await system.store.withoutRunner(system.now(), 5)).map(each => each.id)
+  const unserved = async () =>
+    (await system.store.withoutRunner(system.now() + NO_RUNNER_MS)).map(each => each.id)
   expect(await unserved()).toEqual([id])
   system.github.setRun(run.id, { status: 'pending' })
   system.github.setConcurrencyGroup('deploy/production', [77, run.id])

@@ -10,7 +10,7 @@ import { bodyOfGitHub, readStart } from '../../../tools/migrate/port-action.ts'
 import { BACKLOG_MS } from '../../admin/dashboard/banner.ts'
 import type { Config } from '../../config/config.ts'
 import type { Delivery } from '../../delivery/delivery.ts'
-import { describeStalled, describeWithoutRunner, NO_RUNNER_MS } from '../../delivery/waiting.ts'
+import { describeStalled, describeWithoutRunner } from '../../delivery/waiting.ts'
 import type { Target } from '../../github/client.ts'
 import { createCredential } from '../../github/credentials.ts'
 import { createRateLimitPauses } from '../../github/rate-limit-pause.ts'
@@ -65,7 +65,7 @@ export const recentDeliveries: Check = {
       const { scope } = createRateLimitPauses(deps.config.github.auth, deps.clock)
       const now = deps.clock()
       const stalled = await store.stalled(now - BACKLOG_MS, MAX_COMPARED, scope)
-      const waiting = await store.withoutRunner(now - NO_RUNNER_MS, RECENT)
+      const waiting = await store.withoutRunner(now)
       return [
         ...stalled.map(each => problem(describeStalled(each))),
         ...describeWithoutRunner(waiting).map(({ text }) => problem(text)),

@@ -1,5 +1,5 @@
 import type { Delivery, Stalled, WaitCause } from '../../delivery/delivery.ts'
-import { RENEWED_MS } from '../../delivery/waiting.ts'
+import { NO_RUNNER_MS, RENEWED_MS } from '../../delivery/waiting.ts'
 import {
   type Backend,
   columns,
@@ -171,10 +171,10 @@ export function claims(db: Backend) {
         WHERE "stalledSince" <= ?1 ORDER BY "stalledSince" LIMIT ?2`
       return deliveriesOf<Stalled>(db, sql, before, limit, scope)
     },
-    /** Finds deliveries whose workflow runs have waited for a runner since a given time, the longest wait first. */
-    withoutRunner(before: number, limit: number): Promise<Delivery[]> {
-      const where = `state = 'running' AND awaited_since <= ?1 ORDER BY awaited_since LIMIT ?2`
-      return deliveriesOf(db, `SELECT ${columns(dialect)} FROM deliveries WHERE ${where}`, before, limit)
+    /** Finds deliveries, at most 200, whose workflow runs have waited too long for a runner, the longest wait first. */
+    withoutRunner(now: number): Promise<Delivery[]> {
+      const where = `state = 'running' AND shown_cause = 'runner' AND shown_at <= ?1 ORDER BY shown_at LIMIT 200`
+      return deliveriesOf(db, `SELECT ${columns(dialect)} FROM deliveries WHERE ${where}`, now - NO_RUNNER_MS)
     },
     /** Claims dispatched and running deliveries that are due. */
     async claimPolls(now: number, leaseMs: number, limit: number): Promise<Delivery[]> {

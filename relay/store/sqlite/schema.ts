@@ -32,8 +32,8 @@ export const SCHEMA = `
     awaiting_response_since INTEGER,
     shown_cause TEXT NOT NULL DEFAULT '',
     shown_until INTEGER NOT NULL DEFAULT 0,
-    awaited TEXT NOT NULL DEFAULT '',
-    awaited_since INTEGER,
+    shown_reason TEXT NOT NULL DEFAULT '',
+    shown_at INTEGER NOT NULL DEFAULT 0,
     frozen_by INTEGER NOT NULL DEFAULT 0,
     unfrozen_at INTEGER,
     dispatched_at INTEGER,
@@ -69,8 +69,8 @@ export const SCHEMA = `
   -- claimPolls
   CREATE INDEX deliveries_polled ON deliveries (due_at) WHERE state IN ('dispatched', 'running');
   -- withoutRunner
-  CREATE INDEX deliveries_without_runner ON deliveries (awaited_since)
-    WHERE state = 'running' AND awaited_since IS NOT NULL;
+  CREATE INDEX deliveries_without_runner ON deliveries (shown_at)
+    WHERE state = 'running' AND shown_cause = 'runner';
   -- findUnbound
   CREATE INDEX deliveries_dispatched ON deliveries (repository, seq) WHERE state = 'dispatched';
   -- attemptedBetween

@@ -144,7 +144,7 @@ async function callEverything(store: Store): Promise<void> {
     findWaiting: () => store.findWaiting(now, now, 5, 'owner:'),
     heads: async () => store.heads([(await store.get(id))!, { ...(await store.get(id))!, state: 'queued' }]),
     stalled: () => store.stalled(now, 5, 'owner:'),
-    withoutRunner: () => store.withoutRunner(now, 5),
+    withoutRunner: () => store.withoutRunner(now),
     claimPolls: () => store.claimPolls(now, 1, 5),
     apply: async () => {
       const change: Change = { state: 'failed', reason: 'no', dueAt: 1, runs: [aRun(1), aRun(2)] }
