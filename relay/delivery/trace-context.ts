@@ -7,19 +7,14 @@ import type { Delivery } from './delivery.ts'
 type Round = Pick<Delivery, 'id' | 'queuedAt'>
 
 /** The trace id: the delivery's UUID without dashes. */
-export function traceId(delivery: string): string {
-  const digits = delivery.replaceAll('-', '').toLowerCase()
-  return /^[0-9a-f]{32}$/.test(digits) ? digits : hash(delivery, 32)
-}
+export const traceId = (delivery: string): string => delivery.replaceAll('-', '')
 
 /** Returns a span id of 16 hexadecimal digits. @param span a name that is unique within the round */
-export const spanId = ({ id, queuedAt }: Round, span: string): string => hash(`${id} ${queuedAt} ${span}`, 16)
+export const spanId = ({ id, queuedAt }: Round, span: string): string =>
+  createHash('sha256').update(`${id} ${queuedAt} ${span}`).digest('hex').slice(0, 16)
 
 /** Span of the workflow run, and parent of the spans that the workflow records. */
 export const RUN_SPAN = 'run'
 
 /** @see https://www.w3.org/TR/trace-context/#traceparent-header */
 export const traceparent = (round: Round): string => `00-${traceId(round.id)}-${spanId(round, RUN_SPAN)}-01`
-
-const hash = (text: string, digits: number) =>
-  createHash('sha256').update(text).digest('hex').slice(0, digits)
