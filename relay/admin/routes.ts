@@ -16,7 +16,7 @@ import type { Html } from './dashboard/format.ts'
 import { createDashboard } from './dashboard/pages.ts'
 import { createRedelivery } from './redelivery.ts'
 import { createSessions } from './sessions.ts'
-import { SIDES, type Sides } from './sides.ts'
+import { plainText, SIDES, type Sides } from './sides.ts'
 
 export type Admin = ReturnType<typeof createAdmin>
 
@@ -24,8 +24,10 @@ export function createAdmin(deps: RouteDeps & { roles: Roles; sides: Sides; time
   const { config, roles, store, apply, freezes, port, github, pauses, sides, timeouts, log, throttled } = deps
   const { trustedProxies } = config
   const refusals = createRefusals(trustedProxies, store.clock)
-  const show = (delivery: Delivery, heads: ReadonlyMap<string, Delivery>) =>
-    toShown(delivery, pauses.find(delivery.repository), heads)
+  const show = (delivery: Delivery, heads: ReadonlyMap<string, Delivery>) => {
+    const ofPort = sides.problems().flatMap(({ side, text }) => (side === 'port' ? plainText(text) : []))
+    return toShown(delivery, pauses.find(delivery.repository), heads, ofPort.join(' '))
+  }
   const redelivery = createRedelivery({ store, apply, port })
   const shared = { roles, store, freezes, refusals, show, redelivery }
   return {

@@ -37,18 +37,24 @@ const QUEUED = ['queued', 'pending']
 /** A delivery with the earlier delivery that it waits for, and with Port's text about the wait. */
 export type Shown = Delivery & { blocker: Delivery | null; waits: string | null }
 
-/** Returns the text about a delivery's wait for the dashboard, the commands, and the API. */
+/** Returns the text about a delivery's wait for the dashboard, the commands, and the API. @param ofPort Port's problem */
 export function toShown(
   delivery: Delivery,
   pause: RateLimitPause | null,
   heads: ReadonlyMap<string, Delivery>,
+  ofPort = '',
 ): Shown {
   const blocker = blockerOf(delivery, heads)
   const dueAt = delivery.dueAt && Math.max(delivery.dueAt, pause?.pausedUntil ?? 0)
-  return { ...delivery, dueAt, blocker, waits: waitsFor(delivery, pause, blocker) }
+  return { ...delivery, dueAt, blocker, waits: waitsFor(delivery, pause, blocker, ofPort) }
 }
 
-function waitsFor(delivery: Delivery, pause: RateLimitPause | null, blocker: Delivery | null): string | null {
+function waitsFor(
+  delivery: Delivery,
+  pause: RateLimitPause | null,
+  blocker: Delivery | null,
+  ofPort: string,
+) {
   const { state, reason, waitingFor, runs, shownCause, shownReason, frozenBy } = delivery
   if (state === 'dispatched') return reason ?? 'Waits for its workflow run'
   if (state === 'queued') {
@@ -65,7 +71,7 @@ function waitsFor(delivery: Delivery, pause: RateLimitPause | null, blocker: Del
   if (cause) return `${describeWait(delivery, { cause, reason: known, until: null }).label}${behind || ''}`
   const open = decisiveRuns(runs)
   if (open.length === 0 || open.some(run => run.status !== 'completed')) return null
-  return `Waiting for Port: the workflow run has finished with ${open.map(run => run.conclusion).join(', ')}`
+  return `Waiting for Port: the workflow run has finished with ${open.map(run => run.conclusion).join(', ')}${ofPort && `. ${ofPort}`}`
 }
 
 export const UNRECORDED = "GitHub's response wasn't recorded"

@@ -166,6 +166,7 @@ test('deliveries, the dashboard, and Port use the same words for what a delivery
     ...placed.map(([, events], n) => ({
       ...{ runId: `r_${n}`, receivedAt, events: [running(1)[0]!, ...events] },
     })),
+    { runId: 'r_rejected', events: REJECTED },
     {
       runId: 'r_lost',
       events: [{ type: 'responseLost', attemptedAt: 0, reason: 'GitHub responded with 500' }],
@@ -174,10 +175,12 @@ test('deliveries, the dashboard, and Port use the same words for what a delivery
   ])
   const texts = [
     ...placed.map(([waits]) => waits),
+    'GitHub rejected the dispatch: no such repository.',
     'Waits for GitHub: GitHub responded with 500; searching for the workflow run',
     'Waits for an earlier run of acme/shop: r_lost',
   ]
-  const { stdout } = await run(deliveries, [], { ...env, PORT: new URL(opened.relay.url).port })
+  const ofOpened = { ...env, PORT: new URL(opened.relay.url).port }
+  const { stdout } = await run(deliveries, [], ofOpened)
   expect(
     stdout
       .split('\n')
@@ -192,6 +195,11 @@ test('deliveries, the dashboard, and Port use the same words for what a delivery
     text!.replaceAll(/<[^>]+>/g, ''),
   )
   expect(reasons).toEqual(texts.toReversed())
+  opened.port.fail({ status: 503, times: Number.POSITIVE_INFINITY })
+  await run(redeliver, ['--state', 'failed', '--dry-run'], ofOpened)
+  expect((await run(deliveries, [], ofOpened)).stdout).toMatch(
+    /Waiting for Port: .* success\. Port unreachable since .*: PORT_API_URL responded with 503\.$/m,
+  )
   expect(page).toContain(`group behind <a href="${reason}">`)
   expect(page).toContain(`run of acme/shop: <a href="/deliveries/${opened.ids.at(-2)}">r_lost</a></p>`)
 })
