@@ -5,7 +5,7 @@ import type { Refusals } from '../http/refusals.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { RouteDeps } from '../route-deps.ts'
 import type { AlertState, KnownProblem } from '../store/store.ts'
-import { amount } from './dashboard/list-page.ts'
+import { amount } from './dashboard/format.ts'
 import { sendAlert } from './send-alert.ts'
 import { plainText, SIDES, type Sides } from './sides.ts'
 

@@ -228,6 +228,12 @@ test('a delivery shows its timeline, with future steps in gray, and the steps of
   await page.reload()
   expect(await page.locator('.steps li').count()).toBe(2)
   expect(github.requests.length - before).toBe(1)
+  await page.goto(`${relay.url}/freezes`)
+  await page.getByLabel('Repositories').fill('acme/other')
+  await page.getByLabel('Reason').fill('Sale')
+  await page.getByLabel('End in your time zone').fill('2100-01-31T12:00')
+  await page.getByRole('button', { name: 'Freeze' }).click()
+  await page.getByText('until Jan 31, 2100, 12:00:00 PM GMT+9').waitFor()
   expect(errors).toEqual([])
 })
 

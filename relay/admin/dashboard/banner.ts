@@ -6,7 +6,7 @@ import type { Refusals } from '../../http/refusals.ts'
 import type { Freeze } from '../../store/store.ts'
 import { SOON_MS } from '../../workers/maintenance.ts'
 import { NAMES, RESTART, type Side, type SideProblem, type Text } from '../sides.ts'
-import { ago, at, counted, type Html, number, span, withTimes } from './format.ts'
+import { ago, amount, at, counted, type Html, number, span, withTimes } from './format.ts'
 
 /** The banner's input. Times are milliseconds since 1970 by the store's clock. */
 export interface Health {
@@ -105,7 +105,7 @@ export function banner(health: Health, now: number): Html {
     health.freezes.length > 0 && [
       'note',
       'PortRelayFrozen',
-      html`<strong>Frozen: ${health.freezes.map(({ repositories, reason }) => `${repositories} (${reason})`).join(', ')}.</strong> Frozen deliveries: ${counted(health.frozen)}. <a href="/freezes">Freezes</a>`,
+      html`<strong>Frozen: ${health.freezes.map(({ repositories, reason }) => `${repositories} (${reason})`).join(', ')}.</strong> ${amount(health.frozen)} frozen. <a href="/freezes">Freezes</a>`,
     ],
     ...limits.map(
       (limit): Item => [

@@ -9,9 +9,9 @@ import { type GivenFilter, givenIn, readBulkFilter } from '../filter.ts'
 import type { Redelivery } from '../redelivery.ts'
 import { knownDelivery, MAX_REDELIVERED, mustBeOpen, mustBeRedeliverable } from '../redelivery.ts'
 import type { Session } from '../sessions.ts'
-import { ago, type Html, number, query } from './format.ts'
+import { ago, amount, type Html, number, query } from './format.ts'
 import type { Guard } from './guard.ts'
-import { amount, badge, filterText, reason } from './list-page.ts'
+import { badge, filterText, reason } from './list-page.ts'
 
 interface ChangesDeps {
   store: Store

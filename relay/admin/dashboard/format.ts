@@ -39,6 +39,8 @@ export const number = (amount: number) => amount.toLocaleString('en-US')
 export const counted = (amount: number) =>
   amount >= MOST_COUNTED ? `${number(MOST_COUNTED)}+` : number(amount)
 
+export const amount = (count: number) => (count === 1 ? '1 delivery' : `${counted(count)} deliveries`)
+
 /** Returns the parameters that have a value as a query such as `?a=b`, or an empty text. */
 export function query(parameters: Record<string, string | number | null | undefined>): string {
   const given = new URLSearchParams()

@@ -2,7 +2,7 @@ import { html } from 'hono/html'
 import type { RouteDeps } from '../../route-deps.ts'
 import { endFreeze, readFreeze } from '../freezes.ts'
 import { csrf } from './changes.ts'
-import { at, counted } from './format.ts'
+import { amount, at } from './format.ts'
 import type { Guard } from './guard.ts'
 
 /** The page with the active freezes. Only administrators see the forms. */
@@ -18,8 +18,8 @@ ${active.length === 0 && html`<p class="empty">No deploy freeze is active.</p>`}
 ${active.map(
   ({ id, repositories, reason, since, endsAt, deliveries }) => html`<section class="card">
 <h2>${repositories}: ${reason}</h2>
-<p>Frozen deliveries: ${counted(deliveries)}. Since ${at(since)}, ${endsAt === null ? 'without an end' : html`until ${at(endsAt)}`}.</p>
-${session.role === 'admin' && html`<details><summary class="button">End…</summary><form method="post" action="/freezes/${id}" class="buttons">${csrf(session)}<button>End, and dispatch ${counted(deliveries)} in order</button> <button class="danger" name="discard" value="true">End, and cancel ${counted(deliveries)}</button></form></details>`}
+<p>${amount(deliveries)} frozen. Since ${at(since)}, ${endsAt === null ? 'without an end' : html`until ${at(endsAt)}`}.</p>
+${session.role === 'admin' && html`<details><summary class="button">End…</summary><form method="post" action="/freezes/${id}" class="buttons">${csrf(session)}<button>End, and dispatch ${amount(deliveries)} in order</button> <button class="danger" name="discard" value="true">End, and cancel ${amount(deliveries)}</button></form></details>`}
 </section>`,
 )}
 ${
@@ -28,7 +28,7 @@ ${
 <form method="post" action="/freezes" class="stack">${csrf(session)}
 <label for="repositories">Repositories</label><input id="repositories" name="repositories" required placeholder="acme/*" autocapitalize="off" spellcheck="false">
 <label for="reason">Reason, which Port shows</label><input id="reason" name="reason" required maxlength="100">
-<label for="until">End in UTC (optional)</label><input id="until" name="until" type="datetime-local">
+<label for="until">End in <span id="zone">UTC</span> (optional)</label><input id="until" name="until" type="datetime-local">
 <button class="primary">Freeze</button>
 </form></section>`
 }`,

@@ -123,7 +123,7 @@ a { color: var(--link); text-underline-offset: 2px; }
 code { font: 0.92em ui-monospace, "SF Mono", Menlo, monospace; }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0.3rem 0 1rem; }
 h2 { font-size: 1.1rem; margin: 1.8rem 0 0.7rem; }
-h3 { font-size: 1rem; margin: 0; font-weight: 600; }
+h3 { font-size: 1rem; font-weight: 600; }
 p { margin: 0.4rem 0; }
 .skip { position: absolute; left: -99rem; }
 .skip:focus { left: 0.5rem; top: 0.5rem; background: var(--card); padding: 0.5rem; z-index: 1; }
@@ -138,9 +138,9 @@ button.quiet { background: none; border: 0; padding: 0.2rem 0; font: inherit; fo
 main { max-width: 76rem; margin: 0 auto; padding: 1rem; }
 .card > :first-child { margin-top: 0; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.2rem; }
-.narrow { max-width: 30rem; margin: 3rem auto 0; }
+.narrow, .form { max-width: 30rem; }
+.narrow { margin: 3rem auto 0; }
 .card + .card, .empty + .card { margin-top: 1rem; }
-.form { max-width: 30rem; }
 .stack { display: grid; gap: 0.5rem; margin-top: 1rem; }
 ::placeholder { color: var(--quiet); opacity: 1; }
 input, select { font: inherit; color: inherit; background: var(--card); border: 1px solid var(--quiet); border-radius: 6px; padding: 0.35rem 0.5rem; width: 100%; min-width: 0; }
@@ -154,7 +154,7 @@ button.danger { background: var(--red); color: var(--card); }
 [data-copy] + button { padding: 0; }
 #stale:not([hidden]) { position: sticky; top: 0; z-index: 1; border-left: 4px solid currentColor; border-radius: 6px; padding: 0.4rem 1rem; margin: 0; }
 .buttons { display: flex; flex-wrap: wrap; gap: 0.6rem; align-items: center; }
-#actions, p + .buttons, input + .buttons, summary + form { margin-top: 0.9rem; }
+#actions, p + .buttons, input + .buttons, summary + form, .buttons + p, .buttons + .group { margin-top: 0.9rem; }
 .problem { color: var(--red); font-weight: 600; }
 .risk, .notice { border-radius: 6px; padding: 0.35rem 1rem; margin: 0.6rem 0; }
 .banner { list-style: none; margin: 0 0 0.8rem; padding: 0; display: grid; gap: 0.4rem; }
@@ -171,14 +171,13 @@ nav [aria-current] { font-weight: 600; text-decoration: none; }
 .tab.failed strong, .tab.not_started strong { color: var(--red); }
 #chart:has([open]) { flex-basis: 100%; min-width: 0; }
 .chart summary { display: block; font-size: 0.85rem; text-decoration: underline; }
-.chart svg { display: block; width: 13rem; height: 28px; }
 .chart { overflow-x: auto; }
+.chart svg { display: block; width: 13rem; height: 28px; }
 .chart .accepted { fill: var(--bar); }
 .chart .failed { fill: var(--red); }
 .chart .base { stroke: var(--line); }
 details { font-size: 0.9rem; }
-summary { cursor: pointer; }
-summary:not(.button) { color: var(--quiet); }
+summary { cursor: pointer; color: var(--quiet); }
 table { border-collapse: collapse; margin-top: 0.4rem; font-variant-numeric: tabular-nums; width: 100%; }
 th, td { text-align: right; padding: 0.1rem 0.5rem; font-weight: 400; white-space: nowrap; }
 th:first-child { text-align: left; }
@@ -191,7 +190,6 @@ footer { max-width: 76rem; margin: 0 auto; padding: 0 1rem 1rem; color: var(--qu
 dialog { background: var(--card); color: inherit; border: 1px solid var(--line); border-radius: 10px; }
 kbd { border: 1px solid var(--line); border-radius: 4px; padding: 0 0.3rem; background: var(--card); }
 .bulk { margin: 0 0 0.6rem; }
-.buttons + p, .buttons + .group { margin-top: 0.8rem; }
 [type=checkbox] { flex: none; width: 1rem; height: 1rem; margin: 0; align-self: start; position: relative; top: 0.2rem; }
 button:disabled { opacity: 0.5; }
 .group { border-top: 1px solid var(--line); padding: 0.6rem 0 0.4rem; }
@@ -216,7 +214,7 @@ button:disabled { opacity: 0.5; }
 .pages { display: flex; gap: 1.2rem; justify-content: flex-end; }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 15rem), 1fr)); gap: 0.8rem 1.6rem; margin: 0.8rem 0 0; }
 dt { font-size: 0.85rem; color: var(--quiet); }
-dd { margin: 0; }
+dd, h3 { margin: 0; }
 @media (min-width: 52.01rem) { dl div:last-child { grid-column: span 2; } }
 .timeline { list-style: none; margin: 0; padding: 0; }
 .timeline li { display: grid; grid-template-columns: 11rem minmax(0, 1fr); gap: 0 1.6rem; position: relative; padding-bottom: 1.1rem; }
@@ -298,14 +296,18 @@ if (location.pathname === '/') sessionStorage.list = location.search.replace(/&?
 const back = document.getElementById('back')
 if (back) back.href = '/' + (sessionStorage.list ?? '')
 
+document.getElementById('zone')?.replaceChildren('your time zone')
+document.addEventListener('formdata', ({ formData: form }) => {
+  if (form.get('until')) form.set('until', new Date(form.get('until')).toISOString().slice(0, 16))
+})
+
 const bulk = document.getElementById('bulk')
-function countSelected() {
+const countSelected = () => {
   const count = [...bulk.querySelectorAll(':checked')].reduce((sum, { dataset }) => sum + Number(dataset.amount), 0)
-  const button = bulk.querySelector('button')
-  Object.assign(button, { disabled: count === 0, textContent: 'Redeliver ' + count.toLocaleString('en-US') + (count === 1 ? ' delivery' : ' deliveries') })
+  const textContent = 'Redeliver ' + count.toLocaleString('en-US') + (count === 1 ? ' delivery' : ' deliveries')
+  Object.assign(bulk.querySelector('button'), { textContent, disabled: count === 0 })
 }
-bulk?.addEventListener('change', countSelected)
-if (bulk) countSelected()
+if (bulk) (bulk.onchange = countSelected)()
 
 const stale = document.getElementById('stale')
 let updated = new Date()

@@ -6,7 +6,7 @@ import type { Shown } from '../../delivery/waiting.ts'
 import type { Hour } from '../../store/store.ts'
 import { FILTERS, type GivenFilter, isBulk } from '../filter.ts'
 import type { Session } from '../sessions.ts'
-import { ago, at, counted, type Html, link, number, query, span, withTimes } from './format.ts'
+import { ago, amount, at, counted, type Html, link, number, query, span, withTimes } from './format.ts'
 import type { Page } from './layout.ts'
 
 export interface ListPage {
@@ -51,8 +51,6 @@ ${filters(page)}
 
 const placeOf = ({ isOldestFirst, from }: Pick<ListPage, 'isOldestFirst' | 'from'>) =>
   isOldestFirst ? { order: 'oldest', after: from } : { before: from }
-
-export const amount = (count: number) => (count === 1 ? '1 delivery' : `${number(count)} deliveries`)
 
 const words = (value: string) => value.replace('_', ' ').replace('cancelled', 'canceled')
 const NAMES = { q: 'contains', run_id: 'run' } as Partial<Record<keyof GivenFilter, string>>
