@@ -120,7 +120,6 @@ function decryptInputs(
     keys.push({ scheme: 'aes256-gcm', clientSecret: settings.portClientSecret })
 
   const result = {
-    /** Omits inputs that couldn't be decrypted. */
     inputs: { ...port.inputs },
     secrets: new Map<string, string>(),
     /** Decrypted values, and values that couldn't be decrypted because they may be plaintext. */

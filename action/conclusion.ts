@@ -101,7 +101,7 @@ export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false
       ...results,
     ].filter(line => line.message.trim() !== ''),
     update: lastUpdate(job, {
-      // Skipped jobs are ignored. In Port, `success` becomes SUCCESS, and the others become FAILURE.
+      // Skipped jobs are ignored. In Port, `success` becomes SUCCESS, and any other conclusion becomes FAILURE.
       ...{ status, author: worstOf([...(Object.values(needs) as Conclusion[]), written]) },
       ...{ name, summary, ownSummary, links, outputs },
     }),
@@ -112,8 +112,8 @@ const toLines = (level: LogLine['level'], messages: string[]): LogLine[] =>
   messages.map(message => ({ level, message }))
 
 /**
- * With `report: job`, this job finishes the Port run. With `report: auto`, the relay finishes it with this result or a
- * worse result. With other values, this job sends no result, and sends a summary only if the author provides one.
+ * With `report: job`, this job finishes the Port run. With `report: auto`, the relay finishes the Port run with this
+ * result or a worse result. With other values, this job sends only the author's summary, if there is one.
  */
 function lastUpdate(
   { state, inputs, workflow }: Job,

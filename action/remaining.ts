@@ -24,7 +24,7 @@ export interface Remaining {
   /** How many earlier lines may be missing in Port. */
   lost: number
   masks: string[]
-  /** False if texts can't be redacted, because `$PORT_LOG` couldn't be read or too many values are masked. */
+  /** Whether texts can be redacted. False if `$PORT_LOG` couldn't be read, or if too many values are masked. */
   allMasks: boolean
   entities: ReturnType<typeof readRemainingEntities>
   run: RunFile

@@ -11,7 +11,7 @@ import type { Redact } from './secrets/redact.ts'
 export interface Step {
   name: string
   conclusion: string | null
-  /** Null if the step has no duration, for example because it was skipped. */
+  /** The duration of the step; null if the step was skipped or GitHub returns no times. */
   durationMs: number | null
 }
 

@@ -1,7 +1,7 @@
 /** The maximum delay before a request to Port, even if a response requests a longer delay. */
 export const LONGEST_WAIT_MS = 600_000
 
-/** Returns the delay before the next attempt, in milliseconds. It doubles with each failure, and varies by 10%. */
+/** Returns the delay before the next attempt, in milliseconds, which doubles with each failure and varies by 10%. */
 export const backOff = (failures: number, firstMs: number, longestMs: number): number =>
   Math.round(Math.min(longestMs, firstMs * 2 ** Math.max(0, failures)) * (0.9 + Math.random() / 5))
 
@@ -10,8 +10,8 @@ const NUMBER = /^\d+(\.\d+)?$/
 
 /**
  * Returns when a rate-limiting server accepts the next request, in milliseconds since 1970; null if the time isn't in
- * the future. Reads `Retry-After` (seconds or a date). Without it, reads `x-ratelimit-reset` if no requests remain
- * (seconds or milliseconds since 1970, or seconds from now).
+ * the future. Reads `Retry-After` (seconds or a date). Without `Retry-After`, reads `x-ratelimit-reset` if no requests
+ * remain (seconds or milliseconds since 1970, or seconds from now).
  * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
  * @see https://docs.port.io/api-reference/rate-limits
  */

@@ -46,7 +46,7 @@ export interface Invocation {
     workflow: string | null
     ref: string | null
     fault: string | null
-    /** Whether the relay and the action report the final status. False if another system does. */
+    /** Whether the relay and the action report the final status; false if another system reports it. */
     reportWorkflowStatus?: false
     /** Whether the relay runs the failed jobs once more if every failed job lost its runner. */
     rerun?: 'lost-runner'
@@ -71,11 +71,11 @@ export type LogLine = { level: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR'; message: str
 export interface RunUpdate {
   statusLabel?: string
   link?: string[]
-  /** Markdown. */
+  /** The summary in Markdown. */
   summary?: string
   /** The GitHub run id, in decimal. */
   externalRunId?: string
-  /** For node runs: replaces all existing outputs. At most 64 KB. */
+  /** The outputs of a node run, at most 64 KB, which replace all existing outputs. */
   output?: JsonObject
   /** Finishes the run, unless `job` is set. */
   conclusion?: Conclusion

@@ -24,7 +24,7 @@ interface RelayStart extends RelayInputs {
 }
 
 export interface RelayReporter extends Omit<Reporter, 'late' | 'isDeferred' | 'token'> {
-  /** Authenticates this workflow run to the relay. Later calls return the first result. */
+  /** Authenticates this workflow run to the relay, at the first call. All calls return the same result. */
   start(): Promise<RelayStart>
   /** Returns the inputs again, for another process of the same job. Call after `start`. */
   inputs(): Promise<RelayInputs>

@@ -115,7 +115,7 @@ export function createStepLister(
   }
 }
 
-/** Octokit is loaded on first use, because loading is slow. In the bundle, it uses the action's `fetch`: see build.ts. */
+/** Octokit is loaded on first use, because loading is slow. */
 async function openOctokit({ apiUrl }: Workflow, token: string, fetch: Runner['fetch']) {
   const { getOctokit } = await import('@actions/github')
   return getOctokit(token, { baseUrl: apiUrl, userAgent: 'port-webhook-action', request: { fetch } })
@@ -177,10 +177,10 @@ function readSteps(job: JsonObject, action: string | null) {
       name,
       status: String(step.status),
       conclusion: typeof step.conclusion === 'string' ? step.conclusion : null,
-      /** In milliseconds since 1970; NaN if GitHub returns no time. */
+      /** The start in milliseconds since 1970; NaN if GitHub returns no time. */
       startedAt: Date.parse(String(step.started_at)),
       completedAt: Date.parse(String(step.completed_at)),
-      /** False for steps of the runner, steps of this action, `pre` steps, and `post` steps. */
+      /** Whether the author wrote the step. False for steps of the runner or this action, `pre` steps, and `post` steps. */
       authors: !own && !isRunners[index],
       /** Whether the step runs this action under its default name. */
       own,

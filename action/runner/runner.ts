@@ -11,7 +11,7 @@ export interface Runner {
   core: typeof import('@actions/core')
   env: Record<string, string | undefined>
   fetch: Fetch
-  /** In milliseconds since 1970. */
+  /** The current time in milliseconds since 1970. */
   clock: () => number
   sleep: (ms: number) => Promise<unknown>
 }
@@ -89,7 +89,7 @@ export const isExplained = (message: string): boolean => message.includes(`${PAG
 export const quote = (names: string[]) => names.map(name => `"${name}"`).join(', ')
 
 export interface Mistake {
-  /** Null if the error concerns the whole file. */
+  /** The number of the line; null if the error concerns the whole file. */
   line: number | null
   /** The sentence without its full stop. */
   sentence: string
@@ -121,7 +121,7 @@ export interface RelayAccess {
   complete: boolean
   /** Whether only the relay can send the final status to Port. */
   finishes: boolean
-  /** Null if the job can't request an OIDC token, or doesn't need another one. */
+  /** How the job requests an OIDC token; null if it can't, or if it needs no further token. */
   idToken: { url: string; requestToken: string } | null
   /** The token that the relay issued to this attempt of this workflow run. */
   token: string | null
@@ -131,7 +131,7 @@ export interface RelayAccess {
 export interface State {
   runId: string
   kind: 'action_run' | 'node_run'
-  /** In milliseconds since 1970. */
+  /** The start of main in milliseconds since 1970. */
   startedAt: number
   files: JobFiles
   /** The payload, with encrypted secret inputs. A step may delete the event's file. */

@@ -39,7 +39,7 @@ type Range = { start: number; end: number }
 const lengthsOf = (texts: readonly string[]) =>
   [...new Set(texts.map(({ length }) => length))].toSorted((a, b) => b - a)
 
-/** How many of a pattern's first characters select it. */
+/** The number of first characters by which patterns are grouped. */
 const FIRST = 4
 
 /**
@@ -48,7 +48,7 @@ const FIRST = 4
  */
 function createFinder(patterns: readonly string[]): (text: string) => Range[] {
   const all = new Set(patterns)
-  /** By a pattern's first characters. */
+  /** The lengths of the patterns with the same first characters. */
   const lengths = new Map<string, number[]>()
   for (const [first, group] of Map.groupBy(all, pattern => pattern.slice(0, FIRST)))
     lengths.set(first, lengthsOf(group))

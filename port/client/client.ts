@@ -227,7 +227,7 @@ export function createPortClient(options: PortClientOptions) {
 
 export interface Token {
   value: string
-  /** In milliseconds since 1970. */
+  /** The expiry time in milliseconds since 1970. */
   expiresAt: number
 }
 

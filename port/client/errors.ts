@@ -21,9 +21,9 @@ export type PortErrorKind =
 export class PortError extends Error {
   override name = 'PortError'
   readonly kind: PortErrorKind
-  /** Null if there was no response. */
+  /** The status of the response; null if there was no response. */
   readonly status: number | null
-  /** In milliseconds since 1970. */
+  /** When Port accepts the next request, in milliseconds since 1970. */
   readonly retryAt: number | null
   /** Whether the request wasn't sent, because the client got no token. */
   ofToken = false
@@ -86,7 +86,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
   if (status >= 500 || status === 408 || status === 425)
     return error('unreachable', 'Port failed to process the request.')
   if (moved !== null) return error('unreachable', `correct ${apiUrl} to ${moved}.`)
-  // A proxy or gateway sent this response, so it shows nothing about the run. Only a 413 is reliable.
+  // A proxy or gateway sent this response. Its status shows nothing about the run, except for 413.
   if (status < 400 || (body === null && status !== 401 && status !== 413)) {
     return error('unreachable', `this response isn't from Port; check ${apiUrl} and the proxy.`)
   }

@@ -44,11 +44,11 @@ export const text = (value: unknown): string | null =>
 
 export const firstText = (...values: unknown[]) => values.map(text).find(each => each !== null) ?? null
 
-/** Port's identifier characters, up to the length of GitHub's event types. Null for free text that a user typed. */
+/** Returns an identifier of Port, up to the length of GitHub's event types; null for any other text. */
 export const identifier = (value: unknown): string | null =>
   typeof value === 'string' && /^[A-Za-z0-9@_.+:\\/=-]{1,100}$/.test(value) ? value : null
 
-/** Returns an entity as Port sent it, or `{ identifier }` for a string. Null for `{}`, `""`, and any other value. */
+/** Returns an entity as Port sent it, or `{ identifier }` for a string; null for `{}`, `""`, and any other value. */
 export function readEntity(value: Json | undefined): JsonObject | null {
   if (isObject(value)) return Object.keys(value).length > 0 ? value : null
   return typeof value === 'string' && value !== '' ? { identifier: value } : null

@@ -26,8 +26,8 @@ type AdminApiDeps = Pick<RouteDeps, 'store' | 'freezes'> & {
 }
 
 /**
- * The admin API. It requires `RELAY_ADMIN_TOKEN` as a bearer token; `RELAY_VIEW_TOKEN` is enough for reading. Without
- * these settings, the API is off. Responses contain no inputs and no users.
+ * The admin API, which requires `RELAY_ADMIN_TOKEN` as a bearer token, or `RELAY_VIEW_TOKEN` for reading. If neither is
+ * set, the API is off. Responses contain no inputs and no users.
  */
 export function createAdminApi({ roles, store, freezes, redelivery, refusals, show }: AdminApiDeps): Hono {
   const app = new Hono()

@@ -9,7 +9,7 @@ export const SIDES = ['github', 'port'] as const
 export type Side = (typeof SIDES)[number]
 export const NAMES = { github: 'GitHub', port: 'Port' }
 
-/** A text for operators. Its numbers are times in milliseconds since 1970, by the store's clock. */
+/** A text for operators. Numbers in the text are times in milliseconds since 1970, by the store's clock. */
 export type Text = readonly (string | number)[]
 
 export const plainText = (text: Text): string =>
@@ -50,7 +50,7 @@ export function createSides(deps: {
   clock: () => number
   pauses: Pick<RateLimitPauses, 'rejected'>
   throttled: Pick<ThrottledLog, 'warn' | 'error'>
-  /** A cheap request for each credential. Its result is recorded like the result of any other request. */
+  /** Cheap requests, one for each credential, whose results are recorded like the results of all other requests. */
   checks: () => { side: Side; check: () => Promise<void> }[]
 }) {
   const { config, clock, pauses, throttled, checks } = deps
@@ -110,7 +110,7 @@ export function createSides(deps: {
       const observed = readPort(error)
       if (observed) observe('port', observed)
     },
-    /** Whether the relay uses the service. It uses Port only if PORT_CLIENT_ID is set. */
+    /** Whether the relay uses the service. The relay uses Port only if PORT_CLIENT_ID is set. */
     isUsed: (side: Side) => side === 'github' || config.port.clientId !== null,
     lastSuccess: (side: Side) => records[side].lastSuccess,
     /** Whether the service accepted every credential at its last use; null before the first response. */

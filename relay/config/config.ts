@@ -209,7 +209,7 @@ function issuerOf(apiUrl: string): string {
   return `https://token.actions.${subdomain ? `${subdomain}.ghe.com` : 'githubusercontent.com'}`
 }
 
-/** Reports mistyped names. Otherwise, the relay would silently use the defaults. */
+/** Reports mistyped names of variables, for which the relay would silently use the defaults. */
 function unknownNames(env: Env): string[] {
   const relays = VARIABLES.filter(name => name.startsWith('RELAY_'))
   return Object.entries(env).flatMap(([name, value = '']) => {

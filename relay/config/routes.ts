@@ -53,7 +53,7 @@ const rule = z
   })
   .refine(route => route.event_type === undefined || route.workflow === undefined, EXCLUSIVE)
   .refine(route => route.ref === undefined || route.workflow !== undefined, REF_NEEDS_WORKFLOW)
-/** One route of `RELAY_ROUTES`. The first route whose globs all match sets the target. */
+/** A route of `RELAY_ROUTES`. The first route whose globs all match sets the target. */
 export type Route = z.output<typeof rule>
 
 const file = z.array(rule, 'must be a list of routes, each with a repository and an optional match')

@@ -189,7 +189,7 @@ function editDistance(a: string, b: string): number {
 type Env = Record<string, string | undefined>
 
 /**
- * Reads the environment and its secrets, each from its variable or file. Empty variables count as unset. Strips a
+ * Reads the environment and its secrets, each from its variable or file. An empty variable is the same as an unset variable. Strips a
  * leading byte order mark and trailing line breaks, because editors and shells can add them.
  * @param names names of the secrets that can come from a file, `NAME_FILE`
  * @param problems list to which problems are added, one sentence each

@@ -42,7 +42,7 @@ export interface DeliveryRun {
   /** GitHub's status; `unknown` until the run is read. */
   status: string
   conclusion: string | null
-  /** Empty until the run is read. */
+  /** The URL of the run's page; empty until the run is read. */
   url: string
   /** Whether the action reports the result through the relay. If so, only a user can set a different result in Port. */
   reportsConclusion?: boolean

@@ -39,7 +39,7 @@ export type DeliveryEvent =
       reason: string
       until: number | null
     } & OfAttempt)
-  /** It's unknown whether the dispatch started a workflow run. */
+  /** GitHub's response was lost, so the dispatch may have started a workflow run. */
   | ({ type: 'responseLost'; reason: string } & OfAttempt)
   /** After a lost response, the relay found no workflow run. `readAt`: when reading the list started. */
   | { type: 'runNotFound'; list: RunList; readAt: number; reason: string }

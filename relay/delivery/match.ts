@@ -76,12 +76,12 @@ export function isOfTarget(run: WorkflowRun, delivery: Pick<Delivery, 'workflow'
   )
 }
 
-/** `clockOffset`: GitHub's clock minus the relay's. `startTimeout`: RELAY_START_TIMEOUT. Both in milliseconds. */
+/** `clockOffset`: GitHub's clock minus the relay's, in milliseconds. `startTimeout`: RELAY_START_TIMEOUT in milliseconds. */
 type Clocks = Pick<BindingFacts, 'clockOffset' | 'startTimeout'>
 
 /**
- * Whether a run with the delivery's id in its title belongs to the delivery. False for a run from before a redelivery.
- * If the delivery already has a run, false for a much later run, because a later delivery can quote the id.
+ * Whether a run with the delivery's id in its title belongs to the delivery. A run from before a redelivery doesn't. If
+ * the delivery already has a run, a much later run doesn't belong to it, because a later delivery can quote the id.
  */
 export function isCurrent(
   run: Pick<WorkflowRun, 'createdAt'>,
@@ -168,13 +168,13 @@ export function titleIds(title: string): string[] {
 export const FIRST_POLL_MS = 5_000
 
 /**
- * Whether a finished Port run finishes the delivery. False after a redelivery, because the Port run could have finished
- * before it. False after a cancellation, because the workflow run must still be canceled.
+ * Whether a finished Port run finishes the delivery. After a redelivery, the Port run doesn't finish the delivery, because
+ * it could have finished before. After a cancellation, the workflow run must still be canceled.
  */
 export const followsPort = (delivery: Pick<Delivery, 'queuedAt' | 'receivedAt' | 'cancelRequestedAt'>) =>
   delivery.queuedAt === delivery.receivedAt && delivery.cancelRequestedAt === null
 
-/** Returns the runs that decide the result: the runs with stronger evidence than a title. Without such runs, all current runs. */
+/** Returns the runs that decide the result: the runs with stronger evidence than a title, or else all current runs. */
 export function decisiveRuns(runs: readonly DeliveryRun[]): DeliveryRun[] {
   const present = runs.filter(run => !run.past)
   const known = present.filter(run => run.evidence !== 'title')
@@ -210,7 +210,7 @@ export function mergeRuns(known: readonly DeliveryRun[], seen: readonly Delivery
   return [
     ...known.map(run => {
       const now = seen.find(each => each.id === run.id)
-      // The run id in Port is stronger evidence, because the action in that run wrote it.
+      // The run id in Port is stronger evidence, because the action in the workflow run wrote this id.
       const isConfirmedByPort = run.evidence === 'title' && now?.evidence === 'port'
       return { ...refresh(run, now), ...(isConfirmedByPort && { evidence: 'port' as const }) }
     }),

@@ -220,7 +220,8 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
     (observation.portDue && (present.length === 0 || isNamedOnly || mayBeCancelled))
   if (port === 'not read' && needsPort) return { kind: 'read Port' }
   if (typeof port === 'object' && followsPort(delivery)) {
-    // Port finishes a synchronous run with the response to its webhook. This finishes the delivery only if GitHub shows no result.
+    // Port finishes a synchronous run with the response to its webhook, so such a run finishes the delivery only if GitHub
+    // shows no result.
     const isUnseen = snapshot.access === 'forbidden' && !isSeen && now >= startBy
     const hasFinished = port.finished && delivery.reportWorkflowStatus !== false
     const isCancelled = isReported && there.length > 0 && !areFinished && !port.synchronized
@@ -254,7 +255,7 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
     const before = delivery.runs.filter(run => there.some(each => each.id === run.id)).map(counted)
     if (!isFinished(before) || now < delivery.updatedAt + GRACE_MS) return pollAgain(now + GRACE_MS)
     const run = worstOf(there)
-    // A workflow run in another repository may continue the work. Only Port shows the result of that run.
+    // A workflow run in another repository may continue the work. Only Port shows the result of a run in another repository.
     if (!(found.elsewhere && isSuccess(run))) return { kind: 'run finished', run }
   }
   const isHidden = blind && snapshot.access === 'forbidden' && snapshot.refusedFor >= REFUSED_MS

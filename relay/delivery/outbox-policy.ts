@@ -157,7 +157,7 @@ function decideOnFailure(message: Message, failure: PortFailure, age: number, re
 
 const CONTENT = [400, 404, 413, 422]
 
-/** Whether a message finishes the run in Port. That message is never dropped while the run is open. */
+/** Whether a message finishes the run in Port. Such a message is never dropped while the run in Port is open. */
 const isConclusion = (message: Message): boolean =>
   'update' in message && message.update.conclusion !== undefined
 

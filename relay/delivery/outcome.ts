@@ -206,7 +206,7 @@ export function describeDispatch({ repository, eventType, workflow, ref }: Deliv
   return `workflow ${workflow} to ${repository}${ref === null ? '' : ` on ${ref}`}`
 }
 
-/** Returns the fields of an attempt and GitHub's response for the history and the log. Without a request, omits the duration. */
+/** Returns the fields of an attempt and GitHub's response for the history and the log. */
 export const attempted = (
   { attempts, awaitingResponseSince, attemptedAt }: Delivery,
   { response }: Pick<Event<'dispatchDeferred'>, 'response'>,

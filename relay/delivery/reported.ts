@@ -8,7 +8,7 @@ const MAX_LINKS = 10
 
 /**
  * Adds an update. A job's new result replaces its old result. A result of a new attempt discards all results of the
- * earlier attempt. An author's summary replaces generated summaries. Without one, the summary of the worst job is kept.
+ * earlier attempt. An author's summary replaces generated summaries. The worst job's generated summary is kept.
  */
 export function addReport(before: Reported | null, update: RunUpdate, attempt: number): Reported {
   const known = before ?? NOTHING

@@ -70,7 +70,7 @@ function tokenCredential(options: Options, token: string): CheckedCredential {
   return {
     kind: 'token',
     use: async (repository, work) => work(await open(), atOf(repository)),
-    // This request doesn't count against the rate limit.
+    // GET /rate_limit doesn't count against the rate limit.
     check: async () => void (await (await open()).request('GET /rate_limit')),
   }
 }
@@ -83,7 +83,7 @@ type App = { appId: string; privateKey: string }
 function appCredential(options: Options, auth: App, clock: () => number): CheckedCredential {
   let app: Octokit | undefined
   const installations = new Map<string, { id: number; at: number }>()
-  /** One Octokit per installation, because each installation has its own token. */
+  /** Each installation has its own token, so each installation has its own Octokit. */
   const octokits = new Map<number, Octokit>()
 
   return {
@@ -179,7 +179,7 @@ export function pausedCredential(
 
 /** Minimum length of secrets to redact. Redacting shorter secrets would remove fragments of ordinary text. */
 const SHORTEST = 6
-/** GitHub's token format. Also matches installation tokens, which aren't in the configuration. */
+/** The format of all GitHub tokens, including installation tokens, which aren't in the configuration. */
 const TOKENS = /\b(gh[a-z]|github_pat)_\w{20,}/g
 
 /** Removes secrets from a credential's errors, because GitHub or a proxy can quote the request. */

@@ -133,7 +133,7 @@ const MASKING = /(?:##\[|::)\s*add-mask/i
 
 /**
  * Returns the last lines of a job's log in readable form. Replaces GitHub's `***` for a secret with `[masked]`. Omits
- * lines that register a secret. Omits lines after `until` (milliseconds since 1970), such as the clean-up.
+ * lines that register a secret, and lines after `until` (milliseconds since 1970), such as the clean-up.
  */
 export function cleanLog(text: string, until: number | null): string[] {
   const lines: { at: number; raw: string }[] = []

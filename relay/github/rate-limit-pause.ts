@@ -79,7 +79,7 @@ export function createRateLimitPauses(
   })
 
   return {
-    /** For a token: the scope of all repositories. For an App: the prefix of every owner's scope. */
+    /** The scope of all repositories of a token, or the prefix of the scopes of an App's owners. */
     scope,
     find: (repository: string): RateLimitPause | null => toPauses(scopeOf(repository)),
     /** Starts a pause because GitHub asked to wait or rejected the credential. `reason`: a clause to show. */

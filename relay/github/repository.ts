@@ -5,7 +5,7 @@ import { mustBeGitHub } from './response.ts'
 export interface RepositoryFacts {
   /** The id, which stays the same if the repository is renamed. */
   id: number
-  /** The current name. It differs from the requested name if the repository was renamed or transferred. */
+  /** The current name, which differs from the requested name if the repository was renamed or transferred. */
   fullName: string
   defaultBranch: string
 }

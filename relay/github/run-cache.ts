@@ -8,7 +8,7 @@ type RunEvent = 'repository_dispatch' | 'workflow_dispatch'
 
 interface Want {
   event: RunEvent
-  /** The runs since this time are needed: milliseconds since 1970 by GitHub's clock. Null if only the ids are needed. */
+  /** The runs since this time are needed: milliseconds since 1970 by GitHub's clock; null if only the ids are needed. */
   since: number | null
   runIds: readonly number[]
   /** Whether to read these runs by their IDs instead of reading the list, if the budget allows it. */
@@ -40,7 +40,7 @@ const MIN_INTERVAL_MS = 5_000
 const MAX_PAGES = 5
 /** The next page is read if at least this many runs are missing. */
 const WORTH_A_PAGE = 3
-/** The wait after GitHub's first refusal. It's short, because a single refusal may be a mistake. */
+/** The wait after GitHub's first refusal, which is short because a single refusal may be a mistake. */
 const REFUSED_ONCE_MS = 60_000
 /** The longest wait after further refusals. An operator can grant the permission at any time. */
 const FORBIDDEN_MS = 300_000
@@ -57,7 +57,7 @@ interface RunCacheDeps {
   github: Pick<RunReader, 'runsPage' | 'run'>
   /** List requests per minute. */
   perMinute: number
-  /** The budget for reading runs by id. It's separate, so that many old runs don't block lists. */
+  /** A separate budget for reading runs by id, so that many old runs don't block lists. */
   budgetById: RequestBudget
   /** Budgets for quick reads: one for all runs together, and one for each run. */
   quick: { all: RequestBudget; ofRun: () => RequestBudget }

@@ -32,7 +32,7 @@ interface Known {
 const WORKFLOW_ROUTE = '/actions/workflows/{workflow_id}/dispatches'
 const RUN_DETAILS = 'return_run_details'
 const BRANCH_MS = 600_000
-/** How long the inputs are remembered. It's short, so that newly declared inputs are sent soon. */
+/** How long the inputs are remembered: only briefly, so that newly declared inputs are sent soon. */
 const KNOWN_MS = 60_000
 /** How long the relay remembers that a server doesn't support `return_run_details`. */
 const SERVER_MS = 3_600_000
@@ -54,7 +54,6 @@ export function createWorkflowDispatcher(
   clock: () => number,
 ) {
   const defaultBranches = createTtlCache<string>(BRANCH_MS, clock)
-  /** By repository, workflow, and ref. */
   const known = createTtlCache<Known>(KNOWN_MS, clock)
   const server = createTtlCache<'no run details'>(SERVER_MS, clock)
   const SERVER = 'server'

@@ -15,7 +15,7 @@ export interface WorkflowInputs {
   contexts: string[]
 }
 
-/** Parses only `on:`, because parsing a whole file would delay webhooks. Null if it's missing, invalid, or too complex. */
+/** Parses only `on:`, because parsing a whole file would delay webhooks. Returns null for missing, invalid, or complex triggers. */
 export function readEvents(text: string): JsonObject | null {
   const section = sectionOf(text)
   if (section === null) return null

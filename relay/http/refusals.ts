@@ -25,7 +25,7 @@ const MINUTE_MS = 60_000
 const HOUR = 60
 const MAX_REASON = 400
 
-/** Whether a webhook has no signature, such as a scanner's request. Such webhooks cause no alert. */
+/** Whether a webhook has no signature, such as a scanner's request. Webhooks without a signature cause no alert. */
 export const isUnsigned = (c: Context) => c.req.header('x-port-signature') === undefined
 
 /** Refusals since the relay started, in memory, so that unknown senders can't cause database writes. */

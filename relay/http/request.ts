@@ -4,7 +4,7 @@ import type { Context } from 'hono'
 import { BoundedMap } from '../cache.ts'
 import { Problem, refusalOf } from './problem.ts'
 
-/** A request without its body. Hono's Context has this type. For direct webhooks, `serveDirectly` creates it. */
+/** A request without its body. Hono's Context has this type, and `serveDirectly` creates a value of this type. */
 export interface Head {
   env: unknown
   req: { method: string; url: string; header(name: string): string | undefined }
@@ -13,9 +13,9 @@ export interface Head {
 }
 
 /**
- * The key for counting senders: the network of the sender's address. Without proxies, this is the connection's address.
- * Behind proxies, it's the address that the outermost trusted proxy appended to X-Forwarded-For. Entries further left are
- * ignored, because the sender can choose them.
+ * The key for counting senders: the network of the sender's address. Without proxies, the sender's address is the
+ * connection's address. Behind proxies, the outermost trusted proxy appended the sender's address to X-Forwarded-For.
+ * Entries further left are ignored, because the sender can choose them.
  */
 export function senderAddress(c: Head, trustedProxies: number): string {
   const connection = (c.env as Partial<HttpBindings> | undefined)?.incoming?.socket?.remoteAddress ?? ''
@@ -25,7 +25,7 @@ export function senderAddress(c: Head, trustedProxies: number): string {
   return networkOf(address || connection)
 }
 
-/** Returns the address. For IPv6, returns its /64 network, which usually belongs to one customer. */
+/** Returns an IPv4 address, or the /64 network of an IPv6 address, which usually belongs to one customer. */
 export function networkOf(address: string): string {
   if (!address.includes(':')) return address
   const bare = address.startsWith('[') ? address.slice(1, address.indexOf(']')) : address

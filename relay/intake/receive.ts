@@ -117,7 +117,7 @@ export function createReceive(deps: ReceiveDeps): Receive {
 const dispatchOf = ({ eventType, workflow, ref }: Omit<Target, 'repository'>) =>
   workflow === null ? { event_type: eventType } : { workflow, ref }
 
-/** Less than the 30 s that Port's agent waits for a response. */
+/** The maximum wait for the dispatch. Port's agent waits 30 s for a response. */
 const PATIENCE_MS = 20_000
 const POLL_MS = 100
 

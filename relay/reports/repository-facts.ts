@@ -5,7 +5,7 @@ import type { ThrottledLog } from '../log.ts'
 
 type Log = Pick<ThrottledLog, 'warn'>
 
-/** How long facts are cached. It's short, because the default branch can change. */
+/** How long facts are cached: only briefly, because the default branch can change. */
 const FRESH_MS = 60_000
 
 /**

@@ -36,7 +36,7 @@ interface StartDeps extends Pick<RouteDeps, 'store' | 'github' | 'apply' | 'port
   shareInputs: ReturnType<typeof createShareInputs>
 }
 
-/** The time limit for reading the Port run. It's short, because a job waits for the response. */
+/** The time limit for reading the Port run, which is short because a job waits for the response. */
 const READ_MS = 3_000
 
 /**

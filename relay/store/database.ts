@@ -60,7 +60,7 @@ export function createDatabaseClock(timer = () => performance.now()) {
 export interface Dialect {
   least: string
   greatest: string
-  /** The clause at the end of a SELECT that claims rows. It skips rows that another relay is claiming. */
+  /** The clause that makes a SELECT skip rows that another relay is claiming. */
   skipLocked: string
   /** A statement that locks the number `?1` until the transaction ends; null if transactions never run concurrently. */
   lockNumber: string | null
@@ -74,8 +74,8 @@ export interface Dialect {
 }
 
 /**
- * A condition on the state of a row that is found by id or `seq`. Its form prevents the use of an index on states: with
- * statistics from a time without waiting work, PostgreSQL would expect an empty index, and scan all waiting rows.
+ * A condition on the state of a row that is found by id or `seq`. The form of the condition prevents the use of an index
+ * on states. With statistics from a time without waiting work, PostgreSQL would expect an empty index, and scan all rows.
  */
 export const stateIs = (...states: string[]) => `state || '' IN (${states.join(', ')})`
 

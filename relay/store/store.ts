@@ -40,7 +40,7 @@ export function createStore(db: Backend) {
     ...lookups(db),
     ...lists(db),
     ...maintenance(db),
-    /** The database's time, used for all leases and due times. With SQLite, this machine's time. */
+    /** The database's time, which all leases and due times use. With SQLite, this is the machine's time. */
     clock: () => db.clock.now(),
     /** Calls the listener with the kinds of work that this relay may have made due. @returns a function that removes it */
     onWork(listener: (work: readonly Work[]) => void) {

@@ -108,7 +108,7 @@ const EVENTS = {
   response_lost: 'responseLost',
 } as const
 
-/** Returns no event if the dispatch can be sent now. Otherwise, returns why not: a deferral, or the finished run in Port. */
+/** Returns the events that prevent the dispatch: a deferral, and the finished or canceled run in Port. */
 async function findObstacles(claimed: Claimed, deps: DispatchDeps): Promise<DeliveryEvent[]> {
   const { repository, attemptedAt, unfrozenAt, runs } = claimed
   const deferral = { type: 'dispatchDeferred', attemptedAt } as const
@@ -128,7 +128,7 @@ async function findObstacles(claimed: Claimed, deps: DispatchDeps): Promise<Deli
   if (run?.cancelling) return [unsent, { type: 'cancelRequested', by: 'port' }]
   if (run?.finished && !run.synchronized)
     return [unsent, { type: 'finishedInPort', runs, conclusion: run.status }]
-  // Freezes are checked last, because Port can take long to respond. Without a response from the database, a freeze is possible.
+  // Freezes are checked last, because Port can take long to respond. If the database doesn't respond, a freeze is possible.
   return (await deps.freezes.holds(repository).catch(() => true)) ? [unsent] : []
 }
 

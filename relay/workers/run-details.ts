@@ -203,7 +203,7 @@ const FORCE_AFTER_MS = 120_000
 const LOOK_MS = 3_000
 
 /**
- * Cancels the workflow runs of a delivery. Later, forces the cancellation once.
+ * Cancels the workflow runs of a delivery. If the runs don't finish, forces the cancellation once.
  * @returns null if no run was canceled; the next poll tries again
  */
 export async function cancelRuns(

@@ -23,7 +23,7 @@ import type { Timeouts } from './timeouts.ts'
 import { createTraces } from './traces.ts'
 import { repeat, startWorker, type Worker, type WorkerDefinition } from './worker.ts'
 
-/** List requests per minute. They show a finished run within a minute in up to twenty repositories. */
+/** List requests per minute, which show a finished run within a minute in up to twenty repositories. */
 const LISTS = 36
 const BY_ID = 8
 /** The budget for reading runs of finishing jobs by their IDs: in total, and for each run. */
@@ -162,7 +162,7 @@ export function startWorkers(deps: {
     byWork.watch,
     byWork.outbox,
     schedule,
-    // This work runs at a fixed interval, and isn't woken by new work.
+    // Periodic work runs at a fixed interval, and isn't woken by new work.
     repeat('notify waiting', NOTIFY_MS, throttled, notifyWaiting),
     repeat('freezes', FREEZES_MS, throttled, engine.freezes.check),
     ...(tracing

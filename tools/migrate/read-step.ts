@@ -111,8 +111,7 @@ function readPatch(
 }
 
 /**
- * Returns a conclusion only if the Port run must fail although the job succeeds. In all other cases, the action reports
- * the job's result.
+ * Returns a conclusion only if the Port run must fail although the job succeeds.
  */
 function conclusionOf(status: string, condition: string): string {
   if (template.hasExpression(status)) {
@@ -164,8 +163,8 @@ const REFERENCE = /^(?:env|(?:steps|needs)\.([\w-]+)\.outputs)\.([\w-]+)$/i
 const NAMED = new RegExp(`^${NAME}$`, 'i')
 
 /**
- * Whether a text is certainly the id of the Port run that started the workflow. For a variable or an output, its value
- * must be this id, or its name must suggest a run id while a script reads the id from Port's payload.
+ * Whether a text is certainly the id of the Port run that started the workflow. A variable or an output is this id if its
+ * value is, or if its name suggests a run id and a script reads the id from Port's payload.
  */
 export function isOwnRunId(given: string, { root, contexts, job, step }: Scope): boolean {
   const source = (template.onlyExpression(given) ?? '').replace(/\s/g, '').replace(/\['([\w-]+)'\]/g, '.$1')

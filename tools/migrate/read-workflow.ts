@@ -29,7 +29,7 @@ export interface Migrated {
 export interface Step {
   map: yaml.Mapping
   dash: number
-  /** The step's reports, without those that the action sends anyway. Null: the step stays. */
+  /** The step's reports, without those that the action sends anyway; null if the step stays unchanged. */
   reports: Report[] | null
 }
 
@@ -152,7 +152,7 @@ function kept(reports: Report[], step: yaml.Mapping, isReferenced: boolean): Rep
   const isPlain = PLAIN_CONDITION.test(yaml.textAt(step, 'if') ?? '')
   const isFixed = ({ kind, text }: Report) => kind === 'log' && !hasExpression(text) && isPlain
   if (!reports.every(isFixed)) return reports
-  // Other steps check whether this step ran.
+  // If other steps check whether this step ran, the step keeps a report.
   return isReferenced ? [reports[0] ?? { kind: 'log', text: yaml.textAt(step, 'name') ?? 'done' }] : []
 }
 

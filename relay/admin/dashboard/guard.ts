@@ -26,7 +26,7 @@ export function problemPage({ status, message: sentence }: Problem, session: Ses
   return message(session, status === 404 ? 'Not found' : 'Not possible', sentence)
 }
 
-/** Sends a page. Without RELAY_PUBLIC_URL, it shows the host of the request. */
+/** Sends a page. Without RELAY_PUBLIC_URL, the page shows the host of the request. */
 export function sendPage(
   c: Context,
   page: Page,
@@ -96,7 +96,7 @@ export function createGuard({ roles, sessions, about, banner, ...logs }: GuardDe
   })
   return {
     app,
-    /** Shows a page, below the current problems, to signed-in users. Others see the sign-in page. */
+    /** Shows a page, below the current problems, to signed-in users. Other users see the sign-in page. */
     get(path: string, role: Role, show: (c: Context, session: Session) => Promise<Page> | Page): void {
       app.get(path, async c => {
         checkOpen()

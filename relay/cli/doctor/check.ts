@@ -13,7 +13,7 @@ export interface CheckDeps {
   readFile: (path: string) => string
 }
 
-/** One check. If the check throws an error, the error is reported as a problem. */
+/** A check of `doctor`. An error that the check throws is reported as a problem. */
 export type Check = { name: string; run(deps: CheckDeps): Findings | Promise<Findings> }
 export type Findings = (Finding | false)[]
 

@@ -9,7 +9,7 @@ import { type Check, type Finding, ok, problem, warning } from './check.ts'
 const HOUR = 3_600_000
 const LONGEST_RUN = 35 * 24 * HOUR
 
-/** Finds variables whose values are in quotes. Also works if the configuration is invalid. */
+/** Finds variables whose values are in quotes, even if the configuration is invalid. */
 export const checkQuotes = (env: Env): (Finding & { name: string })[] =>
   VARIABLES.filter(name => /^(["']).*\1$/s.test(env[name] ?? '')).map(name => ({
     name,

@@ -30,7 +30,7 @@ const clean = (value: Value) =>
 const BATCHES = 2
 const MAX_ROWS = 500
 const MAX_SIZE = 8 * 1024 * 1024
-/** A write is repeated only if the connection is lost within this time. Later, the sender gets an error. */
+/** A write is repeated only if the connection is lost within this time. After this time, the sender gets an error. */
 const AGAIN_WITHIN_MS = 2_000
 
 interface Waiting {

@@ -116,7 +116,7 @@ function replaceRuns(mark: Mark, repository: string, runs: readonly DeliveryRun[
 }
 
 function dropMessages(mark: Mark): Statement[] {
-  // This is the order in which the outbox worker locks the tables.
+  // The outbox worker locks the tables in the same order.
   return ['outboxes', 'outbox', 'report_senders'].map(table => ({
     sql: `DELETE FROM ${table} WHERE delivery = ?1 AND ${IS_MARKED}`,
     params: [...mark],

@@ -39,7 +39,7 @@ export function enqueue(
       }
     }),
     {
-      // The update changes nothing. It only waits if a relay is removing the empty outbox. The first version is random, so
+      // The update changes nothing, but waits if a relay is removing the empty outbox. The first version is random, so
       // that a lease of an earlier outbox of the delivery isn't valid for the new outbox.
       sql: `INSERT INTO outboxes (delivery, due_at, version)
             SELECT id, ?3, change_id FROM deliveries WHERE id = ?1 AND change_id = ?2
@@ -49,7 +49,7 @@ export function enqueue(
   ]
 }
 
-/** Reads everything that a report changes in one statement. It counts, because PostgreSQL could hash all runs for EXISTS. */
+/** Reads everything that a report changes in one statement. For EXISTS instead of a count, PostgreSQL could hash all runs. */
 function pageOf(delivery: string): Statement {
   const inFirst = (select: string) => `CASE WHEN total = bytes THEN (${select}) END`
   return {
@@ -66,7 +66,7 @@ function pageOf(delivery: string): Statement {
   }
 }
 
-/** The first statement returns a row only if the lease is valid. It blocks new messages until the transaction ends. */
+/** The first statement returns a row only if the lease is valid, and blocks new messages until the transaction ends. */
 function settle(
   { delivery, version }: { delivery: string; version: number },
   { done, rest }: Sent,

@@ -18,7 +18,7 @@ export interface Responses {
   /** Whether each delivery was written; false if it already existed. */
   inserted: (boolean | string)[]
   rows: (Row[][] | string)[]
-  /** The number of changed rows. It's infinite if the commit failed, so that a checkpoint makes space on a full disk. */
+  /** The number of changed rows; infinite after a failed commit, so that a checkpoint makes space on a full disk. */
   changed: number
 }
 
@@ -162,7 +162,7 @@ function createWriter(database: DatabaseSync) {
   }
 }
 
-/** Turns the parameter of LIMIT into an expression. Otherwise, SQLite would plan the statement again for each call. */
+/** Turns the parameter of LIMIT into an expression, so that SQLite doesn't plan the statement again for each call. */
 const plannedOnce = (sql: string) => sql.replace(/LIMIT (\?\d+)/g, 'LIMIT $1 + 0')
 
 function failed({ inserts, requests }: Batch, message: string): Responses {

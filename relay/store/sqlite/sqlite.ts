@@ -11,11 +11,11 @@ type Collected = { batch: Batch; inserts: Waiting<boolean>[]; requests: Waiting<
 
 /**
  * The number of deliveries of one event loop turn after which a commit starts while the relay reads further requests.
- * For PostgreSQL, several commits at a time could change the order of a turn's deliveries.
+ * In PostgreSQL, concurrent commits could change the order of a turn's deliveries.
  */
 const ENOUGH_ROWS = 16
 
-/** Limits the memory for short-lived objects such as batches. By default, Node would use ten times as much. */
+/** Limits the memory for short-lived objects such as batches, for which Node would use ten times as much. */
 const resourceLimits = { maxYoungGenerationSizeMb: 6 }
 
 /**
@@ -68,7 +68,7 @@ export async function openSqlite(path: string): Promise<Backend> {
     writing = null
     checkpoints.written(changed)
     flush()
-    // Claims first, because a dispatch takes longer than the response to a webhook.
+    // The results of claims come first, because a dispatch takes longer than the response to a webhook.
     settle(requests, rows)
     settle(inserts, inserted)
   })
