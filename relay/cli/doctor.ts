@@ -53,7 +53,7 @@ const COLORS: Record<Finding['status'], Color> = { ok: 'green', warning: 'yellow
 
 /** Runs all checks one after another. If the configuration is invalid, reports only its problems. */
 export async function diagnose(
-  deps: Omit<CheckDeps, 'config'>,
+  deps: Omit<CheckDeps, 'config' | 'failed'>,
   more: { repositories: string[]; checks: Check[] } = { repositories: [], checks: [] },
 ): Promise<Named[]> {
   const names = checkQuotes(deps.env)
@@ -85,7 +85,8 @@ export async function diagnose(
     relay,
     oidcIssuer,
   ]) {
-    const run = async () => check.run({ ...deps, config })
+    const failed = found.flatMap(({ check, status }) => (status === 'problem' ? check : []))
+    const run = async () => check.run({ ...deps, config, failed })
     const findings = await run().catch(error => [problem(error.message)])
     found.push(...findings.flatMap(finding => (finding ? [{ check: check.name, ...finding }] : [])))
   }

@@ -1,12 +1,18 @@
-import { expect, test } from 'vitest'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
 import { PortError, type PortErrorKind } from '../../port/client/errors.ts'
 import { createSides } from '../../relay/admin/sides.ts'
+import { doctor } from '../../relay/cli/doctor.ts'
 import { readConfig } from '../../relay/config/config.ts'
 import type { GitHubApi, GitHubApp } from '../../tools/simulator/github/github.ts'
 import { type Fault, until } from '../../tools/simulator/http-server.ts'
-import { openRelayHere, relayEnv } from '../support/relay.ts'
+import { readSeries } from '../operate/read-series.ts'
+import { openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
+import { run } from '../support/run-command.ts'
 import { send } from '../support/send.ts'
 import { startServices } from '../support/services.ts'
+import { mountSmallDisk } from '../support/small-disk.ts'
+import { ADMIN_TOKEN, placeDeliveries } from './place-deliveries.ts'
 
 interface Ready {
   ok: boolean
@@ -29,7 +35,7 @@ async function open(more: (github: GitHubApi) => Record<string, string> = () => 
   }
   const shows = (what: string, check: (checks: Ready['checks']) => boolean) =>
     until(async () => check((await ready()).checks), what, 60_000)
-  return { port, github, relay, restart, ready, shows }
+  return { port, github, relay, env, restart, ready, shows }
 }
 
 test('an idle relay checks GitHub and Port; /readyz shows why they are down, and is ok after they recover', async () => {
@@ -72,6 +78,45 @@ test('/readyz names the credentials that GitHub and Port reject', async () => {
   const { github, port } = (await ready()).checks
   expect(github.detail).toMatch(/^GitHub rejects GITHUB_TOKEN \(401/)
   expect(port.detail).toMatch(/^Port rejects PORT_CLIENT_ID or PORT_CLIENT_SECRET \(401/)
+})
+
+test('a full disk, an old queue, a rejected credential, and an outage of Port hide nothing of each other', async context => {
+  const folder = join(temporaryFolder(), 'disk')
+  const disk = mountSmallDisk(folder, '16m')
+  if (!disk) return context.skip('no file system can be mounted here')
+  onTestFinished(disk.unmount)
+  await placeDeliveries(join(folder, 'relay.db'), [{ runId: 'r_1', receivedAt: Date.now() - 20 * 60_000 }])
+  const { port, relay, env, ready, shows } = await open(() => ({
+    ...{ GITHUB_TOKEN: 'invented', RELAY_DATABASE: `sqlite:${join(folder, 'relay.db')}` },
+    ...{ RELAY_ADMIN_TOKEN: ADMIN_TOKEN },
+  }))
+  await port.stop()
+  disk.fill()
+  await shows('the three problems', checks => Object.values(checks).every(({ ok }) => !ok))
+  const { status, checks } = await ready()
+  expect([status, checks.database.detail]).toEqual([503, expect.stringContaining('the disk is full')])
+  const texts = [/the disk is full/, /GitHub rejects GITHUB_TOKEN \(401/, /Port unreachable since/]
+
+  const form = new URLSearchParams({ token: ADMIN_TOKEN })
+  const signedIn = await fetch(`${relay.url}/sign-in`, { method: 'POST', body: form, redirect: 'manual' })
+  const cookie = signedIn.headers.get('set-cookie')!.split(';')[0]!
+  const page = await (await fetch(`${relay.url}/status`, { headers: { cookie } })).text()
+  const [, banner, table] = /class="banner"(.*?)<\/ul>(.*)/s.exec(page)!
+  for (const text of texts) for (const place of [banner, table]) expect(place).toMatch(text)
+  expect(banner).toMatch(/refused with 503\. 1 queued/)
+  expect(table).toMatch(/Queue <span class="state waiting">late.*1 queued/)
+
+  const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
+  const series = readSeries(await (await fetch(`${relay.url}/metrics`, { headers })).text())
+  expect(series).toMatchObject({ database_ok: { '': 0 }, credential_ok: { github: 0 } })
+  expect(series.oldest_due_age_seconds!.dispatch).toBeGreaterThan(900)
+
+  const { stdout } = await run(doctor, [], { ...env, RELAY_PUBLIC_URL: relay.url })
+  const told = [...texts, /database .* the disk is full/, /github .*\(401/, /port .* ECONNREFUSED/]
+  for (const text of told) expect(stdout).toMatch(text)
+  // Another cause would be wrong.
+  for (const place of [banner, stdout])
+    expect(place).not.toMatch(/RELAY_DISPATCH_RATE|Nothing was dispatched/)
 })
 
 test('/readyz names each owner who suspended the App, also after a restart, unless the App was replaced', async () => {

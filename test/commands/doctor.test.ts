@@ -113,7 +113,7 @@ async function wrong(...args: Parameters<typeof findings>): Promise<string[]> {
 async function wrongIn(more: Change): Promise<string[]> {
   const env = envWith(more)
   const config = readConfig(env, readFile)
-  const deps = { env, config, clock: Date.now, fetch, readFile }
+  const deps = { env, config, clock: Date.now, fetch, readFile, failed: [] }
   const checks = [configuration, ...repositoryChecks(config)]
   const found = await Promise.all(checks.map(check => check.run(deps)))
   return shown(found.flat()).filter(each => !each.startsWith('ok'))
@@ -322,7 +322,14 @@ describe('while it checks services, doctor', () => {
       const route = { match: {}, repository: 'acme/shop', workflow }
       const targets = { ...config.targets, routes: [route] }
       const [check] = repositoryChecks({ ...config, targets })
-      const found = await check!.run({ env: clean, config, clock: Date.now, fetch, readFile: String })
+      const found = await check!.run({
+        env: clean,
+        config,
+        clock: Date.now,
+        fetch,
+        readFile: String,
+        failed: [],
+      })
       return shown(found).slice(1)
     }
     expect(await to('none.yml')).toEqual(['problem: acme/shop has no workflow none.yml.'])

@@ -46,9 +46,11 @@ type Item = false | [severity: 'outage' | 'warning' | 'note', section: string, t
 export function banner(health: Health, now: number): Html {
   const { problems, limits, queued, queuedSince, oldestMessage, portPausedUntil } = health
   const { tokenExpiresAt, clock, refused } = health
-  const isDown = problems.some(({ type, side }) => type === 'unreachable' && side === 'github')
+  // Without writes to the database, or without GitHub, nothing is dispatched.
+  const isDown =
+    health.database !== null || problems.some(({ type, side }) => type === 'unreachable' && side === 'github')
   const isExplained = {
-    github: limits.length > 0 || problems.some(({ side }) => side === 'github'),
+    github: isDown || limits.length > 0 || problems.some(({ side }) => side === 'github'),
     port: portPausedUntil > now || problems.some(({ side }) => side === 'port'),
   }
   const inQueue = queued > 0 && html` ${counted(queued)} queued.`
@@ -58,7 +60,7 @@ export function banner(health: Health, now: number): Html {
     health.database !== null && [
       'outage',
       'PortRelayDatabaseUnavailable',
-      html`<strong>${health.database}</strong> Webhooks are refused with 503.`,
+      html`<strong>${health.database}</strong> Webhooks are refused with 503.${inQueue}`,
     ],
     ...problems.map(
       ({ type, side, text, advice }): Item => [

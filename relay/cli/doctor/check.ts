@@ -11,6 +11,8 @@ export interface CheckDeps {
   clock: () => number
   fetch: typeof fetch
   readFile: (path: string) => string
+  /** The names of earlier checks that found a problem. */
+  failed: readonly string[]
 }
 
 /** A check of `doctor`. An error that the check throws is reported as a problem. */
