@@ -1,20 +1,31 @@
 import type { JWTPayload, JWTVerifyGetKey } from 'jose'
+import { z } from 'zod'
 import { fetchLimited } from '../config/outgoing.ts'
 import { Problem } from '../http/problem.ts'
 import type { ThrottledLog } from '../log.ts'
 
+/** GitHub writes numbers as decimal strings. */
+const decimal = z.string().regex(/^[1-9]\d{0,14}$/)
+
+const runClaims = z
+  .object({
+    ...{ event_name: z.string(), repository: z.string(), repository_id: z.string(), ref: z.string() },
+    ...{ workflow_ref: z.string().catch(''), run_id: decimal, run_attempt: decimal },
+  })
+  .transform(({ repository, ref, ...claims }) => ({
+    eventName: claims.event_name,
+    repository,
+    /** The repository's id in decimal, which stays the same if the repository is renamed. */
+    repositoryId: claims.repository_id,
+    ref,
+    /** `acme/shop/.github/workflows/deploy.yml@refs/heads/main`; empty if the token has no such claim. */
+    workflowRef: claims.workflow_ref,
+    runId: Number(claims.run_id),
+    runAttempt: Number(claims.run_attempt),
+  }))
+
 /** GitHub's claims about a workflow run, from a verified token. */
-export interface RunClaims {
-  eventName: string
-  repository: string
-  /** The repository's id in decimal, which stays the same if the repository is renamed. */
-  repositoryId: string
-  ref: string
-  /** `acme/shop/.github/workflows/deploy.yml@refs/heads/main`; empty if the token has no such claim. */
-  workflowRef: string
-  runId: number
-  runAttempt: number
-}
+export type RunClaims = z.output<typeof runClaims>
 
 interface OidcDeps {
   issuer: string
@@ -70,7 +81,9 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
     }
     // A token with several audiences would also be valid for other recipients.
     if (payload.aud !== audience) throw refuse("the token's audience is a list")
-    return readClaims(payload)
+    const { data } = runClaims.safeParse(payload)
+    if (!data) throw refuse('a required claim is missing or invalid')
+    return data
   }
 
   /** Logs the reason, without any part of the token. */
@@ -83,31 +96,10 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
     )
   }
 
-  function readClaims(payload: JWTPayload): RunClaims {
-    const { event_name, repository, repository_id, ref, workflow_ref, run_id, run_attempt } = payload
-    const [runId, runAttempt] = [number(run_id), number(run_attempt)]
-    const texts = { eventName: event_name, repository, repositoryId: repository_id, ref }
-    if (
-      !Object.values(texts).every(each => typeof each === 'string') ||
-      runId === null ||
-      runAttempt === null
-    )
-      throw refuse('a required claim is missing or invalid')
-    const workflowRef = typeof workflow_ref === 'string' ? workflow_ref : ''
-    return { ...(texts as Record<keyof typeof texts, string>), runId, runAttempt, workflowRef }
-  }
-
   function postpone({ message, retryMs }: KeysUnknown): Problem {
     throttled.warn({ issuer }, 'a report was refused for now: the key of its OIDC token is unknown')
     return new Problem(503, message, { 'retry-after': String(Math.max(Math.ceil(retryMs / 1000), 1)) })
   }
-}
-
-/** Reads a number, which GitHub writes as a decimal string. */
-function number(claim: unknown): number | null {
-  if (typeof claim !== 'string' || !/^[1-9]\d*$/.test(claim)) return null
-  const value = Number(claim)
-  return Number.isSafeInteger(value) ? value : null
 }
 
 class KeysUnknown extends Error {
