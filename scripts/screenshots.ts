@@ -71,9 +71,7 @@ await tab.goto(url)
 await tab.getByLabel('Token').fill(token)
 await tab.getByRole('button', { name: 'Sign in' }).click()
 await shoot('dashboard.png', '/')
-await shoot('dashboard-dark.png', '/?outcome=not_started', { dark: true })
 await shoot('dashboard-delivery.png', `/deliveries/${ids.approval}`)
-await shoot('dashboard-narrow.png', '/', { width: 360 })
 const pages = {
   list: '/',
   'not-started': '/?outcome=not_started',
