@@ -77,7 +77,7 @@ export interface KnownSecrets {
   finished?: boolean
 }
 
-/** Collects the secrets that post redacts. A secret stays unknown if its key was rotated or the relay doesn't return it. */
+/** Collects the secrets that post redacts. A secret stays unknown if its key was rotated, or if the relay doesn't return the secret. */
 export async function knownSecrets(
   payload: ClientPayload,
   inputs: Inputs,

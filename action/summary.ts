@@ -26,7 +26,7 @@ const LAG_MS = 1_000
 
 /**
  * Lists the author's steps in order. `earlier` is the name of a step that ran before this action.
- * @param options.isFailed whether to read this job's annotations and, if it has `needs`, those of other failed jobs
+ * @param options.isFailed whether to read this job's annotations and, if it has `needs`, the annotations of other failed jobs
  * @param options.startedAt when main of this action started, in milliseconds since 1970
  */
 export async function readSteps(
@@ -147,7 +147,7 @@ export interface JobResult {
   redact: Redact
 }
 
-/** Returns Markdown that is readable as plain text too. Secret inputs are listed by name only. */
+/** Returns Markdown that is also readable as plain text. Secret inputs are listed without their values. */
 export function summarize({ results, problems, payload, outputs, steps, url, redact }: JobResult): string {
   const { inputs, encrypted, truncated } = payload.port
   const cell = (text: string, options?: { code?: boolean }) =>

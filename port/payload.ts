@@ -20,7 +20,7 @@ export type ClientPayload = {
     /** The URL for reports, and the exact audience of the action's OIDC token; null without `RELAY_PUBLIC_URL`. */
     relay: string | null
     traceparent?: string
-    /** Whether the action reports the final status; absent if it does. */
+    /** False if another system reports the final status; missing if the action reports the final status. */
     reportWorkflowStatus?: false
     /** The items that didn't fit: `inputs.<name>`, `entity`, `event`, or `inputs` (with `encrypted`). */
     truncated: string[]

@@ -51,7 +51,7 @@ export interface Invocation {
     /** Whether the relay runs the failed jobs once more if every failed job lost its runner. */
     rerun?: 'lost-runner'
   } | null
-  /** Missing if the body has no such facts, or if the relay no longer needs them. */
+  /** Facts for a `workflow_dispatch`; missing if the body has no such facts, or if the relay no longer needs these facts. */
   forWorkflow?: ForWorkflow | undefined
 }
 

@@ -9,7 +9,7 @@ import type { Worker } from './workers/worker.ts'
 export type Event = LambdaEvent | { source?: string }
 export type Context = Pick<LambdaContext, 'getRemainingTimeInMillis'>
 
-/** How long an invocation processes due work after it accepted a request. The sender waits in this time. */
+/** How long an invocation processes due work after accepting a request, while the sender waits. */
 const REQUEST_WORK_MS = 5_000
 /** How long an invocation without work waits for more work, such as the next report of a workflow run. */
 const QUIET_MS = 1_500
@@ -106,7 +106,7 @@ function methodOf(event: LambdaEvent): string {
 
 const pathOf = (event: LambdaEvent): string => ('rawPath' in event ? event.rawPath : event.path)
 
-/** Removes the stage name from the path. An HTTP API's paths start with the stage name unless it's `$default`. */
+/** Removes the stage name from the path. An HTTP API's paths start with the stage name, except for the stage `$default`. */
 function withoutStage(event: LambdaEvent): LambdaEvent {
   if (!('rawPath' in event)) return event
   const prefix = `/${event.requestContext.stage}/`
@@ -122,7 +122,7 @@ const LOOK_MS = 20
 
 /** Waits until the workers have been idle for `quietMs`. @param until deadline, by `performance.now()` */
 async function untilIdle(workers: Worker[], quietMs: number, until: number): Promise<void> {
-  // A claim that was sent before now doesn't count, because it may have missed new work.
+  // Claims that were sent before now are ignored, because they may have missed new work.
   const since = performance.now()
   while (performance.now() < until) {
     for (const worker of workers) worker.wake()

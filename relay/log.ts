@@ -19,7 +19,7 @@ export function joinLines(destination: Destination, format = (line: string) => l
     lines = ''
     if (joined) destination.write(joined)
   }
-  // At a crash, the lines of the current turn are written, too.
+  // A crash must not lose the lines of the current turn.
   process.once('exit', () => {
     write()
     destination.flushSync?.()

@@ -39,7 +39,7 @@ export type AssembledRelay = Awaited<ReturnType<typeof assembleRelay>>
 
 /**
  * @param stopping aborted when this relay stops dispatching
- * @param opening the store, if it is already being opened
+ * @param opening the store, if the caller has already started to open it
  * @param firstDispatches how many dispatches RELAY_DISPATCH_RATE allows at the start
  * @throws Error with a message for users if the database can't be opened
  */

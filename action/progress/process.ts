@@ -97,7 +97,7 @@ export interface Following extends Pick<Runner, 'fetch' | 'clock'> {
   soon(at: number): number
 }
 
-/** V8 flags that trade speed for memory (145 MB without them), because the process is mostly idle. */
+/** V8 flags that save memory at the cost of speed, because the process is mostly idle. */
 const SMALL = ['--lite-mode', '--max-semi-space-size=1']
 
 /**

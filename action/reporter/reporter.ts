@@ -162,7 +162,7 @@ export function readRelayResponse(what: string, response: RelayResponse): JsonOb
   if (status >= 500 || status === 429 || status === 408) {
     throw new PortError('unreachable', head, { status, retryAt })
   }
-  // A 413 is reliable even if a gateway sends it.
+  // A 413 is reliable even from a gateway.
   if (!isProblem && status !== 413) throw notTheRelay(what, response)
   if (isProblem && status === 413) throw new QuotaError(head)
   if (status === 410) throw new PortError('finished', head, { status })

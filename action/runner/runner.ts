@@ -121,7 +121,7 @@ export interface RelayAccess {
   complete: boolean
   /** Whether only the relay can send the final status to Port. */
   finishes: boolean
-  /** How the job requests an OIDC token; null if it can't, or if it needs no further token. */
+  /** How the job requests an OIDC token; null if the job can't request a token, or needs no further token. */
   idToken: { url: string; requestToken: string } | null
   /** The token that the relay issued to this attempt of this workflow run. */
   token: string | null

@@ -118,7 +118,7 @@ function set(file: RunFile, { line, name, value }: Entry, outputs: Map<string, J
     case 'conclusion': {
       const word = value.trim().toLowerCase()
       const known = Object.hasOwn(CONCLUSIONS, word)
-      // An unknown value counts as failure, so that a typo can't turn a failure into success.
+      // An unknown value is replaced with `failure`, so that a typo can't turn a failure into success.
       file.conclusion = known ? CONCLUSIONS[word]! : 'failure'
       if (!known) refuse('success, failure or cancelled, so the action uses failure')
       break

@@ -16,7 +16,7 @@ export interface PortRun {
   read(): Promise<RunState>
   /**
    * Replaces the given fields. Every update of a node run must include the link and the external run id, because Port
-   * doesn't keep them. If Port rejects a field other than the conclusion, the run finishes without that field.
+   * removes missing values. If Port rejects a field other than the conclusion, the run finishes without that field.
    */
   update(update: RunUpdate): Promise<void>
   /** Sends lines that fit in one request (see `logBatches`). Not idempotent. */

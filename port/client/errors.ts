@@ -111,7 +111,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
       const cure = `check that ${credentials} belong to the organization of the run, and that ${apiUrl} is the API of the organization's region.`
       return error('unknown_run', `Port has no ${run}; ${cure}`)
     }
-    // Port documents the error code for a finished run only for logs and entities, so the message is checked too.
+    // Port documents the error code for a finished run only for logs and entities, so the message is also checked.
     if (code === 'run_synchronized_error') {
       const cure = 'set "synchronized": false in the Port action or in the node to report the job.'
       return error(

@@ -28,7 +28,7 @@ export function createRateLimitPause(clock: () => number) {
     },
     limited(retryAt: number | null) {
       const now = clock()
-      // Responses to concurrent requests count as one rejection.
+      // Rejections of concurrent requests are counted as a single rejection.
       if (retryAt === null && now < until) return
       until = Math.max(until, retryAt ?? now + backOff(rejections++, FIRST_MS, LONGEST_MS))
     },

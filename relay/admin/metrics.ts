@@ -173,7 +173,7 @@ export function createMetrics() {
 type Sources = Omit<RouteDeps, 'config' | 'apply' | 'freezes' | 'log'> & { sides: Sides }
 
 const MOST_STALLED = 100
-/** The time limit for reading the database. After it, the response contains only the metrics of this process. */
+/** The time limit for reading the database. If reading takes longer, the response contains only the metrics of this process. */
 const READ_MS = 2_000
 
 export function createMetricsRoute(deps: Sources & { metrics: Metrics; roles: Roles }) {

@@ -21,7 +21,7 @@ export interface SideProblem {
   /** The GitHub owner whose installation of the App is suspended; empty for other problems. */
   key: string
   text: Text
-  /** A sentence about what to check or change; empty if `text` contains it. */
+  /** A sentence about what to check or change; empty if `text` contains this advice. */
   advice: string
   since?: number
 }
@@ -189,7 +189,7 @@ function createRecord(name: string, clock: () => number) {
     lastSuccess: null as number | null,
     unreachable: null as { since: number; text: Text; advice: string } | null,
     usedAt: Number.NEGATIVE_INFINITY,
-    /** The status with which the service rejects the credential; null if the service accepts it, or before the first response. */
+    /** The status with which the service rejects the credential; null for an accepted credential, and before the first response. */
     rejectedWith: null as number | null,
     isAccepted: null as boolean | null,
     observe(observed: Observed): void {

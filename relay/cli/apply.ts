@@ -24,7 +24,7 @@ export function generateFile(file: string, options: ToActionOptions) {
 
 interface ApplyCall extends Pick<Call, 'env' | 'print' | 'note' | 'ask'> {
   paths: string[]
-  /** If it's undefined, a definition keeps its format in Port. A new definition is an action. */
+  /** If the format is undefined, an existing definition keeps its format, and a new definition is an action. */
   format: Format | undefined
   check: boolean
   yes: boolean

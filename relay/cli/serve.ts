@@ -12,7 +12,7 @@ export const serve = defineCommand({
   options: {},
   async run({ env }) {
     // V8 would allocate objects of requests among old objects, because most objects survived the first collections. There,
-    // they would keep other objects of a request alive, which V8 then copies. Copying would take a sixth of the CPU time.
+    // these objects would keep other objects alive, which V8 would copy. Copying would take a sixth of the CPU time.
     setFlagsFromString('--no-allocation-site-pretenuring')
     const config = readConfig(env)
     // Only with a minimum length, flush waits until all lines are written.

@@ -5,8 +5,8 @@ const MB = 1024 * KB
 const SECOND = 1_000
 
 /**
- * Limits in bytes (KB, MB), in milliseconds, or as a number. docs/limits.md explains each limit, and what happens if it's
- * exceeded. A test compares these values with the table in docs/limits.md, in this order.
+ * Limits in bytes (KB, MB), in milliseconds, or as a number. docs/limits.md explains each limit, and what happens if the
+ * limit is exceeded. A test compares these values with the table in docs/limits.md, in this order.
  */
 export const LIMITS = {
   requestLine: 16 * KB,

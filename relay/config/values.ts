@@ -132,12 +132,12 @@ function items(texts: string[], ctx: z.RefinementCtx): string[] {
   return all
 }
 
-/** Whether a repository glob excludes its matches. `!(a|b)` doesn't: it's an ordinary pattern. */
+/** Whether a repository glob excludes its matches. The glob `!(a|b)` is an ordinary pattern, and excludes nothing. */
 export const isExclusion = (glob: string): boolean => /^!(?!\()/.test(glob)
 
 /**
  * Returns the problem with a glob, as a clause that follows the glob's name; null if the glob is valid.
- * @param options.repositories whether the glob matches `owner/name`; a leading `!` then excludes names
+ * @param options.repositories whether the glob matches `owner/name`; if so, a leading `!` excludes names
  */
 export function globProblem(glob: string, options: { repositories?: boolean } = {}): string | null {
   const pattern = options.repositories && isExclusion(glob) ? glob.slice(1) : glob
@@ -190,7 +190,7 @@ type Env = Record<string, string | undefined>
 
 /**
  * Reads the environment and its secrets, each from its variable or file. An empty variable is the same as an unset variable. Strips a
- * leading byte order mark and trailing line breaks, because editors and shells can add them.
+ * leading byte order mark and trailing line breaks, which editors and shells can add.
  * @param names names of the secrets that can come from a file, `NAME_FILE`
  * @param problems list to which problems are added, one sentence each
  * @returns the values, and the names of secrets whose files can't be read (already reported in `problems`)

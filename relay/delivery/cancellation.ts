@@ -36,7 +36,7 @@ export function noteUnsent(
   return delivery.cancelRequestedAt === null ? null : finishCancelled(delivery, policy)
 }
 
-/** Requests a cancellation. As soon as a poll has found the delivery's workflow runs, it asks GitHub to cancel the runs. */
+/** Requests a cancellation. As soon as a poll has found the delivery's workflow runs, the relay asks GitHub to cancel the runs. */
 export function request(
   delivery: Delivery,
   { by }: Event<'cancelRequested'>,
@@ -65,7 +65,7 @@ export function noteSent(
   }
 }
 
-/** Records that GitHub doesn't allow the cancellation. The relay asks again only if a user requests it again. */
+/** Records that GitHub doesn't allow the cancellation. The relay asks GitHub again only if a user cancels again. */
 export function noteRejected(
   _delivery: Delivery,
   { reason, pollAt }: Event<'cancelRejected'>,

@@ -44,7 +44,7 @@ export type DeliveryEvent =
   /** After a lost response, the relay found no workflow run. `readAt`: when reading the list started. */
   | { type: 'runNotFound'; list: RunList; readAt: number; reason: string }
   /** Current state of the delivery's workflow runs. `pollAt`: when to poll again. `webhook`: GitHub sent the state. */
-  /** `wait`: what the runs wait for on GitHub, read only if Port doesn't show it yet. */
+  /** `wait`: what the workflow runs wait for on GitHub, read only if Port doesn't show this cause yet. */
   | { type: 'runsSeen'; runs: DeliveryRun[]; pollAt: number; webhook?: true; wait?: Wait }
   /** The action sent a report, authenticated with OIDC. */
   | { type: 'runReported'; run: DeliveryRun }

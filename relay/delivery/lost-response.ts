@@ -84,7 +84,7 @@ export function pollAgainOrRetry(
   }
 }
 
-/** The end of the grace period, or of the start timeout if it's shorter. */
+/** The end of the grace period or of the start timeout, whichever comes first. */
 const graceEnd = (since: number, policy: Policy) =>
   timeoutEnd(since, Math.min(LOST_RESPONSE_GRACE_MS, policy.startTimeout), policy)
 

@@ -81,7 +81,7 @@ type Clocks = Pick<BindingFacts, 'clockOffset' | 'startTimeout'>
 
 /**
  * Whether a run with the delivery's id in its title belongs to the delivery. A run from before a redelivery doesn't. If
- * the delivery already has a run, a much later run doesn't belong to it, because a later delivery can quote the id.
+ * the delivery already has a run, a much later run doesn't, because a later delivery can quote the id.
  */
 export function isCurrent(
   run: Pick<WorkflowRun, 'createdAt'>,
@@ -168,8 +168,8 @@ export function titleIds(title: string): string[] {
 export const FIRST_POLL_MS = 5_000
 
 /**
- * Whether a finished Port run finishes the delivery. After a redelivery, the Port run doesn't finish the delivery, because
- * it could have finished before. After a cancellation, the workflow run must still be canceled.
+ * Whether a finished Port run finishes the delivery. After a redelivery, a finished Port run doesn't finish the delivery,
+ * because the run could have finished earlier. After a cancellation, the workflow run must still be canceled.
  */
 export const followsPort = (delivery: Pick<Delivery, 'queuedAt' | 'receivedAt' | 'cancelRequestedAt'>) =>
   delivery.queuedAt === delivery.receivedAt && delivery.cancelRequestedAt === null

@@ -72,7 +72,7 @@ const FIRST_MOMENTS_MS = 60_000
 /** The shortest and the longest poll interval. The list of runs can add an interval, up to a minute in total. */
 const SOONEST_MS = 3_000
 const LATEST_MS = 15_000
-/** The longest poll interval if the relay can read only Port. Each poll then needs a separate request. */
+/** The longest poll interval if the relay can read only Port, because each of these polls needs a separate request. */
 const LATEST_BLIND_MS = 60_000
 const LATEST_PORT_MS = 300_000
 /** How long to wait for Port's response before putting the result into the outbox. */

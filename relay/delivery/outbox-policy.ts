@@ -186,7 +186,7 @@ const KINDS: Record<PortFailure['kind'], string> = {
   refused: 'Port rejects the request',
 }
 
-/** Describes a failure for the log. Omits Port's error text, because it can quote the request. */
+/** Describes a failure for the log, without Port's error text, which can quote the request. */
 export function describeFailure({ kind, status, cause }: PortFailure): { reason: string; status?: number } {
   if (status !== null) return { reason: KINDS[kind], status }
   if (kind !== 'unreachable') return { reason: KINDS[kind] }

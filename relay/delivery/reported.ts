@@ -54,7 +54,7 @@ export const hasReported = (delivery: Reporting, run: DeliveryRun, job: { id: nu
     ({ job: known }) => known === job.id || known === job.name || /\*{3}/.test(String(known)),
   )
 
-/** Returns the texts of the final update. If the jobs' summary describes a better result, it follows the relay's `sentence`. */
+/** Returns the texts of the final update. The relay's `sentence` precedes a summary that describes a better result. */
 export function finalTexts(
   { reported, kind }: Pick<Delivery, 'reported' | 'kind'>,
   { conclusion, sentence, url }: { conclusion: Conclusion; sentence: string; url: string },
@@ -65,6 +65,6 @@ export function finalTexts(
   const link = [url, ...own].slice(0, kind === 'node_run' ? 3 : MAX_LINKS)
   if (isWorse(conclusion, summary?.conclusion ?? 'success'))
     return { link, summary: [sentence, summary?.text].filter(Boolean).join('\n\n') }
-  // After a success without a summary, Port keeps the summary that it has.
+  // After a success without a summary, Port keeps its current summary.
   return { link, ...(summary && { summary: summary.text }) }
 }

@@ -145,7 +145,7 @@ export function describeWithoutRunner(found: readonly Delivery[]) {
 /** If a rate limit ends this much later than Port shows, the relay renews Port's label. */
 export const RENEWED_MS = 60_000
 
-/** Shows in Port what a delivery waits for, unless it's too early, or Port already shows it. Logs each cause once. */
+/** Shows in Port what a delivery waits for, if the delivery has waited long enough and Port doesn't show this cause yet. Logs each cause once. */
 export function showWait(
   delivery: Delivery,
   wait: Wait,

@@ -143,7 +143,7 @@ const RESOLUTION_MS = 1_000
 
 /**
  * GitHub's clock minus the relay's. GitHub sets the `Date` header between the request and the response, so each response
- * yields a range. The intersection of the ranges is kept. A range outside the intersection replaces it. Because of the
+ * yields a range. The intersection of the ranges is kept. A range outside the intersection replaces the intersection. Because of the
  * monotonic timer (in milliseconds), the difference includes a change of the relay's clock immediately.
  */
 function createClockOffset(clock: () => number, monotonic = () => performance.now()) {

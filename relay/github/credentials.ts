@@ -58,7 +58,7 @@ export function createCredential(
 
 type Options = ReturnType<typeof octokitOptions>
 
-// Octokit takes longer to load than everything else at startup, so the credentials load it on first use.
+// Loading Octokit takes longer than the rest of the startup, so the credentials load Octokit on first use.
 
 function tokenCredential(options: Options, token: string): CheckedCredential {
   let octokit: Octokit | undefined
@@ -138,7 +138,7 @@ function appCredential(options: Options, auth: App, clock: () => number): Checke
     return rejectPages(new Octokit({ ...options, authStrategy: createAppAuth, auth: given }))
   }
 
-  /** Forgets an installation if the error may mean that the App was uninstalled. @returns whether it was forgotten */
+  /** Forgets an installation if the error may mean that the App was uninstalled. @returns whether the installation was forgotten */
   function forgets(repository: string, error: unknown): boolean {
     const known = installations.get(repository.toLowerCase())
     const ofToken = error instanceof CredentialError && error.system === 'token'

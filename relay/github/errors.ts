@@ -12,7 +12,7 @@ import {
   responseId,
 } from './response.ts'
 
-/** The outcome of a dispatch. Times are milliseconds since 1970. `reason` is a sentence for `rejected`, otherwise a clause. */
+/** The outcome of a dispatch. Times are milliseconds since 1970. `reason`: a sentence for `rejected`, or else a clause. */
 export type DispatchOutcome = Outcome & { response?: ResponseId }
 
 type Outcome =
@@ -57,7 +57,7 @@ export const CREDENTIAL_RETRY_MS = 60_000
 type Failure =
   /** The relay's own pause, or GitHub's rate limit. */
   | { kind: 'limited'; until: number; reason: string }
-  /** No response. `isSent`: false if it's certain that the request didn't reach GitHub. */
+  /** No response. `isSent`: false if the request certainly didn't reach GitHub. */
   | { kind: 'unreachable'; reason: string; isSent: boolean }
   /** 408 or 5xx: the request may have taken effect. `limit`: set if GitHub asks the relay to wait. */
   | { kind: 'server_error'; status: number; limit: { until: number; reason: string } | null }

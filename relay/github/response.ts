@@ -70,7 +70,7 @@ export const MAX_MESSAGE = 4_000
 
 /**
  * Turns a name or message from GitHub into one line for logs, Port, and terminals. Limits the length. Removes ANSI codes,
- * control and formatting characters, and line breaks, because anyone with write access to a repository can add them.
+ * control and formatting characters, and line breaks, because anyone with write access can choose names and messages.
  */
 export function cleanText(text: string, maxLength = MAX_LENGTH): string {
   const read = text.slice(0, 4 * maxLength)

@@ -17,7 +17,7 @@ interface Want {
 
 /** The known runs of a repository. Times are milliseconds since 1970. */
 export interface Snapshot {
-  /** `forbidden`: the credential lacks Actions: read, so it can't read the list. `unavailable`: the list can't be read now. */
+  /** `forbidden`: the credential lacks Actions: read. `unavailable`: the list can't be read now. */
   access: 'read' | 'forbidden' | 'unavailable'
   reason: string | null
   /** Milliseconds from the first to the last consecutive refusal of GitHub. A single refusal may be a mistake. */
@@ -226,7 +226,7 @@ function createRunList(repository: string, event: RunEvent, { github, budget, cl
   }
 }
 
-/** Runs that aren't in the list, so they are read by id. */
+/** Runs that are read by id, because they aren't in the list. */
 function createRunsById(repository: string, { github, budget, clock }: ReadDeps) {
   interface Known {
     run: WorkflowRun | null

@@ -42,10 +42,9 @@ const [MAX_REQUESTS, MAX_WITHOUT_FILE] = [3, 6]
 const MAX_REFUSED = 200
 
 /**
- * Sends a `workflow_dispatch` with the inputs that the workflow declares. If GitHub refuses the dispatch, nothing was
- * started. The dispatch is then repeated without the undeclared inputs in GitHub's message, or without
- * `return_run_details`, which Enterprise Server doesn't support before 3.21. Throws the errors of `postDispatch` and
- * `credential.use`.
+ * Sends a `workflow_dispatch` with the inputs that the workflow declares. A dispatch that GitHub refuses starts nothing,
+ * so it can be repeated: without the undeclared inputs in GitHub's message, or without `return_run_details`, which
+ * Enterprise Server doesn't support before 3.21. Throws the errors of `postDispatch` and `credential.use`.
  * @see https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event
  */
 export function createWorkflowDispatcher(

@@ -6,7 +6,7 @@ import { inputsOf, readEvents, type WorkflowInputs } from './workflow-triggers.t
 
 /** Inputs per dispatch. @see https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event */
 const MAX_INPUTS = 25
-/** The maximum size of all inputs, in bytes. GitHub may count characters, which are fewer. */
+/** The maximum size of all inputs, in bytes. GitHub may count characters instead of bytes. */
 const MAX_BYTES = 65_535
 
 /** The input that contains the action's payload as JSON. */
@@ -73,7 +73,7 @@ export function fitInputs(offer: Offer, undeclared: ReadonlySet<string>): Fitted
   return assemble(offer, others, carried)
 }
 
-/** Also offers Port's context in the workflow's inputs for it. If Port sends an input with this name, it takes precedence. */
+/** Also offers Port's context in the workflow's inputs for Port's context. An input from Port with the same name takes precedence. */
 export function withContexts(offer: Offer, { contexts }: Pick<WorkflowInputs, 'contexts'>): Offer {
   const context = offer.others.get('port_context')
   if (context === undefined) return offer
@@ -120,7 +120,7 @@ function assemble({ entered, others, payload }: Offer, names: string[], carried:
 
 const encode = (value: Json): string => (typeof value === 'string' ? value : JSON.stringify(value))
 
-/** Returns the payload as a JSON string, shortened to fit; null if it can't be shortened enough. */
+/** Returns the payload as a JSON string, shortened to fit; null if the payload can't be shortened enough. */
 function fitPayload(payload: ClientPayload, room: number): { text: string; payload: ClientPayload } | null {
   const size = (text: string) => bytes({ [PAYLOAD_INPUT]: text }) + 1
   let most = Math.min(room, bytes(payload))

@@ -80,7 +80,7 @@ export function createBodyMemory(
         arriving.add(body)
         checking ??= setInterval(checkRates, CHECK_RATE_MS).unref()
       },
-      /** Reserves memory. If too little is left, drops the slowest body. @throws Problem 503 if this body is the slowest */
+      /** Reserves memory. If too little memory is left, drops the slowest body. @throws Problem 503 if this body is the slowest */
       take(bytes: number): void {
         if (bytes > arrivingBytes) throw overloaded()
         const now = performance.now()

@@ -59,7 +59,7 @@ export async function readBody(
     if (error instanceof Problem) throw error
     throw new Problem(400, "The body didn't arrive completely.")
   } finally {
-    // The request's listeners still reference this variable, so it would keep the bytes in memory.
+    // The request's listeners still reference this variable, which would keep the bytes in memory.
     body = NOTHING
   }
 }
@@ -99,7 +99,7 @@ function eachChunk(
       }
     }
     reservation.arrive(stop)
-    // Node's `finished` would take as long as verifying the signature, because it adds more listeners.
+    // Node's `finished` adds more listeners, which would take as long as verifying the signature.
     const onClose = () => {
       if (!stream.readableEnded) reject(new Error('closed'))
     }
@@ -108,7 +108,7 @@ function eachChunk(
   })
 }
 
-/** @returns the declared body length; null if none is declared. @throws Problem 413 if it's too large */
+/** @returns the declared body length; null if none is declared. @throws Problem 413 if the length is too large */
 export function checkLength(c: Head, maxBytes: number, rule = RULE): number | null {
   const declared = c.req.header('content-length')
   if (declared !== undefined && Number(declared) > maxBytes) throw tooLarge(maxBytes, rule)
@@ -122,8 +122,8 @@ const tooLarge = (maxBytes: number, rule: string) =>
 /**
  * @param advice how the sender can fix the error, as clauses that follow a colon
  * @param maxKeys maximum number of keys in all objects of the body
- * @throws Problem 400 if it isn't JSON in UTF-8, is nested too deeply, or contains a number that is too large; 422 if
- * it has too many keys
+ * @throws Problem 400 if the body isn't JSON in UTF-8, is nested too deeply, or contains a number that is too large; 422
+ * if the body has too many keys
  */
 export function readJson(
   body: Uint8Array,

@@ -26,7 +26,7 @@ export type TargetSource = 'body' | 'url' | 'route' | 'default'
 
 /**
  * Chooses the target from the first source that sets one: signed body, URL, first matching route, `RELAY_REPOSITORY`.
- * @returns a function that throws Problem 422 if no target is set, and 403 if it isn't in the allow-list
+ * @returns a function that throws Problem 422 if no target is set, and 403 if the target isn't in the allow-list
  */
 export function createTargets(targets: Config['targets']) {
   const isAllowed = matcher(targets.allowed)

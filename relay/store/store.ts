@@ -42,7 +42,7 @@ export function createStore(db: Backend) {
     ...maintenance(db),
     /** The database's time, which all leases and due times use. With SQLite, this is the machine's time. */
     clock: () => db.clock.now(),
-    /** Calls the listener with the kinds of work that this relay may have made due. @returns a function that removes it */
+    /** Calls the listener with the kinds of work that this relay may have made due. @returns a function that removes the listener */
     onWork(listener: (work: readonly Work[]) => void) {
       listeners.add(listener)
       return () => void listeners.delete(listener)

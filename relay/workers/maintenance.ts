@@ -7,7 +7,7 @@ import type { Timeouts } from './timeouts.ts'
 const STEP = 200
 const PAUSE_MS = 50
 
-/** Keeps deliveries whose webhook was signed within `tolerance`, because it could be accepted again. */
+/** Keeps deliveries whose webhook was signed within `tolerance`, because a copy of the webhook could be accepted again. */
 export async function purge(
   store: Pick<Store, 'purge'>,
   { now, retention, tolerance }: { now: number; retention: number; tolerance: number },

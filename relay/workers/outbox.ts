@@ -112,7 +112,7 @@ export async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: Abo
   const settleAt = retryAt ?? (pausedUntil() > now ? pausedUntil() : null)
   await keepTrying(() => store.settleOutbox(page, sent, settleAt, now), SETTLE_MS)
 
-  /** Returns null if Port accepted the message. The `more` fields aren't added to a replacement, because they may cause the failure. */
+  /** Returns null if Port accepted the message. A replacement gets no `more` fields, because these fields may cause the failure. */
   async function attempt(message: Message, createdAt: number, more = outputs): Promise<PortFailure | null> {
     if (!client) {
       const message = "PORT_CLIENT_ID isn't set."

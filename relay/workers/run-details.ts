@@ -20,7 +20,7 @@ const LOCKED: LogLine = {
   message: `The repository has a workflow lockfile, ${LOCKFILE}, and GitHub starts no workflow with an action that it lacks: run "gh actions-lock", and commit the file.`,
 }
 const MAX_ANNOTATION = 1_000
-/** If more jobs of a run failed, they don't run again. Reading the annotations costs a request per job. */
+/** If more jobs failed, the relay doesn't run the failed jobs again, because reading annotations costs a request per job. */
 const MAX_LOST = 20
 /** GitHub's annotations about a lost runner. */
 const LOST = /lost communication|shutdown signal/i
@@ -180,7 +180,7 @@ export async function readApprovals(
   }
 }
 
-/** @returns why GitHub refused to run the failed jobs again; null if it accepted, or if its response is unknown */
+/** @returns why GitHub refused to run the failed jobs again; null if GitHub accepted, or if its response is unknown */
 export async function rerunFailedJobs(
   repository: string,
   run: DeliveryRun,

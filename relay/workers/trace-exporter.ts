@@ -50,7 +50,7 @@ export function createTraceExporter(
   }
 }
 
-/** Unstable attribute names, which OpenTelemetry recommends to copy instead of importing them. */
+/** Copies of unstable attribute names, because OpenTelemetry recommends not to import unstable names. */
 const CICD = {
   action: 'cicd.pipeline.action.name',
   pipeline: 'cicd.pipeline.name',

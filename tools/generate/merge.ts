@@ -75,7 +75,7 @@ function partsOf({ nodes, trigger, invocationMethod }: JsonObject) {
 const SAMPLE = 'r_EXPRESSION'
 const chooseTarget = createTargets({ repository: 'any/any', allowed: ['**'], routes: [] })
 
-/** Reads a webhook of Port like the relay. Returns null if the webhook has another address, or the relay would refuse it. */
+/** Reads a webhook of Port like the relay. Returns null if the webhook has another address, or if the relay would refuse the webhook. */
 function read({ url, body }: JsonObject, identifier: Json | undefined, relay: string) {
   const address = URL.parse(String(url))?.href ?? ''
   const base = [relay, EXAMPLE_RELAY].find(each => /^\/webhook(\/|\?|$)/.test(address.replace(each, '')))
@@ -149,7 +149,7 @@ function mergeForm(
 /** The settings that inputs of every type can have. */
 const ANY_TYPE = ['title', 'icon', 'description', 'visible', 'dependsOn']
 
-/** On GitHub, an input of the type string without options accepts any text, so it matches every type in Port. */
+/** On GitHub, an input of the type string without options accepts any text, so such an input matches every type in Port. */
 function mergeInput(input: Json | undefined, generated: Json | undefined): JsonObject {
   const [existing, wanted] = [object(input), object(generated)]
   const { type, enum: options, default: value } = wanted

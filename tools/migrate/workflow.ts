@@ -187,7 +187,7 @@ function addPermissions(
   return pair ? null : names.join(', ')
 }
 
-/** Converts a reporting step to `run:`, or removes the step if it has nothing to report. */
+/** Converts a reporting step to `run:`, or removes a step without reports. */
 function writeStep({ map, dash, reports }: Step, job: Job, root: unknown, edits: yaml.TextEdits): void {
   if (reports!.length === 0) {
     let end = yaml.afterPair(map.items.at(-1)!, edits)

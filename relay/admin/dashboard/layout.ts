@@ -14,7 +14,7 @@ export interface Page {
 
 /** Which relay the pages belong to. Only signed-in users see the version and the database. */
 export interface About {
-  /** The host of RELAY_PUBLIC_URL; null if it isn't set. */
+  /** The host of RELAY_PUBLIC_URL; null if RELAY_PUBLIC_URL isn't set. */
   host: string | null
   version: string
   database: string

@@ -157,7 +157,7 @@ export function claims(db: Backend) {
     },
     /**
      * Finds the oldest deliveries of queues from which nothing was dispatched since a given time. The time without a dispatch
-     * starts at the delivery's first attempt, or else at the repository's last attempt. If a pause ended later, it starts there.
+     * starts at the delivery's first attempt, or else at the repository's last attempt, or at the end of a later pause.
      */
     stalled(before: number, limit: number, scope: string): Promise<Stalled[]> {
       const since = `${greatest}(

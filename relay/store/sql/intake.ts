@@ -141,7 +141,7 @@ export function intake(db: Backend) {
       if (signed) throw new SignatureUsed()
       return cancellation
     },
-    /** Stores the response to a cancellation until the signature expires. No delivery with this signature is then accepted. */
+    /** Stores the response to a cancellation until the signature expires. A delivery with the same signature is refused. */
     async saveCancellation(
       { digest, expiresAt }: { digest: string; expiresAt: number },
       { status, body }: Cancellation,

@@ -131,7 +131,7 @@ export function lists(db: Backend) {
       if (!isSearch(filter)) return null
       const sql = `SELECT (${after === undefined ? edge.before : edge.after}) AS edge, (SELECT min(seq) FROM deliveries) AS first, (SELECT max(seq) FROM deliveries) AS last`
       const [row] = await rowsOf(db, sql, after ?? before)
-      // For an empty table, PostgreSQL's LEAST returns an edge, because it skips nulls.
+      // PostgreSQL's LEAST skips nulls, so LEAST returns an edge even for an empty table.
       if (row?.first == null) return null
       if (after !== undefined) return Number(row.edge) <= Number(row.last) ? Number(row.edge) - 1 : null
       const lowest = Math.max(Number(row.first), since === undefined ? 0 : await floorOf(since))

@@ -6,7 +6,7 @@ import { QUEUED } from './claims.ts'
 import { INSERT, toRow } from './intake.ts'
 
 export interface ClockDifference {
-  /** GitHub's clock minus the store's, in milliseconds; 0 if it is too small to matter. */
+  /** GitHub's clock minus the store's, in milliseconds; 0 for a small difference. */
   difference: number
   /** The start of the difference, milliseconds since 1970 by the store's clock. */
   since: number
@@ -29,7 +29,7 @@ export interface KnownProblem {
   since: number
   /** Whether an alert about the start of the problem was sent. */
   isSent: boolean
-  /** When the problem was resolved; null if it persists. A resolved problem is kept until an alert reports the resolution. */
+  /** When the problem was resolved; null for an unresolved problem. A resolved problem is kept until an alert reports the resolution. */
   resolvedAt: number | null
 }
 

@@ -8,7 +8,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
  * See https://www.sqlite.org/c3ref/wal_checkpoint_v2.html
  *
  * SQLite finds the log by the file's name. If the file is missing or was replaced, for example by a backup, the thread
- * must not touch the log, because SQLite would delete it.
+ * must not touch the log, because SQLite would delete the log.
  */
 const port = parentPort as MessagePort
 const { path, ino } = workerData as { path: string; ino: number }
