@@ -203,7 +203,7 @@ describe('each configuration error names the variable:', () => {
     ['PORT_PREVIOUS_SECRETS', 'is an empty list', ' ,\n,'],
     [
       'PORT_PREVIOUS_SECRETS',
-      'but entry 2 has one',
+      'entry 2 contains such a character',
       'one,their-client-id:secret',
       'one,# a comment',
       'one,#secret',
