@@ -117,7 +117,7 @@ export const STYLE = `:root {
   }
 }
 *, ::before { box-sizing: border-box; }
-body { margin: 0; background: var(--back); color: var(--text); font: 15px/1.5 system-ui, "Open Sans", sans-serif; overflow-wrap: anywhere; }
+body { margin: 0; background: var(--back); color: var(--text); font: 15px/1.5 system-ui, "Open Sans", sans-serif; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
 a { color: var(--link); text-underline-offset: 2px; }
 :focus-visible { outline: 3px solid var(--link); outline-offset: 2px; border-radius: 3px; }
 code { font: 0.92em ui-monospace, "SF Mono", Menlo, monospace; }
@@ -139,13 +139,13 @@ main { max-width: 76rem; margin: 0 auto; padding: 1rem; }
 .card > :first-child { margin-top: 0; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.2rem; }
 .narrow, .form { max-width: 30rem; }
-.narrow { margin: 3rem auto 0; }
+.narrow { margin: clamp(1rem, 4vw, 3rem) auto 0; }
 .card + .card, .empty + .card { margin-top: 1rem; }
 .stack { display: grid; gap: 0.5rem; margin-top: 1rem; }
 ::placeholder { color: var(--quiet); opacity: 1; }
 input, select { font: inherit; color: inherit; background: var(--card); border: 1px solid var(--quiet); border-radius: 6px; padding: 0.35rem 0.5rem; width: 100%; min-width: 0; }
 .button, button { display: inline-block; font: inherit; font-weight: 600; border: 1px solid var(--quiet); border-radius: 6px; padding: 0.35rem 0.9rem; background: var(--card); color: inherit; text-decoration: none; cursor: pointer; }
-.button:hover, button:hover { border-color: var(--link); }
+body .tab:hover, .button:hover, button:hover { border-color: var(--link); }
 button.quiet:hover { color: var(--text); }
 .primary { background: var(--link); border-color: var(--link); color: var(--card); }
 .danger { border-color: var(--red); color: var(--red); }
@@ -165,9 +165,7 @@ nav [aria-current] { font-weight: 600; text-decoration: none; }
 .overview { display: flex; flex-wrap: wrap; gap: 0.6rem 1rem; align-items: center; justify-content: space-between; }
 #tabs { display: flex; flex: 1 1 30rem; flex-wrap: wrap; gap: 0.3rem; }
 .tab { padding: 0.2rem 0.6rem; border: 1px solid var(--line); border-radius: 1rem; background: var(--card); color: var(--text); text-decoration: none; font-size: 0.9rem; }
-.tab:hover { border-color: var(--link); }
 .tab[aria-current] { border-color: var(--link); box-shadow: inset 0 0 0 1px var(--link); font-weight: 600; }
-.tab strong { font-variant-numeric: tabular-nums; }
 .tab.failed strong, .tab.not_started strong { color: var(--red); }
 #chart:has([open]) { flex-basis: 100%; min-width: 0; }
 .chart summary { display: block; font-size: 0.85rem; text-decoration: underline; }
@@ -178,7 +176,7 @@ nav [aria-current] { font-weight: 600; text-decoration: none; }
 .chart .base { stroke: var(--line); }
 details { font-size: 0.9rem; }
 summary { cursor: pointer; color: var(--quiet); }
-table { border-collapse: collapse; margin-top: 0.4rem; font-variant-numeric: tabular-nums; width: 100%; }
+table { border-collapse: collapse; margin-top: 0.4rem; width: 100%; }
 th, td { text-align: right; padding: 0.1rem 0.5rem; font-weight: 400; white-space: nowrap; }
 th:first-child { text-align: left; }
 .filters { margin: 0.8rem 0; display: flex; flex-wrap: wrap; gap: 0.4rem 0.6rem; align-items: center; }
@@ -228,7 +226,7 @@ dd, h3 { margin: 0; }
 .timeline .todo > div + div { border-left-style: dashed; }
 .timeline li:last-child > div + div { border-left-color: transparent; }
 .timeline p { margin: 0.1rem 0; color: var(--quiet); }
-.when { color: var(--quiet); font-size: 0.9rem; text-align: right; font-variant-numeric: tabular-nums; }
+.when { color: var(--quiet); font-size: 0.9rem; text-align: right; }
 h1 .target, .timeline .todo h3 { color: var(--quiet); font-weight: 400; }
 thead th, .rows .what, .by, .took, .age, .lead, .cancelled .reason, .queued .reason, .dispatched .reason, .running .reason { color: var(--quiet); }
 .reason.late { color: var(--amber); }
@@ -260,7 +258,6 @@ thead th, .rows .what, .by, .took, .age, .lead, .cancelled .reason, .queued .rea
   header nav { order: 1; flex-basis: 100%; }
   #banner { font-size: 0.9rem; }
   #chart { flex-basis: 100%; }
-  .narrow { margin-top: 1rem; }
   .filters input { flex: 1 1 60%; }
   .filters select { flex: 1 0 35%; }
   .filters select, .filters .button, .filters p { order: 1; font-size: 0.9rem; }
