@@ -58,11 +58,15 @@ const staging = '.build'
 process.chdir(import.meta.dirname)
 try {
   stripTypes()
-  const built = []
+  const built: Awaited<ReturnType<typeof bundle>>['files'] = []
   const packages: { entry: string; folder: string }[] = []
   for (const [entry, file] of Object.entries(bundles)) {
     if (!existsSync(join(staging, `${entry}.js`))) continue
     const { files, folders } = await bundle(entry, file)
+    const names = new Set(built.map(each => each.file))
+    const replaced = files.find(each => each.file.endsWith('.js') && names.has(each.file))
+    if (replaced)
+      throw new Error(`The bundle of ${entry} would replace ${replaced.file}, a part of another bundle.`)
     built.push(...files)
     packages.push(...folders.map(folder => ({ entry, folder })))
   }

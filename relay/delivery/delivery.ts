@@ -29,6 +29,11 @@ export type Wait =
 
 export const REDELIVERABLE: readonly State[] = ['failed', 'cancelled']
 
+/** How long a workflow run waits for a runner before operators are notified. */
+export const NO_RUNNER_MS = 600_000
+/** If a rate limit ends this much later than Port shows, the relay renews Port's label. */
+export const RENEWED_MS = 60_000
+
 /** What shows that a workflow run belongs to a delivery, strongest first. */
 export type Evidence = 'response' | 'report' | 'port' | 'title' | 'candidate'
 

@@ -1,6 +1,15 @@
 import type { JsonObject } from '../../port/types.ts'
 import type { RateLimitPause } from '../github/rate-limit-pause.ts'
-import type { Change, Delivery, DeliveryRun, Message, Stalled, Transition, Wait } from './delivery.ts'
+import {
+  type Change,
+  type Delivery,
+  type DeliveryRun,
+  type Message,
+  RENEWED_MS,
+  type Stalled,
+  type Transition,
+  type Wait,
+} from './delivery.ts'
 import type { Context, Event } from './events.ts'
 import { decisiveRuns } from './match.ts'
 import { clockTime } from './outcome.ts'
@@ -128,9 +137,6 @@ export function describeStalled({ stalledSince, ...head }: Stalled): string {
   return `Nothing was dispatched to ${repository} since ${clockTime(stalledSince)}, because the delivery ${id}${runId === null ? '' : ` (run ${runId})`} waits${clause}. If other repositories aren't affected and this delivery isn't needed, cancel the delivery. The relay then dispatches the next delivery.`
 }
 
-/** How long a workflow run waits for a runner before operators are notified. */
-export const NO_RUNNER_MS = 600_000
-
 /** Explains to operators which workflow runs wait for a runner, by repository. @param found the longest wait first */
 export function describeWithoutRunner(found: readonly Delivery[]) {
   return [...Map.groupBy(found, each => each.repository)].map(([repository, all]) => {
@@ -141,9 +147,6 @@ export function describeWithoutRunner(found: readonly Delivery[]) {
     return { key: repository, since, text }
   })
 }
-
-/** If a rate limit ends this much later than Port shows, the relay renews Port's label. */
-export const RENEWED_MS = 60_000
 
 /** Shows in Port what a delivery waits for, if the delivery has waited long enough and Port doesn't show this cause yet. Logs each cause once. */
 export function showWait(

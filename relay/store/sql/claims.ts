@@ -1,5 +1,10 @@
-import type { Delivery, Stalled, WaitCause } from '../../delivery/delivery.ts'
-import { NO_RUNNER_MS, RENEWED_MS } from '../../delivery/waiting.ts'
+import {
+  type Delivery,
+  NO_RUNNER_MS,
+  RENEWED_MS,
+  type Stalled,
+  type WaitCause,
+} from '../../delivery/delivery.ts'
 import {
   type Backend,
   columns,
