@@ -15,8 +15,8 @@ import { conclusionLines, jobLine, needLines, type Step, stepLine, summarize } f
 const LABEL: Record<JobStatus, string> = { success: 'Succeeded', failure: 'Failed', cancelled: 'Canceled' }
 
 /**
- * Returns the other jobs that affect the result: the jobs in `needs` if any of them ran. If all of them were skipped,
- * another job may have failed, so all failed and canceled jobs of the workflow run are returned too.
+ * Returns the other jobs that affect the result: the jobs in `needs`. If all jobs in `needs` were skipped, also returns all
+ * failed and canceled jobs of the workflow run, because another job may have failed.
  * @param others the conclusions of jobs, by display name
  */
 export function countedJobs(needs: Record<string, string>, others: Record<string, string>) {

@@ -62,7 +62,7 @@ export function shrinkClientPayload(payload: ClientPayload, maxBytes: number): C
 
 function leaveOutLargest(payload: ClientPayload, maxBytes: number): void {
   const { port } = payload
-  // Each input, or its name in `truncated`, needs at least this much space. Omitting single inputs can't be enough.
+  // Each input, or its name in `truncated`, needs at least this much space, so all inputs are omitted together.
   if (Object.keys(port.inputs).length * LEAST_INPUT > maxBytes) leaveOutInputs(port)
   let excess = bytes(payload) - maxBytes
   if (excess <= 0) return

@@ -154,7 +154,7 @@ export function isAlive(pid: number): boolean {
   try {
     return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'))
   } catch {
-    return true // Not Linux.
+    return true
   }
 }
 

@@ -143,7 +143,7 @@ export interface State {
   outlook?: 'doubtful' | 'lost'
   decrypted?: string[]
   problems?: string[]
-  /** Whether Port's log contains these errors. */
+  /** Whether Port's log already contains the errors with which main failed. */
   explained?: boolean
   relay?: RelayAccess
   portToken?: Token | null

@@ -75,7 +75,7 @@ function createFinder(patterns: readonly string[]): (text: string) => Range[] {
   }
 }
 
-/** The minimum length of a masked part. Masking `{` or `1` would mask most of the log. A whole secret can be shorter. */
+/** The minimum length of a masked part. Masking `{` or `1` would mask most of the log. This minimum doesn't apply to whole secrets. */
 const SHORTEST_PART = 4
 
 /**

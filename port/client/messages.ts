@@ -164,8 +164,8 @@ export const UNREAD: RunState = {
 const SYNCHRONOUS_MS = 5_000
 
 /**
- * Reads `GET /v1/workflows/runs/{id}`. Port doesn't document a node run's response: its status is in `nodeRun`, in `run`,
- * or at the top level; the status of its workflow is in `workflowRun`.
+ * Reads `GET /v1/workflows/runs/{id}`. Port doesn't document this response. The status of a node run is in `nodeRun`, in
+ * `run`, or at the top level. The status of the Port workflow is in `workflowRun`.
  */
 export function readNodeRun(response: Json, id: string): RunState {
   if (!isObject(response)) return UNREAD

@@ -92,7 +92,7 @@ const COLORS: Record<string, Color> = {
   ...{ succeeded: 'green', failed: 'red', not_started: 'red', cancelled: 'dim', unknown: 'yellow' },
 }
 
-/** @param width the width of the terminal: first, long texts are cut; if that isn't enough, columns are omitted */
+/** @param width the width of the terminal: long texts are cut to fit; if the table is still too wide, columns are omitted */
 export function table(
   rows: ShownDelivery[],
   { color, width = Number.POSITIVE_INFINITY }: Pick<Call, 'color' | 'width'>,

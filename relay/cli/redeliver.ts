@@ -85,7 +85,7 @@ export const cancel = defineCommand({
   positionals: ['ID'],
   options: { json: JSON_OPTION },
   details:
-    'A queued delivery is never dispatched. A running delivery finishes when its workflow run has finished on GitHub.',
+    'A canceled delivery in the queue is never dispatched. A running delivery finishes with its workflow run on GitHub.',
   async run({ env, values, positionals: [id], print }) {
     if (!id) throw new UsageError('Specify the delivery: cancel ID. `deliveries` lists the ids.')
     const path = `/api/deliveries/${encodeURIComponent(id)}/cancel`

@@ -99,7 +99,7 @@ interface Wanted extends Pick<Call, 'print' | 'note' | 'signal'> {
   name: string
   /** The TCP port of the page on this machine. */
   port: number
-  /** Stores the credentials in the file. Returns whether this succeeded. */
+  /** Writes the credentials to the file. Returns false if the file can't be written. */
   save: (app: CreatedApp) => boolean
 }
 

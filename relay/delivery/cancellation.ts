@@ -5,7 +5,7 @@ import type { Context, Event } from './events.ts'
 import { boundRun } from './match.ts'
 import { actionsPage, finishCancelled, names } from './outcome.ts'
 
-/** Cancels a queued delivery. If GitHub's response to its dispatch is missing, polls search for the workflow run to cancel. */
+/** Cancels a queued delivery. If GitHub's response to the dispatch is missing, polls search for the workflow run to cancel. */
 export function requestWhileQueued(
   delivery: Delivery,
   { by }: Event<'cancelRequested'>,

@@ -45,7 +45,7 @@ export function decide(delivery: Delivery, seen: Seen, policy: Pick<Policy, 'ser
   return isCanceled ? cancelledWithoutRun(cause, ending, delivery, policy) : ending
 }
 
-/** The result that jobs have reported, if GitHub doesn't show the workflow run; null if the relay doesn't use that result. */
+/** The result that jobs have reported, for a workflow run that GitHub doesn't show; null for other workflow runs. */
 function outcomeOfJobs(delivery: Delivery, cause: NoRun): Ending | null {
   const result = resultOfJobs(delivery)
   if (result === null || (cause.why !== 'deleted' && cause.why !== 'end not seen')) return null

@@ -17,8 +17,8 @@ export type Outcome = 'succeeded' | 'failed' | 'cancelled' | 'not_started' | 'un
 export const OUTCOMES: readonly Outcome[] = ['succeeded', 'failed', 'cancelled', 'not_started', 'unknown']
 
 /**
- * Cause of a wait: an earlier delivery, a pause of the credential, GitHub's error, the dispatch rate, or a freeze; on GitHub,
- * a runner or a concurrency group.
+ * The cause of a wait. Before the dispatch: an earlier delivery, a pause of the credential, GitHub's error, the dispatch
+ * rate, or a freeze. On GitHub: a runner or a concurrency group.
  */
 export type WaitCause = 'queue' | PauseCause | 'error' | 'rate' | 'frozen' | 'runner' | 'concurrency'
 

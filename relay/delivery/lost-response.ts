@@ -31,8 +31,8 @@ export function loseResponse(
 
 /**
  * After a lost response, dispatches again only if a list of workflow runs that was read after the grace period contains
- * no candidate. If the list is inconclusive, the relay waits until the start timeout expires. If no report, Port run, or
- * title identifies the run by then, the delivery fails, because a second dispatch could do the work twice.
+ * no candidate. If the list is inconclusive, the relay waits for a report, a Port run, or a title that identifies the
+ * run. When the start timeout expires, the delivery fails, because a second dispatch could do the work twice.
  */
 export function pollAgainOrRetry(
   delivery: Delivery,

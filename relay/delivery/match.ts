@@ -80,8 +80,8 @@ export function isOfTarget(run: WorkflowRun, delivery: Pick<Delivery, 'workflow'
 type Clocks = Pick<BindingFacts, 'clockOffset' | 'startTimeout'>
 
 /**
- * Whether a run with the delivery's id in its title belongs to the delivery. A run from before a redelivery doesn't. If
- * the delivery already has a run, a much later run doesn't, because a later delivery can quote the id.
+ * Whether a run with the delivery's id in its title belongs to the delivery. Runs from before a redelivery are ignored.
+ * If the delivery already has a run, much later runs are ignored, because a later delivery can quote the id.
  */
 export function isCurrent(
   run: Pick<WorkflowRun, 'createdAt'>,

@@ -7,7 +7,7 @@ const NOTHING: Reported = { attempt: 0, jobs: [], summary: null, links: [] }
 const MAX_LINKS = 10
 
 /**
- * Adds an update. A job's new result replaces its old result. A result of a new attempt discards all results of the
+ * Adds an update to the jobs' reports. A job's new result replaces its old result. A result of a new attempt discards all results of the
  * earlier attempt. An author's summary replaces generated summaries. The worst job's generated summary is kept.
  */
 export function addReport(before: Reported | null, update: RunUpdate, attempt: number): Reported {

@@ -103,7 +103,7 @@ export function createRateLimitPauses(
       if ((entryOf(key)?.until ?? 0) <= clock()) entries.delete(key)
     },
     allPaused: (): RateLimitPause[] => [...entries.keys()].map(toPauses).filter(pauses => pauses !== null),
-    /** Pauses because of a rejected credential, also past pauses until GitHub accepts a dispatch with that credential. */
+    /** Returns pauses because of a rejected credential. A past pause is included until GitHub accepts a dispatch. */
     rejected: (): RateLimitPause[] =>
       [...entries.keys()].flatMap(key => {
         const entry = entryOf(key)

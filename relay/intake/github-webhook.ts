@@ -83,7 +83,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
       const event = { type: 'runsSeen' as const, runs, pollAt: store.clock(), webhook: true as const }
       return (await apply(delivery, event)).outcome === 'applied' ? 1 : 0
     }
-    // A workflow run without a delivery's id in its title could belong to any unbound delivery, so all of these are polled.
+    // A workflow run without a delivery's id in its title could belong to any unbound delivery, so all unbound deliveries are polled.
     const unbound = await store.findUnbound(repository)
     await Promise.all(unbound.map(({ id }) => store.wake(id, store.clock())))
     return unbound.length

@@ -127,7 +127,7 @@ export type RunOrigin = Pick<WorkflowRun, 'title' | 'createdAt'>
 
 const MAX_RUNS = 1_000
 
-/** Reads a run's title and creation time once. Returns null if GitHub doesn't return the run. After null, the next call asks GitHub again. */
+/** Reads a run's title and creation time once. Returns null if GitHub doesn't return the run; the next call asks GitHub again. */
 export function createRunOrigins(github: Pick<RunReader, 'run'>) {
   const known = new BoundedMap<string, Promise<RunOrigin | null>>(MAX_RUNS)
 

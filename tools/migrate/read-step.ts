@@ -164,7 +164,7 @@ const NAMED = new RegExp(`^${NAME}$`, 'i')
 
 /**
  * Whether a text is certainly the id of the Port run that started the workflow. A variable or an output is this id if its
- * value is, or if its name suggests a run id and a script reads the id from Port's payload.
+ * value is this id, or if its name suggests a run id and a script reads the id from Port's payload.
  */
 export function isOwnRunId(given: string, { root, contexts, job, step }: Scope): boolean {
   const source = (template.onlyExpression(given) ?? '').replace(/\s/g, '').replace(/\['([\w-]+)'\]/g, '.$1')

@@ -134,7 +134,7 @@ function readSteps(workflow: Workflow, concludes: boolean, keepLogs: boolean): b
       } catch (error) {
         if (!(error instanceof Problem)) throw error
         step.reports = null
-        say(`${error.message} The step stays, with its own credentials.`)
+        say(`${error.message} The step stays unchanged, and keeps its Port credentials.`)
         mayFinish ||= yaml.textsOf(yaml.nodeAt(map, 'with')).has('status')
       }
       for (const [, name] of step.reports?.length ? textOf(map, edits).matchAll(/\binputs\.([\w-]+)/g) : [])

@@ -16,7 +16,7 @@ export function span(ms: number): string {
 export const ago = (time: number, now: number) =>
   html`<time datetime="${iso(time)}" title="${clock(time)}" data-ago>${span(now - time)} ago</time>`
 
-/** Formats a time to the second. The script converts it to local time, and omits the date if it is today. */
+/** Formats a time to the second. The page's script converts the time to local time, and omits today's date. */
 export const at = (time: number) =>
   html`<time datetime="${iso(time)}" title="${clock(time)}">${clock(time)}</time>`
 

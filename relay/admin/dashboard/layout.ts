@@ -268,8 +268,8 @@ thead th, .rows .what, .by, .took, .age, .lead, .cancelled .reason, .queued .rea
 export const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><path d="M2 5h9M8 2l3 3-3 3M14 11H5M8 8l-3 3 3 3" fill="none" stroke="#4b7be5" stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round"/></svg>`
 
 /**
- * Shows local times, buttons that copy ids, and a link back to the filtered list. If automatic updates are on, replaces
- * changed regions of the page, unless the user is reading or selecting text in them.
+ * Shows local times, buttons that copy ids, and a link back to the filtered list. With automatic updates, replaces
+ * changed regions of the page, except regions in which the user reads or selects text.
  */
 export const SCRIPT = `const shown = time => time.toLocaleString(undefined, {
   ...(time.toDateString() !== new Date().toDateString() && { month: 'short', day: 'numeric' }),

@@ -29,7 +29,7 @@ export function freezes(db: Backend, notify: (work: 'dispatch') => void) {
   const { lockNumber } = db.dialect
   const locks: Statement[] = lockNumber ? [{ sql: lockNumber, params: [LOCK] }] : []
 
-  /** Changes deliveries that a SELECT finds, and adds a history entry to each. @returns how many were changed */
+  /** Changes deliveries that a SELECT finds, and adds a history entry to each. @returns the number of changed deliveries */
   async function change(
     found: Statement,
     to: { type: 'frozen' | 'unfrozen'; set: string; where: string; params: (string | number)[] },
