@@ -86,6 +86,18 @@ describe('an action run', () => {
 })
 
 describe('a node run', () => {
+  test('gets its link even if Port refuses its label, as before September 2026', async () => {
+    const { port, client } = await openPort()
+    const { id } = port.createNodeRun()
+    const body = { ok: false, error: 'invalid_request', message: 'must NOT have additional properties' }
+    port.fail({
+      match: ({ method, body }) => method === 'PATCH' && 'statusLabel' in (body as object),
+      ...{ times: Number.POSITIVE_INFINITY, status: 422, body },
+    })
+    await client.run(id).update({ statusLabel: 'Running', link: ['https://a'], externalRunId: '42' })
+    expect(port.nodeRun(id)).toMatchObject({ links: ['https://a'], externalRunId: '42' })
+  })
+
   test('gets its label, links, and log, and finishes with a result', async () => {
     const { port, client } = await openPort()
     const { id } = port.createNodeRun()

@@ -3,8 +3,9 @@ import { isObject } from '../types.ts'
 import { PortError, type PortErrorKind } from './errors.ts'
 
 /**
- * Sends an update. Cuts long texts. If Port or a gateway rejects the content of an update with a conclusion, sends the
- * update again with fewer fields, and finally with only the conclusion, so that the run doesn't stay in progress forever.
+ * Sends an update. Cuts long texts. If Port or a gateway rejects the content, sends the update again without its label,
+ * which Port accepts for node runs since September 2026. An update with a conclusion is sent again with fewer fields, and
+ * finally with only the conclusion, so that the run doesn't stay in progress forever.
  * @throws PortError
  */
 export async function sendUpdate(
@@ -24,7 +25,8 @@ export async function sendUpdate(
     for (const less of [{ ...result, summary, ...kept }, { ...result, ...kept }, result]) {
       if (size(less) < size(forms.at(-1) as RunUpdate)) forms.push(less)
     }
-  }
+  } else if (shown.statusLabel !== undefined && size(shown) > 1)
+    forms.push({ ...shown, statusLabel: undefined })
   for (const [i, form] of forms.entries()) {
     try {
       await send(form)
