@@ -141,9 +141,12 @@ export function describeStalled({ stalledSince, ...head }: Stalled): string {
 export function describeWithoutRunner(found: readonly Delivery[]) {
   return [...Map.groupBy(found, each => each.repository)].map(([repository, all]) => {
     const [{ id, action, shownReason, shownAt: since }] = all as [Delivery]
-    const many = all.length === 1 ? '1 workflow run has' : `${all.length} workflow runs have`
+    const many =
+      all.length === 1
+        ? `1 workflow run of ${repository} has`
+        : `${all.length} workflow runs of ${repository} have`
     const labels = shownReason && ` with the labels ${shownReason}`
-    const text = `${many} waited for a runner of ${repository}${labels} since ${clockTime(since)} (${action ?? 'no action'}, delivery ${id}). Start a runner${labels && ' with these labels'}, or correct runs-on.`
+    const text = `${many} waited for a runner${labels} since ${clockTime(since)} (${action ?? 'no action'}, delivery ${id}). Start a runner${labels && ' with these labels'}, or correct runs-on.`
     return { key: repository, since, text }
   })
 }

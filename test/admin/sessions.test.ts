@@ -182,7 +182,7 @@ test.each<[string, Partial<Health>, ...patterns: RegExp[]]>([
   [
     'workflow runs without a runner',
     { waiting: [WITHOUT_RUNNER, WITHOUT_RUNNER] },
-    /2 workflow runs have .* of acme\/shop with the labels gpu since .*11:53:00 UTC.* \(deploy, delivery d-1\)\./,
+    /2 workflow runs of acme\/shop have .* with the labels gpu since .*11:53:00 UTC.* \(deploy, delivery d-1\)\./,
   ],
   ['a wrong clock', { clock: 'A clock is wrong.' }, /A clock is wrong\./],
   [

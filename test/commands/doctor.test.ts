@@ -467,7 +467,7 @@ test('reports a queue from which nothing was dispatched for a minute, and workfl
   expect(shown(found.filter(({ check }) => check === 'deliveries'))).toEqual([
     expect.stringMatching(/^problem: Nothing was dispatched to acme\/shop since /),
     expect.stringMatching(
-      /^problem: 1 workflow run has waited for a runner of acme\/shop with the labels gpu/,
+      /^problem: 1 workflow run of acme\/shop has waited for a runner with the labels gpu/,
     ),
   ])
 })
