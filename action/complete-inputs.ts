@@ -12,7 +12,7 @@ import { help, quote, type Runner } from './runner/runner.ts'
 
 export type CompleteInputs = Awaited<ReturnType<typeof completeInputs>>
 
-/** Completes and decrypts the payload. @param sources null: the job can't use the relay, or Port can't be queried */
+/** Completes and decrypts the payload. @param sources null for a source that the job can't use */
 export async function completeInputs(
   sent: ClientPayload,
   inputs: Inputs,
@@ -73,7 +73,7 @@ export interface KnownSecrets {
   secrets: string[]
   /** Whether all decrypted values that a step may have seen are known. */
   all: boolean
-  /** If true, the relay no longer returns decrypted values. */
+  /** Whether the relay no longer returns decrypted values. */
   finished?: boolean
 }
 

@@ -57,7 +57,7 @@ export interface Invocation {
 
 /** Facts about a body that are needed only for the inputs of a `workflow_dispatch`. */
 export interface ForWorkflow {
-  /** An object or JSON text. Passed unchanged, because the author wrote its template. */
+  /** An object or JSON text, which is passed unchanged because the author wrote its template. */
   port_context?: JsonObject | string
   port_payload?: JsonObject | string
   /** The names of the `inputs` that the author or Port added, rather than a user. */
@@ -97,7 +97,7 @@ export interface RunState {
   status: 'in_progress' | 'waiting' | 'success' | 'failure' | 'cancelled' | 'unknown'
   finished: boolean
   externalRunId: string | null
-  /** Whether a user canceled the Port workflow. Port then waits for this node run to finish. */
+  /** Whether a user canceled the Port workflow, so that Port waits for this node run to finish. */
   cancelling?: boolean
   /** Whether Port uses the webhook response as the result, and rejects status updates. */
   synchronized: boolean

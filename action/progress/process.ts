@@ -128,7 +128,7 @@ export function startProgress(job: FollowedJob, script: string, env: Runner['env
 /** The progress reporter's pending request takes at most 10 s. */
 const PATIENCE_MS = 12_000
 
-/** Stops the progress reporter and returns what it has sent. Without its folder, a slow progress reporter stops later. */
+/** Stops the progress reporter and returns what it has sent. A slow progress reporter stops when it finds its folder gone. */
 export async function stopProgress(logFile: string, { clock, sleep }: Pick<Runner, 'clock' | 'sleep'>) {
   const folder = progressFolder(logFile)
   if (!existsSync(folder.path)) return NO_PROGRESS

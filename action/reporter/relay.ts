@@ -10,7 +10,7 @@ import type { Reporter } from './reporter.ts'
 import { createRetry, FINAL_EXTRA_MS, notTheRelay, readRelayResponse, requestJson } from './reporter.ts'
 
 interface RelayInputs {
-  /** Null if nothing was omitted. */
+  /** The items that were omitted from the payload; null if no item was omitted. */
   payload: Pick<ClientPayload['port'], 'inputs' | 'encrypted' | 'entity' | 'event'> | null
   secrets: Record<string, string>
 }

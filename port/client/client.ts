@@ -19,7 +19,7 @@ export interface PortRun {
    * removes missing values. If Port rejects a field other than the conclusion, the run finishes without that field.
    */
   update(update: RunUpdate): Promise<void>
-  /** Sends lines that fit in one request (see `logBatches`). Not idempotent. */
+  /** Sends lines that fit in one request (see `logBatches`). A repeated request repeats the lines in Port. */
   log(lines: readonly LogLine[]): Promise<void>
 }
 
@@ -192,7 +192,7 @@ export function createPortClient(options: PortClientOptions) {
   return {
     run: (id: string, workflowRunId?: string) =>
       runKind(id) === 'node_run' ? nodeRun(id, workflowRunId) : actionRun(id),
-    /** Milliseconds since 1970. Before this time, every call throws and sends no request. */
+    /** The end of Port's rate limit, in milliseconds since 1970. Until then, every call throws and sends no request. */
     pausedUntil: pause.until,
     async authorize() {
       await tokens.get()
@@ -233,7 +233,7 @@ export interface Token {
 
 /**
  * Provides a token. Concurrent calls share one request. Port returns the same token until it expires, so a new token can
- * have little time left. The client requests the next token when a tenth of that time remains, at most one minute.
+ * have little time left. The client requests the next token when a tenth of this time remains, at most one minute.
  */
 function createTokenCache(mint: () => Promise<Token>, clock: () => number, first: Token | null = null) {
   let latest = first

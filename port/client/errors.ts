@@ -86,7 +86,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
   if (status >= 500 || status === 408 || status === 425)
     return error('unreachable', 'Port failed to process the request.')
   if (moved !== null) return error('unreachable', `correct ${apiUrl} to ${moved}.`)
-  // A proxy or gateway sent this response. Its status shows nothing about the run, except for 413.
+  // The status of a proxy's or gateway's response shows nothing about the run, except for 413.
   if (status < 400 || (body === null && status !== 401 && status !== 413)) {
     return error('unreachable', `this response isn't from Port; check ${apiUrl} and the proxy.`)
   }
@@ -145,7 +145,7 @@ function movedTo(call: Call, location: string | null): string | null {
 
 const NOT_FOUND = /^(?:[a-z]+_)*not_found$/
 
-/** Port's format is `{ ok: false, error: code, message }`. A gateway's can be `{ message: "Not Found" }`. */
+/** Port's format is `{ ok: false, error: code, message }`. A gateway's format can be `{ message: "Not Found" }`. */
 function readBody(text: string): { code: string; message: string } | null {
   const body = parseJson(text)
   if (!isObject(body) || body.ok !== false || typeof body.error !== 'string') return null

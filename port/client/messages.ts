@@ -205,7 +205,7 @@ export function readRun(response: Json): RunState | null {
   }
 }
 
-/** Later workflow nodes read these outputs as `{{ .outputs["node"].NAME }}`. The limit is in bytes of JSON. */
+/** The limits of outputs, which later workflow nodes read as `{{ .outputs["node"].NAME }}`. `maxBytes`: bytes of JSON. */
 export const OUTPUTS = { name: /^[A-Za-z0-9_-]+$/, maxBytes: 64 * 1024 }
 
 /** Merges outputs. If an output doesn't fit, it keeps its earlier value, and its name is in `left`. */

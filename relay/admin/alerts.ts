@@ -23,7 +23,7 @@ const NOT_STARTED_MS = 60 * MINUTE_MS
 /** If a freeze without an end is older than this, the relay sends an alert. */
 const FREEZE_MS = 24 * 60 * MINUTE_MS
 const MOST_LISTED = 200
-/** An outage of GitHub stalls every queue. */
+/** The maximum number of alerts about stalled queues, because an outage of GitHub stalls every queue. */
 const MOST_STALLED = 10
 
 /**
@@ -139,7 +139,7 @@ export function createAlerts(
   }
 }
 
-/** Whether every relay sends alerts about the problem, because no relay can get the lease. */
+/** Whether every relay sends alerts about the problem. Without a database, no relay can get the lease. */
 const isOwn = ({ type }: Pick<Problem, 'type'>) => type === 'database_unavailable'
 
 const unavailable = (text = 'The database (RELAY_DATABASE) failed.'): Problem => ({

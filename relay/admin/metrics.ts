@@ -205,7 +205,7 @@ async function read({ store, github, pauses, port, sides, clock, throttled, chec
     },
     /** Whether the service accepts the credential; null if no credential is set, or if this is unknown. */
     credentialOk: ofSides(sides.isAccepted),
-    /** When a request last succeeded; 0 for never. Null if the relay doesn't use the service. */
+    /** The time of the last successful request; 0 before the first success, null if the relay doesn't use the service. */
     lastSuccess: ofSides(side => {
       if (!sides.isUsed(side)) return null
       const last = sides.lastSuccess(side)

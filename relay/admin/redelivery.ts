@@ -71,7 +71,7 @@ export function createRedelivery({ store, apply, port }: Pick<RouteDeps, 'store'
         `Delivery ${delivery.id} changed during this request: check its state, and try again.`,
       )
     },
-    /** @returns the redelivered deliveries, without deliveries that can't be redelivered anymore */
+    /** @returns the deliveries that were redelivered */
     async redeliverAll(deliveries: readonly Delivery[]): Promise<Delivery[]> {
       const redelivered: Delivery[] = []
       for (const each of deliveries)

@@ -147,7 +147,7 @@ function readGitHub(...[response, error]: Parameters<OnResponse>): Observed {
   if (!response)
     return { kind: 'failed', cause: describeOutage(error), advice: checkNetwork('GITHUB_API_URL') }
   const { status, headers } = response
-  // Responses from proxies don't have this header.
+  // A response without x-github-request-id is from a proxy.
   if (!headers.has('x-github-request-id')) return { kind: 'failed', cause: foreignReason(status) }
   if (status >= 500) return { kind: 'failed', cause: `GitHub responded with ${status}` }
   if (status === 401) return { kind: 'rejected', status }

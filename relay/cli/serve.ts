@@ -11,8 +11,8 @@ export const serve = defineCommand({
   summary: 'Runs the relay until SIGTERM or SIGINT, with the configuration from the environment.',
   options: {},
   async run({ env }) {
-    // V8 would allocate objects of requests among old objects, because most objects survived the first collections. There,
-    // these objects would keep other objects alive, which V8 would copy. Copying would take a sixth of the CPU time.
+    // Without this flag, V8 allocates objects of requests as old objects, because most objects survived the first
+    // collections. Old objects keep other objects alive, and copying these would take a sixth of the CPU time.
     setFlagsFromString('--no-allocation-site-pretenuring')
     const config = readConfig(env)
     // Only with a minimum length, flush waits until all lines are written.

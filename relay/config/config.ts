@@ -154,7 +154,7 @@ export function readConfig(env: Env, readFile = (path: string) => readFileSync(p
     trustedProxies: v.RELAY_TRUSTED_PROXIES,
     startTimeout: v.RELAY_START_TIMEOUT,
     runTimeout: v.RELAY_RUN_TIMEOUT,
-    /** Per minute; 0 means as fast as GitHub allows. */
+    /** Dispatches per minute; 0 means as fast as GitHub allows. */
     dispatchRate: v.RELAY_DISPATCH_RATE,
     retention: v.RELAY_RETENTION,
     tracing: v.OTEL_EXPORTER_OTLP_ENDPOINT

@@ -41,7 +41,7 @@ export const signingSecret = z.string().transform((text, ctx) => {
   return z.NEVER
 })
 
-/** A secret that is sent in a header. Requests with any other character would fail. */
+/** A secret that is sent in a header, in which only plain ASCII is valid. */
 export const inHeader = z
   .string()
   .regex(

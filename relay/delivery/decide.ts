@@ -22,7 +22,7 @@ type Seen = { run: DeliveryRun; jobs: Job[] | null } | { cause: NoRun }
  * | workflow run | a user canceled | jobs have reported | result |
  * |---|---|---|---|
  * | finished as `cancelled` | yes | – | canceled |
- * | finished | – | – | GitHub's conclusion, or a worse one that the author set |
+ * | finished | – | – | GitHub's conclusion, or a worse conclusion that the author set |
  * | none, or deleted after the relay canceled it | yes | – | canceled |
  * | none that the relay can identify | yes | – | unknown |
  * | deleted or unreadable | – | yes | the worst result of the jobs |

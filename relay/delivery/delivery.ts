@@ -98,7 +98,7 @@ export interface Delivery extends Target {
   attemptedAt: number | null
   /** When the latest attempt was sent, or when its response was lost; null if GitHub has responded. */
   awaitingResponseSince: number | null
-  /** The cause of the wait that Port shows; empty for none. Reset when the delivery is queued. */
+  /** The cause of the wait that Port shows; empty for none. A redelivery resets this cause. */
   shownCause: WaitCause | ''
   /** The end of GitHub's rate limit that Port shows; 0 for another cause. */
   shownUntil: number
@@ -124,7 +124,7 @@ export interface Delivery extends Target {
   outputs: string
   reported: Reported | null
   finishingAt: number | null
-  /** Whether the relay reports the final status of a workflow that has started. If not, another system does. */
+  /** Whether the relay reports the final status of a workflow that has started; false if another system reports the status. */
   reportWorkflowStatus: boolean
   /**
    * When the relay requested the re-run, recorded before the request. 0: the relay requests a re-run if a job loses its

@@ -2,7 +2,7 @@ import type { JsonObject } from '../../port/types.ts'
 import type { HistoryType } from './delivery.ts'
 import { clockTime } from './outcome.ts'
 
-/** An entry of a delivery's timeline, as plain text. Pages escape it. */
+/** An entry of a delivery's timeline, as plain text that pages must escape. */
 export type TimelineText = { title: string; tone: 'plain' | 'good' | 'bad' | 'wait'; lines: string[] }
 
 export const timelineText = (

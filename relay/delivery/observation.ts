@@ -26,7 +26,7 @@ export interface Observation {
   /** The jobs of the failed workflow run, or when the request budget allows reading the jobs. */
   jobs: JobsFound | 'not read' | number
   listeners: Listeners | 'not read'
-  /** What the runs wait for on GitHub. Read only once. */
+  /** What the workflow runs wait for on GitHub, read only once. */
   wait: Wait | 'not read'
   approvals: 'due' | 'not due' | 'read'
   /** Whether this poll has already tried to cancel the workflow runs without effect. */

@@ -19,7 +19,7 @@ export interface Sent {
   done: number[]
   /** The remaining lines of the next message, if only some of its lines are settled. */
   rest?: { seq: number; message: Message } | null
-  /** Whether to record for the delivery's trace when the messages were sent. */
+  /** Whether to record the time of sending for the delivery's trace. */
   traced?: boolean
 }
 
@@ -119,7 +119,7 @@ export type NextStep =
  * | accepted | done | done |
  * | the run has finished, or is synchronous | dropped | dropped |
  * | Port rejects the message's content | dropped, with a warning in the relay's log; log lines are replaced by a notice | sent again with fewer fields, then retried |
- * | Port doesn't know the run | retried; dropped after 15 minutes | as below |
+ * | Port doesn't know the run | retried; dropped after 15 minutes | retried; after 15 minutes with the conclusion only |
  * | any other error | retried; replaced after 15 minutes by a notice, once Port accepts the notice | retried; after 15 minutes with the conclusion only |
  *
  * Every message is dropped after the retention period. If a single line could cause the error, the batch is split.

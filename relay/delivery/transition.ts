@@ -60,7 +60,7 @@ export function transition(
   now: number,
   policy: Policy,
 ): Transition | null {
-  // The outcome is of an earlier attempt, for example because a user has redelivered the delivery since.
+  // The event is about an earlier attempt, for example because a user has redelivered the delivery since.
   if ('attemptedAt' in event && event.attemptedAt !== delivery.attemptedAt) return null
   const handler = TABLE[event.type][delivery.state] as Handler<EventType> | undefined
   const next = handler?.(delivery, withOwnLinks(event, delivery, policy), { now, policy }) ?? null

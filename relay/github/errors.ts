@@ -26,7 +26,7 @@ type Outcome =
 
 /** The outcome of a failed read. `later`: retry at `at` (milliseconds since 1970). Reasons are clauses. */
 export type ReadFailure =
-  /** `permission`: whether a permission is missing. If false, GitHub doesn't show the repository or run to the credential. */
+  /** `permission`: true if a permission is missing; false if GitHub doesn't show the repository or run to the credential. */
   { kind: 'forbidden'; reason: string; permission: boolean } | { kind: 'later'; at: number; reason: string }
 
 /** The dispatch wasn't sent because the lease expires too soon, or a freeze has started. */

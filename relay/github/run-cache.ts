@@ -29,7 +29,7 @@ export interface Snapshot {
   readAt: number | null
   /** The list contains all runs since this time. */
   covers: number
-  /** When the next poll may show more. */
+  /** When the next poll may show new data. */
   nextAt: number
 }
 

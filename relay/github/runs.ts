@@ -19,7 +19,7 @@ export interface WorkflowRun {
   title: string
   /** `completed`, `waiting` (for an environment's reviewers), …; GitHub can add values. */
   status: string
-  /** Null while the run is in progress; GitHub can add values. */
+  /** The conclusion; null while the run is in progress. GitHub can add values. */
   conclusion: string | null
   url: string
   createdAt: number

@@ -39,7 +39,7 @@ export function createWorkflowFileReader(credential: Credential) {
 }
 
 const MAX_FILES = 20
-/** Larger files aren't read. */
+/** The maximum size of a file that the relay reads. */
 const MAX_BYTES = 250_000
 /** The minimum time between two reads of a repository's files. */
 const REMEMBERED_MS = 300_000

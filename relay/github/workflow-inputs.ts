@@ -4,7 +4,7 @@ import type { Credential } from './credentials.ts'
 import { readFile } from './workflow-files.ts'
 import { inputsOf, readEvents, type WorkflowInputs } from './workflow-triggers.ts'
 
-/** Inputs per dispatch. @see https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event */
+/** GitHub's maximum number of inputs per dispatch. @see https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event */
 const MAX_INPUTS = 25
 /** The maximum size of all inputs, in bytes. GitHub may count characters instead of bytes. */
 const MAX_BYTES = 65_535
@@ -136,7 +136,7 @@ function fitPayload(payload: ClientPayload, room: number): { text: string; paylo
 const bytes = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
 
 /**
- * Reads the inputs from the workflow file on a branch or tag. Needs Contents: read. Throws as `credential.use` does.
+ * Reads the inputs from the workflow file on a branch or tag. Needs Contents: read. Throws the errors of `credential.use`.
  * @returns null if the file has no `workflow_dispatch`, or can't be parsed quickly
  */
 export async function readWorkflowInputs(

@@ -123,7 +123,7 @@ export function createBodyMemory(
 const ALL = ''
 const MANY = 1_000
 
-/** Sums by key. Forgets keys with the sum 0 only if there are many keys, because each deletion leaves garbage. */
+/** Adds up bytes by key. Forgets keys with the sum 0 only if there are many keys, because each deletion leaves garbage. */
 function createSums() {
   const sums = new Map<string, number>()
   const of = (key: string) => sums.get(key) ?? 0

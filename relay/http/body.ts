@@ -7,7 +7,7 @@ import type { BodyReservation } from './body-memory.ts'
 import { Problem } from './problem.ts'
 import type { Head } from './request.ts'
 
-/** The number of first pieces that can be small. */
+/** How many pieces at the start of a body can be small. */
 const FIRST_PIECES = 200
 
 /**

@@ -58,7 +58,7 @@ export const requestFields = (c: Context, trustedProxies: number, status: number
 export const bearer = (c: Context): string | null =>
   /^Bearer (.+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? null
 
-/** The maximum number of keys. If there are more, the least recently used keys are forgotten. */
+/** The maximum number of keys, above which the least recently used keys are forgotten. */
 const MAX_KEYS = 10_000
 
 export type TokenBuckets = ReturnType<typeof createTokenBuckets>

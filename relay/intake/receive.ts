@@ -45,7 +45,7 @@ export function createReceive(deps: ReceiveDeps): Receive {
     const { delivery, wait } = await parse(head, webhook)
     const accepted = await persist(delivery)
     webhook.reservation.release()
-    // The RUN_ID header isn't signed. A different run id is refused, so that Port shows that its run wasn't started.
+    // The RUN_ID header isn't signed. A different run id is refused, so that Port shows that the run wasn't started.
     if (delivery.runId !== null && accepted.runId !== delivery.runId)
       throw new Problem(
         409,

@@ -173,7 +173,7 @@ const blueprint = z
     /^[A-Za-z0-9@_=-]+$/,
     'must be the identifier of a blueprint in Port, which consists of letters, digits, and @, _, =, or -',
   )
-/** An identifier in a URL path. Only dots would change the path, and an empty identifier would address all entities. */
+/** An identifier in a URL path. Dots alone would change the path, and an empty identifier would address all entities. */
 const identifier = z
   .string()
   .min(1)

@@ -162,7 +162,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
   }
 }
 
-/** Returns null if reading fails or takes longer. */
+/** Returns null if reading fails, or takes longer than `ms`. */
 const within = <T>(ms: number, reading: Promise<T>): Promise<T | null> =>
   Promise.race([reading.catch(() => null), sleep(ms, null, { ref: false })])
 

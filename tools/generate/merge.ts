@@ -71,7 +71,7 @@ function partsOf({ nodes, trigger, invocationMethod }: JsonObject) {
   return { forms: ofType('self-service', 'SELF_SERVE_TRIGGER'), webhooks: ofType('WEBHOOK') }
 }
 
-/** The sample value of every other expression, which can be the id of the run. */
+/** The sample value of an expression that has no value in the context, in the form of a run id. */
 const SAMPLE = 'r_EXPRESSION'
 const chooseTarget = createTargets({ repository: 'any/any', allowed: ['**'], routes: [] })
 

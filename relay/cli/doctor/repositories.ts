@@ -12,7 +12,7 @@ import { eventTypes, inputsOf, readEvents } from '../../github/workflow-triggers
 import { openStoreForCommand } from '../../store/open.ts'
 import { type Check, type Finding, ok, problem, warning, whyUnreachable } from './check.ts'
 
-/** Explains why something can't be read. Empty if the credential check has already reported the problem. */
+/** Explains why the relay can't read a repository or file; empty if the credential check has reported the problem. */
 export function refusal(error: unknown, name: string): Finding[] {
   const cause = error instanceof CredentialError ? error.cause : error
   const status = cause instanceof RequestError && cause.response ? cause.status : null
@@ -44,7 +44,7 @@ const RECENT_MS = 24 * 3_600_000
 const MAX_READ = 200
 const MAX_CHECKED = 20
 
-/** Returns the targets of recent failures, newest first. If the database can't be read, another check reports this. */
+/** Returns the targets of recent failures, newest first; none if the database can't be read. */
 export async function readFailures({ database, targets }: Config, now: number): Promise<WantedIn[]> {
   const store = await openStoreForCommand(database, 'read').catch(() => null)
   if (!store) return []

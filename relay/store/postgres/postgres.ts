@@ -230,7 +230,7 @@ const SCHEMA = `
 /** An arbitrary lock number that no other program uses. */
 const LOCK = 0x706f7274
 
-/** Creates the tables. A lock ensures that only one relay does. @throws Error if the schema has another version */
+/** Creates the tables. A lock ensures that only one relay creates the tables. @throws Error if the schema has another version */
 async function createSchema(client: ClientBase): Promise<void> {
   // The isolation level makes tables visible that another relay created while this relay waited for the lock.
   await client.query(

@@ -20,7 +20,7 @@ import {
 export type Claimed = Delivery & {
   invocation: string
   leaseUntil: number
-  /** Whether the claim recorded a new attempt. If not, the response to an earlier attempt is missing. */
+  /** Whether the claim recorded a new attempt; false if the response to an earlier attempt is missing. */
   isAttempt: boolean
 }
 
@@ -39,7 +39,7 @@ export interface Backlog {
 /** A finished delivery whose trace is due. */
 export interface TracedDelivery extends Delivery {
   traceDueAt: number
-  /** When Port had received all messages; null if there were none. */
+  /** When Port had received all messages; null for a delivery without messages. */
   notifiedAt: number | null
 }
 

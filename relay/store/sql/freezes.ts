@@ -77,7 +77,7 @@ export function freezes(db: Backend, notify: (work: 'dispatch') => void) {
       const sql = `${QUEUES} SELECT repository FROM queue WHERE repository IS NOT NULL`
       return (await rowsOf(db, sql)).map(row => String(row.repository))
     },
-    /** Freezes queued deliveries, except deliveries whose dispatch may have taken effect. @returns whether more remain */
+    /** Freezes queued deliveries, except deliveries whose dispatch may have taken effect. @returns whether more deliveries remain */
     async freezeQueues({ id, reason }: Freeze, given: readonly string[], now: number): Promise<boolean> {
       const repositories = padded(given)
       const places = repositories.map((_, i) => `?${i + 1}`).join(', ')
@@ -92,7 +92,7 @@ export function freezes(db: Backend, notify: (work: 'dispatch') => void) {
       }
       return (await change({ sql, params: repositories }, to, reason, now)) === STEP
     },
-    /** Releases the oldest deliveries of a freeze. @returns whether there were any */
+    /** Releases the oldest deliveries of a freeze. @returns whether there were any deliveries */
     async release({ id, reason }: Freeze, now: number): Promise<boolean> {
       const sql = `SELECT seq FROM deliveries WHERE ${FROZEN} AND frozen_by = ?1 ORDER BY repository, seq LIMIT ${STEP}`
       const to = {

@@ -130,7 +130,7 @@ export function intake(db: Backend) {
           const { cancellation, signed, delivery: earlier } = await findEarlier(delivery)
           if (cancellation || (signed && signed.sentAs !== delivery.sentAs)) throw new SignatureUsed()
           if (earlier) return accepted(earlier, earlier.id !== delivery.id)
-          // The conflicting delivery was deleted in the meantime, so insert again.
+          // The conflicting delivery has been deleted, so the insert is repeated.
         }
       }),
     /** Returns the cancellation with this signature, or null. @throws SignatureUsed if a delivery has the signature */

@@ -8,7 +8,7 @@ import { INSERT, toRow } from './intake.ts'
 export interface ClockDifference {
   /** GitHub's clock minus the store's, in milliseconds; 0 for a small difference. */
   difference: number
-  /** The start of the difference, milliseconds since 1970 by the store's clock. */
+  /** When the difference started, milliseconds since 1970 by the store's clock. */
   since: number
 }
 

@@ -27,7 +27,7 @@ export function openSqliteFile(path: string) {
   try {
     makeFolder(dirname(path))
     makePrivate(path)
-    // Resolve links, so that all paths to the file use the same lock.
+    // Links are resolved, so that all paths to the file use the same lock.
     const file = realpathSync(path)
     makePrivate(`${file}-owner`)
     const owner = holdAlone(`${file}-owner`)

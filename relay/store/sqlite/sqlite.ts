@@ -159,7 +159,7 @@ function startCheckpoints(path: string) {
   let rest = REST_MS
 
   const start = () => {
-    // Next to this source file, or next to the bundle.
+    // The thread's file is next to this source file, or next to the bundle.
     const file = `./sqlite-checkpoint-thread.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`
     const started = new Worker(new URL(file, import.meta.url), {
       workerData: { path, ino },
