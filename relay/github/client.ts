@@ -118,7 +118,9 @@ function createResponseFacts(clock: () => number) {
   }
 
   return {
-    observe({ headers }: Response): void {
+    observe({ status, headers }: Response): void {
+      // After a 401, the headers show the limit of anonymous requests.
+      if (status === 401) return
       const expiry = Date.parse(headers.get('github-authentication-token-expiration') ?? '')
       if (Number.isFinite(expiry)) expiresAt = expiry
       const end = Number(headers.get('x-ratelimit-reset')) * 1000

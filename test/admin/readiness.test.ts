@@ -104,6 +104,7 @@ test('a full disk, an old queue, a rejected credential, and an outage of Port hi
   const [, banner, table] = /class="banner"(.*?)<\/ul>(.*)/s.exec(page)!
   for (const text of texts) for (const place of [banner, table]) expect(place).toMatch(text)
   expect(banner).toMatch(/refused with 503\. 1 queued/)
+  expect(table).toMatch(/rate limit .*Not known yet/)
   expect(table).toMatch(/Queue <span class="state waiting">late.*1 queued/)
 
   const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }

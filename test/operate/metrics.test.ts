@@ -147,8 +147,14 @@ describe('GET /metrics', () => {
       'x-ratelimit-reset': String(Math.floor(Date.now() / 1000) + 3000),
       'github-authentication-token-expiration': new Date(expires * 1000).toISOString(),
     }
-    github.fail({ status: 401, body: { message: 'Bad credentials' }, headers, times: 1 })
+    const of = { match: ({ path }: { path: string }) => path.endsWith('/dispatches'), times: 1 }
+    github.fail({ ...of, status: 404, body: { message: 'Not Found' }, headers })
     await deliver('r_1')
+    await until(async () => (await read()).github_rate_limit_remaining!['']! === 17, 'the limit is known')
+    // GitHub's limit of anonymous requests, which says nothing about the credential.
+    const anonymous = { ...headers, 'x-ratelimit-remaining': '9' }
+    github.fail({ ...of, status: 401, body: { message: 'Bad credentials' }, headers: anonymous })
+    await deliver('r_2')
     await until(async () => (await read()).credential_ok?.github === 0, 'the credential is rejected')
     const now = await read()
     const pause = now.paused_until_timestamp_seconds!.github! - Date.now() / 1000

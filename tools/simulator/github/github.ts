@@ -38,7 +38,8 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
     c.header('date', new Date(state.now()).toUTCString())
     c.header('x-github-request-id', requestId())
     c.header('x-github-media-type', 'github.v3; format=json')
-    if (c.var.grant && c.res.status !== 304) c.var.grant.used += 1
+    const isCounted = c.res.status !== 304 && c.req.path !== '/rate_limit'
+    if (c.var.grant && isCounted) c.var.grant.used += 1
     for (const [name, value] of Object.entries(rateOf(state, c.var.grant))) {
       c.header(`x-ratelimit-${name}`, String(value))
     }
@@ -49,8 +50,9 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
   api.route('/', manifests.api)
   api.get('/rate_limit', c => {
     const grant = authenticate(state, c.req.header('authorization'))
-    if (grant instanceof Response && c.req.header('authorization')) return grant
-    const core = rateOf(state, grant instanceof Response ? undefined : grant)
+    if (!(grant instanceof Response)) c.set('grant', grant)
+    else if (c.req.header('authorization')) return grant
+    const core = rateOf(state, c.var.grant)
     const search = { limit: 30, remaining: 30, reset: core.reset, used: 0 }
     const body = { resources: { core, search }, rate: core }
     schemas.response('GET /rate_limit', 200, body)
