@@ -127,7 +127,7 @@ export function conclusionLines(written: JobStatus | null): LogLine[] {
   return [lineOf(written, `A step set the conclusion to ${written}`)]
 }
 
-/** The maximum number of listed rows. The workflow run on GitHub shows all of them. */
+/** The maximum number of rows in the summary. */
 const MAX_ROWS = 100
 const MAX_CELL = 120
 /** Markdown renderers take quadratic time for a long line. */
@@ -143,7 +143,7 @@ export interface JobResult {
   outputs: JsonObject
   steps: Step[]
   url: string
-  /** Applied before a text is cut or escaped, because redaction doesn't recognize a changed secret. */
+  /** Redacts texts before they are cut or escaped, because redaction doesn't recognize a changed secret. */
   redact: Redact
 }
 

@@ -62,7 +62,7 @@ export function shrinkClientPayload(payload: ClientPayload, maxBytes: number): C
 
 function leaveOutLargest(payload: ClientPayload, maxBytes: number): void {
   const { port } = payload
-  // Each input, or its name in `truncated`, needs at least this much space, so all inputs are omitted together.
+  // Each input, or its name in `truncated`, needs at least LEAST_INPUT bytes. If the sum is too large, all inputs are omitted.
   if (Object.keys(port.inputs).length * LEAST_INPUT > maxBytes) leaveOutInputs(port)
   let excess = bytes(payload) - maxBytes
   if (excess <= 0) return

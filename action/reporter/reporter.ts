@@ -68,8 +68,8 @@ export const FINAL_EXTRA_MS = 30_000
 
 /**
  * Makes up to five attempts, about 1, 2, 4, and 8 s apart, or later if Port's response says so. All calls share one time
- * budget, because GitHub stops a canceled job after 4 min 45 s. After the first call that fails five times, later calls
- * retry only if Port says how long to wait (`Retry-After`).
+ * budget, because GitHub stops a canceled job after 4 min 45 s. After the first call whose last attempt failed, later
+ * calls retry only if Port says how long to wait (`Retry-After`).
  * @see https://docs.port.io/api-reference/rate-limits
  */
 export function createRetry(options: Pick<Runner, 'clock' | 'sleep'> & { budgetMs: number }) {

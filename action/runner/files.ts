@@ -152,7 +152,7 @@ export function readPiece(
   return found.map(({ text, end }) => ({ text, end: from + start + end }))
 }
 
-/** Returns where the first complete line of a chunk starts. Text before it could be the second half of a secret. */
+/** Returns where the first complete line of a chunk starts. Text before this line could be the second half of a secret. */
 export function firstLine(path: string, from: number, bytes: Buffer): number {
   const before = readBytes(path, Math.max(from - 2, 0), Math.min(from, 2)).toString('latin1')
   if (from === 0 || before.endsWith('\n\0')) return 0
@@ -171,7 +171,7 @@ export function linesBefore(path: string, offset: number): number {
   return lines
 }
 
-/** Fails for a symbolic link, except on Windows, and doesn't block on a pipe. */
+/** With these flags, opening a symbolic link fails (except on Windows), and opening a pipe doesn't wait. */
 const openFile = (path: string): number =>
   fs.openSync(path, fs.constants.O_RDONLY | (fs.constants.O_NOFOLLOW ?? 0) | (fs.constants.O_NONBLOCK ?? 0))
 

@@ -35,7 +35,7 @@ export function redactJson(value: Json, redact: Redact): Json {
 
 type Range = { start: number; end: number }
 
-/** Longest first. */
+/** Returns the different lengths, the longest first. */
 const lengthsOf = (texts: readonly string[]) =>
   [...new Set(texts.map(({ length }) => length))].toSorted((a, b) => b - a)
 

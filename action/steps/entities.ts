@@ -17,7 +17,7 @@ const FIELDS = ['blueprint', 'identifier', 'operation', 'title', 'icon', 'team',
 const READ_ONLY = ['createdAt', 'createdBy', 'updatedAt', 'updatedBy', 'scorecards']
 const OPERATIONS = ['upsert', 'delete'] as const
 
-/** Port's rule. @see https://docs.port.io/api-reference/create-an-entity */
+/** Port's rule for identifiers. @see https://docs.port.io/api-reference/create-an-entity */
 const IDENTIFIER = /^(?!\.{1,2}$)[\p{L}0-9@_.+:\\/=-]{1,1000}$/u
 
 const MOST_CHARACTERS = 1_000_000
@@ -188,7 +188,7 @@ export interface EntityDocument {
   text: string
   line: number
   end: number
-  /** Whether the document is certainly complete. If not, a step may still be writing the document. */
+  /** Whether the document is certainly complete; false if a step may still be writing the document. */
   closed: boolean
 }
 

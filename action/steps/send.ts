@@ -59,7 +59,7 @@ export async function sendEntities(
 }
 
 /**
- * Sends batches of lines in order. After a lost response, sends a line that lines may be missing, but not the batch,
+ * Sends batches of lines in order. After a lost response, sends a notice that lines may be missing, but not the batch,
  * because no line must appear twice. Continues after a rejected batch, except if the workflow run's quota is used up.
  * Throws the first failed batch's error. The caller must not send the error's `linesSent` lines again. The error's
  * `linesLost` lines may be missing without a notice in Port's log.

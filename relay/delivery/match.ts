@@ -50,7 +50,7 @@ const EVIDENCE: { evidence: Evidence; find: (delivery: Named, facts: BindingFact
   { evidence: 'candidate', find: findOnlyCandidate },
 ]
 
-/** Finds the runs of a delivery by evidence. The order of runs isn't evidence. Pure. */
+/** A pure function that finds the runs of a delivery by evidence. The order of runs isn't evidence. */
 export function matchRuns(delivery: Named, facts: BindingFacts): Match {
   const isPossible = (run: WorkflowRun) => run.id === facts.externalRunId || isOfTarget(run, delivery)
   const free = { ...facts, runs: facts.runs.filter(run => !facts.taken.has(run.id) && isPossible(run)) }

@@ -98,7 +98,7 @@ export const pollInterval = (delivery: Delivery, now: number, blind = false): nu
   return Math.max(SOONEST_MS, Math.min(blind ? LATEST_BLIND_MS : LATEST_MS, (now - since) / 6))
 }
 
-/** Decides a poll's next step for a dispatched or running delivery. The first rule that applies decides. Pure. */
+/** A pure function that decides a poll's next step for a dispatched or running delivery. The first rule that applies decides. */
 export function nextStep(delivery: Delivery, seen: Observation, policy: Policy): PollStep {
   const { now, found, port } = seen
   const { runs } = found

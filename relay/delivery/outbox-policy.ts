@@ -112,7 +112,7 @@ export type NextStep =
   | { do: 'replace'; by: Message; otherwise: 'drop' | 'retry' }
 
 /**
- * Decides what to do after Port's response to a batch. Pure.
+ * A pure function that decides what to do after Port's response to a batch.
  *
  * | Port's response | log, label, entity | conclusion |
  * |---|---|---|

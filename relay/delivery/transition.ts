@@ -50,7 +50,7 @@ const TABLE: { [T in EventType]: Partial<Record<State, Handler<T>>> } = {
 }
 
 /**
- * Decides every change of a delivery's state, using only typed values. Pure.
+ * A pure function that decides every change of a delivery's state, using only typed values.
  * @param now milliseconds since 1970, by the store's clock
  * @returns null if the event changes nothing in this state
  */

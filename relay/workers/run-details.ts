@@ -17,7 +17,7 @@ const MAX_NAMED = 50
 const BLOCKED: LogLine = { level: 'ERROR', message: `What to change: ${PROTECTION_HINT}.` }
 const LOCKED: LogLine = {
   level: 'ERROR',
-  message: `The repository has a workflow lockfile, ${LOCKFILE}, and GitHub starts no workflow with an action that it lacks: run "gh actions-lock", and commit the file.`,
+  message: `The repository has the workflow lockfile ${LOCKFILE}. GitHub starts a workflow only if the lockfile lists all its actions: run "gh actions-lock", and commit the file.`,
 }
 const MAX_ANNOTATION = 1_000
 /** If more jobs failed, the relay doesn't run the failed jobs again, because reading annotations costs a request per job. */

@@ -141,7 +141,7 @@ test('--format workflow: an automation is kept, and the other actions of the exp
   const [workflow, kept] = JSON.parse(stdout)
   expect(workflow.nodes).toHaveLength(2)
   expect(kept).toMatchObject({ trigger: { event }, invocationMethod: { type: 'WEBHOOK' } })
-  expect(stderr).toMatch(/on_deploy: This is an automation\./)
+  expect(stderr).toMatch(/on_deploy: This automation stays unchanged/)
 })
 
 test('a webhook to another system becomes a webhook to the relay without the old headers, and the notes list the changes', async () => {

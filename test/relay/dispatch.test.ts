@@ -90,7 +90,7 @@ test.each<[string, (relay: System) => void, RegExp]>([
   [
     'no repository',
     rejects(404, 'Not Found'),
-    /^GitHub can't find acme\/shop: .* lacks Contents: write on it\.$/,
+    /^GitHub can't find acme\/shop: .* lacks Contents: write on the repository\.$/,
   ],
   [
     'no write access',

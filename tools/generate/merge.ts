@@ -39,7 +39,7 @@ export function merge(existing: JsonObject, generated: JsonObject, said: Said, r
   }
   if (same.length > 1 || forms.length > 1)
     throw new Error(
-      `The workflow ${identifier} in Port has several ${forms.length > 1 ? 'forms' : `webhook nodes that start ${textOf(target)}`}: change it in Port.`,
+      `The workflow ${identifier} in Port has several ${forms.length > 1 ? 'forms' : `webhook nodes that start ${textOf(target)}`}, so generate can't change this workflow: change the workflow in Port.`,
     )
   const before = readHere(webhook)
   const complete = { ...webhook, body: { ...object(body), ...object(webhook.body) } }

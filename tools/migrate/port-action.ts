@@ -11,7 +11,8 @@ import {
 import { type PortAction, readPortActions } from '../generate/port-action.ts'
 import { isComputed, toPortWorkflow } from '../generate/port-workflow.ts'
 
-const AUTOMATION = "This is an automation. Only a self-service action becomes a Port workflow, so it's kept."
+const AUTOMATION =
+  'This automation stays unchanged, because only a self-service action becomes a Port workflow.'
 
 /**
  * Converts Port actions (JSON or YAML) to Port actions or Port workflows that call the relay.

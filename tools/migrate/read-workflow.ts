@@ -173,7 +173,7 @@ function noteOthers({ root, contexts, edits, jobs, remark }: Workflow): boolean 
         ? 'may finish the Port run, so the action only reports updates'
         : "calls Port's API"
       const instead = 'replace it with $PORT_LOG, $PORT_RUN and $PORT_ENTITIES'
-      remark(yaml.startOf(map), `${uses || 'this script'} stays. It ${what}: ${instead}.`)
+      remark(yaml.startOf(map), `${uses || 'this script'} stays, and ${what}: ${instead}.`)
     }
   }
   return mayFinish
