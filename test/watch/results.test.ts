@@ -75,7 +75,7 @@ test('a run that started no job, in a repository with a lockfile: Port names the
   const { logs, status } = system.port.run(RUN)
   expect(status).toBe('FAILURE')
   expect(logs.at(-1)!.message).toMatch(
-    /a workflow lockfile, \.github\/workflows\/actions\.lock, .*"gh actions-lock"/,
+    /the workflow lockfile \.github\/workflows\/actions\.lock\. .*"gh actions-lock"/,
   )
 })
 
