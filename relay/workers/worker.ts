@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import type { ThrottledLog } from '../log.ts'
 
 export interface WorkerDefinition<Claim> {
@@ -84,6 +84,8 @@ export function startWorker<Claim>(
         await sleep(FAILURE_MS)
       }
       if (!stopping.signal.aborted) await signal.promise
+      // A step's last change and its end wake the worker in the same turn, and cause one claim.
+      await nextTurn()
     }
     await Promise.all(active.values())
   }

@@ -66,6 +66,20 @@ test('runs at most the allowed number of concurrent steps, and a failed step doe
   expect(most).toBe(3)
 })
 
+test("a step's last change and its end cause one claim", async () => {
+  let claims = 0
+  const worker = start(5, {
+    claim: async () => (claims++ === 0 ? [{ id: 'd-1', version: 1 }] : []),
+    async step() {
+      await new Promise(resolve => setImmediate(resolve))
+      worker.wake()
+    },
+  })
+  const { busyAt } = worker.activity()
+  await until(() => worker.activity().idleAt > busyAt, 'a claim finds no work')
+  expect(claims).toBe(2)
+})
+
 test('signals a running step that the worker is stopping, and waits for the step to finish', async () => {
   const claims: Claim[] = [{ id: 'd-1', version: 1 }]
   const heard = Promise.withResolvers<AbortSignal>()
