@@ -123,7 +123,14 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
         },
       ],
       [
-        42_000,
+        4000,
+        {
+          ...{ type: 'runsSeen', pollAt: 4_000_000_000_000 },
+          runs: [{ ...run(16_400_000_000, 'waiting'), evidence: 'response' }],
+        },
+      ],
+      [
+        38_000,
         {
           ...{ type: 'approvalSeen', decided: [], url: '' },
           pending: [{ environment: 'production', waitTimer: 0, reviewers: ['a'] }],

@@ -4,6 +4,7 @@ import type { Delivery, Message, Transition } from './delivery.ts'
 import type { Context, Event } from './events.ts'
 import { boundRun } from './match.ts'
 import { actionsPage, finishCancelled, names } from './outcome.ts'
+import { WAITS } from './waiting.ts'
 
 /** Cancels a queued delivery. If GitHub's response to the dispatch is missing, polls search for the workflow run to cancel. */
 export function requestWhileQueued(
@@ -96,7 +97,8 @@ export function seeApproval(
     ...(isNew && waitingFor ? [describeWaiting(pending, boundRun(delivery)?.url ?? '')] : []),
   ]
   const messages: Message[] = [{ log: lines }]
-  if (isNew && waitingFor !== null) messages.push({ update: { statusLabel: labelOf(pending) } })
+  if (isNew && waitingFor !== null)
+    messages.push({ update: { statusLabel: `${WAITS.approval}: ${waitingFor}` } })
   // If the workflow uses the action, the action sets a label later.
   else if (isNew) messages.push({ update: { statusLabel: 'Running' } })
   return {
@@ -114,11 +116,6 @@ export function seeApproval(
 
 /** Returns a key for the decision about each environment. */
 const keysOf = ({ environments, state }: Approval) => environments.map(name => `${name}:${state}`)
-
-function labelOf(pending: readonly PendingDeployment[]): string {
-  const isTimer = pending.every(each => each.reviewers.length === 0 && each.waitTimer > 0)
-  return `${isTimer ? 'Waiting for a timer' : 'Waiting for approval'}: ${names(pending.map(each => each.environment))}`
-}
 
 function describeWaiting(pending: readonly PendingDeployment[], url: string): LogLine {
   const environments = pending.map(({ environment, reviewers, waitTimer }) => {

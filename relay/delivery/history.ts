@@ -1,6 +1,7 @@
 import type { JsonObject } from '../../port/types.ts'
-import type { HistoryType } from './delivery.ts'
+import type { HistoryType, WaitCause } from './delivery.ts'
 import { clockTime } from './outcome.ts'
+import { WAITS } from './waiting.ts'
 
 /** An entry of a delivery's timeline, as plain text that pages must escape. */
 export type TimelineText = { title: string; tone: 'plain' | 'good' | 'bad' | 'wait'; lines: string[] }
@@ -14,9 +15,7 @@ export const timelineText = (
 /** The timeline's text for each type of history entry. */
 export const HISTORY: Record<HistoryType, (details: JsonObject) => TimelineText> = {
   waitingNotified: d =>
-    d.cause === 'queue'
-      ? timelineText('Waits for an earlier delivery of the repository', 'wait', text(d.blocked_by))
-      : timelineText(WAITS[String(d.cause)] ?? 'Waits for GitHub', 'wait', text(d.reason), until(d.until)),
+    timelineText(WAITS[d.cause as WaitCause], 'wait', text(d.blocked_by), text(d.reason), until(d.until)),
   frozen: d => timelineText('Frozen', 'wait', text(d.reason)),
   unfrozen: d => timelineText('Freeze ended', 'plain', text(d.reason)),
   dispatchAccepted: d =>
@@ -67,16 +66,11 @@ export const HISTORY: Record<HistoryType, (details: JsonObject) => TimelineText>
     const waiting = list(d.waiting_for)
     const decided = Array.isArray(d.decided) ? (d.decided as JsonObject[]) : []
     return timelineText(
-      waiting.length > 0 ? `Waits for an approval: ${waiting.join(', ')}` : 'No longer waits for an approval',
+      waiting.length > 0 ? `${WAITS.approval}: ${waiting.join(', ')}` : 'No longer waiting for approval',
       waiting.length > 0 ? 'wait' : 'plain',
       ...decided.map(each => `${list(each.environments).join(', ')} was ${text(each.state)}.`),
     )
   },
-}
-
-const WAITS: Record<string, string> = {
-  runner: 'Waits for a runner',
-  concurrency: 'Waits in its concurrency group',
 }
 
 const EVIDENCE: Record<string, string> = {

@@ -9,6 +9,7 @@ import {
   type Stalled,
   type Transition,
   type Wait,
+  type WaitCause,
 } from './delivery.ts'
 import type { Context, Event } from './events.ts'
 import { decisiveRuns } from './match.ts'
@@ -65,7 +66,7 @@ function waitsFor(
   ofPort: string,
 ) {
   const { state, reason, waitingFor, runs, shownCause, shownReason, frozenBy } = delivery
-  if (state === 'dispatched') return reason ?? 'Waits for its workflow run'
+  if (state === 'dispatched') return reason ?? 'Waiting for its workflow run'
   if (state === 'queued') {
     if (frozenBy > 0) return reason
     const { label, clause } = describeWait(delivery, waitOf(delivery, pause, blocker))
@@ -73,7 +74,7 @@ function waitsFor(
     return pause || blocker || reason !== null ? clause : label
   }
   if (state !== 'running') return null
-  if (waitingFor !== null) return `Waiting for approval: ${waitingFor}`
+  if (waitingFor !== null) return `${WAITS.approval}: ${waitingFor}`
   const cause = waitOnGitHub(runs)
   const known = cause === shownCause ? shownReason : ''
   const behind = cause === 'concurrency' && known && ` behind ${known}`
@@ -87,45 +88,55 @@ export const UNRECORDED = "GitHub's response wasn't recorded"
 /** Why a dispatch that is due isn't sent yet. */
 export const OTHERS_FIRST = 'RELAY_DISPATCH_RATE limits the rate of dispatches, or GitHub responds slowly'
 
+/** What each wait is called in Port, on the dashboard, and in the commands. */
+export const WAITS = {
+  queue: 'Waiting for an earlier run of the repository',
+  limit: "Waiting for GitHub's rate limit",
+  credential: "Waiting until GitHub accepts the relay's credential",
+  installation: "Waiting until GitHub accepts the relay's credential",
+  error: 'Waiting for GitHub',
+  rate: 'Waiting for other dispatches',
+  frozen: 'Frozen',
+  runner: 'Waiting for a runner',
+  concurrency: 'Waiting in its concurrency group',
+  approval: 'Waiting for approval',
+} satisfies Record<WaitCause | 'approval', string>
+
 function describeWait({ repository }: Delivery, wait: Wait): { label: string; clause: string } {
   if (wait.cause === 'queue') {
-    const label = `Waits for an earlier run of ${repository}`
+    const label = `Waiting for an earlier run of ${repository}`
     return { label, clause: `${label}: ${wait.blocker.runId ?? wait.blocker.id}` }
   }
   const { cause, reason, until } = wait
+  const name = WAITS[cause]
   const time = until === null ? '' : clockTime(until)
   switch (cause) {
     case 'limit':
       return {
-        label: `Waits for GitHub's rate limit until ${time.slice(11, 16)} UTC`,
-        clause: `Waits for GitHub's rate limit until ${time}: ${reason}`,
+        label: `Waiting for GitHub's rate limit until ${time.slice(11, 16)} UTC`,
+        clause: `Waiting for GitHub's rate limit until ${time}: ${reason}`,
       }
-    case 'credential':
-    case 'installation': {
-      const label = "Waits until GitHub accepts the relay's credential"
-      return { label, clause: `${label}: ${reason}` }
-    }
     case 'frozen':
       return {
-        label: `Frozen: ${reason}`,
-        clause: `Frozen until ${time || 'an operator unfreezes it'}: ${reason}`,
+        label: `${name}: ${reason}`,
+        clause: `${name} until ${time || 'an operator unfreezes it'}: ${reason}`,
       }
-    case 'rate':
-      return { label: 'Waits for other dispatches', clause: `Waits for other dispatches: ${reason}` }
     case 'runner':
       return {
-        label: `Waiting for a runner${reason && `: ${reason}`}`,
-        clause: `Waiting for a runner${reason && ` with the labels ${reason}`}: GitHub has queued the workflow run, and no runner has picked up its jobs`,
+        label: `${name}${reason && `: ${reason}`}`,
+        clause: `${name}${reason && ` with the labels ${reason}`}: GitHub has queued the workflow run, and no runner has picked up its jobs`,
       }
     case 'concurrency':
       return {
-        label: 'Waiting in its concurrency group',
-        clause: `Waiting in its concurrency group${reason && ` behind ${reason}`}: another workflow run of the group is in progress on GitHub`,
+        label: name,
+        clause: `${name}${reason && ` behind ${reason}`}: another workflow run of the group is in progress on GitHub`,
       }
     case 'error': {
       const next = until === null ? 'searching for the workflow run' : `next attempt at ${time}`
-      return { label: 'Waits for GitHub', clause: `Waits for GitHub: ${reason}; ${next}` }
+      return { label: name, clause: `${name}: ${reason}; ${next}` }
     }
+    default:
+      return { label: name, clause: `${name}: ${reason}` }
   }
 }
 

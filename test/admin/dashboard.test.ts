@@ -305,7 +305,7 @@ test('pages update automatically without losing focus, and show refused webhooks
   await follow(page, page.locator('.banner').getByText('GitHub is rate limiting this credential'))
   const later = { ...body, run: { id: 'r_10' }, action: { identifier: 'later' } }
   await send(relay.url, { body: later })
-  await follow(page, page.getByText(/^Waits for GitHub's rate limit until .*: GitHub is rate/).nth(1))
+  await follow(page, page.getByText(/^Waiting for GitHub's rate limit until .*: GitHub is rate/).nth(1))
   await page.getByRole('link', { name: 'Pause updates' }).click()
   expect(await page.locator('[data-follow]').count()).toBe(0)
 

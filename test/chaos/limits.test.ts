@@ -49,7 +49,7 @@ test('a rate-limit pause applies to all relays on one PostgreSQL database, and P
     await until(() => github.requests.some(({ status }) => status === 403), 'GitHub asks to wait')
     const ids = [...first, ...(await sendAll(system, relays[1]!.url, 59, 1))]
     const waiting = (id: string) =>
-      port.run(id).logs.filter(({ message }) => message.startsWith("Waits for GitHub's rate limit"))
+      port.run(id).logs.filter(({ message }) => message.startsWith("Waiting for GitHub's rate limit"))
     await until(() => ids.every(id => waiting(id).length > 0), 'Port shows that every delivery waits')
     expect(github.dispatches, 'no dispatch during the pause').toEqual([])
     await relays[0]!.kill()

@@ -125,7 +125,7 @@ test('deliveries shows the target of each delivery, and the history of a single 
   const [failed, bound, queued] = ids
   const { stdout } = await run(deliveries, [], env)
   const waits = expect.stringMatching(
-    /^Waits for (GitHub's rate limit until .* UTC: |GitHub$|other dispatches$)/,
+    /^Waiting for (GitHub's rate limit until .* UTC: |GitHub$|other dispatches$)/,
   )
   const rejected = 'GitHub rejected the dispatch: no such repository.'
   expect(stdout.split('\n').map(line => line.slice(22).trimEnd().split(/ {2,}/))).toEqual([
@@ -160,7 +160,17 @@ test('deliveries, the dashboard, and Port use the same words for what a delivery
       'Waiting for Port: the workflow run has finished with success',
       [seen(4, { status: 'completed', conclusion: 'success' })],
     ],
-    ['Waits for its workflow run', []],
+    [
+      'Waiting for approval: production',
+      [
+        seen(5, { status: 'waiting' }),
+        {
+          ...{ type: 'approvalSeen', decided: [], url: '' },
+          pending: [{ environment: 'production', waitTimer: 0, reviewers: [] }],
+        },
+      ],
+    ],
+    ['Waiting for its workflow run', []],
   ]
   const opened = await openWithDeliveries([
     ...placed.map(([, events], n) => ({
@@ -176,8 +186,8 @@ test('deliveries, the dashboard, and Port use the same words for what a delivery
   const texts = [
     ...placed.map(([waits]) => waits),
     'GitHub rejected the dispatch: no such repository.',
-    'Waits for GitHub: GitHub responded with 500; searching for the workflow run',
-    'Waits for an earlier run of acme/shop: r_lost',
+    'Waiting for GitHub: GitHub responded with 500; searching for the workflow run',
+    'Waiting for an earlier run of acme/shop: r_lost',
   ]
   const ofOpened = { ...env, PORT: new URL(opened.relay.url).port }
   const { stdout } = await run(deliveries, [], ofOpened)
@@ -190,11 +200,18 @@ test('deliveries, the dashboard, and Port use the same words for what a delivery
   const body = new URLSearchParams({ token: ADMIN_TOKEN })
   const signedIn = await fetch(`${opened.relay.url}/sign-in`, { method: 'POST', redirect: 'manual', body })
   const cookie = signedIn.headers.get('set-cookie')!.split(';')[0]!
-  const page = await (await fetch(opened.relay.url, { headers: { cookie } })).text()
+  const read = async (path: string) => (await fetch(opened.relay.url + path, { headers: { cookie } })).text()
+  const page = await read('/')
   const reasons = [...page.matchAll(/<p class="reason[^"]*">(.*?)<\/p>/g)].map(([, text]) =>
     text!.replaceAll(/<[^>]+>/g, ''),
   )
   expect(reasons).toEqual(texts.toReversed())
+  const timelines = await Promise.all([0, 2, 4].map(n => read(`/deliveries/${opened.ids[n]}`)))
+  expect(timelines.map(text => /<h3>(Waiting .*)<\/h3>/.exec(text)?.[1])).toEqual([
+    'Waiting for a runner',
+    'Waiting in its concurrency group',
+    'Waiting for approval: production',
+  ])
   opened.port.fail({ status: 503, times: Number.POSITIVE_INFINITY })
   await run(redeliver, ['--state', 'failed', '--dry-run'], ofOpened)
   expect((await run(deliveries, [], ofOpened)).stdout).toMatch(

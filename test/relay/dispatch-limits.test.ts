@@ -135,7 +135,7 @@ test('Port shows the new end of a rate limit that goes on, without another line 
     return runs.map(id => relay.port.run(id).statusLabel)
   }
   const label = (until: number) =>
-    Array(2).fill(`Waits for GitHub's rate limit until ${new Date(until).toISOString().slice(11, 16)} UTC`)
+    Array(2).fill(`Waiting for GitHub's rate limit until ${new Date(until).toISOString().slice(11, 16)} UTC`)
   expect(await labelsAfter(40)).toEqual(label(end))
   expect(await labelsAfter(40)).toEqual(label(relay.pauses.find('acme/shop')!.pausedUntil))
   expect(relay.pauses.find('acme/shop')!.pausedUntil).toBeGreaterThanOrEqual(end + 120_000)

@@ -84,10 +84,13 @@ test('if GitHub responds with 500 to one payload, Port shows what each delivery 
   await pass(100)
   const error = 'GitHub responded with 500 to the dispatch to acme/shop; searching for the workflow run'
   expect(shown()).toEqual([
-    ['Waits for GitHub', `Waits for GitHub: ${error}.`],
+    ['Waiting for GitHub', `Waiting for GitHub: ${error}.`],
     ...ids
       .slice(1)
-      .map(() => ['Waits for an earlier run of acme/shop', 'Waits for an earlier run of acme/shop: r_0.']),
+      .map(() => [
+        'Waiting for an earlier run of acme/shop',
+        'Waiting for an earlier run of acme/shop: r_0.',
+      ]),
   ])
   const { apply } = system.engine()
   await apply(await system.delivery(ids[0]!), { type: 'cancelRequested', by: 'port' })
