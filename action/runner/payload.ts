@@ -26,7 +26,7 @@ export function readPayload(
     )
   }
   throw new Error(
-    `This run was started by ${workflow.event}, without a payload from the relay. This action expects the event ` +
+    `This workflow run was started by ${workflow.event}, without a payload from the relay. This action expects the event ` +
       'repository_dispatch that the relay sends for an action in Port (on: { repository_dispatch: { types: ' +
       '[<identifier of the action>] } }), a workflow_dispatch with the input "port", or the payload in the input ' +
       `"payload".${help(env, 'payload')}`,

@@ -119,7 +119,7 @@ async function post(url: URL, body: Uint8Array, headers: Record<string, string>)
 
 function acceptance({ delivery, repository, event_type, workflow, state, duplicate }: JsonObject): string {
   const target = `${repository}, ${workflow ? `workflow ${workflow}` : `event type ${event_type}`}`
-  const known = duplicate ? " It was accepted before, and isn't dispatched again." : ''
+  const known = duplicate ? " The webhook was accepted before, and isn't dispatched again." : ''
   return `Accepted as delivery ${delivery} for ${target}; it is ${state}.${known}`
 }
 

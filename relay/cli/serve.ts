@@ -12,7 +12,7 @@ export const serve = defineCommand({
   options: {},
   async run({ env }) {
     // Without this flag, V8 allocates objects of requests as old objects, because most objects survived the first
-    // collections. Old objects keep other objects alive, and copying these would take a sixth of the CPU time.
+    // collections. Old objects keep other objects alive. Copying the other objects would take a sixth of the CPU time.
     setFlagsFromString('--no-allocation-site-pretenuring')
     const config = readConfig(env)
     // Only with a minimum length, flush waits until all lines are written.

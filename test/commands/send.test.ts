@@ -41,7 +41,9 @@ test('sends an action with inputs in the form that Port sends, and the relay dis
   })
   const again = await run(send, [...args, '--json'], env)
   expect(JSON.parse(again.stdout)).toMatchObject({ status: 200, response: { duplicate: true } })
-  expect((await run(send, args, env)).stdout).toMatch(/It was accepted before, and isn't dispatched again\.$/)
+  expect((await run(send, args, env)).stdout).toMatch(
+    /The webhook was accepted before, and isn't dispatched again\.$/,
+  )
   expect(github.dispatches).toHaveLength(1)
 })
 
