@@ -26,7 +26,7 @@ export function createDatabaseCheck(store: Pick<Store, 'ping'>, throttled: Pick<
         (): Check => ({ ok: true }),
         (error): Check => {
           throttled.error({ err: error, work: 'readyz' }, 'database unavailable; retrying')
-          const why = whyNotWritable(error.message) ?? 'it is unavailable.'
+          const why = whyNotWritable(error.message) ?? "it is unavailable. The relay's log shows the error."
           return { ok: false, detail: `The database (RELAY_DATABASE) doesn't accept writes: ${why}` }
         },
       )

@@ -1,6 +1,7 @@
 import { describeNetworkError, type PortError } from '../../port/client/errors.ts'
 import type { Config } from '../config/config.ts'
 import type { OnResponse } from '../config/outgoing.ts'
+import { clockTime } from '../delivery/outcome.ts'
 import { ownerOf, type RateLimitPauses } from '../github/rate-limit-pause.ts'
 import { foreignReason } from '../github/response.ts'
 import type { ThrottledLog } from '../log.ts'
@@ -13,7 +14,7 @@ export const NAMES = { github: 'GitHub', port: 'Port' }
 export type Text = readonly (string | number)[]
 
 export const plainText = (text: Text): string =>
-  text.map(part => (typeof part === 'string' ? part : new Date(part).toISOString())).join('')
+  text.map(part => (typeof part === 'string' ? part : clockTime(part))).join('')
 
 export interface SideProblem {
   type: 'unreachable' | 'credential_rejected'

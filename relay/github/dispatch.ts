@@ -50,7 +50,7 @@ export function repositoryDispatchRefusal(
     case 403:
       return `GitHub doesn't let the relay dispatch to ${repository} (403: ${said}): ${forbiddenHint(message, 'Contents: write', documentation)}`
     case 404:
-      return `GitHub can't find ${repository}: the repository doesn't exist, or the relay's token lacks Contents: write on the repository.`
+      return `GitHub can't find ${repository}: the repository doesn't exist, or the relay's token or App lacks Contents: write on the repository.`
     case 422:
       return `GitHub rejected the payload for "${eventType}" in ${repository} (422: ${said}).${documentation}`
     default:

@@ -21,18 +21,19 @@ export function createWorkflowFileReader(credential: Credential) {
   return {
     /** Lists the workflow files; empty if the branch has no workflow folder. */
     workflowFiles: (repository: string): Promise<WorkflowFile[]> =>
-      credential.use(repository, async (octokit, at) => {
-        try {
+      credential
+        .use(repository, async (octokit, at) => {
           const { data } = await octokit.repos.getContent({ ...at, path: FOLDER })
           mustBeGitHub(Array.isArray(data))
           return (Array.isArray(data) ? data : [])
             .filter(({ name }) => /\.ya?ml$/.test(name))
             .map(({ path, sha, size }) => ({ path, blob: sha, size }))
-        } catch (error) {
+        })
+        // `use` has checked that the App is still installed.
+        .catch(error => {
           if (error instanceof RequestError && error.status === 404) return []
           throw error
-        }
-      }),
+        }),
     workflowFile: (repository: string, path: string): Promise<string> =>
       credential.use(repository, (octokit, at) => readFile(octokit, { ...at, path })),
   }

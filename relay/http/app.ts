@@ -26,9 +26,9 @@ interface AppDeps extends Pick<RouteDeps, 'config' | 'store' | 'apply' | 'clock'
   receiveGitHub?: (c: Context) => Promise<Response>
 }
 
-const UNAVAILABLE =
-  "The database (RELAY_DATABASE) is unavailable or read-only; the relay's log shows the error. Nothing was accepted."
-const FAILED = 'Something failed inside the relay; its log shows the error. Nothing was accepted.'
+const FAILED = 'Something failed inside the relay; its log shows the error.'
+const failure = ({ ok, detail }: Awaited<ReturnType<AppDeps['checkDatabase']>>) =>
+  new Problem(ok ? 500 : 503, `${ok ? FAILED : detail} Nothing was accepted.`)
 
 export function createApp(deps: AppDeps): { app: Hono; receive: Receive } {
   const { config, store, apply, reports, receiveGitHub, admin, log, throttled, metrics } = deps
@@ -83,9 +83,7 @@ export function createApp(deps: AppDeps): { app: Hono; receive: Receive } {
     return respond(c, problem)
   })
   app.onError(async (error, c) => {
-    const isDatabaseDown = !(error instanceof Problem) && !(await deps.checkDatabase()).ok
-    const internal = isDatabaseDown ? new Problem(503, UNAVAILABLE) : new Problem(500, FAILED)
-    const problem = error instanceof Problem ? error : internal
+    const problem = error instanceof Problem ? error : failure(await deps.checkDatabase())
     if (problem !== error) throttled.error({ err: error }, 'a request failed')
     logRefusal(c, problem)
     return respond(c, problem)

@@ -176,6 +176,8 @@ export function toRun<T extends DeliveryRun>({ past, reportsConclusion, ...rest 
 export function whyNotWritable(message: string, shown = ''): string | null {
   if (/full|no space/i.test(message)) return `the disk is full${shown}. Free space on it.`
   if (/read.?only/i.test(message)) return `it is read-only${shown}. Mount its disk for writing.`
+  const [, code] = /\b(?:connect|getaddrinfo|read) (E[A-Z_]+)/.exec(message) ?? []
+  if (code) return `it can't be reached${shown || ` (${code})`}. Check the server and the network.`
   if (!/locked|(lock|statement) timeout/i.test(message)) return null
   return `it is locked${shown}. Stop the process that has a transaction open, such as a backup or a shell.`
 }

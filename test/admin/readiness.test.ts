@@ -58,9 +58,13 @@ test('an idle relay checks GitHub and Port; /readyz shows why they are down, and
   expect(others).toEqual({ status: 200, ok: true })
   expect(checks.github).toEqual({
     ...{ ok: false, last_success: TIME },
-    detail: expect.stringMatching(/^GitHub unreachable since 2\S+Z: connection refused \(ECONNREFUSED\)\.$/),
+    detail: expect.stringMatching(
+      /^GitHub unreachable since 2\S+ \S+ UTC: connection refused \(ECONNREFUSED\)\.$/,
+    ),
   })
-  expect(checks.port.detail).toMatch(/^Port unreachable since 2\S+Z: connection refused \(ECONNREFUSED\)\.$/)
+  expect(checks.port.detail).toMatch(
+    /^Port unreachable since 2\S+ \S+ UTC: connection refused \(ECONNREFUSED\)\.$/,
+  )
   for (const name of ['GitHub', 'Port']) {
     const lines = relay.log().filter(({ msg }) => msg === `a request to ${name} failed`)
     expect(lines).toHaveLength(1)

@@ -288,6 +288,11 @@ describe('while it checks services, doctor', () => {
     ])
     limit(0, { 'retry-after': '60' }, 403, { message: 'You have exceeded a secondary rate limit.' })
     expect((await wrong())[0]).toMatch(/^problem: GitHub limits the relay's requests \(403\)/)
+    github.failures.secondaryLimit(60, { times: 9 })
+    expect((await wrong())[1]).toBe(
+      "problem: acme/shop can't be read: GitHub limits the relay's requests (403). Run this command again later.",
+    )
+    github.clearFailures()
   })
 
   test("reports a GitHub App whose key belongs to another App, that isn't installed on the repository, or whose webhooks are misconfigured", async () => {
@@ -470,6 +475,11 @@ test('reports a queue from which nothing was dispatched for a minute, and workfl
       /^problem: 1 workflow run of acme\/shop has waited for a runner with the labels gpu/,
     ),
   ])
+  // GitHub's outage explains the queue.
+  const outage = { ...clean, RELAY_DATABASE: `sqlite:${path}`, GITHUB_API_URL: `http://${nowhere}` }
+  const texts = shown(await findings(outage)).join('\n')
+  expect(texts).toMatch(/GitHub can't be reached/)
+  expect(texts).not.toMatch(/Nothing was dispatched/)
 })
 
 test('prints each finding, exits with 1 if there is a problem, and supports --json', async () => {

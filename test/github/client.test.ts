@@ -79,7 +79,13 @@ test('a dispatch to a repository that was removed from the App names the install
   const refused = (path: string, status: number, message: string) =>
     api.fail({ match: each => each.path.endsWith(path), status, body: { message }, times: 9 })
   refused('/dispatches', 403, 'Resource not accessible by integration')
+  refused('/contents/.github/workflows', 404, 'Not Found')
   refused('/installation', 404, 'Not Found')
+  // Otherwise, the relay would say that the repository has no workflows.
+  await expect(github.workflowFiles(SHOP)).rejects.toThrow('No installation of the GitHub App for acme/shop')
+  expect(await dispatch(connect(api.url, authOf(app)))).toMatchObject({
+    reason: expect.stringMatching(notInstalled),
+  })
   expect(await dispatch(github)).toMatchObject({ reason: expect.stringMatching(notInstalled) })
 })
 

@@ -85,7 +85,7 @@ test('sends a signed message when problems start and when problems are resolved,
   expect(await pass(3 * MINUTE)).toEqual([[10, ['unreachable', 'credential_rejected'], []]])
   expect(received[0]!.body).toEqual({
     text: [
-      'https://relay.example.com: GitHub unreachable since 2026-03-01T03:31:00.000Z.',
+      'https://relay.example.com: GitHub unreachable since 2026-03-01 03:31:00 UTC.',
       `https://relay.example.com/status ${RUNBOOK}#portrelayunreachable\nPort rejects &lt;it&gt; (401). Set it.`,
       `https://relay.example.com/status ${RUNBOOK}#portrelaycredentialrejected`,
     ].join(' '),
@@ -94,7 +94,7 @@ test('sends a signed message when problems start and when problems are resolved,
     started: [
       {
         ...{ type: 'unreachable', side: 'github', key: '', since: '2026-03-01T03:32:10.000Z' },
-        detail: 'GitHub unreachable since 2026-03-01T03:31:00.000Z.',
+        detail: 'GitHub unreachable since 2026-03-01 03:31:00 UTC.',
         ...{ dashboard: 'https://relay.example.com/status', runbook: `${RUNBOOK}#portrelayunreachable` },
       },
       expect.objectContaining({ type: 'credential_rejected', side: 'port', key: 'acme' }),

@@ -504,6 +504,12 @@ describe('the log', () => {
       { message: 'a request failed', fields: { err } },
       expect.objectContaining({ message: 'a Port webhook is refused' }),
     ])
+    const ping = () => Promise.reject(new Error('PostgreSQL: connect ECONNREFUSED 10.0.0.1:5432'))
+    const broken = await openReceiving({ clock, store: { ping } })
+    expect(await refused(broken, await broken.post())).toEqual([
+      503,
+      "The database (RELAY_DATABASE) doesn't accept writes: it can't be reached (ECONNREFUSED). Check the server and the network. Nothing was accepted.",
+    ])
   })
 })
 

@@ -67,8 +67,10 @@ export const recentDeliveries: Check = {
       const stalled = await store.stalled(now - BACKLOG_MS, MAX_COMPARED, scope)
       const waiting = await store.withoutRunner(now)
       return [
-        // Without writes to the database, nothing is dispatched.
-        ...(deps.failed.includes('database') ? [] : stalled).map(each => problem(describeStalled(each))),
+        // Without writes to the database, or without GitHub, nothing is dispatched.
+        ...(['database', 'github'].some(name => deps.failed.includes(name)) ? [] : stalled).map(each =>
+          problem(describeStalled(each)),
+        ),
         ...describeWithoutRunner(waiting).map(({ text }) => problem(text)),
         await checkNodes(nodes, texts, deps),
         ...(await compareAll(sent, deps)),

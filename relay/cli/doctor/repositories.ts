@@ -5,6 +5,7 @@ import { isOwnPort } from '../../../tools/generate/to-action.ts'
 import type { Config } from '../../config/config.ts'
 import { isRepository, matcher, type Route } from '../../config/routes.ts'
 import { atOf, CredentialError, createCredential } from '../../github/credentials.ts'
+import { readLimit } from '../../github/rate-limit-pause.ts'
 import { readFile } from '../../github/workflow-files.ts'
 import { OFFERED_INPUTS } from '../../github/workflow-inputs.ts'
 import { namesOf } from '../../github/workflow-refusal.ts'
@@ -31,7 +32,10 @@ export function refusal(error: unknown, name: string): Finding[] {
   }
   if (status === 404)
     return [problem(`GitHub can't find ${name}: it doesn't exist, or the credential has no access to it.`)]
-  return [problem(`${name} can't be read: GitHub responded with ${status}.`)]
+  const why = readLimit(cause, 0, 0)
+    ? `GitHub limits the relay's requests (${status}). Run this command again later.`
+    : `GitHub responded with ${status}.`
+  return [problem(`${name} can't be read: ${why}`)]
 }
 
 type Wanted = Record<'eventType' | 'workflow' | 'ref', string | null>
