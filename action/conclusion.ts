@@ -171,7 +171,8 @@ const replaced = (report: Inputs['report']) =>
   'that final update replaces the outputs that this job sends with Port credentials. To keep the outputs, remove port-client-id and ' +
   'port-client-secret, so that this job reports through the relay. Or add a last job with needs and report: job, and write the outputs there.'
 
-const noEffect = (report: Inputs['report']) => `conclusion in $PORT_RUN has no effect with report: ${report}.`
+const noEffect = (report: Inputs['report']) =>
+  `"conclusion" in $PORT_RUN has no effect if the input report is "${report}".`
 
 const withheldBecause = (reason: string) =>
   "The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, aren't sent to Port, because they can contain secret " +

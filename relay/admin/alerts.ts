@@ -108,7 +108,7 @@ export function createAlerts(
       store.counts(),
       store.withoutRunner(now),
     ])
-    // GitHub's outage or a rejected credential has its own alert. Queues of a rejected credential don't count as stalled.
+    // An outage of GitHub and a rejected credential have their own alerts, so they raise no alert about queues.
     const ofGitHub = sides.problems().filter(({ side }) => side === 'github')
     const isDown = ofGitHub.some(({ type }) => type === 'unreachable')
     const since = dueSince.dispatch ?? now

@@ -243,7 +243,7 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
     )
     return { kind: 'poll again', at: Math.ceil(Math.min(at, next, ...limits)) }
   }
-  // The action may already have reported the result to Port, so the relay waits up to UNREAD_MS for Port's response.
+  // The action may have set a result in Port, so the relay tries for up to UNREAD_MS to read the run from Port first.
   const isPatient = now - (observation.finishedSince ?? now) < UNREAD_MS
   if (port === 'unread' && now < finishBy && isPatient) return pollAgain()
   // A run id that is known only from Port, and whose run was never read, could belong to another repository.

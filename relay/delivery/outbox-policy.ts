@@ -70,7 +70,7 @@ export function coalesce(messages: readonly WaitingMessage[]): Batch[] {
   return groups.map(toBatch)
 }
 
-/** Splits a batch of log lines in two. Returns null for a single line or another kind of message. */
+/** Splits a batch of log lines in two. Returns null if the message has no log lines or only one. */
 function halve({ parts, message }: Batch): [Batch, Batch] | null {
   if (!('log' in message) || message.log.length < 2) return null
   const linesOf = (part: WaitingMessage): WaitingMessage[] =>

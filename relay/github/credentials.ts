@@ -154,7 +154,7 @@ function appCredential(options: Options, auth: App, clock: () => number): Checke
   }
 }
 
-/** A credential that sends no dispatches or reads during a rate-limit pause. */
+/** A credential that sends neither dispatches nor read requests during a rate-limit pause. */
 export function pausedCredential(
   credential: Credential,
   pauses: RateLimitPauses,

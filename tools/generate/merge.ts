@@ -43,7 +43,7 @@ export function merge(existing: JsonObject, generated: JsonObject, said: Said, r
     )
   const before = readHere(webhook)
   const complete = { ...webhook, body: { ...object(body), ...object(webhook.body) } }
-  // In another body, the generated keys could change the inputs of the workflow.
+  // Add the generated keys only if the relay then still reads the same inputs.
   const isComplete = isDeepStrictEqual(readHere(complete), before)
   const url = String(webhook.url).replace(EXAMPLE_RELAY, relay)
   Object.assign(webhook, isComplete && complete, { url, method, synchronized })
@@ -64,7 +64,7 @@ export function merge(existing: JsonObject, generated: JsonObject, said: Said, r
   return { definition, differences: differencesOf(existing, definition), notes }
 }
 
-/** Returns the parts of a definition that change: objects with `userInputs` (none if an event starts the run), and webhooks. */
+/** Returns the parts to change in a definition: its webhooks, and its forms (none if an event starts the run). */
 function partsOf({ nodes, trigger, invocationMethod }: JsonObject) {
   const parts = Array.isArray(nodes) ? nodes.map(node => object(node).config) : [trigger, invocationMethod]
   const ofType = (...types: string[]) => parts.map(object).filter(({ type }) => types.includes(String(type)))

@@ -78,7 +78,7 @@ function addPortInput({ root, edits, events }: Workflow): void {
     throw new Problem('The workflow has its own input "port": rename the input.', yaml.startOf(own.key))
   if (yaml.keysOf(inputs?.value).length > 24)
     throw new Problem(
-      'The workflow has 25 inputs, GitHub\'s limit: remove one for "port".',
+      'The workflow has 25 inputs, which is the limit of GitHub: remove one to make room for "port".',
       yaml.startOf(on.key),
     )
   const added = stringify({ port: PORT }).trimEnd().split('\n')

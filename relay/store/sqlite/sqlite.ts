@@ -170,7 +170,7 @@ function startCheckpoints(path: string) {
       rest = Math.min(Math.max(REST_MS, RESTS * took), LONGEST_REST_MS)
       schedule()
     })
-    // Errors are ignored. If the thread fails, commits run checkpoints when the log is long enough.
+    // Errors are ignored, because without this thread, each commit that makes the log too long runs a checkpoint.
     started.on('error', () => {})
     return started
   }
