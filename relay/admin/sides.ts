@@ -1,6 +1,7 @@
 import { describeNetworkError, type PortError } from '../../port/client/errors.ts'
 import type { Config } from '../config/config.ts'
 import type { OnResponse } from '../config/outgoing.ts'
+import { RETRIED_MS } from '../delivery/delivery.ts'
 import { clockTime } from '../delivery/outcome.ts'
 import { ownerOf, type RateLimitPauses } from '../github/rate-limit-pause.ts'
 import { foreignReason } from '../github/response.ts'
@@ -40,8 +41,6 @@ export type Sides = ReturnType<typeof createSides>
 /** How often an unused credential is checked (IDLE_MS), and a service that doesn't respond (RETRY_MS). */
 const IDLE_MS = 60_000
 const RETRY_MS = 10_000
-/** How long a credential is still shown as rejected after its pause, so that a waiting dispatch can be retried first. */
-const RETRIED_MS = 10_000
 
 type SidesConfig = Pick<Config, 'github' | 'port'>
 

@@ -33,6 +33,8 @@ export const REDELIVERABLE: readonly State[] = ['failed', 'cancelled']
 export const NO_RUNNER_MS = 600_000
 /** If a rate limit ends this much later than Port shows, the relay renews Port's label. */
 export const RENEWED_MS = 60_000
+/** How long a pause is still shown after its end, so that a waiting dispatch can be retried first. */
+export const RETRIED_MS = 10_000
 
 /** What shows that a workflow run belongs to a delivery, strongest first. */
 export type Evidence = 'response' | 'report' | 'port' | 'title' | 'candidate'

@@ -177,7 +177,7 @@ test.each<[string, Partial<Health>, ...patterns: RegExp[]]>([
   [
     'a stalled queue',
     STALLED_QUEUE,
-    /acme\/shop for 7 min<\/strong>, because <a href=".*d-1">r_1<\/a> waits/,
+    /acme\/shop for 7 min<\/strong>, because <a href=".*d-1">r_1<\/a> waits: .* 500\. If this delivery isn't needed, cancel it\./,
   ],
   [
     'workflow runs without a runner',

@@ -86,7 +86,7 @@ export function banner(health: Health, now: number): Html {
       ({ id, runId, repository, reason, stalledSince }): Item => [
         'warning',
         'PortRelayQueueStalled',
-        html`<strong>Nothing was dispatched to ${repository} for ${span(now - stalledSince)}</strong>, because <a href="/deliveries/${encodeURIComponent(id)}">${runId ?? id}</a> waits: ${reason ?? OTHERS_FIRST}.`,
+        html`<strong>Nothing was dispatched to ${repository} for ${span(now - stalledSince)}</strong>, because <a href="/deliveries/${encodeURIComponent(id)}">${runId ?? id}</a> waits: ${reason ?? OTHERS_FIRST}.${reason !== null && html` If this delivery isn't needed, cancel it.`}`,
       ],
     ),
     !isExplained.github &&

@@ -2,6 +2,7 @@ import {
   type Delivery,
   NO_RUNNER_MS,
   RENEWED_MS,
+  RETRIED_MS,
   type Stalled,
   type WaitCause,
 } from '../../delivery/delivery.ts'
@@ -125,6 +126,7 @@ export function claims(db: Backend) {
     /** Finds deliveries whose wait Port doesn't show yet. Finds none while many messages wait, because results are more urgent. */
     findWaiting(now: number, before: number, limit: number, scope: string): Promise<Delivery[]> {
       const paused = isPaused(dialect, '?4', '?1', 'waiting')
+      const isOver = `NOT ${isPaused(dialect, '?4', `?1 - ${RETRIED_MS}`, 'waiting')}`
       const later = isPaused(dialect, '?4', `waiting.shown_until + ${RENEWED_MS}`, 'waiting')
       const shown = (cause: WaitCause | '', where: string) => `
         SELECT seq FROM (
@@ -139,8 +141,8 @@ export function claims(db: Backend) {
           ORDER BY seq LIMIT ${EXAMINED}) AS frozen`,
         shown('', '1 = 1'),
         ...(['queue', 'error', 'rate'] as const).map(cause => shown(cause, paused)),
-        shown('limit', `NOT ${paused} OR ${later}`),
-        ...(['credential', 'installation'] as const).map(cause => shown(cause, `NOT ${paused}`)),
+        shown('limit', `${isOver} OR ${later}`),
+        ...(['credential', 'installation'] as const).map(cause => shown(cause, isOver)),
       ]
       const sql = `
         SELECT ${columns(dialect)} FROM deliveries
