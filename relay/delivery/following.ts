@@ -30,10 +30,10 @@ export function see(
   }
   if (!first) {
     const isOver = ['runner', 'concurrency'].includes(delivery.shownCause) && waitOnGitHub(runs) === null
+    const isRunning = isOver && !isFinished(runs) && delivery.waitingFor === null
     return {
       change: { ...change, ...(isOver && { shownCause: '' }) },
-      messages:
-        isOver && !isFinished(runs) ? [{ update: { statusLabel: 'Running' }, unlessStarted: true }] : [],
+      messages: isRunning ? [{ update: { statusLabel: 'Running' }, unlessStarted: true }] : [],
       history: null,
     }
   }

@@ -201,7 +201,7 @@ test.each<[string, string, Given, object[]?]>([
 const MANY = Object.fromEntries(Array.from({ length: 25 }, (_, at) => [`i${at}`, { type: 'string' }]))
 test.each<[string, unknown, string | null]>([
   ['one event as text', 'workflow_dispatch', null],
-  ['a list of events', ['push', 'workflow_dispatch'], "on push, the action doesn't run"],
+  ['a list of events', ['push', 'workflow_dispatch'], "for the events push, the action doesn't run"],
   ['no inputs', { workflow_dispatch: null }, null],
   ['25 inputs', { workflow_dispatch: { inputs: MANY } }, "25 inputs, GitHub's limit"],
   [

@@ -37,6 +37,15 @@ test('Port shows the reviewers of the waiting run once, then the approver and th
   expect(kept).not.toMatch(/ada|release-team|Go!/)
 })
 
+test('after a wait for a runner, Port shows the wait for an approval', async () => {
+  const { system, run } = await startWithRun({}, { status: 'queued' })
+  await system.pass(60_000)
+  expect(label(system)).toBe('Waiting for a runner')
+  system.github.awaitReview(run.id, [PRODUCTION])
+  await system.pass(60_000)
+  expect(label(system)).toBe('Waiting for approval: production')
+})
+
 test('with GitHub webhooks, Port shows the wait and the approval immediately, and only once', async () => {
   const { system, id, run } = await waiting([])
   const review = (action: string, more: object = {}) =>

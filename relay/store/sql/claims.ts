@@ -13,6 +13,7 @@ import {
   deliveriesOf,
   named,
   rowsOf,
+  SHOWN,
   stateIs,
   toDelivery,
 } from '../database.ts'
@@ -180,8 +181,8 @@ export function claims(db: Backend) {
     },
     /** Finds deliveries, at most 200, whose workflow runs have waited too long for a runner, the longest wait first. */
     withoutRunner(now: number): Promise<Delivery[]> {
-      const where = `state = 'running' AND shown_cause = 'runner' AND shown_at <= ?1 ORDER BY shown_at LIMIT 200`
-      return deliveriesOf(db, `SELECT ${columns(dialect)} FROM deliveries WHERE ${where}`, now - NO_RUNNER_MS)
+      const found = `FROM deliveries WHERE state = 'running' AND shown_cause = 'runner' AND shown_at <= ?1 ORDER BY shown_at LIMIT 200`
+      return deliveriesOf(db, `SELECT ${columns(dialect, SHOWN)} ${found}`, now - NO_RUNNER_MS)
     },
     /** Claims dispatched and running deliveries that are due. */
     async claimPolls(now: number, leaseMs: number, limit: number): Promise<Delivery[]> {

@@ -33,6 +33,15 @@ export function claimTests(place: Place): void {
     expect(order).toEqual(['acme/long', 'acme/other', 'acme/long', 'acme/long'])
   })
 
+  test('deliveries without a runner come without the summaries of their jobs, which can have megabytes', async () => {
+    const store = await place.emptied()
+    const [id] = await acceptAll(store, {})
+    const summary = { text: 'x'.repeat(1000), own: true, conclusion: 'success' } as const
+    const reported = { attempt: 1, jobs: [], links: [], summary }
+    await applyTo(store, id!, { change: { state: 'running', shownCause: 'runner', shownAt: 1000, reported } })
+    expect(await store.withoutRunner(1_000_000)).toMatchObject([{ id, shownAt: 1000, reported: null }])
+  })
+
   test('a claim whose lease has expired cannot change the delivery', async () => {
     const store = await place.emptied()
     await acceptAll(store, {})
