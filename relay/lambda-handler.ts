@@ -13,7 +13,7 @@ export type Context = Pick<LambdaContext, 'getRemainingTimeInMillis'>
 const REQUEST_WORK_MS = 5_000
 /** How long an invocation without work waits for more work, such as the next report of a workflow run. */
 const QUIET_MS = 1_500
-/** The time to finish a step in invocations for requests and for schedules. A request to GitHub or Port takes at most 10 s. */
+/** How long an invocation for a request, or a scheduled one, lets steps in progress finish. A request to GitHub or Port takes at most 10 s. */
 const REQUEST_STEP_MS = 3_000
 const SCHEDULE_STEP_MS = 12_000
 /** How many dispatches RELAY_DISPATCH_RATE allows at the start. AWS can start many relays at once. */
@@ -63,7 +63,7 @@ export function createHandler(
       if (request) response = await handle(relay.app)(withoutStage(request), context as LambdaContext)
       else for (const worker of workers) worker.runNow()
       const workMs = request ? REQUEST_WORK_MS : Number.POSITIVE_INFINITY
-      // While a sender waits for the response, the invocation doesn't wait for new work. GitHub doesn't wait for a response.
+      // While a sender waits for the response, the invocation doesn't wait for new work. GitHub's webhooks need no fast response.
       const quietMs = request && !pathOf(request).endsWith('/github') ? 0 : QUIET_MS
       const until = Math.min(performance.now() + workMs, endsAt - RESPONSE_MS - stepMs)
       // A refused request causes no work, because anyone can send such requests.

@@ -77,7 +77,7 @@ const MINUTE_MS = 60_000
 const LONGEST_REASON = 200
 
 /**
- * Logs messages that can repeat often, such as errors while Port is unavailable, and refusals of unverified senders.
+ * Logs messages that can repeat often, such as errors while Port is unavailable, or refused requests of unverified senders.
  * Writes a message when it first occurs, and one line per minute while it recurs. Each line has the latest fields and the
  * `count` of occurrences since the previous line. If the occurrences have different reasons, `reasons` has the count of
  * each reason. Occurrences are grouped by message, so variable values belong in the fields.
@@ -106,7 +106,7 @@ export function createThrottledLog(log: Levels, maxReasons: number) {
     }, MINUTE_MS).unref()
   }
 
-  /** @returns false if the error hasn't occurred since the previous line */
+  /** @returns false if the message hasn't occurred since the previous line */
   function write(message: string): boolean {
     const known = lasting.get(message)
     if (!known || known.count === 0) return false

@@ -6,7 +6,7 @@ import { nearestName } from './config/values.ts'
 
 useProxy(process.env)
 const [name = 'serve', ...args] = process.argv.slice(2)
-// Other commands are loaded only when called, so that the relay starts faster.
+// The relay starts faster because commands other than `serve` are loaded only when called.
 const commands = name === serve.name ? [serve] : (await import('./cli/commands.ts')).commands
 const command = commands.find(each => each.name === name)
 if (command) {

@@ -54,7 +54,7 @@ const variables = z.object({
   PORT_CLIENT_SECRET: z.string({
     error: "is required: set it to your Port organization's client secret, which signs Port's webhooks",
   }),
-  // Incomplete entries and comments aren't accepted as secrets, because an attacker could guess them.
+  // A comment in the list, or an incomplete entry, isn't accepted as a secret, because an attacker could guess it.
   PORT_PREVIOUS_SECRETS: list
     .superRefine((secrets, ctx) => {
       const wrong = secrets.findIndex(secret => /[\s:#]/.test(secret))
@@ -209,7 +209,7 @@ function issuerOf(apiUrl: string): string {
   return `https://token.actions.${subdomain ? `${subdomain}.ghe.com` : 'githubusercontent.com'}`
 }
 
-/** Reports mistyped names of variables, for which the relay would silently use the defaults. */
+/** Reports mistyped names of variables. Otherwise, the relay would silently use the defaults. */
 function unknownNames(env: Env): string[] {
   const relays = VARIABLES.filter(name => name.startsWith('RELAY_'))
   return Object.entries(env).flatMap(([name, value = '']) => {
@@ -220,7 +220,7 @@ function unknownNames(env: Env): string[] {
 }
 
 /**
- * Kubernetes gives every pod these variables for a Service named `relay` or `relay-…`.
+ * Whether Kubernetes set a variable for a Service named `relay` or `relay-…`. Every pod gets such variables.
  * @see https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
  */
 const isServiceLink = (name: string, value: string) =>

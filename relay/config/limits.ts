@@ -18,13 +18,13 @@ export const LIMITS = {
   stalledTime: 60 * SECOND,
   bodyRate: 8 * KB,
   bodyRateGrace: 3 * SECOND,
-  /** The minimum size of a piece of a body. Each piece uses about 1 KB of additional memory. */
+  /** The minimum average size of the pieces in which a body arrives. Each piece uses about 1 KB of additional memory. */
   bodyPiece: 16,
-  /** GitHub's JSON parser accepts up to 100 levels, and the client payload adds a few. */
+  /** GitHub's JSON parser accepts up to 100 nesting levels. The client payload adds a few levels to the body. */
   jsonDepth: 90,
   encryptedInputs: 200,
   jsonKeys: 20_000,
-  /** Multiples of RELAY_MAX_BODY. */
+  /** This limit and the next one are multiples of RELAY_MAX_BODY. */
   webhookArriving: 32,
   webhookProcessing: 64,
   githubBody: 25 * MB,

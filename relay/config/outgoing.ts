@@ -36,7 +36,7 @@ const THIS_MACHINE = ['localhost', '127.0.0.1', '[::1]']
 /**
  * Sends all requests through the environment's proxy, except requests to `NO_PROXY` and to this machine. Ignores a
  * malformed proxy URL, which the configuration check reports.
- * @param env the process environment. Blank variables are removed, because Node also reads them and fails.
+ * @param env the process environment. Blank proxy variables are removed, because Node would fail to parse them.
  */
 export function useProxy(env: Env): void {
   const proxies = Object.fromEntries(proxiesOf(env))
@@ -81,7 +81,7 @@ export type OnResponse = (response: Pick<Response, 'status' | 'headers'> | null,
 export function responseOutcome(response: Parameters<OnResponse>[0]): ResponseOutcome {
   if (response === null) return 'unreachable'
   const { status, headers } = response
-  // GitHub's rate limit also responds with 403.
+  // GitHub can also respond with 403 if a rate limit is exceeded.
   const isLimit = headers.has('retry-after') || headers.get('x-ratelimit-remaining') === '0'
   if (status === 429 || (status === 403 && isLimit)) return 'limited'
   if (status === 401) return 'unauthorized'

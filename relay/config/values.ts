@@ -41,7 +41,7 @@ export const signingSecret = z.string().transform((text, ctx) => {
   return z.NEVER
 })
 
-/** A secret that is sent in a header, in which only plain ASCII is valid. */
+/** A secret that must be plain ASCII, because it is sent in a header. */
 export const inHeader = z
   .string()
   .regex(
@@ -67,10 +67,10 @@ export const headers = z.string().transform((text, ctx) => {
 
 export const list = z.string().transform((text, ctx) => items(text.split(/[,\r\n]/), ctx))
 
-/** Repository globs, separated like a list. A comma within braces, as in `acme/{shop,web}`, is part of the glob. */
+/** Repository globs, separated by commas or line breaks. A comma within braces, as in `acme/{shop,web}`, is part of the glob. */
 export const globs = globList('*/*', glob => globProblem(glob, { repositories: true }))
 
-/** Blueprint globs, separated like a list. Blueprint names contain no slash. */
+/** Blueprint globs, separated by commas or line breaks. Blueprint names contain no slash. */
 export const blueprintGlobs = globList('*', glob => globProblem(isExclusion(glob) ? glob.slice(1) : glob))
 
 function globList(everything: string, problemOf: (glob: string) => string | null) {
@@ -84,7 +84,7 @@ function globList(everything: string, problemOf: (glob: string) => string | null
   })
 }
 
-/** A duration in milliseconds. With the limit, the current time plus a duration is always a valid date. */
+/** A duration in milliseconds. The limit ensures that the current time plus a duration is a valid date. */
 export const duration = amount(
   { ms: 1, s: 1e3, m: 6e4, h: 36e5, d: 864e5 },
   'must be a duration such as 30s, 10m, 24h or 30d',
@@ -136,7 +136,7 @@ function items(texts: string[], ctx: z.RefinementCtx): string[] {
 export const isExclusion = (glob: string): boolean => /^!(?!\()/.test(glob)
 
 /**
- * Returns the problem with a glob, as a clause that follows the glob's name; null if the glob is valid.
+ * Returns what is wrong with a glob, as a clause to write after the glob; null if the glob is valid.
  * @param options.repositories whether the glob matches `owner/name`; if so, a leading `!` excludes names
  */
 export function globProblem(glob: string, options: { repositories?: boolean } = {}): string | null {

@@ -100,13 +100,13 @@ export interface Delivery extends Target {
   attemptedAt: number | null
   /** When the latest attempt was sent, or when its response was lost; null if GitHub has responded. */
   awaitingResponseSince: number | null
-  /** The cause of the wait that Port shows; empty for none. A redelivery resets this cause. */
+  /** The cause of the wait, as Port shows it; empty if Port shows none. A redelivery resets this cause. */
   shownCause: WaitCause | ''
-  /** The end of GitHub's rate limit that Port shows; 0 for another cause. */
+  /** The end of GitHub's rate limit, as Port shows it; 0 if Port doesn't show a rate limit. */
   shownUntil: number
-  /** GitHub's response, the runner's labels, or the URL of the run in progress in the concurrency group. */
+  /** Details of the wait: GitHub's response, the runner's labels, or the URL of the run in progress in the concurrency group. */
   shownReason: string
-  /** When Port was notified of the wait; 0 for never. */
+  /** When Port was notified of the wait; 0 if Port wasn't notified. */
   shownAt: number
   /** The id of the deploy freeze that holds the queued delivery back; 0 for none. */
   frozenBy: number
@@ -144,7 +144,7 @@ export interface NewDelivery
   invocation: string
   /** Digests of the webhook's signature and of its address (path and query), separated by a space. */
   sentAs: string
-  /** The digest of the signature; null if the signed body contains the run id, so that the dedupe key is sufficient. */
+  /** The digest of the signature; null if the signed body contains the run id, because the dedupe key is then sufficient. */
   signature: string | null
   reportWorkflowStatus?: boolean
   rerunAt?: number | null

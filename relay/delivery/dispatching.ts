@@ -35,7 +35,7 @@ export function accept(
   }
 }
 
-/** Records GitHub's response after the workflow run has reported or the delivery has finished. */
+/** Records a response of GitHub that arrives after the workflow run has reported or the delivery has finished. */
 export function noteAccepted(
   delivery: Delivery,
   event: Event<'dispatchAccepted'>,

@@ -92,7 +92,7 @@ type RunList = 'empty' | 'ambiguous' | 'forbidden' | 'unavailable'
 export interface Policy {
   startTimeout: number
   runTimeout: number
-  /** The earliest start of all timeouts, milliseconds since 1970; in the future while a clock is wrong. */
+  /** No timeout starts before this time (milliseconds since 1970), which is in the future while a clock is wrong. */
   timeoutsFrom: number
   /** GitHub's web address: `https://github.com` */
   serverUrl: string

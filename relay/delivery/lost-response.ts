@@ -57,7 +57,7 @@ export function pollAgainOrRetry(
   const isOld = list !== 'forbidden' && readAt < decidedFrom
   switch (isOld ? 'unavailable' : list) {
     case 'empty':
-      // A single attempt isn't enough for a failure, because the relay may have been stopped since.
+      // After a single attempt, the relay dispatches again, because the relay may have been stopped since.
       if (isLate && delivery.attempts > 1) return giveUp()
       return {
         change: { awaitingResponseSince: null, dueAt: now },

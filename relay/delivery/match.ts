@@ -16,7 +16,7 @@ export interface BindingFacts {
   runs: readonly WorkflowRun[]
   /** Runs that belong to other deliveries, and past runs of this delivery. */
   taken: ReadonlySet<number>
-  /** Runs whose title contains the id of a delivery to which the run may not belong. */
+  /** Runs whose title contains a delivery's id, although the run possibly belongs to another delivery. */
   undecided: ReadonlySet<number>
   /** The run id that the action wrote to Port. */
   externalRunId: number | null

@@ -29,7 +29,7 @@ export interface Observation {
   /** What the workflow runs wait for on GitHub, read only once. */
   wait: Wait | 'not read'
   approvals: 'due' | 'not due' | 'read'
-  /** Whether this poll has already tried to cancel the workflow runs without effect. */
+  /** Whether this poll has already tried, without effect, to cancel the workflow runs. */
   cancelTried: boolean
 }
 
@@ -63,13 +63,13 @@ export interface Found {
   elsewhere: boolean
 }
 
-/** When to read a run by its ID after the report of a finishing job, because most runs finish with such a job. */
+/** When to read a run by its ID after a job reported that it is finishing. Most runs finish with such a job. */
 export const QUICK_READS_MS = [2_000, 4_000, 8_000, 16_000, 32_000] as const
 /** How long the relay waits for a report of the action's post step after a run has finished. */
 const GRACE_MS = 500
 /** During this time after a dispatch, a 404 for a workflow run doesn't mean that the run was deleted. */
 const FIRST_MOMENTS_MS = 60_000
-/** The shortest and the longest poll interval. The list of runs can add an interval, up to a minute in total. */
+/** The shortest and the longest poll interval. The relay can read the list of runs less often than it polls. */
 const SOONEST_MS = 3_000
 const LATEST_MS = 15_000
 /** The longest poll interval if the relay can read only Port, because each of these polls needs a separate request. */
@@ -302,7 +302,7 @@ const startedAt = (delivery: Delivery) => delivery.dispatchedAt ?? delivery.queu
 /** How long GitHub must deny access before the relay treats the denial as final. */
 const REFUSED_MS = 60_000
 
-/** Decides about a delivery without a known run after `startBy`. @returns null to leave the decision to a later poll */
+/** Decides, after `startBy`, about a delivery without a known run. @returns null to leave the decision to a later poll */
 function decideStartTimeout(
   { found, port }: Observation,
   startBy: number,

@@ -119,8 +119,8 @@ export type NextStep =
  * | accepted | done | done |
  * | the run has finished, or is synchronous | dropped | dropped |
  * | Port rejects the message's content | dropped, with a warning in the relay's log; log lines are replaced by a notice | sent again with fewer fields, then retried |
- * | Port doesn't know the run | retried; dropped after 15 minutes | retried; after 15 minutes with the conclusion only |
- * | any other error | retried; replaced after 15 minutes by a notice, once Port accepts the notice | retried; after 15 minutes with the conclusion only |
+ * | Port doesn't know the run | retried; dropped after 15 minutes | retried; after 15 minutes, only the conclusion is sent |
+ * | any other error | retried; replaced after 15 minutes by a notice, once Port accepts the notice | retried; after 15 minutes, only the conclusion is sent |
  *
  * Every message is dropped after the retention period. If a single line could cause the error, the batch is split.
  * @param failure null if Port accepted the batch

@@ -22,7 +22,7 @@ const OF_CONCLUSION = new Map<string | null | undefined, Outcome>([
 export const outcomeOf = (conclusion: string | null | undefined): Outcome =>
   OF_CONCLUSION.get(conclusion) ?? 'unknown'
 
-/** Returns the outcome of a run that finished in Port. Port shows canceled runs as failed, and no result for node runs. */
+/** Returns the outcome of a run that finished in Port. Port shows canceled runs as failed, and doesn't show the result of node runs. */
 export function outcomeInPort(conclusion: string, run: Pick<DeliveryRun, 'conclusion'> | null): Outcome {
   const [shown, ofRun] = [outcomeOf(conclusion), outcomeOf(run?.conclusion)]
   return shown === 'unknown' || (shown === 'failed' && ofRun === 'cancelled') ? ofRun : shown

@@ -8,7 +8,7 @@ const MAX_LINKS = 10
 
 /**
  * Adds an update to the jobs' reports. A job's new result replaces its old result. A result of a new attempt discards all results of the
- * earlier attempt. An author's summary replaces generated summaries. The worst job's generated summary is kept.
+ * earlier attempt. An author's summary replaces generated summaries. Among generated summaries, the worst job's summary is kept.
  */
 export function addReport(before: Reported | null, update: RunUpdate, attempt: number): Reported {
   const known = before ?? NOTHING
@@ -54,7 +54,7 @@ export const hasReported = (delivery: Reporting, run: DeliveryRun, job: { id: nu
     ({ job: known }) => known === job.id || known === job.name || /\*{3}/.test(String(known)),
   )
 
-/** Returns the texts of the final update. The relay's `sentence` precedes a summary that describes a better result. */
+/** Returns the texts of the final update. If the summary describes a better result, the relay's `sentence` precedes the summary. */
 export function finalTexts(
   { reported, kind }: Pick<Delivery, 'reported' | 'kind'>,
   { conclusion, sentence, url }: { conclusion: Conclusion; sentence: string; url: string },

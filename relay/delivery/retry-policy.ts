@@ -55,7 +55,7 @@ export function fail(
   })
 }
 
-/** Returns the time of the last retry. A delivery that waited for long doesn't fail with its first attempt. */
+/** Returns the time of the last retry. A delivery that waited a long time doesn't fail with its first attempt. */
 export function giveUpAt({ queuedAt, unfrozenAt, firstAttemptAt }: Delivery, now: number, policy: Policy) {
   const { runTimeout, startTimeout } = policy
   return Math.max(

@@ -50,7 +50,7 @@ const TABLE: { [T in EventType]: Partial<Record<State, Handler<T>>> } = {
 }
 
 /**
- * A pure function that decides every change of a delivery's state, using only typed values.
+ * A pure function that decides every change of a delivery's state.
  * @param now milliseconds since 1970, by the store's clock
  * @returns null if the event changes nothing in this state
  */
@@ -68,7 +68,7 @@ export function transition(
   return isOpen || !delivery.reported ? next : { ...next, change: { ...next.change, reported: null } }
 }
 
-/** Replaces links to workflow runs that lead to another server than GitHub. */
+/** Replaces a workflow run's link if it leads to a server other than GitHub. */
 function withOwnLinks(event: DeliveryEvent, { repository }: Delivery, { serverUrl }: Policy): DeliveryEvent {
   const own = <T extends { id: number; url: string }>(run: T): T =>
     URL.parse(run.url)?.origin === new URL(serverUrl).origin

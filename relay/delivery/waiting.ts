@@ -185,7 +185,7 @@ export function showWait(
   }
 }
 
-/** Notifies Port that a delivery waits for another delivery, or for the end of a pause, before its first attempt. */
+/** Before a delivery's first attempt, notifies Port that it waits for another delivery, or for the end of a pause. */
 export function notify(
   delivery: Delivery,
   { wait }: Event<'waitingNotified'>,

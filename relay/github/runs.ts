@@ -26,7 +26,7 @@ export interface WorkflowRun {
   updatedAt: number
 }
 
-/** A run in GitHub's responses and webhooks. Older servers omit fields. */
+/** A run in GitHub's responses and webhooks. Older servers omit some fields. */
 export interface GivenRun {
   id: number
   run_attempt?: number | null
@@ -76,7 +76,7 @@ export function createRunReader(credential: Credential) {
     /** Returns a page of up to 100 runs that this event started, newest first. */
     runsPage: (repository: string, page: number, etag: string | null, event: string) =>
       credential.use(repository, async (octokit, at) => {
-        // The request has no filter `created`, because a changing URL would invalidate the ETag.
+        // The request has no `created` filter, because a changing URL would invalidate the ETag.
         const query = { ...at, event, per_page: PAGE, page, headers: conditional(etag) }
         const request = octokit.actions.listWorkflowRunsForRepo(query)
         return tagged(request, etag, data => data.workflow_runs.map(toWorkflowRun))
@@ -138,7 +138,7 @@ export function createRunControl(credential: Credential, policy: DispatchPolicy)
   }
 }
 
-/** A 409 can also mean that a rerun hasn't started yet. */
+/** A 409 can also mean that a re-run hasn't started yet. */
 function isFinished(error: unknown): boolean {
   if (!(error instanceof RequestError) || error.status !== 409 || !error.response) return false
   return !/not yet/i.test(readMessage(error.response.data))

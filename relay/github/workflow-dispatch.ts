@@ -74,7 +74,7 @@ export function createWorkflowDispatcher(
       let current: Known = learned ?? remembered ?? (await readKnown(key, dispatched))
       let inputs = chooseInputs(dispatched, offer, current)
       if (inputs instanceof RejectedError && remembered) {
-        // Remembered inputs don't cause a failure, because the workflow may have been fixed.
+        // The file is read again before the dispatch fails, because the workflow may have been fixed.
         current = await readKnown(key, dispatched)
         inputs = chooseInputs(dispatched, offer, current)
       }
@@ -93,7 +93,7 @@ export function createWorkflowDispatcher(
         const refusal = readRefusal(error)
         if (!refusal) throw error
         const { status, message } = refusal
-        // If an input has the name of the field, GitHub's message may refer to the input.
+        // If an input is named `return_run_details`, GitHub's message may refer to the input.
         const isAboutField =
           wantsRun && isUnknownField(message, RUN_DETAILS) && !Object.hasOwn(inputs, RUN_DETAILS)
         if (isAboutField) server.set(SERVER, 'no run details')
@@ -152,7 +152,7 @@ function chooseInputs(
   )
 }
 
-/** Returns the offered inputs that the workflow doesn't declare. Only GitHub decides whether the case of a name matters. */
+/** Returns the offered inputs that the workflow doesn't declare. Ignores case, because only GitHub decides whether the case of a name matters. */
 function undeclaredIn(offer: Offer, { file, refused }: Known): ReadonlySet<string> {
   if (!file) return refused
   const declared = new Set(Object.keys(file.declared).map(name => name.toLowerCase()))

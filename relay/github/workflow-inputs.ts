@@ -73,7 +73,7 @@ export function fitInputs(offer: Offer, undeclared: ReadonlySet<string>): Fitted
   return assemble(offer, others, carried)
 }
 
-/** Also offers Port's context in the workflow's inputs for Port's context. An input from Port with the same name takes precedence. */
+/** Adds Port's context under the names of the workflow's inputs that expect it. An input from Port with the same name takes precedence. */
 export function withContexts(offer: Offer, { contexts }: Pick<WorkflowInputs, 'contexts'>): Offer {
   const context = offer.others.get('port_context')
   if (context === undefined) return offer

@@ -18,7 +18,7 @@ export const missingInput = (message: string): string | null =>
 
 export const isUnknownRef = (message: string): boolean => /^No ref found for/.test(message)
 
-/** GitHub's message about the field starts with the field's name, unlike a message that quotes inputs. */
+/** GitHub's message about an unknown field starts with the field's name, unlike a message that quotes inputs. */
 export const isUnknownField = (message: string, field: string): boolean =>
   UNKNOWN_FIELD.exec(message)?.groups?.field === field
 

@@ -70,7 +70,7 @@ export function createBodyMemory(
     let accepted: string[] = []
     let processed = 0
     return {
-      /** Starts measuring the time. @param onDrop called after the body was dropped and its memory was released */
+      /** Starts measuring how long the body takes to arrive. @param onDrop called after the body was dropped and its memory was released */
       arrive(onDrop: (problem: Problem) => void): void {
         body.since = performance.now()
         body.drop = problem => {

@@ -24,7 +24,7 @@ export function serveDirectly(receive: Receive, others: RequestListener): Reques
     const { host = '' } = headers
     if (!URL.test(url) || !HOST.test(host)) return others(incoming, outgoing)
     const facts: Fact[] = []
-    // Repeated headers are joined, as Hono does. Node's `headers` omits some of them.
+    // Repeated headers are joined, as Hono joins them. Node's `headers` omits some repeated headers.
     const header = (name: string) => incoming.headersDistinct[name]?.join(', ')
     const req = { method, url: `http://${host}${url}`, header }
     receive({ env: { incoming }, req, set: fact => void facts.push(fact) }, incoming).then(

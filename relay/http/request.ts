@@ -40,7 +40,7 @@ export function networkOf(address: string): string {
   return [...first, ...zeros, ...last].slice(0, 4).join(':')
 }
 
-/** Whether the request's signature or token was verified. Refusals of other requests go through the throttled log. */
+/** Whether the request's signature or token was verified. Refusals of unverified requests go through the throttled log. */
 export const VERIFIED = 'verified'
 /** Whether the webhook is persisted. A later failure, such as a failed dispatch, isn't a refusal. */
 export const PERSISTED = 'persisted'

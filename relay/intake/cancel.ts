@@ -61,7 +61,7 @@ export function createCancel({
 
 function readCancel(body: Json | undefined): { runId: string } | { ignored: string } {
   const given = isObject(body) ? body : {}
-  // The body of an action can also contain run_id, and the URL isn't signed, so run_id must be the only key.
+  // With other keys, the body could be an action's webhook that was copied to this URL, because the URL isn't signed.
   if (typeof given.run_id === 'string' && runKind(given.run_id) !== 'none') {
     if (Object.keys(given).length === 1) return { runId: given.run_id }
     throw new Problem(422, 'To cancel by "run_id", the body must have no other keys: remove them.')

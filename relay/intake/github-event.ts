@@ -6,7 +6,7 @@ import { toWorkflowRun } from '../github/runs.ts'
 
 export type WebhookEvent = z.infer<(typeof EVENTS)[keyof typeof EVENTS]>
 
-// The schemas require only what the relay needs and older servers send. GitHub can add conclusions and statuses.
+// The schemas require only fields that the relay needs and that older servers also send. GitHub can add conclusions and statuses.
 const text = z.string().nullish().catch(null)
 const whole = z.number().int().nullish().catch(null)
 const id = z.number().int()

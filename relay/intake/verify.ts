@@ -114,7 +114,7 @@ function checkAge(timestamp: string, now: number, tolerance: number): number {
   return signedAt
 }
 
-/** Reads the run id for a body without one. A proxy can repeat the header. */
+/** Reads the run id from the RUN_ID header, which a proxy can repeat. */
 function runIdHeader(c: Head): string | undefined {
   const header = c.req.header('run_id')
   const [first, ...others] = header?.split(',').map(line => line.trim()) ?? []
@@ -161,7 +161,7 @@ export async function readWebhook(
 
 /**
  * Creates a version 7 UUID, which starts with the time, so that a large index grows at its end. The random bytes come
- * from a version 4 UUID, whose bytes Node caches. Requesting bytes takes longer than verifying the signature.
+ * from a version 4 UUID, whose bytes Node caches. Requesting random bytes would take longer than verifying the signature.
  * @see https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7; Node's randomUUIDv7 needs 24.16
  */
 export function deliveryId(now: number): string {

@@ -33,7 +33,7 @@ interface OidcDeps {
   audience: string
   clock: () => number
   throttled: Pick<ThrottledLog, 'warn'>
-  /** The minimum time between two requests for keys, which forged tokens can cause. */
+  /** The minimum time between two requests for keys. Forged tokens can cause such requests. */
   cooldownMs?: number
   cacheMs?: number
   timeoutMs?: number
@@ -63,7 +63,7 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
     const { decodeJwt, jwtVerify } = await import('jose')
     let payload: JWTPayload
     try {
-      // Looking up the key can cause a request to the issuer.
+      // The issuer is checked first, because looking up the key can cause a request to the issuer.
       if (decodeJwt(token).iss !== issuer) throw new Error('the token is from another issuer')
       const verified = await jwtVerify(token, keys, {
         algorithms: ['RS256'],

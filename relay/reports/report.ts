@@ -165,7 +165,7 @@ const runUpdate = z.object({
     )
     .optional(),
 })
-/** Port's pattern for blueprints. Port and the allow-list could interpret other characters differently. */
+/** Port's pattern for blueprints. Port and the allow-list could interpret characters outside the pattern differently. */
 const blueprint = z
   .string()
   .max(200)

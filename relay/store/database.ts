@@ -64,18 +64,18 @@ export interface Dialect {
   skipLocked: string
   /** A statement that locks the number `?1` until the transaction ends; null if transactions never run concurrently. */
   lockNumber: string | null
-  /** The condition that a column's value is in a SELECT's result. The SELECT runs only once, so that its LIMIT applies. */
+  /** Returns a condition: the column's value is in the SELECT's result. The SELECT runs only once, so that its LIMIT applies. */
   among(column: string, select: string): string
   /** An expression for a `seq` that is higher than every existing `seq`. */
   nextSeq: string
   owner(repository: string): string
-  /** An expression for a JSON array, as text, of objects with these keys and columns. */
+  /** An expression for a JSON array as text. Each object in the array has these keys, with the values of these columns. */
   jsonRows(fields: Record<string, string>, from: string): string
 }
 
 /**
  * A condition on the state of a row that is found by id or `seq`. The form of the condition prevents the use of an index
- * on states. With statistics from a time without waiting work, PostgreSQL would expect an empty index, and scan all rows.
+ * on states: with statistics from a time without waiting work, PostgreSQL would expect an empty index and scan all its rows.
  */
 export const stateIs = (...states: string[]) => `state || '' IN (${states.join(', ')})`
 
@@ -172,7 +172,7 @@ export function toRun<T extends DeliveryRun>({ past, reportsConclusion, ...rest 
   } as unknown as T
 }
 
-/** Explains the cause of a failed write, and what to do; null for unknown messages. @param shown the message, or an empty text */
+/** Explains why a write failed, and what to do; null for unknown messages. @param shown text to write after the cause */
 export function whyNotWritable(message: string, shown = ''): string | null {
   if (/full|no space/i.test(message)) return `the disk is full${shown}. Free space on it.`
   if (/read.?only/i.test(message)) return `it is read-only${shown}. Mount its disk for writing.`

@@ -65,7 +65,7 @@ export function createApplyEvent(deps: ApplyDeps) {
   }
 }
 
-/** The delay of the trace. GitHub's job webhooks can arrive after the report that finishes the delivery. */
+/** How long the export of a trace is delayed. GitHub's job webhooks can arrive after the report that finishes the delivery. */
 const TRACE_DELAY_MS = 5_000
 
 function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: HistoryEntry): void {
@@ -77,7 +77,7 @@ function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: Hi
     // The names of jobs and steps in the reason can contain inputs.
     ...(reason !== undefined && type !== 'runFinished' && { reason }),
   }
-  // During an outage, every delivery causes this line.
+  // During an outage, every delivery logs that it waits, so these lines have the level debug.
   log[type === 'waitingNotified' ? 'debug' : 'info'](fields, HISTORY_LOG[type])
 }
 

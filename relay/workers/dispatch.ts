@@ -161,7 +161,7 @@ function readList({ candidates, snapshot, whole }: Found, repository: string, po
   if (snapshot.access === 'forbidden' && !portUnread) return { list: 'forbidden', reason } as const
   if (snapshot.access !== 'read' || !whole) return unavailable
   if (candidates.length === 0) return { list: 'empty', reason: 'no run appeared' } as const
-  // Port could still identify the run.
+  // The next poll decides, because Port could still identify the run.
   if (portUnread) return unavailable
   const ambiguous = `workflow runs in ${repository} can't be attributed to one delivery`
   return { list: 'ambiguous', reason: ambiguous } as const

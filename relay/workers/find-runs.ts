@@ -98,7 +98,7 @@ export function createFindRuns(deps: {
         return !isTitled(run) && isOfAnother(run, [], facts)
       }
       const isUndecided = (run: WorkflowRun) => isTitled(run) && !owners.has(run.id)
-      // A truncated list may lack a dispatch with the same event type.
+      // If the list of other deliveries is truncated, it may lack a delivery with the same event type.
       const rest = others.length === MAX_OTHERS ? [{ eventType: delivery.eventType }] : []
       match = matchRuns(delivery, {
         ...facts,

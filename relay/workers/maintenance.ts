@@ -7,7 +7,7 @@ import type { Timeouts } from './timeouts.ts'
 const STEP = 200
 const PAUSE_MS = 50
 
-/** Keeps deliveries whose webhook was signed within `tolerance`, because a copy of the webhook could be accepted again. */
+/** Deletes old deliveries, but none whose webhook was signed within `tolerance`: a copy of it could be accepted again. */
 export async function purge(
   store: Pick<Store, 'purge'>,
   { now, retention, tolerance }: { now: number; retention: number; tolerance: number },
@@ -27,7 +27,7 @@ export async function purge(
 const DAY_MS = 24 * 3_600_000
 export const SOON_MS = 14 * DAY_MS
 
-/** Warns once a day about a token that expires and about a wrong clock. Call the returned function periodically. */
+/** Warns once a day about a token that expires soon, and about a wrong clock. Call the returned function periodically. */
 export function createReminders(
   { facts }: Pick<GitHub, 'facts'>,
   timeouts: Pick<Timeouts, 'problem'>,

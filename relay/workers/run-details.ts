@@ -20,7 +20,7 @@ const LOCKED: LogLine = {
   message: `The repository has the workflow lockfile ${LOCKFILE}. GitHub starts a workflow only if the lockfile lists all its actions: run "gh actions-lock", and commit the file.`,
 }
 const MAX_ANNOTATION = 1_000
-/** If more jobs failed, the relay doesn't run the failed jobs again, because reading annotations costs a request per job. */
+/** If more jobs than this failed, the relay doesn't run the failed jobs again, because reading annotations costs a request per job. */
 const MAX_LOST = 20
 /** GitHub's annotations about a lost runner. */
 const LOST = /lost communication|shutdown signal/i
@@ -136,7 +136,7 @@ function describe(job: Job): string {
     : `Job "${job.name}": ${how}${job.started ? '' : ', before a runner picked it up'}.`
 }
 
-/** Returns what a queued run waits for. A job can wait for another cause than the run's status shows. */
+/** Returns what a queued run waits for. The cause of a job's wait can differ from the cause that the run's status shows. */
 export async function readWait(
   repository: string,
   { run, cause }: { run: DeliveryRun; cause: 'runner' | 'concurrency' },

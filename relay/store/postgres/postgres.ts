@@ -203,7 +203,7 @@ async function checkPreparedStatements(connect: () => Client): Promise<void> {
     await user.query(check)
   } catch (error) {
     const { code, message } = error as { code?: string; message: string }
-    // 26000: unknown statement, 42P05: duplicate. https://www.postgresql.org/docs/current/errcodes-appendix.html
+    // 26000: unknown statement, 42P05: duplicate statement. https://www.postgresql.org/docs/current/errcodes-appendix.html
     // A pooler with only one connection to the server lets the third use time out.
     if (code === '26000' || code === '42P05' || message === 'Query read timeout')
       throw new PoolerRefused(error)
@@ -213,7 +213,7 @@ async function checkPreparedStatements(connect: () => Client): Promise<void> {
   }
 }
 
-/** SQLite's schema, changed for PostgreSQL. Repositories sort by bytes. Pages have free space for updates. */
+/** SQLite's schema, changed for PostgreSQL. The names of repositories are sorted by their bytes. Pages have free space for updates. */
 const SCHEMA = `
   ${SQLITE.replaceAll(
     /seq INTEGER PRIMARY KEY( AUTOINCREMENT)?/g,

@@ -30,7 +30,7 @@ const clean = (value: Value) =>
 const BATCHES = 2
 const MAX_ROWS = 500
 const MAX_SIZE = 8 * 1024 * 1024
-/** A write is repeated only if the connection is lost within this time. After this time, the sender gets an error. */
+/** If the connection is lost within this time, the write is repeated. If it's lost later, the sender gets an error. */
 const AGAIN_WITHIN_MS = 2_000
 
 interface Waiting {
@@ -106,12 +106,12 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
 }
 
 /**
- * Whether one row of a batch could be the cause: bad data (22), a constraint (23), a deadlock (40), or a limit (54).
+ * Whether one row of a batch could be the cause of an error: bad data (22), a constraint (23), a deadlock (40), or a limit (54).
  * @see https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 const isOfOneRow = (error: unknown) => /^(22|23|40|54)/.test(codeOf(error))
 
-/** Whether the connection was lost, so that the write may have succeeded. The code is missing, or E…, 08…, or 57P…. */
+/** Whether the connection was lost, so that the write may have succeeded. Then the error has no code, or a code that starts with E, 08, or 57P. */
 const isCut = (error: unknown) => /^($|E|08|57P)/.test(codeOf(error))
 
 const codeOf = (error: unknown) => String(((error as Error).cause as { code?: unknown }).code ?? '')

@@ -63,7 +63,7 @@ const OLDEST = `SELECT (SELECT min(seq) FROM deliveries WHERE ${QUEUED} AND repo
 
 /**
  * Whether a pause belongs to the credential of a delivery.
- * @param scope parameter with the scope, or with the prefix of an owner's scope
+ * @param scope the SQL parameter that contains the scope, or the prefix of an owner's scope
  */
 const isOfScope = (sql: Dialect, scope: string, of: string) =>
   `rate_limit_pauses.scope IN (CAST(${scope} AS TEXT), CAST(${scope} AS TEXT) || ${sql.owner(`${of}.repository`)})`
@@ -73,7 +73,7 @@ const isPaused = (sql: Dialect, scope: string, now: string, of: string) => `
   EXISTS (SELECT 1 FROM rate_limit_pauses
     WHERE ${isOfScope(sql, scope, of)} AND rate_limit_pauses.paused_until > ${now})`
 
-/** True if no delivery of the repository is frozen, because other deliveries must not overtake a frozen delivery. */
+/** Whether the repository has no frozen delivery. Other deliveries must not overtake a frozen delivery. */
 const IS_FREE = `NOT EXISTS (
   SELECT 1 FROM freezes WHERE (SELECT min(seq) FROM deliveries
     WHERE ${FROZEN} AND frozen_by = freezes.seq AND repository = head.repository) IS NOT NULL)`
@@ -89,9 +89,9 @@ const CLAIM_ATTEMPT = `${CLAIM},
 export const MOST_COUNTED = 10_000
 /** How many deliveries are examined for each cause that Port shows. */
 const EXAMINED = 200
-/** If more deliveries have waiting messages, Port isn't notified of waits. */
+/** If at least this many deliveries have waiting messages, Port isn't notified of waits. */
 const MAX_OUTBOXES = 200
-/** Lists are padded to a power of two, to limit the number of different prepared statements. */
+/** Pads a list to a length that is a power of two, to limit the number of different prepared statements. */
 export function padded<T>(values: readonly T[]): T[] {
   const length = values.length === 0 ? 0 : 2 ** Math.ceil(Math.log2(values.length))
   return Array.from({ length }, (_, i) => values[Math.min(i, values.length - 1)] as T)
@@ -124,7 +124,7 @@ export function claims(db: Backend) {
       for (const each of claimed) each.isAttempt = each.attemptedAt === now
       return claimed.sort((a, b) => a.seq - b.seq)
     },
-    /** Finds deliveries whose wait Port doesn't show yet. Finds none while many messages wait, because results are more urgent. */
+    /** Finds deliveries whose wait Port doesn't show yet. Finds none while many messages wait to be sent to Port, because results are more urgent. */
     findWaiting(now: number, before: number, limit: number, scope: string): Promise<Delivery[]> {
       const paused = isPaused(dialect, '?4', '?1', 'waiting')
       const isOver = `NOT ${isPaused(dialect, '?4', `?1 - ${RETRIED_MS}`, 'waiting')}`
@@ -179,7 +179,7 @@ export function claims(db: Backend) {
         WHERE "stalledSince" <= ?1 ORDER BY "stalledSince" LIMIT ?2`
       return deliveriesOf<Stalled>(db, sql, before, limit, scope)
     },
-    /** Finds deliveries, at most 200, whose workflow runs have waited too long for a runner, the longest wait first. */
+    /** Finds at most 200 deliveries whose workflow runs have waited too long for a runner. The longest wait is first. */
     withoutRunner(now: number): Promise<Delivery[]> {
       const found = `FROM deliveries WHERE state = 'running' AND shown_cause = 'runner' AND shown_at <= ?1 ORDER BY shown_at LIMIT 200`
       return deliveriesOf(db, `SELECT ${columns(dialect, SHOWN)} ${found}`, now - NO_RUNNER_MS)
@@ -194,7 +194,7 @@ export function claims(db: Backend) {
       const claimed = await claim(sql, now, now + leaseMs, limit)
       return claimed.sort((a, b) => Number(a.dueAt) - Number(b.dueAt))
     },
-    /** When each kind of work is due next; null for never. Includes claimed and paused work, but only the heads of queues. */
+    /** When each kind of work is due next; null for never. Includes claimed and paused work. Of each queue, only the oldest delivery counts. */
     async nextDue() {
       const next = (table: string, where = '') =>
         `(SELECT due_at FROM ${table} ${where} ORDER BY due_at LIMIT 1)`

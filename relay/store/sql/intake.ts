@@ -5,7 +5,7 @@ import { type Backend, columnOf, named, type Statement } from '../database.ts'
 
 /*
  * The files in this folder contain the store's methods, each with its SQL. Parameters are `?1`, `?2`, and so on. Times are
- * milliseconds since 1970. No statement scans a table: tests check all query plans. The schema lists the statements that
+ * milliseconds since 1970. Tests check all query plans: no statement may scan a table. The schema lists the statements that
  * use each index.
  */
 
@@ -45,7 +45,7 @@ const RECEIVED = `?${FIELDS.length}`
 const isUncanceled = (digest: string) =>
   `NOT EXISTS (SELECT 1 FROM cancellations WHERE cancellations.digest = ${digest})`
 
-/** Inserts one delivery unless its dedupe key or signature exists, or a cancellation has its signature. */
+/** Inserts one delivery, unless another delivery has its dedupe key or signature, or a cancellation has its signature. */
 export const INSERT = `
   ${INTO} SELECT ${FIELDS.map((_, i) => `?${i + 1}`).join(', ')}, ${RECEIVED}, ${RECEIVED}, ${RECEIVED}, 'queued'
   WHERE ${isUncanceled(`?${FIELDS.length + 1}`)}
@@ -89,7 +89,7 @@ export function intake(db: Backend) {
   let waiting = 0
   let waitingSize = 0
 
-  /** Refuses further webhooks if too many wait, to limit memory. */
+  /** Limits memory: refuses further webhooks if too many are waiting to be persisted. */
   async function admit<T>(size: number, persist: () => Promise<T>): Promise<T> {
     const { waitingWebhooks, waitingBytes } = LIMITS
     if (waiting >= waitingWebhooks || waitingSize + size > waitingBytes) throw new StoreBusy()

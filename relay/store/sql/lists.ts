@@ -9,11 +9,11 @@ import { runKey } from './intake.ts'
 export interface Filter {
   state?: State
   outcome?: Outcome
-  /** Lists only deliveries with this outcome that can be redelivered. */
+  /** Whether to list only deliveries that can be redelivered. */
   redeliverable?: boolean
   repository?: string
   action?: string
-  /** A part of the action's identifier, the repository, the delivery's ID, or the run's ID in Port. */
+  /** Text in the action's identifier, in the repository, in the delivery's ID, or in the run's ID in Port. */
   search?: string
   runId?: string
   since?: number
@@ -40,7 +40,7 @@ const amountOf = (where: string) =>
 
 export function lists(db: Backend) {
   const { dialect } = db
-  /** The end of the search for a list without an index: the lowest `seq`. With `after`, one more than the highest `seq`. */
+  /** Where a search without an index stops: the lowest `seq` to read, or, with `after`, the highest `seq` to read plus one. */
   const edge = {
     before: `SELECT ${dialect.least}(CAST(?1 AS BIGINT), max(seq) + 1) - ${LIMITS.listed} FROM deliveries`,
     after: `SELECT ${dialect.greatest}(CAST(?1 AS BIGINT), min(seq) - 1) + ${LIMITS.listed + 1} FROM deliveries`,
@@ -48,7 +48,7 @@ export function lists(db: Backend) {
 
   /**
    * Returns a `seq` below which all deliveries were received before the given time. Deliveries have no index on times, but
-   * they are queued in `seq` order, after their receipt.
+   * their `queuedAt` grows with `seq`, and is never before their receipt.
    */
   async function floorOf(since: number): Promise<number> {
     const [last] = await rowsOf(db, 'SELECT max(seq) AS seq FROM deliveries')
@@ -66,8 +66,8 @@ export function lists(db: Backend) {
   return {
     /**
      * Lists deliveries, the newest first, or with `after`, the oldest first. Queued deliveries have a separate index, so
-     * that intake updates fewer indexes. Each pair of state and outcome is an index range. Ranges are compared as rows,
-     * because PostgreSQL would otherwise search all deliveries for a rare pair. A filter by action and a search have no
+     * that intake updates fewer indexes. Each pair of state and outcome is one range of an index. The range has row values as
+     * limits, because PostgreSQL would otherwise search all deliveries for a rare pair. A filter by action and a search have no
      * index, so they read a limited number of deliveries: see `listedTo`.
      */
     async list(
@@ -100,7 +100,7 @@ export function lists(db: Backend) {
       const named = names.map(name => `repository = ${name}`)
       const keys = [...names.map(() => 'repository'), 'state', 'outcome', 'seq']
       const range = (state: State, outcome: Outcome | '') => {
-        // With a sum as the order, PostgreSQL can't search all deliveries in the order of `seq`.
+        // The order is by a sum, so that PostgreSQL doesn't search all deliveries in the order of `seq`.
         if (state === 'queued')
           return [QUEUED, FROZEN]
             .map(where => newest(['seq + 0'], where, ...named, ...within))
@@ -139,7 +139,7 @@ export function lists(db: Backend) {
     },
     /** Counts queued, dispatched, running, and failed deliveries, up to {@link MOST_COUNTED} each. */
     async counts() {
-      // SQLite finds the index only with the second condition.
+      // SQLite uses the partial index only if the query contains the condition of the index.
       const counted = (['dispatched', 'running', 'failed'] as const).map(
         state => `${amountOf(`state = '${state}' AND state <> 'queued'`)} AS ${state}`,
       )

@@ -74,7 +74,7 @@ export const maintenance = (db: Backend) => ({
     ])
     return deleted.length
   },
-  /** Makes work due now, and ends leases and pauses, if their times are too far in the future because a clock was set back. */
+  /** After a clock was set back: makes work due now, and ends leases and pauses, if their times are too far in the future. */
   async repairDueTimes(now: number): Promise<void> {
     const repair = (table: string, where: string) => ({
       sql: `UPDATE ${table} SET due_at = ?1, lease_until = 0, version = version + 1

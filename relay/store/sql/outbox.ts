@@ -49,7 +49,7 @@ export function enqueue(
   ]
 }
 
-/** Reads everything that a report changes in one statement. For EXISTS instead of a count, PostgreSQL could hash all runs. */
+/** Reads a page in one statement, so that no report changes it in between. EXISTS could make PostgreSQL hash all runs. */
 function pageOf(delivery: string): Statement {
   const inFirst = (select: string) => `CASE WHEN total = bytes THEN (${select}) END`
   return {
@@ -127,7 +127,7 @@ export const outbox = (db: Backend) => ({
       })),
     }))
   },
-  /** `retryAt`: when to continue with the remaining messages; null for now. @returns false if the lease was lost */
+  /** `retryAt`: when to continue with the remaining messages; null to continue at once. @returns false if the lease was lost */
   async settleOutbox(
     page: Pick<OutboxPage, 'delivery' | 'version'>,
     sent: Sent,

@@ -154,7 +154,7 @@ export const SCHEMA = `
     reason TEXT NOT NULL
   ) STRICT, WITHOUT ROWID;
 
-  -- Deploy freezes. The column ending is empty while a freeze is active; afterward, what happens to its deliveries.
+  -- Deploy freezes. The column "ending" says what happens to the deliveries after the freeze; empty during the freeze.
   CREATE TABLE freezes (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     repositories TEXT NOT NULL,
@@ -182,7 +182,7 @@ export const SCHEMA = `
   CREATE TABLE alerts (holder TEXT NOT NULL, lease_until INTEGER NOT NULL, state TEXT NOT NULL) STRICT;
   INSERT INTO alerts VALUES ('', 0, '{"problems":[],"sentAt":0}');
 
-  -- One row: GitHub's clock minus the database's, or 0 if it is small, and since when.
+  -- One row: GitHub's clock minus the database's clock (0 for a small difference), and when the difference started.
   CREATE TABLE clock (difference INTEGER NOT NULL, since INTEGER NOT NULL) STRICT;
   INSERT INTO clock VALUES (0, 0);
 

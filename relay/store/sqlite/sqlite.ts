@@ -10,12 +10,12 @@ type Waiting<T> = { resolve: (response: T) => void; reject: (error: Error) => vo
 type Collected = { batch: Batch; inserts: Waiting<boolean>[]; requests: Waiting<Row[][]>[] }
 
 /**
- * The number of deliveries of one event loop turn after which a commit starts while the relay reads further requests.
+ * If this many deliveries arrive in one event loop turn, a commit starts while the relay reads further requests.
  * In PostgreSQL, concurrent commits could change the order of a turn's deliveries.
  */
 const ENOUGH_ROWS = 16
 
-/** Limits the memory for short-lived objects such as batches, for which Node would use ten times as much. */
+/** Limits the memory for short-lived objects such as batches. By default, Node would use ten times as much. */
 const resourceLimits = { maxYoungGenerationSizeMb: 6 }
 
 /**
@@ -23,7 +23,7 @@ const resourceLimits = { maxYoungGenerationSizeMb: 6 }
  * @throws Error whose message includes the path, if the file can't be opened or another relay has locked it
  */
 export async function openSqlite(path: string): Promise<Backend> {
-  // The semi-space size of the command line is for the main thread, but would override the limits of this thread.
+  // The command line sets a semi-space size for the main thread, which would override the limits of the new thread.
   setFlagsFromString('--max-semi-space-size=0')
   // The thread's file is next to this source file or next to the bundle.
   const file = `./sqlite-thread.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`
@@ -101,7 +101,7 @@ export async function openSqlite(path: string): Promise<Backend> {
     async claim(statement) {
       claims++
       const rows = run([statement])
-      // The thread works while this thread writes the response to a webhook.
+      // The store's thread writes while the main thread responds to a webhook.
       flush()
       return (await rows)[0] ?? []
     },
@@ -139,8 +139,8 @@ function settle<T>(waiting: Waiting<T>[], responses: (T | string)[]): void {
 }
 
 /**
- * The minimum pause between two checkpoints. A checkpoint that reaches the end of the log delays commits, after a pause of
- * 200 ms by 40 ms. A slow checkpoint competes with commits for the disk, so the next pause lasts RESTS times as long.
+ * The minimum pause between two checkpoints. A checkpoint that reaches the end of the log delays commits: by 40 ms if the
+ * pause was 200 ms. A slow checkpoint competes with commits for the disk, so the next pause lasts RESTS times as long.
  */
 const REST_MS = 50
 const RESTS = 4
