@@ -12,7 +12,7 @@ import { help, quote, type Runner } from './runner/runner.ts'
 
 export type CompleteInputs = Awaited<ReturnType<typeof completeInputs>>
 
-/** Completes and decrypts the payload. @param sources null for a source that the job can't use */
+/** Completes and decrypts the payload. @param sources each is null if the job can't use it */
 export async function completeInputs(
   sent: ClientPayload,
   inputs: Inputs,
@@ -71,7 +71,7 @@ const noLonger = (names: string) =>
 export interface KnownSecrets {
   /** The decrypted secret inputs, and encrypted values that may actually be plaintext. */
   secrets: string[]
-  /** Whether all decrypted values that a step may have seen are known. */
+  /** Whether `secrets` contains every decrypted value that a step may have seen. */
   all: boolean
   /** Whether the relay no longer returns decrypted values. */
   finished?: boolean
@@ -107,7 +107,7 @@ const known = ({ secrets, masks }: DecryptedInputs, decrypted: string[]): KnownS
 
 type DecryptedInputs = ReturnType<typeof decryptInputs>
 
-/** Tries each key, because Port doesn't state the encryption scheme. The relay doesn't return `withheld` inputs. */
+/** Tries each key, because Port doesn't state the encryption scheme. `withheld`: inputs that the relay doesn't return. */
 function decryptInputs(
   { port }: ClientPayload,
   settings: Pick<Inputs, 'portClientSecret' | 'privateKey'>,
@@ -122,7 +122,7 @@ function decryptInputs(
   const result = {
     inputs: { ...port.inputs },
     secrets: new Map<string, string>(),
-    /** Decrypted values, and values that couldn't be decrypted because they may be plaintext. */
+    /** Decrypted values, and values that no key decrypts, which may be plaintext. */
     masks: [] as string[],
     /** Inputs that no key decrypts or that the relay doesn't return. */
     encrypted: [] as string[],

@@ -15,8 +15,8 @@ import { conclusionLines, jobLine, needLines, type Step, stepLine, summarize } f
 const LABEL: Record<JobStatus, string> = { success: 'Succeeded', failure: 'Failed', cancelled: 'Canceled' }
 
 /**
- * Returns the other jobs that affect the result: the jobs in `needs`. If all jobs in `needs` were skipped, also returns all
- * failed and canceled jobs of the workflow run, because another job may have failed.
+ * Returns the other jobs that affect the result: the jobs in `needs`. If all jobs in `needs` were skipped, also returns
+ * all failed and canceled jobs of the workflow run, because one of them may be why the jobs were skipped.
  * @param others the conclusions of jobs, by display name
  */
 export function countedJobs(needs: Record<string, string>, others: Record<string, string>) {
@@ -29,7 +29,7 @@ export function countedJobs(needs: Record<string, string>, others: Record<string
 export type Job = { state: State; inputs: Inputs; workflow: Workflow }
 
 export interface Facts {
-  /** Whether this workflow run certainly reports to the Port run. */
+  /** True if this workflow run reports to the Port run; null if this is unknown. */
   ours: true | null
   name: string
   durationMs: number

@@ -17,7 +17,7 @@ import { createMasks, jobCredentials, mask, type Redact } from './secrets/redact
 import { errorLine, sendEntities } from './steps/send.ts'
 import { readSteps } from './summary.ts'
 
-/** The time for retries, plus 30 s for the final status. GitHub stops a canceled job after 4 min 45 s. */
+/** The time for retries. The final status has 30 s more. GitHub stops a canceled job after 4 min 45 s. */
 const BUDGET_MS = 60_000
 
 /** Post: sends entities, steps, log, summary, and final status to Port. Never throws. */

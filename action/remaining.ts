@@ -18,7 +18,7 @@ import { type Entity, readEntities, splitDocuments } from './steps/entities.ts'
 import { EMPTY_RUN_FILE, type RunFile, readRunFile } from './steps/run.ts'
 import { errorLine } from './steps/send.ts'
 
-/** What steps have appended to their files and Port doesn't have yet. */
+/** Text that steps have appended to their files, and that Port doesn't have yet. */
 export interface Remaining {
   lines: string[]
   /** How many earlier lines may be missing in Port. */
@@ -80,12 +80,12 @@ export const withoutTexts = ({ run: { conclusion } }: Remaining): Remaining => (
 const TOO_MANY_MASKS =
   'More than 1 MB of values is masked, so nothing that steps wrote is sent to Port: mask fewer values.'
 
-/** The maximum number of lines in the first part of the log, and in the last part. */
+/** The maximum number of lines in each of the two parts that remain of a cut log. */
 const MOST_LINES = 20_000
 
 /**
- * Reads the rest of a job's log file and its masks, in chunks. If the rest is too large, keeps only its first and its
- * last megabyte.
+ * Reads the lines and masks after `from` in a job's log file, in chunks. If the text after `from` is too large, keeps
+ * only its first and its last megabyte.
  * @throws Error if the file can't be read, or isn't a regular file
  */
 export function readLinesFrom(path: string, from: number): { lines: string[]; masks: string[] } {
@@ -154,7 +154,7 @@ function readRemainingEntities(path: string, sent: EntitiesSent) {
   return remaining
 }
 
-/** A document with an error is omitted entirely, with a message for each error. */
+/** Omits each document that contains an error. Returns a message for each error. */
 export async function readDocuments(documents: Remaining['entities']['documents'], redact: Redact) {
   const all: Entity[] = []
   const problems: string[] = []

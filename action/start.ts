@@ -209,7 +209,7 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
       ...outputOf(kind, allOutputs({}, inputs.needsOutputs, redact).outputs),
     }),
     reporter.log([
-      // Another job, or an earlier attempt, of this workflow run has already sent this line.
+      // The line is omitted if another job or an earlier attempt of this workflow run has already sent it.
       ...(isAnnounced ? [] : [{ level: 'INFO' as const, message: `Workflow run started: ${workflow.url}` }]),
       ...warnings.map(message => ({ level: 'WARN' as const, message })),
       ...problems.map(message => ({ level: 'ERROR' as const, message })),

@@ -3,26 +3,26 @@ import { type Invocation, isObject, type JsonObject, type Trigger, texts } from 
 const VERSION = 1
 
 /**
- * The maximum size of the payload. GitHub accepts 65,535 characters or bytes, including the rest of the request.
+ * The maximum size of the payload. GitHub accepts 65,535 characters, or maybe bytes, for the whole request.
  * @see https://docs.github.com/rest/repos/repos#create-a-repository-dispatch-event
  */
 const MAX_PAYLOAD_BYTES = 64_000
 /** The size of `"a":1,`, the smallest input in JSON, in bytes. */
 const LEAST_INPUT = 5
 
-/** The `github.event.client_payload` that the relay sends: three of the ten top-level keys that GitHub allows. */
+/** The `github.event.client_payload` that the relay sends: three top-level keys, of at most ten that GitHub allows. */
 export type ClientPayload = {
   run_id: string | null
   action: string | null
   port: {
     version: 1
     delivery: string
-    /** The URL for reports, and the exact audience of the action's OIDC token; null without `RELAY_PUBLIC_URL`. */
+    /** The URL for reports, which is also the exact audience of the action's OIDC token; null without `RELAY_PUBLIC_URL`. */
     relay: string | null
     traceparent?: string
     /** False if another system reports the final status; missing if the action reports the final status. */
     reportWorkflowStatus?: false
-    /** The items that didn't fit: `inputs.<name>`, `entity`, `event`, or `inputs` (with `encrypted`). */
+    /** The items that didn't fit: `inputs.<name>`, `entity`, `event`, or `inputs` (all inputs and `encrypted`). */
     truncated: string[]
   } & Pick<
     Invocation,
@@ -30,7 +30,7 @@ export type ClientPayload = {
   >
 }
 
-/** Packs an invocation for `repository_dispatch`. The action fetches the items in `truncated`, which don't fit. */
+/** Packs an invocation for `repository_dispatch`. `truncated` lists the items that don't fit, which the action fetches. */
 export function packClientPayload(
   invocation: Invocation,
   options: { delivery: string; relay: string | null; traceparent?: string },
@@ -67,7 +67,7 @@ function leaveOutLargest(payload: ClientPayload, maxBytes: number): void {
   let excess = bytes(payload) - maxBytes
   if (excess <= 0) return
   port.inputs = { ...port.inputs }
-  // The sum can be wrong by a comma, so a sum close to the limit is measured.
+  // The sum can be wrong by a comma, so the payload is measured if the sum is close to the limit.
   const fits = () => excess <= 0 || (excess < 8 && bytes(payload) <= maxBytes)
   const large = [
     ...Object.entries(port.inputs).map(([name, value]) => ({

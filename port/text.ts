@@ -6,7 +6,7 @@ const ENDS = ['\x07', '\x1b\\', '\x9c']
 export function stripAnsiCodes(line: string): string {
   const last = Math.max(...ENDS.map(mark => line.lastIndexOf(mark)))
   const end = last + (line[last] === '\x1b' ? 2 : 1)
-  // Node's function searches the rest of the text for each sequence's terminator, so the text is split first.
+  // For each sequence, Node's function searches all following text for a terminator, so the text is split first.
   const rest = line.slice(end).split(/(?=[\x1b\x9b])/)
   return [line.slice(0, end), ...rest].map(stripVTControlCharacters).join('')
 }

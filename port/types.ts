@@ -60,7 +60,7 @@ export interface ForWorkflow {
   /** An object or JSON text, which is passed unchanged because the author wrote its template. */
   port_context?: JsonObject | string
   port_payload?: JsonObject | string
-  /** The names of the `inputs` that the author or Port added, rather than a user. */
+  /** The names of the `inputs` that come from the author or from Port, not from a user. */
   notEntered?: string[]
   /** The names of the `inputs` that are only in `port_context` or `port_payload`, which the workflow also gets. */
   inside?: string[]
@@ -97,7 +97,7 @@ export interface RunState {
   status: 'in_progress' | 'waiting' | 'success' | 'failure' | 'cancelled' | 'unknown'
   finished: boolean
   externalRunId: string | null
-  /** Whether a user canceled the Port workflow, so that Port waits for this node run to finish. */
+  /** Whether a user canceled the Port workflow. If so, Port waits for this node run to finish. */
   cancelling?: boolean
   /** Whether Port uses the webhook response as the result, and rejects status updates. */
   synchronized: boolean

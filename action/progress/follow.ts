@@ -13,7 +13,7 @@ import { errorLine, sendEntity } from '../steps/send.ts'
 import { type FollowedJob, type Following, isAlive, type ProgressFolder } from './process.ts'
 
 const POLL_EVERY_MS = 2_000
-/** The maximum pause, whatever a service requests. Node fires a timer of more than 24 days immediately. */
+/** The maximum pause, even if a service requests a longer one. Node fires a timer of more than 24 days immediately. */
 const LONGEST_PAUSE_MS = 3_600_000
 
 /**
@@ -26,7 +26,7 @@ export async function followJob(
 ): Promise<void> {
   const { clock, stopping } = given
   let pausedUntil = 0
-  /** How much of `$PORT_LOG` was read for masks, in bytes. */
+  /** How many bytes of `$PORT_LOG` have been searched for masks. */
   let scanned = 0
   const soon = (at: number) => Math.min(at, clock() + LONGEST_PAUSE_MS)
   const following: Following = {
@@ -192,7 +192,7 @@ function followLog(following: Following): () => Promise<void> {
     // Post sends these lines again and reports the error.
     refused = error.kind === 'refused'
     const last = refused ? undefined : lines[error.linesSent - 1]
-    // Without a token, Port also didn't get the notice about earlier lost lines.
+    // If no line was sent, for example without a token, the notice about earlier lost lines wasn't sent either.
     const lost = error.linesSent > 0 ? error.linesLost : Math.max(before.lost, error.linesLost)
     folder.setSent({ ...(last ? markAt(last.end) : before), lost })
     return false
@@ -205,7 +205,7 @@ const toLine = ({ text }: { text: string }): LogLine => ({ level: 'INFO', messag
 /** GitHub runs no job for longer than five days. */
 const LONGEST_LIFE_MS = 5 * 24 * 3_600_000
 
-/** Stops when post requests the stop, or when the job's temporary files or the runner's process `worker` are gone. */
+/** Aborts `stopping` when post requests it, or when the job's temporary files or the runner's process `worker` are gone. */
 export function waitForStop(folder: Pick<ProgressFolder, 'stopped'>, worker: number) {
   const stopping = new AbortController()
   const poll = () => {
@@ -219,7 +219,7 @@ export function waitForStop(folder: Pick<ProgressFolder, 'stopped'>, worker: num
 const LONGEST_NAME = 80
 const LONGEST_POLL_MS = 300_000
 
-/** Shows the running step, or the label in `$PORT_RUN`, with its links and outputs. */
+/** Shows the running step, or the label in `$PORT_RUN`. Sends the links and outputs in `$PORT_RUN`. */
 function followLabel(following: Following): { poll: () => Promise<void>; followSteps: () => Promise<void> } {
   const { job, run, masks, readMasks, fetch, clock, sleep, stopping, send, soon } = following
   const started = clock()

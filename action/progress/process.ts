@@ -81,7 +81,7 @@ export interface FollowedJob {
   worker: number
 }
 
-/** What the followers of one job share. */
+/** The dependencies that all functions that follow a job share. */
 export interface Following extends Pick<Runner, 'fetch' | 'clock'> {
   job: FollowedJob
   run: Pick<Reporter, 'update' | 'log' | 'upsertEntity' | 'deleteEntity' | 'isDeferred'>
@@ -102,9 +102,9 @@ const SMALL = ['--lite-mode', '--max-semi-space-size=1']
 
 /**
  * Starts the progress reporter, which runs until post stops it or the job finishes. The progress reporter reads keys
- * from standard input, because other processes can read its arguments, files, and environment variables. The variable
- * RUNNER_TRACKING_ID lets the runner stop the process with the job. Windows can't remove a process's working directory,
- * so the process runs in the root directory.
+ * from standard input, because other processes can read its arguments, files, and environment variables. The process
+ * keeps the variable RUNNER_TRACKING_ID, so that the runner stops the process with the job. Windows can't remove a
+ * process's working directory, so the process runs in the root directory.
  */
 export function startProgress(job: FollowedJob, script: string, env: Runner['env']): void {
   const folder = progressFolder(job.files.log)

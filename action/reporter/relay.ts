@@ -17,7 +17,7 @@ interface RelayInputs {
 
 interface RelayStart extends RelayInputs {
   run: RunState
-  /** Whether the delivery belongs to another workflow run, so that the relay returns nothing else. */
+  /** Whether the delivery belongs to another workflow run. If it does, the relay returns nothing else. */
   duplicate: boolean
   /** Whether the relay has Port credentials. */
   reports: boolean
@@ -26,7 +26,7 @@ interface RelayStart extends RelayInputs {
 export interface RelayReporter extends Omit<Reporter, 'late' | 'isDeferred' | 'token'> {
   /** Authenticates this workflow run to the relay, at the first call. All calls return the same result. */
   start(): Promise<RelayStart>
-  /** Returns the inputs again, for another process of the same job. Call after `start`. */
+  /** Gets the inputs again after `start`, because post is another process and doesn't have main's response. */
   inputs(): Promise<RelayInputs>
   access(): RelayAccess
 }
@@ -52,7 +52,7 @@ const MAX_MESSAGE = 210_000
  * Reports to Port through the relay. Exchanges a GitHub OIDC token for a report token. Concurrent reports share a
  * message. Messages are sent one at a time. After a lost response, the same message is sent again with the same number,
  * so that the relay processes it only once.
- * @param options.finishing whether the job is finishing, so that the relay polls the workflow run immediately
+ * @param options.finishing whether the job is finishing; if so, the relay polls the workflow run immediately
  */
 export function createRelayReporter(
   given: RelayAccess,
@@ -109,7 +109,7 @@ export function createRelayReporter(
     }
   }
 
-  /** `core.getIDToken` would bundle its own HTTP client. */
+  /** Requests the OIDC token. `core.getIDToken` would add its own HTTP client to the bundle. */
   async function proof(): Promise<string> {
     if (!idToken) throw new PortError('credentials', `the job has no permission for an OIDC token. ${HINT}`)
     const { protocol, hostname } = new URL(url)
@@ -132,7 +132,7 @@ export function createRelayReporter(
     return body.value
   }
 
-  /** @param fits whether the relay sent the response; a proxy's login page can have any status */
+  /** @param fits whether a response is from the relay: a proxy's login page can have any status */
   async function post(
     path: string,
     bearer: string,
@@ -231,7 +231,7 @@ export function createRelayReporter(
 
 const HINT = 'Give the job "permissions: id-token: write", or set port-client-id and port-client-secret.'
 
-/** Removes the next reports that fit in one message from the list; at least one report. */
+/** Takes the next reports from the list: as many as fit in one message, but at least one. */
 function takeBatch(waiting: Waiting[]): Waiting[] {
   let size = 0
   const end = waiting.findIndex((each, index) => {

@@ -18,7 +18,7 @@ export interface Reporter extends Pick<PortRun, 'read' | 'update'> {
   deleteEntity(blueprint: string, identifier: string): Promise<void>
   /** Whether entities go to the relay, which sends them to Port later. */
   isDeferred: boolean
-  /** Returns the report token for this job's other processes; null without a token. */
+  /** Returns the report token for this job's other processes; null if there is no token. */
   token(): Token | null
   /** Whether the time for everything except the final status is used up. */
   late(): boolean
@@ -53,7 +53,7 @@ export const outputOf = (kind: 'action_run' | 'node_run', outputs: JsonObject): 
   kind === 'node_run' && Object.keys(outputs).length > 0 ? { output: outputs } : {}
 
 /**
- * Whether the server may have processed the request. False after a 503, one of these 4xx statuses, or a failed token request.
+ * Whether the server may have processed the request. False after a failed token request, a 503, or a 4xx in the list.
  * @see https://www.rfc-editor.org/rfc/rfc9110#name-503-service-unavailable
  */
 export function isUncertain(error: unknown): error is PortError {
@@ -67,8 +67,8 @@ const TRIES = 5
 export const FINAL_EXTRA_MS = 30_000
 
 /**
- * Makes up to five attempts, about 1, 2, 4, and 8 s apart, or later if Port's response says so. All calls share one time
- * budget, because GitHub stops a canceled job after 4 min 45 s. After the first call whose last attempt failed, later
+ * Makes up to five attempts, about 1, 2, 4, and 8 s apart, or later if Port's response says so. All calls share one
+ * time budget, because GitHub stops a canceled job after 4 min 45 s. Once all attempts of a call have failed, later
  * calls retry only if Port says how long to wait (`Retry-After`).
  * @see https://docs.port.io/api-reference/rate-limits
  */
@@ -162,7 +162,7 @@ export function readRelayResponse(what: string, response: RelayResponse): JsonOb
   if (status >= 500 || status === 429 || status === 408) {
     throw new PortError('unreachable', head, { status, retryAt })
   }
-  // A 413 is reliable even from a gateway.
+  // A gateway's 413 certainly means that the body is too large.
   if (!isProblem && status !== 413) throw notTheRelay(what, response)
   if (isProblem && status === 413) throw new QuotaError(head)
   if (status === 410) throw new PortError('finished', head, { status })

@@ -50,15 +50,15 @@ export function splitLines(bytes: Buffer, options: { rest: boolean }): FileLine[
 }
 
 /**
- * Detects UTF-16 by a byte order mark, or by a two-byte newline after a two-byte CR or mostly ASCII text. A single LF
- * byte isn't enough, because it can be half of a character such as U+4E0A.
+ * Detects UTF-16 by a byte order mark, or by a two-byte newline that follows a two-byte CR or mostly ASCII text. A
+ * single LF byte isn't enough, because it can be half of a character such as U+4E0A.
  * @param end the offset of the next two-byte newline; -1 if there is none
  */
 function isWide(bytes: Buffer, start: number, end: number): boolean {
   if (bytes[start] === 0xff && bytes[start + 1] === 0xfe) return true
   let lf = bytes.indexOf(LF, start)
   if (end < 0 && lf < 0) return hasZeros(bytes.subarray(start))
-  // The program may still have to write the second byte of a newline.
+  // The step that writes the file may not have written the second byte of the newline yet.
   const to = end < 0 ? bytes.length - 1 : end
   // An LF at an odd offset isn't the start of a UTF-16 character, so it ends a UTF-8 line.
   while (lf >= 0 && lf < to && (lf - start) % 2 === 0) lf = bytes.indexOf(LF, lf + 1)
@@ -80,7 +80,7 @@ function findWide(bytes: Buffer, start: number): number {
 }
 
 /**
- * Ensures that only the first step of a job that calls this function reports to the Port run.
+ * Ensures that only one step per job reports to the Port run: the first step that calls this function.
  * @returns the input `report` of the earlier step that reports; null if there is none
  */
 export function claimReport(logFile: string, how: string): string | null {

@@ -44,7 +44,7 @@ export function readInputs(get: (name: string) => string, env: Runner['env']) {
     portClientId: get('port-client-id'),
     portClientSecret: get('port-client-secret'),
     portApiUrl: url('port-api-url', 'https://api.port.io'),
-    /** The relay address that the payload must contain; any address if empty. */
+    /** The relay address that the payload must contain. If empty, the payload can contain any address. */
     relayUrl: get('relay-url') === '' ? '' : url('relay-url', 'https://relay.example.com'),
     /** A PEM key, for secret inputs that Port's client encrypted. */
     privateKey: get('private-key'),

@@ -50,7 +50,7 @@ function readEvent(path: string, env: Runner['env']): unknown {
   try {
     return JSON.parse(readFileSync(path, 'utf8'))
   } catch (cause) {
-    // V8's message for invalid JSON quotes the text.
+    // V8's message for invalid JSON isn't used, because it quotes the event, which contains the user's inputs.
     const reason = cause instanceof SyntaxError ? "it isn't JSON" : (cause as Error).message
     const sentence = `The event of this run (GITHUB_EVENT_PATH, ${path}) couldn't be read: ${reason}.`
     throw new Error(sentence + help(env, 'runner'), { cause })
@@ -159,7 +159,7 @@ function parse(body: Json): Json {
   return parsed === undefined ? body : parsed
 }
 
-/** Returns null without the relay's URL or an OIDC token. @throws Error if the input `relay-url` has another address */
+/** Returns null without a relay URL or an OIDC token. @throws Error if `relay-url` has another address */
 export function findRelay(
   payload: ClientPayload,
   { report, relayUrl }: Pick<Inputs, 'report' | 'relayUrl'>,

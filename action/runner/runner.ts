@@ -114,7 +114,7 @@ export const shorten = (text: string, most: number) =>
   text.length > most ? `${text.slice(0, most).toWellFormed()}…` : text
 
 export interface RelayAccess {
-  /** The URL for reports, and the exact audience of the OIDC token. */
+  /** The URL for reports, which is also the exact audience of the OIDC token. */
   url: string
   delivery: string
   /** Whether the relay must return the items that didn't fit in the payload. */
@@ -136,7 +136,7 @@ export interface State {
   files: JobFiles
   /** The payload, with encrypted secret inputs. A step may delete the event's file. */
   payload: ClientPayload
-  /** Whether this workflow run certainly reports to the Port run. */
+  /** Whether main has checked that this workflow run reports to the Port run. */
   checked: boolean
   linked: boolean
   /** Why main stopped reporting. If the value is `doubtful`, post tries again. */
@@ -174,7 +174,7 @@ function explain(error: NodeJS.ErrnoException): Error {
 
 /**
  * A small `fetch` that keeps connections open and uses a self-hosted runner's proxy (`https_proxy`, `no_proxy`). The
- * global `fetch` uses a proxy only with a flag. `HttpClient` never rejects if a response is cut off.
+ * global `fetch` uses a proxy only with a flag. Requests by `HttpClient` never reject if a response is cut off.
  */
 export function createFetch(): Fetch {
   // There is one client for HTTP and one for HTTPS, because a client always uses its first agent.

@@ -39,7 +39,7 @@ type Range = { start: number; end: number }
 const lengthsOf = (texts: readonly string[]) =>
   [...new Set(texts.map(({ length }) => length))].toSorted((a, b) => b - a)
 
-/** The number of first characters by which patterns are grouped. */
+/** The number of leading characters by which patterns are grouped. */
 const FIRST = 4
 
 /**
@@ -79,8 +79,8 @@ function createFinder(patterns: readonly string[]): (text: string) => Range[] {
 const SHORTEST_PART = 4
 
 /**
- * Returns everything to mask for one secret: its lines, and the strings and numbers of JSON. Returns a multiline text
- * only as Base64, because the runner would mask each line of the text, even a single bracket.
+ * Returns everything to mask for one secret: its lines, and the strings and numbers of JSON. A multiline text as a
+ * whole is returned only as Base64, because the runner would mask each line of the text, even a single bracket.
  * @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#masking-a-value-in-a-log
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/ActionCommandManager.cs (AddMaskCommandExtension)
  */
@@ -150,7 +150,7 @@ function secretForms(secret: string): string[] {
       secret.replaceAll("'", "''"),
       // Shell traces from `set -x`.
       secret.replaceAll("'", "'\\''"),
-      // URL encoding with and without !'()*, in either case, and form encoding.
+      // URL encoding with and without !'()*, with hexadecimal digits in upper and lower case, and form encoding.
       ...[inUrl, strictly]
         .flatMap(form => [form, form.replace(/%../g, found => found.toLowerCase())])
         .flatMap(form => [form, form.replaceAll('%20', '+')]),

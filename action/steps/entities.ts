@@ -13,7 +13,7 @@ export interface Entity {
 
 const NAMES = ['blueprint', 'identifier']
 const FIELDS = ['blueprint', 'identifier', 'operation', 'title', 'icon', 'team', 'properties', 'relations']
-/** Fields of an entity that a step read from Port. Port ignores these fields. */
+/** Fields that Port sets. If a step sends an entity that it read from Port, Port ignores these fields. */
 const READ_ONLY = ['createdAt', 'createdBy', 'updatedAt', 'updatedBy', 'scorecards']
 const OPERATIONS = ['upsert', 'delete'] as const
 
@@ -62,7 +62,7 @@ async function readDocument(text: string, line: number): Promise<Entities> {
   }
 }
 
-/** @param as `written` returns numbers and similar values as the author wrote them */
+/** @param as with `written`, numbers and similar values are texts, as the author wrote them */
 async function parse(text: string, as: 'values' | 'written'): Promise<Json | Error> {
   try {
     return JSON.parse(text, as === 'written' ? toSource : undefined)
@@ -192,7 +192,7 @@ export interface EntityDocument {
   closed: boolean
 }
 
-/** A document ends at `---` or before a line of JSON. With `settled`, the last document ends at the end of the text. */
+/** A document ends at `---`, or before a line that is JSON. With `settled`, the last document ends at the end of the text. */
 export function splitDocuments(lines: readonly FileLine[], options: { settled: boolean }): EntityDocument[] {
   const documents: EntityDocument[] = []
   let current: { texts: string[]; line: number; end: number } = { texts: [], line: 0, end: 0 }

@@ -59,10 +59,10 @@ export async function sendEntities(
 }
 
 /**
- * Sends batches of lines in order. After a lost response, sends a notice that lines may be missing, but not the batch,
- * because no line must appear twice. Continues after a rejected batch, except if the workflow run's quota is used up.
- * Throws the first failed batch's error. The caller must not send the error's `linesSent` lines again. The error's
- * `linesLost` lines may be missing without a notice in Port's log.
+ * Sends batches of lines in order. After a lost response, sends a notice that lines may be missing. Doesn't send the
+ * batch again, because no line must appear twice. Continues after a rejected batch, except if the workflow run's quota
+ * is used up. Throws the first failed batch's error. The caller must not send the error's `linesSent` lines again. The
+ * error's `linesLost` lines may be missing without a notice in Port's log.
  * @param late whether the time is up; if so, only the first batch is sent
  */
 export function createLogSender(send: (batch: LogLine[]) => Promise<void>, late: () => boolean) {

@@ -50,7 +50,7 @@ export interface PortClientOptions {
 
 export type PortClient = ReturnType<typeof createPortClient>
 
-/** Calls Port's API. Retries only once, with a new token after a 401. @see https://docs.port.io/api-reference/port-api */
+/** Calls Port's API. Retries only after a 401: once, with a new token. @see https://docs.port.io/api-reference/port-api */
 export function createPortClient(options: PortClientOptions) {
   const { clientId, clientSecret, onToken, onResult = () => {} } = options
   const { clock = Date.now, redact = text => text, timeoutMs = 15_000 } = options
@@ -192,7 +192,7 @@ export function createPortClient(options: PortClientOptions) {
   return {
     run: (id: string, workflowRunId?: string) =>
       runKind(id) === 'node_run' ? nodeRun(id, workflowRunId) : actionRun(id),
-    /** The end of Port's rate limit, in milliseconds since 1970. Until then, every call throws and sends no request. */
+    /** The end of the rate-limit pause, in milliseconds since 1970. Until then, every call throws and sends no request. */
     pausedUntil: pause.until,
     async authorize() {
       await tokens.get()
@@ -201,7 +201,7 @@ export function createPortClient(options: PortClientOptions) {
     check: () => observed(tokens.renew),
     token: tokens.current,
     request: (method: string, path: string, body?: JsonObject) => call(method, path, null, body),
-    /** Creates or updates the entity. @param runId an action run in progress to link the entity to */
+    /** Creates or updates the entity. @param runId the action run to link the entity to; it must be in progress */
     async upsertEntity(blueprint: string, entity: JsonObject, runId: string | null) {
       const path = `/v1/blueprints/${encodeURIComponent(blueprint)}/entities?upsert=true&merge=true`
       const tied = runId === null ? path : `${path}&run_id=${encodeURIComponent(runId)}`
@@ -215,7 +215,7 @@ export function createPortClient(options: PortClientOptions) {
     },
     /** Deletes the entity. Port rejects the request if another entity requires this entity. */
     async deleteEntity(blueprint: string, identifier: string) {
-      // `.` and `..` would change the path. An empty identifier would address all entities of the blueprint.
+      // `.` and `..` would change the URL's path. An empty identifier would address all entities of the blueprint.
       if (identifier === '' || identifier === '.' || identifier === '..') {
         throw new PortError('refused', `${JSON.stringify(identifier)} isn't the identifier of an entity.`)
       }
@@ -232,8 +232,8 @@ export interface Token {
 }
 
 /**
- * Provides a token. Concurrent calls share one request. Port returns the same token until it expires, so a new token can
- * have little time left. The client requests the next token when a tenth of this time remains, at most one minute.
+ * Provides a token. Concurrent calls share one request. Port returns the same token until it expires, so a new token
+ * can have little time left. The client requests the next token when a tenth of this time (at most one minute) remains.
  */
 function createTokenCache(mint: () => Promise<Token>, clock: () => number, first: Token | null = null) {
   let latest = first

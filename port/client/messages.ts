@@ -4,8 +4,8 @@ import { PortError, type PortErrorKind } from './errors.ts'
 
 /**
  * Sends an update. Cuts long texts. If Port or a gateway rejects the content, sends the update again without its label,
- * which Port accepts for node runs since September 2026. An update with a conclusion is sent again with fewer fields, and
- * finally with only the conclusion, so that the run doesn't stay in progress forever.
+ * because Port accepts labels of node runs only since September 2026. An update with a conclusion is sent again with
+ * fewer fields, and finally with only the conclusion, so that the run doesn't stay in progress forever.
  * @throws PortError
  */
 export async function sendUpdate(
@@ -39,7 +39,7 @@ export async function sendUpdate(
   }
 }
 
-/** The maximum size of an update as JSON. Reports through the relay have at most 256 KB, with 64 KB of outputs. */
+/** The maximum size of an update as JSON. Reports through the relay have at most 256 KB, including 64 KB of outputs. */
 const MOST_SUMMARY_BYTES = 180_000
 /** The maximum length of a label, as in the relay. */
 const MOST_LABEL = 1_000

@@ -12,7 +12,7 @@ const LONGEST_MS = 32_000
  */
 export function createRateLimitPause(clock: () => number) {
   let until = 0
-  /** The number of consecutive rejections without a time. */
+  /** The number of consecutive rejections whose responses contain no time. */
   let rejections = 0
   return {
     /** The end of the pause, in milliseconds since 1970; 0 before the first pause. */

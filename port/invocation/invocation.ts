@@ -84,7 +84,7 @@ function forWorkflow(
   for (const fields of inputs) {
     for (const name of fields.keys()) {
       const form = entered.findLast(each => each.has(name))
-      // A user can't have entered the id of the run, because the form starts that run.
+      // A user can't have entered the id of the run, because the run starts only after the user submits the form.
       if (form && (runId === null || form.get(name) !== runId)) continue
       if (form || own.some(each => each.has(name))) notEntered.add(name)
       else inside.add(name)
@@ -112,9 +112,9 @@ const STATUS = 'reportWorkflowStatus'
 const LOST_RUNNER = 'lost-runner' as const
 
 /**
- * Reads `github` in the signed body. With unknown keys, `github` is an input of the author. `null` and `""` mean "not
- * set". Values are validated later. `fault` describes a value of the wrong type, so that an invalid target isn't treated
- * as a missing target.
+ * Reads `github` in the signed body. If `github` has unknown keys, it's one of the author's inputs. `null` and `""`
+ * mean "not set". Values are validated later. `fault` describes a value of the wrong type, so that an invalid target
+ * isn't treated as a missing target.
  */
 function readBodyTarget(value: Json | undefined): Invocation['github'] {
   if (!isObject(value)) return null

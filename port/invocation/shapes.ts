@@ -142,7 +142,7 @@ const LEGACY: Shape = {
 
 const CHANGE_LOG_FIELDS = 'id action resourceType status trigger context diff headers changelogDestination'
 
-/** The event of a change log or an automation as the whole body. All fields belong to the event. */
+/** A body that is only the event of a change log or an automation. All fields belong to the event. */
 const CHANGE_LOG: Shape = {
   known: Object.fromEntries(CHANGE_LOG_FIELDS.split(' ').map(name => [name, isAny])),
   matches(body) {
@@ -167,7 +167,7 @@ export const SHAPES = { CONTEXT, LEGACY, CHANGE_LOG }
 
 export function readShape(body: JsonObject): Asked {
   const isSpread = spreadsInputs(body)
-  // If the author spreads the inputs over the body, only the shape of a change is reliable.
+  // Inputs at the top level can look like CONTEXT or LEGACY, so then only CHANGE_LOG is tried.
   const shapes = isSpread ? [CHANGE_LOG] : Object.values(SHAPES)
   const shape = shapes.find(each => each.matches(body))
   if (!shape) return readFlat(body, isSpread)

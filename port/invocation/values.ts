@@ -9,7 +9,7 @@ export function contextsOf(body: unknown, read: unknown): Pick<ForWorkflow, (typ
   return Object.fromEntries(NAMES.filter(name => isObject(read[name])).map(name => [name, body[name]]))
 }
 
-/** Replaces contexts that are JSON text with their identifying values, because nothing limits the depth of such a text. */
+/** Parses contexts that are JSON text. Keeps only their identifying values, because such a text can be nested to any depth. */
 export function withContextsRead(body: unknown): unknown {
   if (!isObject(body)) return body
   const texts = NAMES.flatMap(name => {
@@ -56,7 +56,7 @@ export function readEntity(value: Json | undefined): JsonObject | null {
 
 /**
  * Whether inputs can be at the top level, next to Port's own context, as in Port's default body. False for a full
- * context, which has `inputs` and a run id, unless Port's own context has another run id.
+ * context (with `inputs` and a run id) if Port's own context has the same run id, or none.
  */
 export function spreadsInputs(body: JsonObject): boolean {
   if (!isObject(body.port_context) && !isObject(body.port_payload)) return false

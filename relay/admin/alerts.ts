@@ -129,7 +129,7 @@ export function createAlerts(
           ...{ type: 'freeze_old', side: null, key: String(id), since },
           text: `${repositories} has been frozen since ${new Date(since).toISOString()} (${reason}), without an end.`,
         })),
-      // If the list is full, other repositories can also have the problem.
+      // If the list is full, known problems stay, because the list may omit their repositories.
       ...known.filter(({ type }) => type === 'workflow_not_started' && recent.length === MOST_LISTED),
       ...[...newest].map(([key, [last, ...others]]) => ({
         ...{ type: 'workflow_not_started', side: null, key },
@@ -152,7 +152,7 @@ function update(known: readonly KnownProblem[], present: readonly Problem[], now
   const updated = known.map(each => {
     const again = rest.get(identity(each))
     rest.delete(identity(each))
-    // After an alert about the problem was sent, its text stays the same.
+    // The problem's text stays the same after an alert about the problem was sent.
     const text = each.isSent ? each.text : (again?.text ?? each.text)
     return { ...each, text, resolvedAt: again ? null : (each.resolvedAt ?? now) }
   })

@@ -143,7 +143,7 @@ export function createMetrics() {
 
   return {
     webhook: (result: 'cancellation' | 'unsigned' | number) => webhooks(String(result)),
-    /** @param seconds until the response; null if the response waited for the dispatch */
+    /** @param seconds the time until the response; null if the response waited for the dispatch */
     accepted(result: 'accepted' | 'duplicate', seconds: number | null): void {
       webhooks(result)
       if (seconds !== null) webhookDuration.observe(seconds)

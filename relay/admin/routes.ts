@@ -84,7 +84,10 @@ function portRunUrl(apiUrl: string): (runId: string) => string | null {
 const MOST_STALLED = 3
 const KEPT_MS = 15_000
 const MAX_KEPT = 100
-/** Requests per minute for steps, by all users together. Most of GitHub's rate limit must remain for dispatches. */
+/**
+ * The maximum number of requests per minute that read steps from GitHub, for all users. Most of GitHub's rate limit
+ * must remain for dispatches.
+ */
 const PER_MINUTE = 20
 
 function createSteps(github: Pick<JobReader, 'jobs'>): (delivery: Delivery) => Promise<Html> {

@@ -33,12 +33,12 @@ type Observed =
   /** The service refused the request, but not because of the credential. */
   | { kind: 'refused' }
   | { kind: 'rejected'; status: number }
-  /** The service responded with 5xx, or didn't respond. `cause`: a clause. */
+  /** The service responded with 5xx, or didn't respond. `cause`: the reason, as a clause. */
   | { kind: 'failed'; cause: string; advice?: string }
 
 export type Sides = ReturnType<typeof createSides>
 
-/** How often an unused credential is checked (IDLE_MS), and a service that doesn't respond (RETRY_MS). */
+/** How often the relay checks an unused credential (IDLE_MS), and a service that doesn't respond (RETRY_MS). */
 const IDLE_MS = 60_000
 const RETRY_MS = 10_000
 

@@ -56,7 +56,7 @@ export const FILTER_OPTIONS = {
   since: text('TIME', 'only those received since this time: 1h, 2d, or 2026-01-31T12:00:00Z'),
 }
 
-/** Checks a filter like the relay. @throws UsageError */
+/** Checks a filter as the relay does. @throws UsageError */
 export function toFilter(
   { 'run-id': runId, limit, ...rest }: Record<string, string | undefined>,
   maxLimit: number,

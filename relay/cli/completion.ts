@@ -2,7 +2,7 @@ import { type Command, defineCommand, HELP, quote, UsageError } from './command.
 
 const NAME = 'port-webhook-relay'
 
-/** @param commands the other commands */
+/** @param commands all commands except `completion` */
 export function createCompletion(commands: Command[]): Command {
   const completion = defineCommand({
     name: 'completion',
@@ -26,7 +26,7 @@ fish: run once           ${NAME} completion fish > ~/.config/fish/completions/${
 
 const wordsOf = (words: readonly string[]) => quote(words.join(' '))
 const optionsOf = ({ options }: Command) => Object.entries({ ...options, help: HELP })
-/** Returns the values of an option or of the positional argument, such as `bash|zsh|fish`. */
+/** Returns the allowed values of each option, and of a positional argument such as `bash|zsh|fish`. */
 const choicesOf = ({ name, positionals = [], options }: Command) => [
   ...Object.entries(options).flatMap(([option, { choices }]) =>
     choices ? [{ after: `${name} --${option}`, choices }] : [],
@@ -58,7 +58,7 @@ ${[...values, ...options].join('\n')}
 complete -o default -F _port_webhook_relay ${NAME}`
 }
 
-/** Zsh runs the functions of bash's completions. */
+/** Zsh can run bash's completion function. */
 const zsh = (commands: Command[]) => `(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }
 autoload -Uz bashcompinit && bashcompinit
 ${bash(commands)}`

@@ -42,7 +42,7 @@ function readEntity(text: string, blueprint: string | null): JsonObject {
 
 export type DryRun = ReturnType<typeof dryRun>
 
-/** Reads a webhook like the relay, without verifying its signature. @throws Problem if the relay would refuse the webhook */
+/** Reads a webhook as the relay does, but doesn't verify its signature. @throws Problem if the relay would refuse the webhook */
 export function dryRun(
   config: Config,
   { body, url, runIdHeader, now }: { body: Uint8Array; url: URL; runIdHeader: string | null; now: number },

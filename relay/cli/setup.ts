@@ -127,7 +127,7 @@ type CreatedApp = z.output<typeof createdApp>
 async function createInBrowser(wanted: Wanted): Promise<CreatedApp | null> {
   const { server, organization, save, print, note, signal } = wanted
   const { promise: created, resolve: finish } = Promise.withResolvers<CreatedApp | null>()
-  /** The states that GitHub's redirect hasn't contained yet. */
+  /** The `state` values that no redirect from GitHub has contained yet. */
   const states = new Set<string>()
   const token = randomBytes(24).toString('base64url')
   const app = new Hono()

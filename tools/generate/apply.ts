@@ -28,7 +28,7 @@ const ONLY_NEW = ['approval', 'blueprint', 'operation'] as const
 
 type Port = Pick<PortClient, 'request'>
 
-/** The keys that Port accepts in requests. Port refuses other keys of its own responses, such as the date of a change. */
+/** The keys that Port accepts in requests. Port refuses other keys of its responses, such as `updatedAt`. */
 const KEYS: Record<Format, string[]> = {
   action: [
     ...['identifier', 'title', 'icon', 'description', 'trigger', 'invocationMethod', 'requiredApproval'],
@@ -40,7 +40,7 @@ const KEYS: Record<Format, string[]> = {
   ],
 }
 
-/** @param format undefined for the format in Port, or else an action @throws Error if the definition in Port can't be changed */
+/** @param format by default, the one in Port, or `action` for a new definition @throws Error if the definition can't be changed */
 export async function plan(
   port: Port,
   generated: Generated,
@@ -111,7 +111,7 @@ function lostIn(format: Format, found: JsonObject): string[] {
     : []
 }
 
-/** Removes the settings from a definition that Port doesn't accept in requests. */
+/** Removes from a definition the settings that Port doesn't accept in requests. */
 function definitionOf(format: Format, found: JsonObject): JsonObject {
   const given = format === 'action' ? readPortActions(JSON.stringify(found))[0]! : found
   return Object.fromEntries(

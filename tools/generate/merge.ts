@@ -43,7 +43,7 @@ export function merge(existing: JsonObject, generated: JsonObject, said: Said, r
     )
   const before = readHere(webhook)
   const complete = { ...webhook, body: { ...object(body), ...object(webhook.body) } }
-  // Add the generated keys only if the relay then still reads the same inputs.
+  // The generated keys are added only if the relay then still reads the same inputs.
   const isComplete = isDeepStrictEqual(readHere(complete), before)
   const url = String(webhook.url).replace(EXAMPLE_RELAY, relay)
   Object.assign(webhook, isComplete && complete, { url, method, synchronized })
@@ -64,18 +64,21 @@ export function merge(existing: JsonObject, generated: JsonObject, said: Said, r
   return { definition, differences: differencesOf(existing, definition), notes }
 }
 
-/** Returns the parts to change in a definition: its webhooks, and its forms (none if an event starts the run). */
+/** Returns the parts to change in a definition: its webhooks and its forms. If an event starts the run, there is no form. */
 function partsOf({ nodes, trigger, invocationMethod }: JsonObject) {
   const parts = Array.isArray(nodes) ? nodes.map(node => object(node).config) : [trigger, invocationMethod]
   const ofType = (...types: string[]) => parts.map(object).filter(({ type }) => types.includes(String(type)))
   return { forms: ofType('self-service', 'SELF_SERVE_TRIGGER'), webhooks: ofType('WEBHOOK') }
 }
 
-/** The sample value of an expression that has no value in the context, in the form of a run id. */
+/** A sample value, formatted like a run id, for an expression that has no value in the context. */
 const SAMPLE = 'r_EXPRESSION'
 const chooseTarget = createTargets({ repository: 'any/any', allowed: ['**'], routes: [] })
 
-/** Reads a webhook of Port like the relay. Returns null if the webhook has another address, or if the relay would refuse the webhook. */
+/**
+ * Reads a webhook in a definition as the relay does. Returns null if the webhook has another address, or if the relay
+ * would refuse the webhook.
+ */
 function read({ url, body }: JsonObject, identifier: Json | undefined, relay: string) {
   const address = URL.parse(String(url))?.href ?? ''
   const base = [relay, EXAMPLE_RELAY].find(each => /^\/webhook(\/|\?|$)/.test(address.replace(each, '')))
@@ -103,7 +106,7 @@ const textOf = ({ workflow, eventType, repository }: Target) =>
 const isSame = (found: Target, ours: Target) =>
   textOf({ ...found, repository: ours.repository && found.repository }) === textOf(ours)
 
-/** `mapped`: the workflow's inputs that the body sets with expressions, from form inputs with other names. */
+/** `mapped`: the names in `inputs` of the body, which can differ from the names in the form. */
 function mergeForm(
   existing: JsonObject,
   generated: JsonObject,
@@ -192,7 +195,7 @@ function differencesOf(before: Json | undefined, after: Json | undefined, path: 
   return [after === undefined ? `- ${where}: ${from}` : `~ ${where}: ${from} → ${to}`]
 }
 
-/** Lists of nodes. The items of other lists aren't compared one by one. */
+/** Converts a list of nodes to an object by identifier. Other lists are compared as a whole. */
 const byIdentifier = (items: Json[]): Json =>
   items.every(item => typeof object(item).identifier === 'string')
     ? Object.fromEntries(items.map(item => [String(object(item).identifier), item]))

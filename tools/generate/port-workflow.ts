@@ -35,7 +35,7 @@ export function toPortWorkflow(action: PortAction): { workflow: JsonObject; note
           config: {
             type: 'SELF_SERVE_TRIGGER',
             userInputs: userInputs(action, entity),
-            // Port shows only workflows with a context in the menu of an entity.
+            // In the menu of an entity, Port shows only workflows with a context.
             ...(entity && { contexts: [{ on: 'ENTITY', userInput: entity.name }] }),
             ...given({ actionCardButtonText, executeActionButtonText, published: publish }),
           },
@@ -65,7 +65,7 @@ export function toPortWorkflow(action: PortAction): { workflow: JsonObject; note
   }
 }
 
-/** A Port workflow can't operate on an entity as an action can. */
+/** Returns a form input for the entity, because a Port workflow can't operate on an entity as an action can. */
 function entityInput(action: PortAction): { name: string; property: Property } | null {
   const { operation, blueprintIdentifier: blueprint } = action.trigger
   if (operation !== 'DAY-2' && operation !== 'DELETE') return null

@@ -3,9 +3,9 @@ import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 export type Otherwise = (expression: string) => Json
 
 /**
- * Renders the `body` or `headers` of an action's invocation method like Port. Supports `spreadValue()`, paths (`.`,
+ * Renders the `body` or `headers` of an action's invocation method as Port does. Supports `spreadValue()`, paths (`.`,
  * `.run.id`, `.inputs["a b"]`), and `| del(.key)`. Omits keys whose value is null.
- * @param otherwise the value of other expressions; by default, a path without a value is null, and all else throws an Error
+ * @param otherwise evaluates paths without a value (by default, null) and unsupported expressions (by default, throws)
  * @see https://docs.port.io/actions-and-automations/create-self-service-experiences/setup-the-backend
  */
 export function renderBody(template: Json, context: JsonObject, otherwise?: Otherwise): Json {

@@ -69,8 +69,8 @@ const fixed = (value: unknown): string | null =>
   typeof value === 'string' && value !== '' && !isComputed(value) ? value : null
 
 /**
- * Changes the action's webhook to the relay. Removes the headers and the body of another webhook, which can contain
- * credentials. If the webhook already calls the relay, keeps its address, body, RUN_ID header, and agent setting.
+ * Changes the action's webhook to the relay. If the webhook has another address, removes its headers and body, which
+ * can contain credentials. If it already calls the relay, keeps its address, body, RUN_ID header, and agent setting.
  */
 function relayMethod(old: JsonObject, relay?: string): { method: JsonObject; notes: string[] } {
   const current = relayOf(old)

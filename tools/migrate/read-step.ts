@@ -135,7 +135,7 @@ function linkTexts(given: string): string[] {
   return texts.filter(text => !run.test(text.replace(/\s/g, '').toLowerCase()))
 }
 
-/** Replaces the step's variables with their values. The text moves to the step's `env`, which can't read these variables. */
+/** Replaces the step's variables with their values: the text moves to the step's `env`, which can't read them. */
 const inlineEnv = (text: string, env: Map<string, string>): string =>
   template.mapTemplate(text, source => {
     const value = env.get(/^env\.([\w-]+)$/i.exec(source)?.[1]?.toLowerCase() ?? '')

@@ -78,7 +78,7 @@ function unusedRoute(routes: Config['targets']['routes']): Finding | false {
   return warning(`RELAY_ROUTES: route ${all + 2} is unused, because route ${all + 1} matches everything.`)
 }
 
-/** Opens the database like the relay, creates missing tables, and writes to the database. */
+/** Opens the database as the relay does, creates missing tables, and writes to the database. */
 export const database: Check = {
   name: 'database',
   async run({ config }) {

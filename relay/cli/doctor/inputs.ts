@@ -67,7 +67,7 @@ export const recentDeliveries: Check = {
       const stalled = await store.stalled(now - BACKLOG_MS, MAX_COMPARED, scope)
       const waiting = await store.withoutRunner(now)
       return [
-        // Without writes to the database, or without GitHub, nothing is dispatched.
+        // If the database or GitHub fails, every queue stalls, so stalled queues aren't reported.
         ...(['database', 'github'].some(name => deps.failed.includes(name)) ? [] : stalled).map(each =>
           problem(describeStalled(each)),
         ),

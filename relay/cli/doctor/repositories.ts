@@ -48,7 +48,7 @@ const RECENT_MS = 24 * 3_600_000
 const MAX_READ = 200
 const MAX_CHECKED = 20
 
-/** Returns the targets of recent failures, newest first; none if the database can't be read. */
+/** Returns the targets of recent failures, newest first; an empty list if the database can't be read. */
 export async function readFailures({ database, targets }: Config, now: number): Promise<WantedIn[]> {
   const store = await openStoreForCommand(database, 'read').catch(() => null)
   if (!store) return []
