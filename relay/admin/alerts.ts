@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Config } from '../config/config.ts'
 import { describeStalled, describeWithoutRunner } from '../delivery/waiting.ts'
-import type { Refusals } from '../http/refusals.ts'
+import { describeRefused, type Refusals } from '../http/refusals.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { RouteDeps } from '../route-deps.ts'
 import type { AlertState, KnownProblem } from '../store/store.ts'
@@ -89,13 +89,13 @@ export function createAlerts(
 
   async function readSides(): Promise<Problem[]> {
     if (SIDES.some(side => sides.isUsed(side) && !sides.isKnown(side))) await sides.check()
-    const { count, statuses, reason } = refusals.recent()
-    const text = `${count} webhooks were refused in the last hour (${statuses.join(', ')}). The last one: ${reason}`
+    const recent = refusals.recent()
+    const text = describeRefused(recent, store.clock()).join(' ')
     const refused = { type: 'webhooks_refused', side: null, key: '', text }
     const ofSides = sides
       .problems()
       .map(each => ({ ...each, text: `${plainText(each.text)} ${each.advice}`.trim() }))
-    return count > 3 ? [...ofSides, refused] : ofSides
+    return recent.count > 3 ? [...ofSides, refused] : ofSides
   }
 
   async function readDatabase(known: readonly KnownProblem[]): Promise<Problem[]> {

@@ -62,7 +62,7 @@ export function createAdmin(deps: RouteDeps & { roles: Roles; sides: Sides; time
           portPausedUntil: port.pausedUntil(),
           tokenExpiresAt: github.facts.tokenExpiresAt(),
           clock: timeouts.problem(),
-          refused: { ...refusals.recent(), since: refusals.since },
+          refused: refusals.recent(),
         }
       },
       steps: createSteps(github),

@@ -2,6 +2,7 @@ import type { Context } from 'hono'
 import { BoundedMap } from '../cache.ts'
 import { LIMITS } from '../config/limits.ts'
 import { isRepository } from '../config/routes.ts'
+import { clockTime } from '../delivery/outcome.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { Problem } from './problem.ts'
 import { PERSISTED, requestFields, senderAddress, VERIFIED } from './request.ts'
@@ -35,6 +36,7 @@ export function createRefusals(trustedProxies: number, clock: () => number) {
   /** Minute → status → count. */
   const minutes = new BoundedMap<number, Map<number, number>>(HOUR)
   let newest = ''
+  const started = clock()
   const minuteOf = (time: number) => Math.floor(time / MINUTE_MS)
   const list = (limit: number) =>
     [...byReason.values()]
@@ -44,7 +46,7 @@ export function createRefusals(trustedProxies: number, clock: () => number) {
       .slice(0, limit)
 
   return {
-    since: clock(),
+    since: started,
     note(c: Context, { status, message }: Problem): void {
       const sender = senderAddress(c, trustedProxies)
       const repository = c.req.path.split('/').slice(2).join('/')
@@ -72,6 +74,7 @@ export function createRefusals(trustedProxies: number, clock: () => number) {
       for (const [, amounts] of [...minutes].filter(([minute]) => minute > since))
         for (const [status, amount] of amounts) counts.set(status, (counts.get(status) ?? 0) + amount)
       return {
+        since: started,
         count: [...counts.values()].reduce((sum, amount) => sum + amount, 0),
         /** Counts by status, such as `12 × 401`. */
         statuses: [...counts].map(([status, amount]) => `${amount} × ${status}`),
@@ -80,6 +83,17 @@ export function createRefusals(trustedProxies: number, clock: () => number) {
       }
     },
   }
+}
+
+/** Describes the webhooks that were refused in the last hour, or since the relay started. */
+export function describeRefused(
+  { since, count, statuses, reason }: ReturnType<Refusals['recent']>,
+  now: number,
+): [title: string, details: string] {
+  const when =
+    now - since < HOUR * MINUTE_MS ? `since the relay started at ${clockTime(since)}` : 'in the last hour'
+  const title = `${count} ${count === 1 ? 'webhook was' : 'webhooks were'} refused ${when}`
+  return [title, `(${statuses.join(', ')}). ${count === 1 ? '' : 'The last one: '}${reason}`]
 }
 
 /**

@@ -201,7 +201,7 @@ test.each<[string, Partial<Health>, ...patterns: RegExp[]]>([
     /GITHUB_TOKEN expires on .*2026-03-10.* restart the relay/,
   ],
 ])('the banner shows %s', async (_what, health, ...expected) => {
-  const items = String(await banner({ ...WELL, ...health }, NOW)).match(/<li class=.*?<\/li>/gs) ?? []
+  const items = String(await banner({ ...WELL, ...health }, NOW, '/')).match(/<li class=.*?<\/li>/gs) ?? []
   expect(items).toEqual(expected.map(pattern => expect.stringMatching(pattern)))
 })
 

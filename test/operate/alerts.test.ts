@@ -38,7 +38,7 @@ async function open() {
   const logged: object[] = []
   const database = { isUp: true }
   const sides: SideProblem[] = []
-  const refused = { count: 0, statuses: [] as string[], reason: '' }
+  const refused = { since: at, count: 0, statuses: [] as string[], reason: '' }
   const relay = () =>
     createAlerts({
       ...{ config, store, scope: 'owner:', throttled: { warn: fields => void logged.push(fields) } },
@@ -155,8 +155,8 @@ test('sends an alert about refused webhooks, a rejected credential, and a stalle
   set(down)
   expect((await pass(MINUTE)).flat(2)).toEqual([20, 'credential_rejected', 'queue_stalled'])
   expect((await pass(20 * MINUTE)).flat(2)).not.toContain('queue_old')
-  expect(received[0]!.body.text).toContain(
-    "4 webhooks were refused in the last hour (4 × 401). The last one: The signature doesn't match. https://relay.example.com/refused",
+  expect(received[0]!.body.text).toMatch(
+    /4 webhooks were refused since the relay started at .* UTC \(4 × 401\)\. The last one: The signature doesn't match\. https:\/\/relay.example.com\/refused/,
   )
   set()
   expect((await pass(MINUTE)).flat(2)).toContain('queue_old')

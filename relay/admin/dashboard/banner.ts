@@ -2,7 +2,7 @@ import { html } from 'hono/html'
 import type { Delivery, Stalled } from '../../delivery/delivery.ts'
 import { describeWithoutRunner, OTHERS_FIRST } from '../../delivery/waiting.ts'
 import { ownerOf, type RateLimitPause } from '../../github/rate-limit-pause.ts'
-import type { Refusals } from '../../http/refusals.ts'
+import { describeRefused, type Refusals } from '../../http/refusals.ts'
 import type { Freeze } from '../../store/store.ts'
 import { SOON_MS } from '../../workers/maintenance.ts'
 import { NAMES, RESTART, type Side, type SideProblem, type Text } from '../sides.ts'
@@ -32,7 +32,7 @@ export interface Health {
   portPausedUntil: number
   tokenExpiresAt: number | null
   clock: string | null
-  refused: ReturnType<Refusals['recent']> & Pick<Refusals, 'since'>
+  refused: ReturnType<Refusals['recent']>
 }
 
 export const BACKLOG_MS = 60_000
@@ -42,10 +42,11 @@ const isLate = (since: number | null, ms: number, now: number) => since !== null
 /** An outage, a problem that an operator must fix, or a wait that ends by itself. `section`: the section of docs/runbook.md. */
 type Item = false | [severity: 'outage' | 'warning' | 'note', section: string, text: Html]
 
-/** Lists the current problems, the worst first, and how to fix them. */
-export function banner(health: Health, now: number): Html {
+/** Lists the current problems, the worst first, and how to fix them. Omits the problems that the page at `path` lists. */
+export function banner(health: Health, now: number, path: string): Html {
   const { problems, limits, queued, queuedSince, oldestMessage, portPausedUntil } = health
   const { tokenExpiresAt, clock, refused } = health
+  const [title, details] = describeRefused(refused, now)
   // Without writes to the database, or without GitHub, nothing is dispatched.
   const isDown =
     health.database !== null || problems.some(({ type, side }) => type === 'unreachable' && side === 'github')
@@ -99,16 +100,18 @@ export function banner(health: Health, now: number): Html {
     ...describeWithoutRunner(health.waiting).map(
       ({ text }): Item => ['warning', 'PortRelayNoRunner', html`<strong>${withTimes(text)}</strong>`],
     ),
-    refused.count > 0 && [
-      'warning',
-      'PortRelayWebhooksRefused',
-      html`<strong>${counted(refused.count)} ${refused.count === 1 ? 'webhook was' : 'webhooks were'} refused ${now - refused.since < 3_600_000 ? html`since the relay started at ${at(refused.since)}` : 'in the last hour'}</strong> (${refused.statuses.join(', ')}). ${refused.count > 1 && 'The last one: '}${refused.reason} <a href="/refused">Refused webhooks</a>`,
-    ],
-    health.freezes.length > 0 && [
-      'note',
-      'PortRelayFrozen',
-      html`<strong>Frozen: ${health.freezes.map(({ repositories, reason }) => `${repositories} (${reason})`).join(', ')}.</strong> ${amount(health.frozen)} frozen. <a href="/freezes">Freezes</a>`,
-    ],
+    refused.count > 0 &&
+      path !== '/refused' && [
+        'warning',
+        'PortRelayWebhooksRefused',
+        html`<strong>${withTimes(title)}</strong> ${details} <a href="/refused">Refused webhooks</a>`,
+      ],
+    health.freezes.length > 0 &&
+      path !== '/freezes' && [
+        'note',
+        'PortRelayFrozen',
+        html`<strong>Frozen: ${health.freezes.map(({ repositories, reason }) => `${repositories} (${reason})`).join(', ')}.</strong> ${amount(health.frozen)} frozen. <a href="/freezes">Freezes</a>`,
+      ],
     ...limits.map(
       (limit): Item => [
         'note',

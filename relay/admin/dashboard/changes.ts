@@ -124,7 +124,7 @@ function bulkPage(
 ${
   deliveries.length === 0
     ? html`<p class="empty">No delivery matches.</p><p><a class="button" href="${back}">Back</a></p>`
-    : html`<p><strong>${amount(deliveries.length)}</strong> ${deliveries.length > 1 ? 'match' : 'matches'}. The relay queues the selected deliveries again, the oldest first.${more && ' Older deliveries match as well: repeat the redelivery for them.'}</p>
+    : html`<p><strong>${more && 'The newest '}${amount(deliveries.length)}</strong> ${deliveries.length > 1 ? 'match' : 'matches'}. The relay queues the selected deliveries again, the oldest first.${more && ' Older deliveries match as well: repeat the redelivery for them.'}</p>
 ${ended > 0 && html`<p class="problem">For ${number(ended)} of these deliveries, the run in Port has finished: Port won't show the new workflow run.</p>`}
 ${narrower('repository', given, deliveries)}${narrower('action', given, deliveries)}
 <p class="risk">${RISK}</p>

@@ -6,7 +6,7 @@ import type { WaitingMessages } from '../../store/store.ts'
 import type { Session } from '../sessions.ts'
 import { ago, at, type Html, id, link, query, span, withTimes } from './format.ts'
 import type { Page } from './layout.ts'
-import { badge, reason, runUrl } from './list-page.ts'
+import { badge, RERUN, reason, runUrl } from './list-page.ts'
 import { durations, type Step } from './timeline.ts'
 
 export interface DeliveryPage {
@@ -32,9 +32,9 @@ export function deliveryPage(page: DeliveryPage): Page {
     session,
     live: { on: live, toggle: `${path}${query({ live: live ? 'off' : null, steps })}` },
     body: html`<p class="back"><a id="back" href="/">Back to the deliveries</a></p>
-<h1 id="list">${delivery.action ?? 'Delivery'} <span class="target">to ${delivery.repository}</span></h1>
+<div class="overview"><h1 id="list">${delivery.action ?? 'Delivery'} <span class="target">to ${delivery.repository}</span></h1>
+${session.role === 'admin' && html`<div id="actions" data-live class="buttons">${actions(delivery, path)}</div>`}</div>
 <div id="facts" data-live class="card">${facts(page)}</div>
-${session.role === 'admin' && html`<div id="actions" data-live class="buttons">${actions(delivery, path)}</div>`}
 <h2>Timeline</h2>
 <div id="timeline" data-live>${timelineOf(page)}
 ${page.steps ?? (boundRun(delivery) && html`<p><a id="steps" href="${path}${query({ steps: 1, live: live ? null : 'off' })}">Show the steps of the workflow run</a></p>`)}
@@ -50,9 +50,9 @@ function facts(page: DeliveryPage) {
   const run = boundRun(d)
   return html`<p class="lead">${badge(d)} ${durations(d)}</p>
 <div class="${d.outcome || d.state}">${reason(d)}</div>
+${d.outcome === 'failed' && RERUN}
 <dl>
 ${fact('Received', html`${ago(d.receivedAt, now)}, ${at(d.receivedAt)}`)}
-${fact('State', d.outcome === '' ? null : d.state)}
 ${fact('Started by', who)}
 ${fact('Run in Port', d.runId === null ? 'none' : id(link(portUrl, d.runId)))}
 ${fact('Repository', link(`${serverUrl}/${d.repository}`, d.repository))}

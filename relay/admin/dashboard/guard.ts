@@ -42,7 +42,7 @@ export interface GuardDeps extends CallLogs {
   roles: Roles
   sessions: ReturnType<typeof createSessions>
   about: About
-  banner: () => Promise<Html>
+  banner: (path: string) => Promise<Html>
 }
 
 export type Guard = ReturnType<typeof createGuard>
@@ -103,7 +103,7 @@ export function createGuard({ roles, sessions, about, banner, ...logs }: GuardDe
         const session = await sessions.read(c)
         if (!session) return sendPage(c, signInPage(localPath(pathOf(c)), null), about, 401)
         if (role === 'admin' && session.role !== 'admin') throw viewOnly()
-        const [page, problems] = await Promise.all([show(c, session), banner()])
+        const [page, problems] = await Promise.all([show(c, session), banner(path)])
         return sendPage(c, { ...page, banner: problems }, about, 200)
       })
     },

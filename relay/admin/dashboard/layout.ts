@@ -47,7 +47,7 @@ ${body}
 ${
   session &&
   html`<footer>Press <kbd>?</kbd> for the keys.</footer>
-<dialog id="keys" aria-label="Keys">${KEYS.map(([key, what]) => html`<p><kbd>${key}</kbd> ${what}</p>`)}</dialog>`
+<dialog id="keys" aria-label="Keys" closedby="any">${KEYS.map(([key, what]) => html`<p><kbd>${key}</kbd> ${what}</p>`)}</dialog>`
 }
 </body>
 </html>`
@@ -66,7 +66,7 @@ const top = (
 ${Object.entries(PAGES).map(([path, name]) => html`<a href="${path}" ${name === title ? html`aria-current="page"` : ''}>${name}</a> `)}
 </nav>
 <div class="who">
-${live && html`<a class="quiet" href="${live.toggle}">${live.on ? 'Pause updates' : 'Resume updates'}</a>`}
+${live && html`<a class="quiet live" href="${live.toggle}">${live.on ? 'Pause updates' : 'Resume updates'}</a>`}
 <span class="role">${role === 'admin' ? 'Admin' : 'View only'}</span>
 <form method="post" action="/sign-out"><input type="hidden" name="csrf" value="${csrf}"><button class="quiet">Sign out</button></form>
 </div>`
@@ -76,6 +76,7 @@ const KEYS = [
   ['j', 'next delivery'],
   ['k', 'previous delivery'],
   ['Enter', 'open the delivery'],
+  ['Esc', 'leave the search'],
   ['?', 'show the keys'],
 ] as const
 
@@ -107,18 +108,19 @@ export const STYLE = `:root {
   color-scheme: light dark;
   --back: #f5f6f8; --card: #fff; --text: #1b2230; --quiet: #566072; --line: #dde1e8; --link: #1f4fbf;
   --grey: #566072; --grey-back: #eceff3; --blue: #1f4fbf; --blue-back: #e5edfd; --green: #176638; --green-back: #e0f3e6;
-  --red: #ab2130; --red-back: #fce8ea; --amber: #7a4d00; --amber-back: #fdf0d5; --bar: #9db6e8;
+  --hover: #f2f5fb; --red: #ab2130; --red-back: #fce8ea; --amber: #7a4d00; --amber-back: #fdf0d5; --bar: #9db6e8;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --back: #0f131a; --card: #171d27; --text: #e5e9f0; --quiet: #9ca8ba; --line: #2a3341; --link: #8fb4ff;
     --grey: #b4bfce; --grey-back: #252d39; --blue: #a3c2ff; --blue-back: #1b2c4f; --green: #8fdcaa; --green-back: #163524;
-    --red: #ffa3ab; --red-back: #48191f; --amber: #f3c878; --amber-back: #3d2d0d; --bar: #3f5f9e;
+    --hover: #1d2532; --red: #ffa3ab; --red-back: #48191f; --amber: #f3c878; --amber-back: #3d2d0d; --bar: #3f5f9e;
   }
 }
 *, ::before { box-sizing: border-box; }
 body { margin: 0; background: var(--back); color: var(--text); font: 15px/1.5 system-ui, "Open Sans", sans-serif; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
 a { color: var(--link); text-underline-offset: 2px; }
+nav a:not(:hover), .rows .main:not(:hover), .links a:not(:hover) { text-decoration: none; }
 :focus-visible { outline: 3px solid var(--link); outline-offset: 2px; border-radius: 3px; }
 code { font: 0.92em ui-monospace, "SF Mono", Menlo, monospace; }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0.3rem 0 1rem; }
@@ -133,6 +135,7 @@ header { background: var(--card); border-bottom: 1px solid var(--line); padding:
 .brand svg { width: 1.1rem; height: 1.1rem; margin-right: 0.4rem; vertical-align: -0.15rem; fill: none; stroke: var(--link); stroke-width: 1.8; stroke-linecap: round; stroke-linejoin: round; }
 nav { display: flex; flex-wrap: wrap; gap: 0.2rem 1.1rem; }
 .who { margin-left: auto; display: flex; flex-wrap: wrap; align-items: center; gap: 0.2rem 0.9rem; }
+[data-follow] .live::before { content: ""; display: inline-block; width: 0.5rem; height: 0.5rem; border-radius: 50%; margin-right: 0.4rem; background: var(--green); }
 .role, .quiet { color: var(--quiet); font-size: 0.9rem; }
 button.quiet { background: none; border: 0; padding: 0.2rem 0; font: inherit; font-size: 0.9rem; text-decoration: underline; cursor: pointer; color: var(--quiet); }
 main { max-width: 76rem; margin: 0 auto; padding: 1rem; }
@@ -140,7 +143,8 @@ main { max-width: 76rem; margin: 0 auto; padding: 1rem; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.2rem; }
 .narrow, .form { max-width: 30rem; }
 .narrow { margin: clamp(1rem, 4vw, 3rem) auto 0; }
-.card + .card, .empty + .card { margin-top: 1rem; }
+.overview h1, #actions { margin: 0.3rem 0; }
+.card + .card, .empty + .card, .overview + .card { margin-top: 1rem; }
 .stack { display: grid; gap: 0.5rem; margin-top: 1rem; }
 ::placeholder { color: var(--quiet); opacity: 1; }
 input, select { font: inherit; color: inherit; background: var(--card); border: 1px solid var(--quiet); border-radius: 6px; padding: 0.35rem 0.5rem; width: 100%; min-width: 0; }
@@ -152,13 +156,14 @@ button.quiet:hover { color: var(--text); }
 button.danger { background: var(--red); color: var(--card); }
 [data-copy] { user-select: all; }
 [data-copy] + button { padding: 0; }
-#stale:not([hidden]) { position: sticky; top: 0; z-index: 1; border-left: 4px solid currentColor; border-radius: 6px; padding: 0.4rem 1rem; margin: 0; }
+#stale:not([hidden]) { position: sticky; top: 0; z-index: 1; border-left: 4px solid currentColor; padding: 0.4rem max(1rem, calc((100% - 74rem) / 2)); margin: 0; }
 .buttons { display: flex; flex-wrap: wrap; gap: 0.6rem; align-items: center; }
-#actions, p + .buttons, input + .buttons, summary + form, .buttons + p, .buttons + .group { margin-top: 0.9rem; }
+p + .buttons, input + .buttons, summary + form, .buttons + p, .buttons + .group { margin-top: 0.9rem; }
 .problem { color: var(--red); font-weight: 600; }
 .risk, .notice { border-radius: 6px; padding: 0.35rem 1rem; margin: 0.6rem 0; }
 .banner { list-style: none; margin: 0 0 0.8rem; padding: 0; display: grid; gap: 0.4rem; }
-nav [aria-current] { font-weight: 600; text-decoration: none; }
+nav [aria-current] { font-weight: 600; }
+.banner a { color: inherit; }
 .banner a + a { margin-left: 0.6rem; }
 .banner a:last-child { white-space: nowrap; }
 .banner li { border-left: 4px solid currentColor; border-radius: 6px; padding: 0.35rem 1rem; }
@@ -168,6 +173,7 @@ nav [aria-current] { font-weight: 600; text-decoration: none; }
 .tab[aria-current] { border-color: var(--link); box-shadow: inset 0 0 0 1px var(--link); font-weight: 600; }
 .tab.failed strong, .tab.not_started strong { color: var(--red); }
 #chart:has([open]) { flex-basis: 100%; min-width: 0; }
+.chart table { width: auto; }
 .chart summary { display: block; font-size: 0.85rem; text-decoration: underline; }
 .chart { overflow-x: auto; }
 .chart svg { display: block; width: 13rem; height: 28px; }
@@ -177,7 +183,7 @@ nav [aria-current] { font-weight: 600; text-decoration: none; }
 details { font-size: 0.9rem; }
 summary { cursor: pointer; color: var(--quiet); }
 table { border-collapse: collapse; margin-top: 0.4rem; width: 100%; }
-th, td { text-align: right; padding: 0.1rem 0.5rem; font-weight: 400; white-space: nowrap; }
+th, td { text-align: right; padding: 0.1rem 0.9rem 0.1rem 0; font-weight: 400; white-space: nowrap; }
 th:first-child { text-align: left; }
 .filters { margin: 0.8rem 0; display: flex; flex-wrap: wrap; gap: 0.4rem 0.6rem; align-items: center; }
 .filters input { flex: 1 1 14rem; }
@@ -193,7 +199,8 @@ button:disabled { opacity: 0.5; }
 .group { border-top: 1px solid var(--line); padding: 0.6rem 0 0.4rem; }
 .group label { display: flex; gap: 0.6rem; align-items: baseline; }
 .group details { padding-left: 1.5rem; }
-.rows { list-style: none; margin: 0; padding: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
+.rows { list-style: none; margin: 0; padding: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
+.rows li:hover, .rows li:focus-within { background: var(--hover); }
 .headings, .rows li { display: grid; grid-template-columns: 9rem minmax(0, 3fr) minmax(0, 5fr) 14.5rem minmax(0, 2fr) 3.2rem 5rem; gap: 0.1rem 0.9rem; padding: 0.5rem 1rem; align-items: baseline; }
 .headings { font-size: 0.8rem; color: var(--quiet); padding-bottom: 0.3rem; }
 .rows li + li { border-top: 1px solid var(--line); }
@@ -213,7 +220,8 @@ button:disabled { opacity: 0.5; }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 15rem), 1fr)); gap: 0.8rem 1.6rem; margin: 0.8rem 0 0; }
 dt { font-size: 0.85rem; color: var(--quiet); }
 dd, h3 { margin: 0; }
-@media (min-width: 52.01rem) { dl div:last-child { grid-column: span 2; } }
+#facts dl { grid-template-columns: repeat(auto-fill, minmax(min(40%, 15rem), 1fr)); }
+#facts div:last-child { grid-column: span 2; }
 .timeline { list-style: none; margin: 0; padding: 0; }
 .timeline li { display: grid; grid-template-columns: 11rem minmax(0, 1fr); gap: 0 1.6rem; position: relative; padding-bottom: 1.1rem; }
 .timeline li > div + div { border-left: 2px solid var(--line); padding: 0 0 0.9rem 1.4rem; margin-bottom: -1.1rem; position: relative; }
@@ -241,7 +249,9 @@ thead th, .rows .what, .by, .took, .age, .lead, .cancelled .reason, .queued .rea
   .rows .away { all: unset; }
   #tabs { flex-wrap: nowrap; overflow-x: auto; }
   #tabs .tab { white-space: nowrap; }
-  .tab[aria-current] { order: -1; }
+  .tab.failed, .tab.not_started { order: -1; }
+  .tab[aria-current] { order: -2; }
+  .rows span:empty { display: none; }
 }
 @media (max-width: 40rem) {
   .rows li { display: flex; flex-wrap: wrap; gap: 0.1rem 0.8rem; }
@@ -249,12 +259,12 @@ thead th, .rows .what, .by, .took, .age, .lead, .cancelled .reason, .queued .rea
   .rows .state { order: -2; }
   .rows .age { order: -1; margin-left: auto; }
   .rows .reason { flex-basis: 100%; }
-  .rows span:empty { display: none; }
   .timeline li { grid-template-columns: minmax(0, 1fr); }
-  .when { text-align: left; padding-left: 1.6rem; }
+  .when { text-align: left; padding-left: 1.4rem; border-left: 2px solid var(--line); }
+  .timeline li:first-child .when { border-color: transparent; }
   .card { padding: 0.8rem; }
   .brand { flex: 1; min-width: 0; }
-  .more, .role, .chart svg { display: none; }
+  .more, .role, .chart svg, [data-follow] .live::before { display: none; }
   header nav { order: 1; flex-basis: 100%; }
   #banner { font-size: 0.9rem; }
   #chart { flex-basis: 100%; }
@@ -262,86 +272,8 @@ thead th, .rows .what, .by, .took, .age, .lead, .cancelled .reason, .queued .rea
   .filters select { flex: 1 0 35%; }
   .filters select, .filters .button, .filters p { order: 1; font-size: 0.9rem; }
 }
+@media (scripting: none), (hover: none) { footer { display: none; } }
 @media (forced-colors: active) { .state { border: 1px solid; } .chart rect { fill: CanvasText; } }
 `
 
 export const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><path d="M2 5h9M8 2l3 3-3 3M14 11H5M8 8l-3 3 3 3" fill="none" stroke="#4b7be5" stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round"/></svg>`
-
-/**
- * Shows local times, buttons that copy ids, and a link back to the filtered list. With automatic updates, replaces
- * changed regions of the page, except regions in which the user reads or selects text.
- */
-export const SCRIPT = `const shown = time => time.toLocaleString(undefined, {
-  ...(time.toDateString() !== new Date().toDateString() && { month: 'short', day: 'numeric' }),
-  ...(time.getFullYear() !== new Date().getFullYear() && { year: 'numeric' }),
-  ...{ hour: 'numeric', minute: '2-digit', second: '2-digit', timeZoneName: 'short' },
-})
-const regions = document.querySelectorAll('[data-live]')
-const served = new Map([...regions].map(region => [region, region.innerHTML]))
-function prepare(root) {
-  for (const time of root.querySelectorAll('time:not([data-ago])')) time.textContent = shown(new Date(time.dateTime))
-  if (!navigator.clipboard) return
-  for (const id of root.querySelectorAll('[data-copy]')) {
-    const button = document.createElement('button')
-    Object.assign(button, { type: 'button', className: 'quiet', textContent: 'Copy', ariaLabel: 'Copy ' + id.textContent })
-    button.onclick = () => navigator.clipboard.writeText(id.textContent).then(() => (button.textContent = 'Copied'))
-    id.after(' ', button)
-  }
-}
-prepare(document)
-if (location.pathname === '/') sessionStorage.list = location.search.replace(/&?redelivered=\\d+/, '')
-const back = document.getElementById('back')
-if (back) back.href = '/' + (sessionStorage.list ?? '')
-
-document.getElementById('zone')?.replaceChildren('your time zone')
-document.addEventListener('formdata', ({ formData: form }) => {
-  if (form.get('until')) form.set('until', new Date(form.get('until')).toISOString().slice(0, 16))
-})
-
-const bulk = document.getElementById('bulk')
-const countSelected = () => {
-  const count = [...bulk.querySelectorAll(':checked')].reduce((sum, { dataset }) => sum + Number(dataset.amount), 0)
-  const textContent = 'Redeliver ' + count.toLocaleString('en-US') + (count === 1 ? ' delivery' : ' deliveries')
-  Object.assign(bulk.querySelector('button'), { textContent, disabled: count === 0 })
-}
-if (bulk) (bulk.onchange = countSelected)()
-
-const stale = document.getElementById('stale')
-let updated = new Date()
-async function follow() {
-  const response = await fetch(location.href, { signal: AbortSignal.timeout(10000) }).catch(() => null)
-  if (!response?.ok) {
-    const again = Object.assign(document.createElement('a'), { href: location.href, textContent: 'sign in again' })
-    const why = response === null ? "the relay doesn't respond" : response.status === 401 ? again : 'the relay responds with ' + response.status
-    stale.hidden = false
-    return stale.replaceChildren('Not updated since ' + shown(updated) + ': ', why, '.')
-  }
-  const fresh = new DOMParser().parseFromString(await response.text(), 'text/html')
-  updated = new Date()
-  stale.hidden = true
-  for (const region of regions) {
-    const next = fresh.getElementById(region.id)
-    const chosen = getSelection()
-    if (!next || next.innerHTML === served.get(region) || region.querySelector('details[open]')) continue
-    if (!chosen.isCollapsed && region.contains(chosen.anchorNode)) continue
-    const id = region.contains(document.activeElement) && document.activeElement.id
-    served.set(region, next.innerHTML)
-    region.replaceChildren(...next.childNodes)
-    prepare(region)
-    if (id) document.getElementById(id)?.focus()
-  }
-}
-document.addEventListener('keydown', event => {
-  const { target, key } = event
-  if (event.ctrlKey || event.metaKey || event.altKey || target.matches('input, select, textarea')) return
-  const links = [...document.querySelectorAll('.rows .main')]
-  const next = links[links.indexOf(document.activeElement) + (key === 'k' ? -1 : 1)]
-  if (key === 'j' || key === 'k') next?.focus()
-  else if (key === '/' && document.getElementById('q')) document.getElementById('q').focus()
-  else if (key === '?') document.getElementById('keys').showModal()
-  else return
-  event.preventDefault()
-})
-const followOn = () => setTimeout(() => (document.hidden ? Promise.resolve() : follow().catch(() => {})).then(followOn), 3000)
-if ('follow' in document.documentElement.dataset) followOn()
-`

@@ -53,7 +53,6 @@ const placeOf = ({ isOldestFirst, from }: Pick<ListPage, 'isOldestFirst' | 'from
   isOldestFirst ? { order: 'oldest', after: from } : { before: from }
 
 const words = (value: string) => value.replace('_', ' ').replace('cancelled', 'canceled')
-const NAMES = { q: 'contains', run_id: 'run' } as Partial<Record<keyof GivenFilter, string>>
 
 const FIELDS = FILTERS.filter(name => name !== 'state' && name !== 'outcome')
 
@@ -63,15 +62,23 @@ export const filterText = (given: GivenFilter, names: readonly (keyof GivenFilte
 
 function term(name: keyof GivenFilter, value: string): string {
   if (name === 'since' && value in SINCE) return `in the ${SINCE[value as keyof typeof SINCE]}`
-  return `${NAMES[name] ?? name} ${name === 'outcome' ? words(value) : value}`
+  if (name === 'q') return `contains "${value}"`
+  return `${name === 'run_id' ? 'run' : name} ${name === 'outcome' ? words(value) : value}`
 }
 
 /** One tab for each open state and each outcome. Tabs show counts unless other filters are set. */
-function tabs({ counts, outcomes, given, live }: ListPage) {
+function tabs({ counts, outcomes, given, live, isOldestFirst }: ListPage) {
   const isNarrowed = FIELDS.some(name => given[name])
   const tab = (name: 'state' | 'outcome', value: string, amount: number | null) => {
     const isCurrent = value === '' ? !given.state && !given.outcome : given[name] === value
-    const address = query({ ...given, state: null, outcome: null, [name]: value, live: live ? null : 'off' })
+    const address = query({
+      ...given,
+      state: null,
+      outcome: null,
+      [name]: value,
+      order: isOldestFirst ? 'oldest' : null,
+      live: live ? null : 'off',
+    })
     return html`<a id="${name}-${value || 'all'}" href="/${address}" class="tab ${amount !== 0 && value}" ${isCurrent ? html`aria-current="true"` : ''}>${amount !== null && !isNarrowed && html`<strong>${counted(amount)}</strong> `}${words(value) || 'all'}</a>`
   }
   return html`${tab('state', '', null)}
@@ -87,20 +94,22 @@ function filters({ given, problem, deliveries, session, live, isOldestFirst }: L
   const kept = { ...rest, live: live ? undefined : 'off' }
   const others = (['repository', 'action', 'run_id'] as const).filter(name => given[name])
   return html`<form class="filters" method="get" action="/" role="search" aria-label="Search the deliveries">
-<label class="away" for="q">Search</label><input id="q" name="q" type="search" value="${given.q ?? ''}" placeholder="Search a run, delivery, repository, or action" autocapitalize="off" spellcheck="false">
+<label class="away" for="q">Search</label><input id="q" name="q" type="search" value="${given.q ?? ''}" placeholder="ID, repository, or action" autocapitalize="off" spellcheck="false">
 <label class="away" for="since">Received</label><select id="since" name="since"><option value="">at any time</option>${periods.map(
     ([time, label]) =>
       html`<option value="${time}" ${since === time ? html`selected` : ''}>${label}</option>`,
   )}</select>
 <label class="away" for="order">Order</label><select id="order" name="order"><option value="">newest first</option><option value="oldest" ${isOldestFirst ? html`selected` : ''}>oldest first</option></select>
 ${Object.entries(kept).map(([name, kept]) => kept && html`<input type="hidden" name="${name}" value="${kept}">`)}
-<button class="primary">Search</button>${(filterText(given) || isOldestFirst) && html` <a class="button" href="/">Clear</a>`}
+<button>Search</button>${(filterText(given) || isOldestFirst) && html` <a class="button" href="/">Clear</a>`}
 ${others.length > 0 && html`<p>${filterText(given, others)}</p>`}
 ${problem && html`<p class="problem" role="alert">${problem}</p>`}
 </form>
-${session.role === 'admin' && isBulk(given) && deliveries.some(({ state }) => REDELIVERABLE.includes(state)) && html`<p class="bulk"><a href="/redeliver${query({ ...given })}">Redeliver all that match…</a></p>`}
-${given.outcome === 'failed' && html`<p class="quiet">A delivery whose workflow run failed is finished: re-run the workflow on GitHub, or press the button in Port again.</p>`}`
+${session.role === 'admin' && isBulk(given) && deliveries.some(({ state }) => REDELIVERABLE.includes(state)) && html`<p class="bulk"><a class="button" href="/redeliver${query({ ...given })}">Redeliver all that match…</a></p>`}
+${given.outcome === 'failed' && RERUN}`
 }
+
+export const RERUN = html`<p class="quiet">The relay doesn't redeliver after a failed workflow run: re-run the workflow on GitHub, or start the action in Port again.</p>`
 
 function rows(page: ListPage) {
   const { deliveries, next, given, from, live, isOldestFirst } = page

@@ -10,14 +10,15 @@ import type { Filter } from '../../store/store.ts'
 import { type GivenFilter, givenIn, readFilter, readWhole } from '../filter.ts'
 import { knownDelivery, MAX_REDELIVERED, type Redelivery } from '../redelivery.ts'
 import type { Session } from '../sessions.ts'
-import { banner, type Health, statusTable } from './banner.ts'
+import { banner, type Health, RUNBOOK, statusTable } from './banner.ts'
 import { addChanges } from './changes.ts'
 import { deliveryPage } from './delivery-page.ts'
 import { ago, at, type Html } from './format.ts'
 import { addFreezes } from './freeze-page.ts'
 import { createGuard, type Guard, type GuardDeps, SECURITY } from './guard.ts'
-import { ICON, SCRIPT, STYLE } from './layout.ts'
+import { ICON, STYLE } from './layout.ts'
 import { chart, listPage } from './list-page.ts'
+import { SCRIPT } from './script.ts'
 import { timeline } from './timeline.ts'
 
 interface DashboardDeps extends Omit<GuardDeps, 'banner'>, Pick<RouteDeps, 'store' | 'port' | 'freezes'> {
@@ -40,7 +41,10 @@ const MAX_INVOCATION = 65_536
 const CACHED = { ...SECURITY, 'cache-control': 'max-age=300' }
 
 export function createDashboard(deps: DashboardDeps): Hono {
-  const guard = createGuard({ ...deps, banner: async () => banner(await deps.health(), deps.store.clock()) })
+  const guard = createGuard({
+    ...deps,
+    banner: async path => banner(await deps.health(), deps.store.clock(), path),
+  })
   const asset = (name: string, type: string, text: string) =>
     guard.app.get(`/dashboard/${name}`, c => c.body(text, 200, { ...CACHED, 'content-type': type }))
   asset('style.css', 'text/css; charset=utf-8', STYLE)
@@ -150,7 +154,7 @@ function refusedPage(session: Session, { since, list }: Refusals, now: number, l
     session,
     live: { on: live, toggle: live ? '/refused?live=off' : '/refused' },
     body: html`<h1>Refused webhooks</h1>
-<p>Webhooks that this relay has refused since it started at ${at(since)}, newest first. Each entry shows the message in the response, and how often the same webhook was refused.</p>
+<p>Webhooks that this relay has refused since it started at ${at(since)}, newest first. Each entry shows the message in the response, and how often the same webhook was refused. <a href="${RUNBOOK}#portrelaywebhooksrefused">What to do</a></p>
 <section id="list" data-live aria-label="List of refused webhooks">${
       refused.length === 0
         ? html`<p class="empty">No webhook was refused.</p>`
