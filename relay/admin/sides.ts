@@ -56,7 +56,8 @@ export function createSides(deps: {
   const { config, clock, pauses, throttled, checks } = deps
   const records = { github: createRecord(NAMES.github, clock), port: createRecord(NAMES.port, clock) }
 
-  function observe(side: Side, observed: Observed): void {
+  function observe(side: Side, observed: Observed | null): void {
+    if (!observed) return
     const record = records[side]
     record.observe(observed)
     const name = NAMES[side]
@@ -106,10 +107,7 @@ export function createSides(deps: {
 
   return {
     observeGitHub: (...result: Parameters<OnResponse>) => observe('github', readGitHub(...result)),
-    observePort(error: PortError | null): void {
-      const observed = readPort(error)
-      if (observed) observe('port', observed)
-    },
+    observePort: (error: PortError | null) => observe('port', readPort(error)),
     /** Whether the relay uses the service. The relay uses Port only if PORT_CLIENT_ID is set. */
     isUsed: (side: Side) => side === 'github' || config.port.clientId !== null,
     lastSuccess: (side: Side) => records[side].lastSuccess,
@@ -143,12 +141,15 @@ const ADVICE = {
 }
 const checkNetwork = (setting: string) => `Check ${setting}, the proxy, and the network.`
 
-function readGitHub(...[response, error]: Parameters<OnResponse>): Observed {
+/** @returns null if the response may be about one dispatch only */
+function readGitHub(...[response, error]: Parameters<OnResponse>): Observed | null {
   if (!response)
     return { kind: 'failed', cause: describeOutage(error), advice: checkNetwork('GITHUB_API_URL') }
   const { status, headers } = response
   // A response without x-github-request-id is from a proxy.
   if (!headers.has('x-github-request-id')) return { kind: 'failed', cause: foreignReason(status) }
+  // After this response, the relay searches for the workflow run, which shows whether GitHub is down.
+  if (status >= 500 && response.url.endsWith('/dispatches')) return null
   if (status >= 500) return { kind: 'failed', cause: `GitHub responded with ${status}` }
   if (status === 401) return { kind: 'rejected', status }
   return { kind: status < 400 ? 'succeeded' : 'refused' }

@@ -76,7 +76,10 @@ export const RESPONSE_OUTCOMES = [
 ] as const
 export type ResponseOutcome = (typeof RESPONSE_OUTCOMES)[number]
 
-export type OnResponse = (response: Pick<Response, 'status' | 'headers'> | null, error?: unknown) => void
+export type OnResponse = (
+  response: Pick<Response, 'status' | 'headers' | 'url'> | null,
+  error?: unknown,
+) => void
 
 export function responseOutcome(response: Parameters<OnResponse>[0]): ResponseOutcome {
   if (response === null) return 'unreachable'

@@ -76,6 +76,16 @@ test('an idle relay checks GitHub and Port; /readyz shows why they are down, and
   expect(await ready()).toEqual(well)
 })
 
+test("/readyz doesn't call GitHub unreachable because of one dispatch to which GitHub responds with 500", async () => {
+  const { github, port, relay, ready, shows } = await open()
+  await shows('GitHub was checked', checks => !checks.github.detail)
+  github.failures.serverError({ create: false, times: Number.POSITIVE_INFINITY })
+  await send(relay.url, { body: { run: { id: port.createRun().id } } })
+  const lost = "GitHub's response to the dispatch was lost"
+  await until(() => relay.log().some(({ msg }) => msg === lost), 'GitHub responded', 60_000)
+  expect((await ready()).checks.github).toEqual({ ok: true, last_success: TIME })
+})
+
 test('/readyz names the credentials that GitHub and Port reject', async () => {
   const { shows, ready } = await open(() => ({ GITHUB_TOKEN: 'invented', PORT_CLIENT_ID: 'invented' }))
   await shows('both credentials are rejected', ({ github, port }) => !github.ok && !port.ok)
