@@ -85,7 +85,7 @@ export function startWorker<Claim>(
       }
       if (!stopping.signal.aborted) await signal.promise
       // A step's last change and its end wake the worker in the same turn, and cause one claim.
-      await nextTurn()
+      if (active.size > 0) await nextTurn()
     }
     await Promise.all(active.values())
   }
