@@ -23,8 +23,8 @@ const NOT_STARTED_MS = 60 * MINUTE_MS
 /** If a freeze without an end is older than this, the relay sends an alert. */
 const FREEZE_MS = 24 * 60 * MINUTE_MS
 const MOST_LISTED = 200
-/** The maximum number of alerts about stalled queues, because an outage of GitHub stalls every queue. */
-const MOST_STALLED = 10
+/** The maximum number of alerts about stalled queues, and about missing runners, because an outage affects every repository. */
+const MOST_ALIKE = 10
 
 /**
  * Sends alerts to RELAY_ALERT_URL when a problem starts and when it's resolved, at most one alert per minute. If several
@@ -102,7 +102,7 @@ export function createAlerts(
     const now = store.clock()
     const [{ dueSince, frozen }, stalled, notStarted, freezes, { queued }, waiting] = await Promise.all([
       store.backlog(now),
-      store.stalled(now - STALLED_MS, MOST_STALLED, scope),
+      store.stalled(now - STALLED_MS, MOST_ALIKE, scope),
       store.list({ outcome: 'not_started' }, { limit: MOST_LISTED }),
       store.freezes(),
       store.counts(),
@@ -122,7 +122,9 @@ export function createAlerts(
         ...{ type: 'queue_stalled', side: null, key: each.repository },
         ...{ text: describeStalled(each), since: each.stalledSince },
       })),
-      ...describeWithoutRunner(waiting).map(each => ({ type: 'no_runner', side: null, ...each })),
+      ...describeWithoutRunner(waiting)
+        .slice(0, MOST_ALIKE)
+        .map(each => ({ type: 'no_runner', side: null, ...each })),
       ...freezes
         .filter(({ ending, endsAt, since }) => !ending && endsAt === null && now - since > FREEZE_MS)
         .map(({ id, repositories, reason, since }) => ({

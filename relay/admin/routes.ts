@@ -11,7 +11,7 @@ import type { RouteDeps } from '../route-deps.ts'
 import type { Timeouts } from '../workers/timeouts.ts'
 import { createAdminApi } from './api.ts'
 import type { Roles } from './auth.ts'
-import { BACKLOG_MS } from './dashboard/banner.ts'
+import { BACKLOG_MS, MOST_LINES } from './dashboard/banner.ts'
 import type { Html } from './dashboard/format.ts'
 import { createDashboard } from './dashboard/pages.ts'
 import { createRedelivery } from './redelivery.ts'
@@ -45,7 +45,7 @@ export function createAdmin(deps: RouteDeps & { roles: Roles; sides: Sides; time
         const now = store.clock()
         const [{ queued }, stalled, backlog, database, waiting] = await Promise.all([
           store.counts(),
-          store.stalled(now - BACKLOG_MS, MOST_STALLED, pauses.scope),
+          store.stalled(now - BACKLOG_MS, MOST_LINES, pauses.scope),
           store.backlog(now),
           deps.checkDatabase(),
           store.withoutRunner(now),
@@ -81,7 +81,6 @@ function portRunUrl(apiUrl: string): (runId: string) => string | null {
   return runId => (host && runId.startsWith('r_') ? `${page}?runId=${encodeURIComponent(runId)}` : null)
 }
 
-const MOST_STALLED = 3
 const KEPT_MS = 15_000
 const MAX_KEPT = 100
 /**

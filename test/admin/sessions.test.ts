@@ -142,6 +142,7 @@ const SUSPENDED: typeof DOWN = {
 }
 const LIMIT = { scope: 'owner:acme', pausedUntil: NOW + MINUTE, cause: 'limit', reason: 'A limit' } as const
 const REFUSED = { count: 3, statuses: ['2 × 401', '1 × 413'], reason: 'The secret is wrong.', since: 0 }
+const OTHERS = ['a', 'b', 'c', 'd'].map(name => ({ ...WITHOUT_RUNNER, repository: `acme/${name}` }))
 const STALLED_QUEUE = { ...BEHIND, oldestMessage: null, stalled: [STALLED] }
 
 test.each<[string, Partial<Health>, ...patterns: RegExp[]]>([
@@ -180,9 +181,11 @@ test.each<[string, Partial<Health>, ...patterns: RegExp[]]>([
     /acme\/shop for 7 min<\/strong>, because <a href=".*d-1">r_1<\/a> waits: .* 500\. If this delivery isn't needed, cancel it\./,
   ],
   [
-    'workflow runs without a runner',
-    { waiting: [WITHOUT_RUNNER, WITHOUT_RUNNER] },
+    'workflow runs without a runner of at most three repositories',
+    { waiting: [WITHOUT_RUNNER, WITHOUT_RUNNER, ...OTHERS] },
     /2 workflow runs of acme\/shop have .* with the labels gpu since .*11:53:00 UTC.* \(deploy, delivery d-1\)\./,
+    /acme\/a has/,
+    /acme\/b has/,
   ],
   ['a wrong clock', { clock: 'A clock is wrong.' }, /A clock is wrong\./],
   [

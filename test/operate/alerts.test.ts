@@ -197,6 +197,10 @@ test('sends an alert if workflow runs have waited for a runner for ten minutes, 
   ])
   for (const id of ids) await applyTo(store, id, { change: { shownCause: '' } })
   expect(await pass(MINUTE)).toEqual([[20, [], ['no_runner']]])
+  const repositories = Array.from({ length: 12 }, (_, n) => ({ repository: `acme/${n}`, receivedAt: now() }))
+  for (const id of await acceptAll(store, ...repositories))
+    await applyTo(store, id, { change: { state: 'running', ...waiting, shownAt: now() } })
+  expect(await pass(15 * MINUTE)).toEqual([[600, Array(10).fill('no_runner'), []]])
 })
 
 test("sends alerts about a database that fails, an old queue, and workflows that don't start", async () => {

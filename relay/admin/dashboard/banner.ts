@@ -36,6 +36,8 @@ export interface Health {
 }
 
 export const BACKLOG_MS = 60_000
+/** The maximum number of lines about stalled queues, and about repositories without a runner. */
+export const MOST_LINES = 3
 const MESSAGES_MS = 120_000
 const isLate = (since: number | null, ms: number, now: number) => since !== null && now - since >= ms
 
@@ -97,9 +99,9 @@ export function banner(health: Health, now: number, path: string): Html {
         'PortRelayQueueIsOld',
         html`<strong>Dispatches are delayed.</strong>${inQueue} The oldest delivery has waited for ${span(now - (queuedSince ?? now))}. GitHub is slow or failing, or RELAY_DISPATCH_RATE is too low.`,
       ],
-    ...describeWithoutRunner(health.waiting).map(
-      ({ text }): Item => ['warning', 'PortRelayNoRunner', html`<strong>${withTimes(text)}</strong>`],
-    ),
+    ...describeWithoutRunner(health.waiting)
+      .slice(0, MOST_LINES)
+      .map(({ text }): Item => ['warning', 'PortRelayNoRunner', html`<strong>${withTimes(text)}</strong>`]),
     refused.count > 0 &&
       path !== '/refused' && [
         'warning',
