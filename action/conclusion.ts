@@ -175,8 +175,8 @@ const noEffect = (report: Inputs['report']) =>
   `"conclusion" in $PORT_RUN has no effect if the input report is "${report}".`
 
 const withheldBecause = (reason: string) =>
-  "The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, aren't sent to Port, because they can contain secret " +
-  `inputs, and ${reason}.`
+  "The lines of $PORT_LOG and $PORT_ENTITIES that Port doesn't have yet, and your summary, links, and outputs, aren't sent to Port, " +
+  `because they can contain secret inputs, and ${reason}.`
 const WITHHELD = withheldBecause("the action couldn't decrypt these inputs again to redact them")
 export const WITHHELD_AFTER = withheldBecause(
   'the relay no longer returns these inputs for redaction, because the delivery has finished',

@@ -51,8 +51,8 @@ export async function readRemaining(
   }
   let progress = NO_PROGRESS
   await attempt(
-    "The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, aren't sent to Port, because " +
-      "$PORT_LOG, which can contain masks, couldn't be read",
+    "The lines of $PORT_LOG and $PORT_ENTITIES that Port doesn't have yet, and your summary, links, and outputs, aren't sent to Port, " +
+      "because $PORT_LOG, which can contain masks, couldn't be read",
     'port-log',
     async () => {
       progress = await stopProgress(files.log, runner)
@@ -61,7 +61,7 @@ export async function readRemaining(
       Object.assign(remaining, { lines, masks: [...progress.masks, ...masks], allMasks: true })
     },
   )
-  const unsent = "The rest of $PORT_ENTITIES isn't sent, because the file couldn't be read"
+  const unsent = "Entities that Port doesn't have yet aren't sent, because $PORT_ENTITIES couldn't be read"
   await attempt(unsent, 'entities', async () => {
     remaining.entities = readRemainingEntities(files.entities, progress.entities)
   })

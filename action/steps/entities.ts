@@ -176,7 +176,7 @@ function checkValues(value: unknown, written: Json | undefined, path: string[] =
   }
   if (typeof value !== 'object' || value === null) return []
   if (!Array.isArray(value) && Object.getPrototypeOf(value) !== Object.prototype) {
-    const problem = `has a value in ${path.join('.')} that JSON can't represent (write the value as text, without its tag)`
+    const problem = `has a value in ${path.join('.')} that JSON can't represent (write the value as text, without its YAML tag)`
     return [{ problem, value: written ?? '' }]
   }
   return Object.entries(value).flatMap(([name, each]) =>

@@ -31,7 +31,7 @@ const HELP = {
   oldest_due_age_seconds:
     'Time since the oldest waiting work became due; all relays on one database report the same value',
   stalled_queues:
-    'Repositories, at most 100, whose queue was due for five minutes without a dispatch or a pause; all relays on one database report the same value',
+    'Repositories, at most 100, to which the relay could dispatch, but dispatched nothing for five minutes; all relays on one database report the same value',
   deliveries_without_runner:
     'Deliveries, at most 200, whose workflow runs have waited for a runner for ten minutes; all relays on one database report the same value',
   database_ok: '1 if the database accepted the last test write, 0 if not',

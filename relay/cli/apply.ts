@@ -104,7 +104,7 @@ async function planAll(
     try {
       if (other)
         throw new Error(
-          `${other.file} has the same identifier, ${identifier}: pass only one of the files, or give it another identifier with --identifier.`,
+          `${other.file} has the same identifier, ${identifier}: pass only one of the files, or choose another identifier with --identifier.`,
         )
       const planned = await plan(port, each, options)
       const result = planned.differences.length === 0 ? 'unchanged' : 'differs'

@@ -27,10 +27,10 @@ export const send = defineCommand({
     ),
     url: text(
       'URL',
-      'the relay, or a webhook with its target; RELAY_PUBLIC_URL or else this machine by default',
+      "the relay's address, or a webhook URL with its target; by default RELAY_PUBLIC_URL, or else this machine",
     ),
     wait: flag('wait until GitHub has accepted the dispatch'),
-    'secret-file': text('PATH', 'the signing secret, by default PORT_CLIENT_SECRET'),
+    'secret-file': text('PATH', 'a file with the signing secret; PORT_CLIENT_SECRET by default'),
     'dry-run': flag('send nothing; print target, inputs and the request to GitHub'),
     json: JSON_OPTION,
   },

@@ -22,7 +22,7 @@ export const setup = defineCommand({
     name: text('NAME', 'the name of the App, which you can change on GitHub'),
     server: text('URL', 'GHE.com or Enterprise Server, such as https://git.example.com'),
     output: text('FILE', 'a new file for the credentials; github-app.env by default'),
-    for: choice('WHERE', ['kubectl', 'docker', 'systemd'], 'print commands'),
+    for: choice('WHERE', ['kubectl', 'docker', 'systemd'], 'print the commands for this deployment'),
     port: text('NUMBER', 'the port of the page on this machine; a free port by default'),
   },
   details: `The command prints the address of a page that only this machine can open. The page sends the browser to GitHub. If the
@@ -227,7 +227,7 @@ const request = (server: string, method: string, path: string, more = '') =>
     throw new Error(`${reason}: check --server, the proxy, and NODE_EXTRA_CA_CERTS.${more}`, { cause })
   })
 
-const LEFT = ' The App may exist on GitHub without its credentials: delete it there, and start again.'
+const LEFT = ' The App may exist on GitHub, but its credentials are lost: delete it there, and start again.'
 
 async function exchange(server: string, code: string): Promise<CreatedApp> {
   const path = `/app-manifests/${encodeURIComponent(code)}/conversions`

@@ -6,7 +6,7 @@ export const simulate = defineCommand({
   options: {
     event: text('FILE', 'the body that Port sends, or an event of the relay, as JSON'),
     workflow: text('FILE', "the workflow; without it, a job that prints the action's outputs"),
-    type: text('TYPE', "the event type, if the relay's configuration sets it instead of the body"),
+    type: text('TYPE', "the event type, if the relay's configuration, not the body, sets it"),
     secret: texts('NAME=VALUE', 'a secret of the repository'),
     var: texts('NAME=VALUE', 'a variable of the repository'),
     output: texts('STEP.NAME=VALUE', 'an output of an action that is skipped'),

@@ -135,7 +135,7 @@ test('writes nothing that it must not, and says why', async () => {
   const conflict = await call('. --apply --yes')
   expect(conflict).toMatchObject({ code: 1, written: ['POST /v1/actions 201'] })
   expect(conflict.stderr).toContain(
-    'a.yml: b.yml has the same identifier, deploy: pass only one of the files, or give it another identifier with --identifier.',
+    'a.yml: b.yml has the same identifier, deploy: pass only one of the files, or choose another identifier with --identifier.',
   )
   const refusals = {
     'c.yml --apply --yes --format workflow':

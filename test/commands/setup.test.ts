@@ -119,7 +119,7 @@ test('accepts a state once and a code once within an hour, and refuses other sit
     expect([other.status, (await other.text()).includes('state')]).toEqual([403, false])
   }
 
-  const left = 'The App may exist on GitHub without its credentials: delete it there, and start again.'
+  const left = 'The App may exist on GitHub, but its credentials are lost: delete it there, and start again.'
   for (const [failure, reason] of [
     [{ cut: 'before' }, "GitHub can't be reached at http"],
     [{ status: 502 }, "GitHub responded with 502, without the App's credentials: check --server."],

@@ -144,6 +144,6 @@ function runIdNotes({ inputs }: JsonObject): string[] {
     .filter(expression => expression !== '.run.id')
     .map(
       expression =>
-        `The workflow gets the run ID {{ ${expression} }}, and reports to the Port run with this ID. The relay reports to the Port run of the action.`,
+        `The workflow gets the run ID {{ ${expression} }}, and reports to the Port run with this ID, but the relay reports to the Port run of the action.`,
     )
 }
