@@ -37,7 +37,7 @@ export interface Facts {
   others: Record<string, string>
   annotations: Annotation[]
   rest: Remaining
-  /** `all`: the action knows all secrets of the steps. `finished`: the relay no longer returns decrypted values. */
+  /** `all`: the action knows every secret that steps may have seen. `finished`: the relay no longer returns decrypted values. */
   secrets: { all: boolean; finished?: boolean }
   entities: { lines: LogLine[]; problems: string[] }
 }

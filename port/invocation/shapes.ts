@@ -176,7 +176,7 @@ export function readShape(body: JsonObject): Asked {
   const read = shape.read(body, taken)
   const flat = rest.size === 0 ? NOTHING : readFlat(rest, isSpread)
   return {
-    // The body of a change doesn't contain the action.
+    // If Port's own context is sent, the `action` of a change isn't the Port action.
     action: (isSpread ? null : read.action) ?? flat.action,
     operation: read.operation ?? flat.operation,
     blueprint: read.blueprint ?? flat.blueprint,

@@ -15,7 +15,7 @@ export const serve = defineCommand({
     // objects survived. There, they keep other objects alive, and copying those takes a sixth of the CPU time.
     setFlagsFromString('--no-allocation-site-pretenuring')
     const config = readConfig(env)
-    // Only with a minimum length, flush waits until all lines are written.
+    // Without `minLength`, flush doesn't wait until all lines are written.
     const maxLength = LIMITS.logWaiting
     const destination = pino.destination({ dest: 1, sync: false, minLength: 1, maxLength })
     const format = process.stdout.isTTY ? forTerminal : undefined

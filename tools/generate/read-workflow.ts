@@ -35,7 +35,7 @@ export function readWorkflow(yaml: string, file: string) {
 
 const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null)
 
-/** Returns all expression sources below a node. An `if` is an expression even without `${{ }}`. */
+/** Returns the source of every expression below a node. An `if` is an expression even without `${{ }}`. */
 function expressionsOf(node: unknown, key = ''): string[] {
   if (Array.isArray(node)) return node.flatMap(item => expressionsOf(item))
   if (isObject(node)) return Object.entries(node).flatMap(([name, value]) => expressionsOf(value, name))

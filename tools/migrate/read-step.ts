@@ -17,7 +17,7 @@ export class Problem extends Error {
   }
 }
 
-/** `isReferenced`: other steps read the outputs or outcome. `isRead`: a later step reads entities from Port. */
+/** `isReferenced`: other steps read this step's outputs or outcome. `isRead`: a later step reads entities from Port. */
 export type Facts = Record<'byPortOnly' | 'isReferenced' | 'isRead' | 'stepsFollow' | 'concludes', boolean>
 
 export const isPortAction = (step: unknown): boolean =>

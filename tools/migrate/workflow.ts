@@ -130,7 +130,7 @@ type Permissions = Map<string, string>
 const ALL =
   'actions attestations checks contents deployments discussions issues packages pages pull-requests security-events statuses'
 
-/** Patterns for text in the job's steps. */
+/** If a job's steps contain such a text, they probably need the write permission. */
 const WRITES: Record<string, RegExp> = {
   contents: /git push|git-auto-commit|create-pull-request|gh[ -]release|gh-pages|gh pr merge|pulls\.merge/i,
   issues: /gh issue|issues\.|create-or-update-comment|issue-comment/i,

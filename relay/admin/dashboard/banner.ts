@@ -20,7 +20,7 @@ export interface Health {
   freezes: readonly Freeze[]
   frozen: number
   queued: number
-  /** Queues from which nothing was dispatched for a minute without a pause, the longest wait first. */
+  /** Queues that aren't paused, but from which nothing was dispatched for a minute; the longest wait first. */
   stalled: readonly Stalled[]
   /** Deliveries whose workflow runs have waited too long for a runner, the longest wait first. */
   waiting: readonly Delivery[]
@@ -49,7 +49,7 @@ export function banner(health: Health, now: number, path: string): Html {
   const { problems, limits, queued, queuedSince, oldestMessage, portPausedUntil } = health
   const { tokenExpiresAt, clock, refused } = health
   const [title, details] = describeRefused(refused, now)
-  // Without writes to the database, or without GitHub, nothing is dispatched.
+  // If the database or GitHub is unavailable, nothing is dispatched.
   const isDown =
     health.database !== null || problems.some(({ type, side }) => type === 'unreachable' && side === 'github')
   const isExplained = {

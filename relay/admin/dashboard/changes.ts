@@ -169,6 +169,6 @@ const byReason = (deliveries: Delivery[]) =>
 const whyOf = ({ reason, outcome, repository }: Delivery) =>
   (reason ?? outcome.replace('_', ' ')).replaceAll(repository, 'the repository')
 
-/** The name of the checkbox of a delivery's group, which is short because a form has at most 16 KiB. */
+/** Returns the name of the checkbox for a delivery's group. The name is short, because a form has at most 16 KiB. */
 const fieldOf = (delivery: Delivery) =>
   createHash('sha256').update(whyOf(delivery)).digest('base64url').slice(0, 8)
