@@ -217,7 +217,7 @@ export async function createRelay(config: Config, log: Logger, opening?: Promise
       const closed = new Promise(resolve => server.close(resolve))
       const late = new AbortController()
       const patience = sleep(STOP_MS, undefined, { signal: late.signal }).catch(() => {})
-      // After a restart, the relay finds unfinished work by its lease and recorded attempt.
+      // After a restart, the relay finds unfinished work by the work's leases and recorded attempts.
       await Promise.race([Promise.all(workers.map(worker => worker.stop())), patience])
       stopping.abort()
       await Promise.race([closed, patience])

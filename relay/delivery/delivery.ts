@@ -55,7 +55,7 @@ export interface DeliveryRun {
   reportsConclusion?: boolean
 }
 
-/** Reports of jobs that the final update of the Port run contains. Port replaces texts with each update. */
+/** Reports of jobs, kept for the final update of the Port run. Port replaces texts with each update. */
 export interface Reported {
   /** The attempt of the workflow run to which `jobs` belong; 0 if no job has reported a result. */
   attempt: number
@@ -118,7 +118,7 @@ export interface Delivery extends Target {
   cancelSentAt: number | null
   /** Whether the relay requested a forced cancellation because the first request had no effect. */
   cancelForced: boolean
-  /** Environments whose approval the run is waiting for, separated by commas; null for none. */
+  /** Environments, separated by commas, whose approval the run is waiting for; null for none. */
   waitingFor: string | null
   /** Reviewers' decisions already shown in Port's log, one per line, for example `production:approved`. */
   decisions: string
@@ -150,7 +150,7 @@ export interface NewDelivery
   rerunAt?: number | null
 }
 
-/** The fields that a transition changes. `runs` contains all runs, also the unchanged ones. */
+/** The fields that a transition changes. `runs` contains all runs, including the unchanged runs. */
 export type Change = Partial<
   Omit<Delivery, Exclude<keyof NewDelivery, 'rerunAt'> | 'seq' | 'updatedAt' | 'version'>
 >

@@ -72,7 +72,7 @@ export type DeliveryEvent =
   /** The relay asked GitHub to cancel the workflow runs. `pollAt`: when to poll again. */
   | { type: 'cancelSent'; forced: boolean; pollAt: number }
   | { type: 'cancelRejected'; reason: string; pollAt: number }
-  /** The workflow run waits for reviewers or timers. `decided`: all decisions, or the single decision of a webhook. */
+  /** The workflow run waits for reviewers or timers. `decided`: all decisions, or only the decision that a webhook contains. */
   | { type: 'approvalSeen'; pending: PendingDeployment[]; decided: Approval[] }
 
 /** The outcome of an attempt. `attemptedAt` identifies the attempt. `response`: GitHub's response. */

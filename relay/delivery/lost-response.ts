@@ -7,7 +7,7 @@ import { showWait, UNRECORDED } from './waiting.ts'
 
 /**
  * The grace period after a lost response, before the relay dispatches again. An incident at GitHub that loses responses
- * also delays lists. A shorter RELAY_START_TIMEOUT shortens this period.
+ * also delays lists of runs. A shorter RELAY_START_TIMEOUT shortens this period.
  */
 export const LOST_RESPONSE_GRACE_MS = 120_000
 /** When to search for the workflow run after a lost response. The last search is at the end of the grace period. */

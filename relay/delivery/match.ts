@@ -27,7 +27,7 @@ export interface BindingFacts {
   startTimeout: number
   /** Whether the list contains all runs since the dispatch. */
   whole: boolean
-  /** Other deliveries dispatched to the repository within the start timeout, by event type. */
+  /** The event types of the other deliveries that were dispatched to the repository within the start timeout. */
   others: readonly { eventType: string | null }[]
 }
 
@@ -111,7 +111,7 @@ export function isOfAnother(
   )
 }
 
-/** Returns the only candidate, unless another delivery could have started this run or its title contains an id. */
+/** Returns the only candidate, unless another delivery could have started the run, or the run's title contains an id. */
 function findOnlyCandidate(delivery: Named, facts: BindingFacts): WorkflowRun[] {
   const [run, second] = candidates(delivery, facts)
   if (!run || second || !facts.whole || facts.readAt < run.createdAt + SETTLE_MS) return []

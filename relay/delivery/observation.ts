@@ -23,7 +23,7 @@ export interface Observation {
   portFreeAt: number
   /** When this relay first saw that all workflow runs had finished; null if a workflow run is still open. */
   finishedSince: number | null
-  /** The jobs of the failed workflow run, or when the request budget allows reading the jobs. */
+  /** The jobs of the failed workflow run, or the time from which the request budget allows reading them. */
   jobs: JobsFound | 'not read' | number
   listeners: Listeners | 'not read'
   /** What the workflow runs wait for on GitHub, read only once. */
@@ -314,7 +314,7 @@ function decideStartTimeout(
     // If the relay also can't read the Port run, as for node runs, a workflow run could still be in progress.
     const isUnseen = typeof port === 'object' && port.status === 'unknown'
     if (isUnseen || snapshot.refusedFor < REFUSED_MS) return null
-    const reason = snapshot.reason ?? "GitHub doesn't show them"
+    const reason = snapshot.reason ?? "GitHub doesn't show the repository's runs"
     return { kind: 'startTimedOut', cause: { why: 'not seen', reason, startTimeout } }
   }
   if ((snapshot.readAt ?? 0) < startBy) return null

@@ -47,7 +47,7 @@ const QUEUED = ['queued', 'pending']
 /** A delivery with the earlier delivery that it waits for, and with Port's text about the wait. */
 export type Shown = Delivery & { blocker: Delivery | null; waits: string | null }
 
-/** Returns the text about a delivery's wait for the dashboard, the commands, and the API. @param ofPort Port's problem */
+/** Returns the text about a delivery's wait for the dashboard, the commands, and the API. @param ofPort Port's current problem, or an empty text */
 export function toShown(
   delivery: Delivery,
   pause: RateLimitPause | null,

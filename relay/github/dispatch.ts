@@ -75,7 +75,7 @@ const ROUTE =
 /**
  * Posts a dispatch, a cancellation, or a re-run. If the repository has moved, posts again to the new URL, because `fetch`
  * would follow a 301 or 302 with a GET. RELAY_ALLOWED_REPOSITORIES must include the new name. Sends the token only to GitHub's API.
- * @returns `foreign`: a clause about a response that isn't from GitHub, after which nothing was started
+ * @returns `foreign`: a clause about a response that isn't from GitHub; if there is one, nothing was started
  * @throws Octokit's errors, RejectedError, PreparationError, and DelayedError
  * @see https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
  */

@@ -12,7 +12,7 @@ import {
   responseId,
 } from './response.ts'
 
-/** The outcome of a dispatch. Times are milliseconds since 1970. `reason`: a sentence for `rejected`, or else a clause. */
+/** The outcome of a dispatch. Times are milliseconds since 1970. `reason`: a sentence for `rejected`; for other outcomes, a clause. */
 export type DispatchOutcome = Outcome & { response?: ResponseId }
 
 type Outcome =
@@ -116,7 +116,7 @@ function toOutcome(error: unknown, { repository, now, refusal }: DispatchContext
       return { ...deferred(failure.reason, 'limit'), until: failure.until }
     case 'unreachable':
       return isSent && failure.isSent ? lost(failure.reason) : deferred(failure.reason)
-    // After this error, the relay searches for the workflow run, whatever time GitHub's response contains.
+    // After this error, the relay searches for the workflow run, so it ignores the time of a retry in GitHub's response.
     case 'server_error': {
       const request = isSent ? 'the dispatch to' : 'a request about'
       const what = isToken ? "the App's request for a token for" : request

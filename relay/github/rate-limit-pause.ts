@@ -79,7 +79,7 @@ export function createRateLimitPauses(
   })
 
   return {
-    /** The scope of all repositories of a token, or the prefix of the scopes of an App's owners. */
+    /** With a token, the scope for all repositories. With an App, the prefix of its owners' scopes. */
     scope,
     find: (repository: string): RateLimitPause | null => toPauses(scopeOf(repository)),
     /** Starts a pause because GitHub asked to wait or rejected the credential. `reason`: a clause to show. */

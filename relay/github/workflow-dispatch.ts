@@ -36,7 +36,7 @@ const BRANCH_MS = 600_000
 const KNOWN_MS = 60_000
 /** How long the relay remembers that a server doesn't support `return_run_details`. */
 const SERVER_MS = 3_600_000
-/** Maximum number of requests per dispatch, with and without the file. Each refusal shows what to change in the next request. */
+/** Maximum number of requests per dispatch, with and without a readable workflow file. Each refusal shows what to change in the next request. */
 const [MAX_REQUESTS, MAX_WITHOUT_FILE] = [3, 6]
 /** The number of refused names to remember per workflow. */
 const MAX_REFUSED = 200
@@ -168,7 +168,7 @@ function readResponse({ status, data }: DispatchResponse): DispatchOutcome {
   return lost(foreignReason(status))
 }
 
-/** Reads a 400 or 422 from GitHub itself, after which nothing was started. */
+/** Reads a 400 or 422 from GitHub itself. Such a dispatch started nothing. */
 function readRefusal(error: unknown): { status: number; message: string } | null {
   const response = error instanceof RequestError ? error.response : undefined
   if (!response || ![400, 422].includes(response.status) || !isObject(response.data)) return null

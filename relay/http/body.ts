@@ -12,7 +12,7 @@ const FIRST_PIECES = 200
 
 /**
  * @param maxBytes the limit; a declared length is checked before reading
- * @param rule the start of a clause that says what sets the limit
+ * @param rule the start of a clause that says what sets the limit, such as `RELAY_MAX_BODY allows`
  * @param declared result of `checkLength`, if the caller has already called it
  * @throws Problem 413; 400 if the sender disconnected; 503 or 408 if the body was dropped
  */

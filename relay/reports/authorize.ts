@@ -86,7 +86,7 @@ export function checkDispatch({ claims, delivery, facts: { defaultBranch } }: As
 export function checkPast({ claims: { runId }, delivery: { runs } }: Asked): string | null {
   const known = runs.filter(run => run.id === runId)
   return known.length > 0 && known.every(run => run.past)
-    ? 'the run belonged to the delivery before it was redelivered'
+    ? 'the run belonged to the delivery before the delivery was redelivered'
     : null
 }
 
@@ -94,7 +94,7 @@ export function checkRecorded({ claims, delivery, recorded }: Asked): string | n
   if (!recorded) return null
   if (recorded.delivery !== delivery.id) return 'the run belongs to another delivery'
   return recorded.attempt > claims.runAttempt
-    ? `a later attempt of the run, ${recorded.attempt}, has started`
+    ? `a later attempt of the run (attempt ${recorded.attempt}) has started`
     : null
 }
 

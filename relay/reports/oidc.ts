@@ -91,7 +91,7 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
     throttled.warn({ reason }, "a report was refused: its OIDC token isn't accepted")
     return new Problem(
       401,
-      `The OIDC token isn't accepted: GitHub must have issued it within the last minutes for the audience ${audience}. The relay's log shows the reason.`,
+      `The OIDC token isn't accepted: GitHub must have issued it within the last few minutes for the audience ${audience}. The relay's log shows the reason.`,
       { 'www-authenticate': 'Bearer' },
     )
   }

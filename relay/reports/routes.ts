@@ -67,7 +67,7 @@ export function createReports(
       throw new Problem(405, 'Send reports with POST.', { allow: 'POST' })
     throw new Problem(
       404,
-      `There is nothing at ${c.req.path}: reports go to /report/start, /report/inputs and /report.`,
+      `There is nothing at ${c.req.path}: reports go to /report/start, /report/inputs, and /report.`,
     )
   })
   return app

@@ -41,7 +41,7 @@ export const deliveriesOf = async <T extends Delivery = Delivery>(
 export type DatabaseClock = ReturnType<typeof createDatabaseClock>
 
 /**
- * The time that the database last returned, plus the time since then by a monotonic timer in milliseconds. All relays on
+ * The last time that the database returned, plus the milliseconds since then by a monotonic timer. All relays on
  * a database share this time, whatever their own clocks show.
  */
 export function createDatabaseClock(timer = () => performance.now()) {

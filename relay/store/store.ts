@@ -24,7 +24,7 @@ export type Work = (typeof WORK)[number]
 /** When a promise resolves, the change is on disk. Times: milliseconds since 1970 by the store's clock. */
 export type Store = ReturnType<typeof createStore>
 
-/** Creates the store for either database. */
+/** Creates the store for SQLite or PostgreSQL. */
 export function createStore(db: Backend) {
   const listeners = new Set<(work: readonly Work[]) => void>()
   const notify = (...work: Work[]) => {

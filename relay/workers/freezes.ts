@@ -6,7 +6,7 @@ import type { ApplyDeps, ApplyEvent } from './apply.ts'
 
 export type Freezes = ReturnType<typeof createFreezes>
 
-/** How often freezes are read, and the maximum age of the freezes when an attempt starts. */
+/** How often freezes are read, and how old that data can be when an attempt starts. */
 export const FREEZES_MS = 500
 const FRESH_MS = 1_000
 /** The number of repositories per statement, and of discarded deliveries per round. */

@@ -49,7 +49,7 @@ export function createTimeouts(deps: {
 
   return {
     from,
-    /** Describes a wrong clock for operators; null if the clocks agree. */
+    /** Tells operators that a clock is wrong, or that GitHub hasn't responded; null if the clocks agree. */
     problem(): string | null {
       const [now, offset, countedFrom] = [store.clock(), clockOffset(), from()]
       const suspended = 'no delivery times out'

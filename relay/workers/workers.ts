@@ -26,7 +26,7 @@ import { repeat, startWorker, type Worker, type WorkerDefinition } from './worke
 /** List requests per minute, which show a finished run within a minute in up to twenty repositories. */
 const LISTS = 36
 const BY_ID = 8
-/** The budget for reading runs of finishing jobs by their IDs: in total, and for each run. */
+/** The budget for reading a run by its ID while one of its jobs finishes: for all runs, and for each run. */
 const QUICK = 60
 const QUICK_OF_RUN = 10
 /** The budget for jobs, job logs, annotations, and workflow files. Workflow files leave a quarter for failed runs. */

@@ -219,7 +219,7 @@ test('forged start requests are refused with one message per status, and bind no
   const details = (status: number) =>
     new Set(refusals.filter(each => each.status === status).map(each => each.body.detail))
   expect([...details(401)]).toEqual([
-    `The OIDC token isn't accepted: GitHub must have issued it within the last minutes for the audience ${system.url}. The relay's log shows the reason.`,
+    `The OIDC token isn't accepted: GitHub must have issued it within the last few minutes for the audience ${system.url}. The relay's log shows the reason.`,
   ])
   expect([...details(403)]).toEqual([
     "This workflow run can't report for this delivery. Only the workflow run that the delivery's dispatch started can report, from the repository and branch of the dispatch. The relay's log shows what doesn't match.",

@@ -103,7 +103,7 @@ export function intake(db: Backend) {
     }
   }
 
-  /** Finds an earlier cancellation, and an earlier delivery, preferably the delivery with the same signature. */
+  /** Finds a cancellation with the same signature, and a delivery with the same signature or else the same dedupe key. */
   async function findEarlier({ dedupeKey, sentAs }: Pick<NewDelivery, 'dedupeKey' | 'sentAs'>) {
     const digest = digestOf(sentAs)
     const [cancellations, rows] = (await db.run([

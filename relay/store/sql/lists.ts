@@ -19,7 +19,7 @@ export interface Filter {
   since?: number
 }
 
-/** With several relays, a delivery with a higher `seq` can have been queued up to this much earlier. */
+/** With several relays, a delivery can have a higher `seq` although it was queued earlier, by at most this time. */
 const QUEUED_MARGIN_MS = 60_000
 
 /** The possible outcomes of a delivery in this state: only the empty outcome while the delivery is open. */
