@@ -122,7 +122,7 @@ const LOOK_MS = 20
 
 /** Waits until the workers have been idle for `quietMs`. @param until deadline, by `performance.now()` */
 async function untilIdle(workers: Worker[], quietMs: number, until: number): Promise<void> {
-  // Claims that were sent before now are ignored, because they may have missed new work.
+  // Claims that started earlier are ignored, because they may have missed new work.
   const since = performance.now()
   while (performance.now() < until) {
     for (const worker of workers) worker.wake()

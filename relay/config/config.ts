@@ -29,7 +29,7 @@ type Auth = { token: string } | { appId: string; privateKey: string }
 
 type Env = Record<string, string | undefined>
 
-/** Secrets that can be read from a file, with `NAME_FILE`. */
+/** Secrets that can also come from a file, whose path is in `NAME_FILE`. */
 const SECRETS = [
   ...['PORT_CLIENT_SECRET', 'PORT_PREVIOUS_SECRETS'],
   ...['GITHUB_TOKEN', 'GITHUB_APP_PRIVATE_KEY', 'GITHUB_WEBHOOK_SECRET'],

@@ -82,7 +82,7 @@ export function noteRejected(
 
 const MAX_DECISIONS = 100
 
-/** Shows in Port which approvals the workflow run waits for, and the decisions. The history omits the reviewers' names. */
+/** Shows in Port the approvals that the workflow run waits for, and the reviewers' decisions. The history omits the reviewers' names. */
 export function seeApproval(
   delivery: Delivery,
   { pending, decided }: Event<'approvalSeen'>,

@@ -157,7 +157,7 @@ export type Change = Partial<
 
 export type Message =
   | { log: LogLine[] }
-  /** With `unlessStarted`, the update isn't sent after the action has reported. */
+  /** With `unlessStarted`, the update isn't sent if the action has reported. */
   | { update: RunUpdate; unlessStarted?: boolean }
   | { entity: EntityMessage }
 

@@ -26,7 +26,7 @@ export interface Observation {
   /** The jobs of the failed workflow run, or the time from which the request budget allows reading them. */
   jobs: JobsFound | 'not read' | number
   listeners: Listeners | 'not read'
-  /** What the workflow runs wait for on GitHub, read only once. */
+  /** What the workflow runs wait for on GitHub. Each poll reads this at most once. */
   wait: Wait | 'not read'
   approvals: 'due' | 'not due' | 'read'
   /** Whether this poll has already tried, without effect, to cancel the workflow runs. */

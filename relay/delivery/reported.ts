@@ -48,7 +48,7 @@ export function resultOfJobs(delivery: Reporting): Conclusion | null {
 export const conclusionOfAuthors = (delivery: Reporting, run: DeliveryRun): Conclusion =>
   worstOf((jobsOf(delivery, run) ?? []).map(({ author }) => author))
 
-/** Whether a job of a run may have reported its result, so that the relay uses only the job's redacted reports. */
+/** Whether a job of a run may have reported its result. If so, the relay uses only the job's redacted reports. */
 export const hasReported = (delivery: Reporting, run: DeliveryRun, job: { id: number; name: string }) =>
   (jobsOf(delivery, run) ?? []).some(
     ({ job: known }) => known === job.id || known === job.name || /\*{3}/.test(String(known)),

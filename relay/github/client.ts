@@ -46,7 +46,7 @@ export function createGitHub(
   const { observe, ...facts } = createResponseFacts(clock)
   const direct = createCredential(config, clock, (response, sentAt, error) => {
     onResponse(response, error)
-    // The headers of a proxy's response, such as its time, aren't GitHub's.
+    // The headers of a proxy's response, such as `Date`, aren't GitHub's.
     if (!response?.headers.has('x-github-request-id')) return
     offset.observe(response.headers.get('date'), sentAt)
     observe(response)

@@ -116,7 +116,7 @@ function toOutcome(error: unknown, { repository, now, refusal }: DispatchContext
       return { ...deferred(failure.reason, 'limit'), until: failure.until }
     case 'unreachable':
       return isSent && failure.isSent ? lost(failure.reason) : deferred(failure.reason)
-    // After this error, the relay searches for the workflow run, so it ignores the time of a retry in GitHub's response.
+    // After this error, the relay searches for the workflow run, so it ignores a retry time in GitHub's response.
     case 'server_error': {
       const request = isSent ? 'the dispatch to' : 'a request about'
       const what = isToken ? "the App's request for a token for" : request

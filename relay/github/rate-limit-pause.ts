@@ -99,7 +99,7 @@ export function createRateLimitPauses(
     /** Ends the pause after GitHub's response to a dispatch, and resets `tries`. */
     resume(repository: string): void {
       const key = scopeOf(repository)
-      // The response to a request from before the pause doesn't end the pause.
+      // If a request was sent before the pause, the response to it doesn't end the pause.
       if ((entryOf(key)?.until ?? 0) <= clock()) entries.delete(key)
     },
     allPaused: (): RateLimitPause[] => [...entries.keys()].map(toPauses).filter(pauses => pauses !== null),

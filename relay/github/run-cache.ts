@@ -133,7 +133,7 @@ export type RunCache = ReturnType<typeof createRunCache>
 
 type ReadDeps = Pick<RunCacheDeps, 'github' | 'clock'> & { budget: RequestBudget }
 
-/** The newest runs of a repository that one event started. */
+/** The newest runs that one type of event started in a repository. */
 function createRunList(repository: string, event: RunEvent, { github, budget, clock }: ReadDeps) {
   /** What the next read must contain: runs since this time, and these ids. */
   let since = Number.POSITIVE_INFINITY

@@ -25,7 +25,7 @@ import type { WorkflowInputs } from './workflow-triggers.ts'
 interface Known {
   /** The inputs in the workflow file; null if the relay can't read the file. */
   file: WorkflowInputs | null
-  /** Undeclared inputs in GitHub's refusals. */
+  /** Inputs that are undeclared according to GitHub's refusals. */
   refused: ReadonlySet<string>
 }
 

@@ -11,7 +11,7 @@ const MAX_DEPTH = 6
 export interface WorkflowInputs {
   /** The author's settings by name. */
   declared: JsonObject
-  /** Inputs that contain Port's context under another name. */
+  /** Names of inputs from which the workflow reads Port's context. */
   contexts: string[]
 }
 

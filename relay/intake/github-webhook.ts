@@ -89,7 +89,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     return unbound.length
   }
 
-  /** Makes the delivery due for a poll if a job started or stopped waiting. Adds finished jobs to the trace. */
+  /** Makes the delivery due for a poll if a job started to wait, or no longer waits. Adds finished jobs to the trace. */
   async function takeJob({ repository, runId, status, finished }: Received<'workflow_job'>): Promise<number> {
     const delivery = await findOwner(repository, runId)
     if (delivery && deps.traced && finished) {

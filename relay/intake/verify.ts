@@ -121,7 +121,7 @@ function runIdHeader(c: Head): string | undefined {
   return others.every(other => other === first) ? first || undefined : header
 }
 
-/** Reads seconds, or milliseconds above 1e11; null for other values. Port documents seconds, but some samples use milliseconds. */
+/** Reads a number above 1e11 as milliseconds, and other numbers as seconds; null for other text. Port documents seconds, but some samples use milliseconds. */
 function readTimestamp(header: string): number | null {
   if (!/^\d{1,15}$/.test(header)) return null
   const value = Number(header)

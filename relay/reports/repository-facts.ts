@@ -40,7 +40,7 @@ export function createRepositoryFacts(deps: {
       facts = await ask(repository)
     } catch (error) {
       const { kind, reason } = readFailure(error, { repository, now: clock(), tries: 0 })
-      // Cached facts are valid until the next successful request to GitHub.
+      // While GitHub doesn't respond, the cached facts stay valid.
       if (kept && kind === 'later') return kept
       throw unknown(repository, kind, reason)
     }

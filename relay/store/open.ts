@@ -11,7 +11,7 @@ export async function openStore(database: Config['database']): Promise<Store> {
   return createStore(await openBackend(database))
 }
 
-/** Opens the store, even if a relay uses it. A SQLite file must exist. `write` allows {@link Store.ping}. */
+/** Opens the store, even while a relay is using it. A SQLite file must exist. `write` allows {@link Store.ping}. */
 export async function openStoreForCommand(
   database: Config['database'],
   mode: 'read' | 'write',

@@ -128,7 +128,7 @@ async function findObstacles(claimed: Claimed, deps: DispatchDeps): Promise<Deli
   if (run?.cancelling) return [unsent, { type: 'cancelRequested', by: 'port' }]
   if (run?.finished && !run.synchronized)
     return [unsent, { type: 'finishedInPort', runs, conclusion: run.status }]
-  // Freezes are checked last, because Port can take long to respond. If the database doesn't respond, a freeze is possible.
+  // Freezes are checked last, because Port can take a long time to respond. If the database doesn't respond, assumes a freeze.
   return (await deps.freezes.holds(repository).catch(() => true)) ? [unsent] : []
 }
 

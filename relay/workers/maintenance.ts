@@ -47,6 +47,6 @@ export function createReminders(
       warn(fields, 'GITHUB_TOKEN expires soon: set a new token, and restart the relay')
     }
     const reason = timeouts.problem()
-    if (reason !== null) warn({ reason }, "the database's clock differs from GitHub's, or GitHub doesn't respond")
+    if (reason !== null) warn({ reason }, "a clock is wrong, or GitHub doesn't respond")
   }
 }

@@ -57,7 +57,7 @@ export interface OutboxDeps {
 const WORK_MS = 10_000
 /** Four timeouts of 10 s each: for a token, the call, a new token after a 401, and the repeated call. */
 const CALL_MS = 40_000
-/** How long the relay retries to settle a page. The lease is longer than the times to work, call Port, and settle together. */
+/** How long the relay retries to settle a page. The lease is longer than WORK_MS, CALL_MS, and SETTLE_MS together. */
 const SETTLE_MS = 6_000
 export const OUTBOX_LEASE_MS = WORK_MS + CALL_MS + SETTLE_MS + 2_000
 export const PORT_TIMEOUT_MS = CALL_MS / 4

@@ -18,7 +18,7 @@ import type { Freezes } from './freezes.ts'
 import { NO_PORT_RUN, type PortAccess } from './outbox.ts'
 import { cancelRuns, findFailedJobs, readApprovals, readWait, rerunFailedJobs } from './run-details.ts'
 
-/** Data about a delivery that stays in memory between polls. Without the data, the relay only polls more often. */
+/** Data about a delivery that stays in memory between polls. If the data is lost, the relay only polls more often. */
 interface Note {
   queuedAt: number
   /** When a poll first showed that all workflow runs had finished. */

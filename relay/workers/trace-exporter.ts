@@ -91,7 +91,7 @@ export type Origin = Pick<Span, 'resource' | 'instrumentationScope'> & { githubH
 
 /**
  * Creates the trace of a finished delivery, without inputs. The spans of redeliveries are children of the first round.
- * Jobs have only ids and links, because their names can contain inputs. Other history entries are events without details.
+ * Jobs have only ids and links, because their names can contain inputs. History entries that aren't spans are events without details.
  */
 export function spansOf(delivery: TracedDelivery, history: Entry[], origin: Origin): Span[] {
   const rounds: { queuedAt: number; entries: Entry[] }[] = [{ queuedAt: delivery.receivedAt, entries: [] }]

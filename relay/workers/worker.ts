@@ -84,7 +84,7 @@ export function startWorker<Claim>(
         await sleep(FAILURE_MS)
       }
       if (!stopping.signal.aborted) await signal.promise
-      // A step's last change and its end wake the worker in the same turn, and cause one claim.
+      // A step's last change and its end wake the worker in the same turn, and together cause one claim.
       if (active.size > 0) await nextTurn()
     }
     await Promise.all(active.values())

@@ -29,7 +29,7 @@ const BY_ID = 8
 /** The budget for reading a run by its ID while one of its jobs finishes: for all runs, and for each run. */
 const QUICK = 60
 const QUICK_OF_RUN = 10
-/** The budget for jobs, job logs, annotations, and workflow files. Workflow files leave a quarter for failed runs. */
+/** The budget for jobs, job logs, annotations, and workflow files. Reading workflow files leaves a quarter of it for failed runs. */
 const DETAILS = 16
 const LEFT_BY_FILES = 4
 /** The budget for reading pending approvals. GitHub's webhooks show approvals without these requests. */

@@ -204,7 +204,7 @@ async function checkPreparedStatements(connect: () => Client): Promise<void> {
   } catch (error) {
     const { code, message } = error as { code?: string; message: string }
     // 26000: unknown statement, 42P05: duplicate statement. https://www.postgresql.org/docs/current/errcodes-appendix.html
-    // A pooler with only one connection to the server lets the third use time out.
+    // With a pooler that has only one connection to the server, the third use times out.
     if (code === '26000' || code === '42P05' || message === 'Query read timeout')
       throw new PoolerRefused(error)
     throw error

@@ -165,7 +165,7 @@ export function claims(db: Backend) {
     },
     /**
      * Finds the oldest deliveries of queues from which nothing was dispatched since a given time. The time without a dispatch
-     * starts at the delivery's first attempt, or else at the repository's last attempt, or at the end of a later pause.
+     * starts at the delivery's first attempt or, without one, at the repository's last attempt; after a later pause, at its end.
      */
     stalled(before: number, limit: number, scope: string): Promise<Stalled[]> {
       const since = `${greatest}(

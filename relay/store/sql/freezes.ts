@@ -10,7 +10,7 @@ export interface Freeze {
   reason: string
   since: number
   endsAt: number | null
-  /** What happens to the deliveries of a freeze that has ended; empty while it is active. */
+  /** What happens to the deliveries after the freeze; empty while the freeze is active. */
   ending: 'release' | 'discard' | ''
   deliveries: number
 }

@@ -28,7 +28,7 @@ const outcomesOf = (state: State): readonly (Outcome | '')[] =>
 
 const MAX = Number.MAX_SAFE_INTEGER
 
-/** The start of a list, exclusive. With `before`, the newest deliveries are first. With `after`, the oldest deliveries are first. */
+/** The start of a list, which isn't part of the list. With `before`, the newest deliveries are first. With `after`, the oldest deliveries are first. */
 type Bound = { before?: number | undefined; after?: number | undefined }
 
 const isSearch = ({ action, search, runId }: Filter) => !runId && (action ?? search) !== undefined

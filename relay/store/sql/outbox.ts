@@ -134,7 +134,7 @@ export const outbox = (db: Backend) => ({
     retryAt: number | null,
     now: number,
   ): Promise<boolean> {
-    // Port has all messages when the last message is sent. This statement is the first, because transitions also
+    // Port has all messages when the last message is sent. This statement comes first, because transitions also
     // lock the delivery before its outbox.
     const sql = 'UPDATE deliveries SET notified_at = ?2 WHERE id = ?1 AND trace_due_at IS NOT NULL'
     const noted = sent.traced ? [{ sql, params: [page.delivery, now] }] : []

@@ -78,7 +78,7 @@ function makeFolder(path: string): void {
   mkdirSync(path)
 }
 
-/** Creates a file that only its owner can read, unless it exists. SQLite creates its log with the same mode. */
+/** If the file doesn't exist, creates it so that only its owner can read it. SQLite creates its log with the same mode. */
 const makePrivate = (path: string) => closeSync(openSync(path, 'a', 0o600))
 
 class InUse extends Error {}

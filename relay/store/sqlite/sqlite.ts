@@ -148,7 +148,7 @@ const LONGEST_REST_MS = 1_000
 /** The number of changed rows that makes a checkpoint due. The first commit after a checkpoint needs a second sync. */
 const ENOUGH_CHANGES = 250
 
-/** Runs checkpoints in a separate thread. Checkpoints in commits made intake a quarter slower with a million deliveries. */
+/** Runs checkpoints in a separate thread. When commits ran checkpoints, intake was a quarter slower with a million deliveries. */
 function startCheckpoints(path: string) {
   const { ino } = statSync(path)
   let thread: Worker | undefined
