@@ -111,11 +111,10 @@ function describeWait({ repository }: Delivery, wait: Wait): { label: string; cl
   const name = WAITS[cause]
   const time = until === null ? '' : clockTime(until)
   switch (cause) {
-    case 'limit':
-      return {
-        label: `Waiting for GitHub's rate limit until ${time.slice(11, 16)} UTC`,
-        clause: `Waiting for GitHub's rate limit until ${time}: ${reason}`,
-      }
+    case 'limit': {
+      const label = "Waiting for GitHub's rate limit until"
+      return { label: `${label} ${time.slice(11, 16)} UTC`, clause: `${label} ${time}: ${reason}` }
+    }
     case 'frozen':
       return {
         label: `${name}: ${reason}`,

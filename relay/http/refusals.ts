@@ -86,14 +86,12 @@ export function createRefusals(trustedProxies: number, clock: () => number) {
 }
 
 /** Describes the webhooks that were refused in the last hour, or since the relay started. */
-export function describeRefused(
-  { since, count, statuses, reason }: ReturnType<Refusals['recent']>,
-  now: number,
-): [title: string, details: string] {
-  const when =
-    now - since < HOUR * MINUTE_MS ? `since the relay started at ${clockTime(since)}` : 'in the last hour'
-  const title = `${count} ${count === 1 ? 'webhook was' : 'webhooks were'} refused ${when}`
-  return [title, `(${statuses.join(', ')}). ${count === 1 ? '' : 'The last one: '}${reason}`]
+export function describeRefused(refused: ReturnType<Refusals['recent']>, now: number): [string, string] {
+  const { since, count, statuses, reason } = refused
+  const isNew = now - since < HOUR * MINUTE_MS
+  const when = isNew ? `since the relay started at ${clockTime(since)}` : 'in the last hour'
+  const [what, which] = count === 1 ? ['webhook was', ''] : ['webhooks were', 'The last one: ']
+  return [`${count} ${what} refused ${when}`, `(${statuses.join(', ')}). ${which}${reason}`]
 }
 
 /**

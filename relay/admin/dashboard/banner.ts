@@ -106,7 +106,7 @@ export function banner(health: Health, now: number, path: string): Html {
       path !== '/refused' && [
         'warning',
         'PortRelayWebhooksRefused',
-        html`<strong>${withTimes(title)}</strong> ${details} <a href="/refused">Refused webhooks</a>`,
+        html`<strong>${withTimes(title)}</strong> <span class="more">${details}</span> <a href="/refused">Refused webhooks</a>`,
       ],
     health.freezes.length > 0 &&
       path !== '/freezes' && [

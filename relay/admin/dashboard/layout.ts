@@ -125,8 +125,9 @@ nav a:not(:hover), .rows .main:not(:hover), .links a:not(:hover) { text-decorati
 code { font: 0.92em ui-monospace, "SF Mono", Menlo, monospace; }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0.3rem 0 1rem; }
 h2 { font-size: 1.1rem; margin: 1.8rem 0 0.7rem; }
-h3 { font-size: 1rem; font-weight: 600; }
+h3 { font-size: 1rem; font-weight: 600; margin: 0; }
 p { margin: 0.4rem 0; }
+ol, ul, dd { list-style: none; margin: 0; padding: 0; }
 .skip { position: absolute; left: -99rem; }
 .skip:focus { left: 0.5rem; top: 0.5rem; background: var(--card); padding: 0.5rem; z-index: 1; }
 .away { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
@@ -159,9 +160,9 @@ button.danger { background: var(--red); color: var(--card); }
 #stale:not([hidden]) { position: sticky; top: 0; z-index: 1; border-left: 4px solid currentColor; padding: 0.4rem max(1rem, calc((100% - 74rem) / 2)); margin: 0; }
 .buttons { display: flex; flex-wrap: wrap; gap: 0.6rem; align-items: center; }
 p + .buttons, input + .buttons, summary + form, .buttons + p, .buttons + .group { margin-top: 0.9rem; }
-.problem { color: var(--red); font-weight: 600; }
+.problem, .tab.failed strong, .tab.not_started strong, .timeline .bad h3 { color: var(--red); font-weight: 600; }
 .risk, .notice { border-radius: 6px; padding: 0.35rem 1rem; margin: 0.6rem 0; }
-.banner { list-style: none; margin: 0 0 0.8rem; padding: 0; display: grid; gap: 0.4rem; }
+.banner { margin: 0 0 0.8rem; display: grid; gap: 0.4rem; }
 nav [aria-current] { font-weight: 600; }
 .banner a { color: inherit; }
 .banner a + a { margin-left: 0.6rem; }
@@ -171,9 +172,7 @@ nav [aria-current] { font-weight: 600; }
 #tabs { display: flex; flex: 1 1 30rem; flex-wrap: wrap; gap: 0.3rem; }
 .tab { padding: 0.2rem 0.6rem; border: 1px solid var(--line); border-radius: 1rem; background: var(--card); color: var(--text); text-decoration: none; font-size: 0.9rem; }
 .tab[aria-current] { border-color: var(--link); box-shadow: inset 0 0 0 1px var(--link); font-weight: 600; }
-.tab.failed strong, .tab.not_started strong { color: var(--red); }
 #chart:has([open]) { flex-basis: 100%; min-width: 0; }
-.chart table { width: auto; }
 .chart summary { display: block; font-size: 0.85rem; text-decoration: underline; }
 .chart { overflow-x: auto; }
 .chart svg { display: block; width: 13rem; height: 28px; }
@@ -182,24 +181,22 @@ nav [aria-current] { font-weight: 600; }
 .chart .base { stroke: var(--line); }
 details { font-size: 0.9rem; }
 summary { cursor: pointer; color: var(--quiet); }
-table { border-collapse: collapse; margin-top: 0.4rem; width: 100%; }
+table { border-collapse: collapse; margin-top: 0.4rem; }
 th, td { text-align: right; padding: 0.1rem 0.9rem 0.1rem 0; font-weight: 400; white-space: nowrap; }
 th:first-child { text-align: left; }
 .filters { margin: 0.8rem 0; display: flex; flex-wrap: wrap; gap: 0.4rem 0.6rem; align-items: center; }
 .filters input { flex: 1 1 14rem; }
 .filters select { width: auto; }
 .filters p { flex-basis: 100%; margin: 0; }
-.host, .rows .links { color: var(--quiet); font-weight: 400; }
 footer { max-width: 76rem; margin: 0 auto; padding: 0 1rem 1rem; color: var(--quiet); font-size: 0.85rem; }
 dialog { background: var(--card); color: inherit; border: 1px solid var(--line); border-radius: 10px; }
 kbd { border: 1px solid var(--line); border-radius: 4px; padding: 0 0.3rem; background: var(--card); }
-.bulk { margin: 0 0 0.6rem; }
 [type=checkbox] { flex: none; width: 1rem; height: 1rem; margin: 0; align-self: start; position: relative; top: 0.2rem; }
 button:disabled { opacity: 0.5; }
 .group { border-top: 1px solid var(--line); padding: 0.6rem 0 0.4rem; }
 .group label { display: flex; gap: 0.6rem; align-items: baseline; }
 .group details { padding-left: 1.5rem; }
-.rows { list-style: none; margin: 0; padding: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
+.rows { background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
 .rows li:hover, .rows li:focus-within { background: var(--hover); }
 .headings, .rows li { display: grid; grid-template-columns: 9rem minmax(0, 3fr) minmax(0, 5fr) 14.5rem minmax(0, 2fr) 3.2rem 5rem; gap: 0.1rem 0.9rem; padding: 0.5rem 1rem; align-items: baseline; }
 .headings { font-size: 0.8rem; color: var(--quiet); padding-bottom: 0.3rem; }
@@ -219,36 +216,31 @@ button:disabled { opacity: 0.5; }
 .pages { display: flex; gap: 1.2rem; justify-content: flex-end; }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 15rem), 1fr)); gap: 0.8rem 1.6rem; margin: 0.8rem 0 0; }
 dt { font-size: 0.85rem; color: var(--quiet); }
-dd, h3 { margin: 0; }
 #facts dl { grid-template-columns: repeat(auto-fill, minmax(min(40%, 15rem), 1fr)); }
 #facts div:last-child { grid-column: span 2; }
-.timeline { list-style: none; margin: 0; padding: 0; }
 .timeline li { display: grid; grid-template-columns: 11rem minmax(0, 1fr); gap: 0 1.6rem; position: relative; padding-bottom: 1.1rem; }
 .timeline li > div + div { border-left: 2px solid var(--line); padding: 0 0 0.9rem 1.4rem; margin-bottom: -1.1rem; position: relative; }
 .timeline li > div + div::before { content: ""; position: absolute; left: -7px; top: 0.4rem; width: 12px; height: 12px; border-radius: 50%; background: var(--grey); box-shadow: 0 0 0 3px var(--back); }
 .timeline .good > div + div::before { background: var(--green); }
 .timeline .bad > div + div::before { background: var(--red); }
-.timeline .bad h3 { color: var(--red); }
 .timeline .wait > div + div::before { background: var(--amber); }
 .timeline .todo > div + div::before { background: var(--back); border: 2px solid var(--quiet); }
 .timeline .todo > div + div { border-left-style: dashed; }
-.timeline li:last-child > div + div { border-left-color: transparent; }
+.timeline li:last-child > div + div, .timeline li:first-child .when { border-left-color: transparent; }
 .timeline p { margin: 0.1rem 0; color: var(--quiet); }
 .when { color: var(--quiet); font-size: 0.9rem; text-align: right; }
-h1 .target, .timeline .todo h3 { color: var(--quiet); font-weight: 400; }
+.host, .rows .links, h1 .target, .timeline .todo h3 { color: var(--quiet); font-weight: 400; }
 thead th, .rows .what, .by, .took, .age, .lead, .cancelled .reason, .queued .reason, .dispatched .reason, .running .reason { color: var(--quiet); }
 .reason.late { color: var(--amber); }
-.plain { list-style: none; padding: 0; margin: 0.8rem 0; }
+.plain { margin: 0.8rem 0; }
 .plain li { padding: 0.35rem 0; border-top: 1px solid var(--line); }
-.refused li { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 0.5rem 1rem; margin-bottom: 0.6rem; }
 @media (max-width: 64rem) {
   .headings { display: none; }
   .rows li { grid-template-columns: 9rem minmax(0, 1fr) minmax(0, 1fr) 6rem; }
   .rows .age { grid-area: 1 / 4; }
   .rows .links { grid-column: 2; }
   .rows .away { all: unset; }
-  #tabs { flex-wrap: nowrap; overflow-x: auto; }
-  #tabs .tab { white-space: nowrap; }
+  #tabs { flex-wrap: nowrap; overflow-x: auto; white-space: nowrap; }
   .tab.failed, .tab.not_started { order: -1; }
   .tab[aria-current] { order: -2; }
   .rows span:empty { display: none; }
@@ -261,10 +253,9 @@ thead th, .rows .what, .by, .took, .age, .lead, .cancelled .reason, .queued .rea
   .rows .reason { flex-basis: 100%; }
   .timeline li { grid-template-columns: minmax(0, 1fr); }
   .when { text-align: left; padding-left: 1.4rem; border-left: 2px solid var(--line); }
-  .timeline li:first-child .when { border-color: transparent; }
   .card { padding: 0.8rem; }
   .brand { flex: 1; min-width: 0; }
-  .more, .role, .chart svg, [data-follow] .live::before { display: none; }
+  .more, .role, .chart svg, [data-follow] .live::before, footer { display: none; }
   header nav { order: 1; flex-basis: 100%; }
   #banner { font-size: 0.9rem; }
   #chart { flex-basis: 100%; }
@@ -272,7 +263,7 @@ thead th, .rows .what, .by, .took, .age, .lead, .cancelled .reason, .queued .rea
   .filters select { flex: 1 0 35%; }
   .filters select, .filters .button, .filters p { order: 1; font-size: 0.9rem; }
 }
-@media (scripting: none), (hover: none) { footer { display: none; } }
+@media (scripting: none) { footer, .live { display: none; } }
 @media (forced-colors: active) { .state { border: 1px solid; } .chart rect { fill: CanvasText; } }
 `
 

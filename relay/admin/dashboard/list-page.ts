@@ -33,11 +33,11 @@ export interface ListPage {
 const SINCE = { '1h': 'last hour', '24h': 'last 24 hours', '7d': 'last 7 days' }
 
 export function listPage(page: ListPage): Page {
-  const { session, given, live } = page
+  const { session, live } = page
   return {
     title: 'Deliveries',
     session,
-    live: { on: live, toggle: `/${query({ ...given, ...placeOf(page), live: live ? 'off' : null })}` },
+    live: { on: live, toggle: `/${query({ ...listFrom(page, page.from), live: live ? 'off' : null })}` },
     body: html`<h1 class="away">Deliveries</h1>
 ${page.redelivered !== null && html`<p class="notice" role="status">${amount(page.redelivered)} queued again.</p>`}
 <section class="overview" aria-label="Overview">
@@ -49,8 +49,12 @@ ${filters(page)}
   }
 }
 
-const placeOf = ({ isOldestFirst, from }: Pick<ListPage, 'isOldestFirst' | 'from'>) =>
-  isOldestFirst ? { order: 'oldest', after: from } : { before: from }
+/** Returns the parameters of the list with the same filter and order, starting at another place. */
+const listFrom = ({ given, isOldestFirst, live }: ListPage, from?: number) => ({
+  ...given,
+  ...(isOldestFirst ? { order: 'oldest', after: from } : { before: from }),
+  live: live ? null : 'off',
+})
 
 const words = (value: string) => value.replace('_', ' ').replace('cancelled', 'canceled')
 
@@ -67,18 +71,12 @@ function term(name: keyof GivenFilter, value: string): string {
 }
 
 /** One tab for each open state and each outcome. Tabs show counts unless other filters are set. */
-function tabs({ counts, outcomes, given, live, isOldestFirst }: ListPage) {
+function tabs(page: ListPage) {
+  const { counts, outcomes, given } = page
   const isNarrowed = FIELDS.some(name => given[name])
   const tab = (name: 'state' | 'outcome', value: string, amount: number | null) => {
     const isCurrent = value === '' ? !given.state && !given.outcome : given[name] === value
-    const address = query({
-      ...given,
-      state: null,
-      outcome: null,
-      [name]: value,
-      order: isOldestFirst ? 'oldest' : null,
-      live: live ? null : 'off',
-    })
+    const address = query({ ...listFrom(page), state: null, outcome: null, [name]: value })
     return html`<a id="${name}-${value || 'all'}" href="/${address}" class="tab ${amount !== 0 && value}" ${isCurrent ? html`aria-current="true"` : ''}>${amount !== null && !isNarrowed && html`<strong>${counted(amount)}</strong> `}${words(value) || 'all'}</a>`
   }
   return html`${tab('state', '', null)}
@@ -112,17 +110,15 @@ ${given.outcome === 'failed' && RERUN}`
 export const RERUN = html`<p class="quiet">The relay doesn't redeliver after a failed workflow run: re-run the workflow on GitHub, or start the action in Port again.</p>`
 
 function rows(page: ListPage) {
-  const { deliveries, next, given, from, live, isOldestFirst } = page
-  const off = live ? null : 'off'
-  const first = isOldestFirst ? { order: 'oldest' } : {}
+  const { deliveries, next, from, isOldestFirst } = page
   return html`${
     deliveries.length === 0
       ? nothing(page)
       : html`<div class="headings" aria-hidden="true"><span>State or outcome</span><span>Action</span><span>Target</span><span>Runs</span><span>Who</span><span>Took</span><span>Received</span></div>
 <ol class="rows">${deliveries.map(each => row(each, page))}</ol>`
   }
-<p class="pages">${from !== undefined && html`<a id="first" href="/${query({ ...given, ...first, live: off })}">${isOldestFirst ? 'Oldest' : 'Newest'}</a>`}
-${next !== null && html`<a id="next" href="/${query({ ...given, ...placeOf({ isOldestFirst, from: next }), live: off })}">${isOldestFirst ? 'Newer' : 'Older'}</a>`}</p>`
+<p class="pages">${from !== undefined && html`<a id="first" href="/${query(listFrom(page))}">${isOldestFirst ? 'Oldest' : 'Newest'}</a>`}
+${next !== null && html`<a id="next" href="/${query(listFrom(page, next))}">${isOldestFirst ? 'Newer' : 'Older'}</a>`}</p>`
 }
 
 function nothing({ given, problem, from, next, webhookUrl }: ListPage) {

@@ -41,10 +41,8 @@ const MAX_INVOCATION = 65_536
 const CACHED = { ...SECURITY, 'cache-control': 'max-age=300' }
 
 export function createDashboard(deps: DashboardDeps): Hono {
-  const guard = createGuard({
-    ...deps,
-    banner: async path => banner(await deps.health(), deps.store.clock(), path),
-  })
+  const { health, store } = deps
+  const guard = createGuard({ ...deps, banner: async path => banner(await health(), store.clock(), path) })
   const asset = (name: string, type: string, text: string) =>
     guard.app.get(`/dashboard/${name}`, c => c.body(text, 200, { ...CACHED, 'content-type': type }))
   asset('style.css', 'text/css; charset=utf-8', STYLE)
@@ -158,8 +156,8 @@ function refusedPage(session: Session, { since, list }: Refusals, now: number, l
 <section id="list" data-live aria-label="List of refused webhooks">${
       refused.length === 0
         ? html`<p class="empty">No webhook was refused.</p>`
-        : html`<ol class="plain refused">${refused.map(
-            each => html`<li>
+        : html`<ol class="refused">${refused.map(
+            each => html`<li class="card">
 <p><span class="state failed">${each.status}</span> ${ago(each.lastAt, now)}${each.count > 1 && html`, <strong>${each.count} times</strong> since ${at(each.firstAt)}`}</p>
 <p>${each.reason}</p>
 <p class="quiet">from <code>${each.sender}</code>${each.repository !== null && html` for ${each.repository}`}</p>

@@ -15,7 +15,7 @@ function prepare(root) {
   for (const id of root.querySelectorAll('[data-copy]')) {
     const button = document.createElement('button')
     Object.assign(button, { type: 'button', className: 'quiet', textContent: 'Copy', ariaLabel: 'Copy ' + id.textContent })
-    button.onclick = () => navigator.clipboard.writeText(id.textContent).then(() => (button.textContent = 'Copied'))
+    button.onclick = () => navigator.clipboard.writeText(id.textContent).then(() => Object.assign(button, { textContent: 'Copied', ariaLabel: 'Copied' }))
     id.after(' ', button)
   }
 }
