@@ -20,7 +20,7 @@ import { readSteps } from './summary.ts'
 /** The time for retries. The final status has 30 s more. GitHub stops a canceled job after 4 min 45 s. */
 const BUDGET_MS = 60_000
 
-/** Post: sends entities, steps, log, summary, and final status to Port. Never throws. */
+/** Runs as the action's `post`: sends entities, steps, log, summary, and final status to Port. Never throws. */
 export async function finish(runner: Runner): Promise<void> {
   const { core, env } = runner
   try {

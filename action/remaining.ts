@@ -21,7 +21,7 @@ import { errorLine } from './steps/send.ts'
 /** Text that steps have appended to their files, and that Port doesn't have yet. */
 export interface Remaining {
   lines: string[]
-  /** How many earlier lines may be missing in Port. */
+  /** How many of the lines that were already sent may be missing in Port. */
   lost: number
   masks: string[]
   /** Whether texts can be redacted. False if `$PORT_LOG` couldn't be read, or if too many values are masked. */

@@ -35,7 +35,7 @@ interface Job {
   redact: Redact
 }
 
-/** Main: sets outputs from the payload, and shows the Port run as started. Never throws; an error fails the step. */
+/** Runs as the action's `main`: sets outputs from the payload, and shows the Port run as started. Never throws; an error fails the step. */
 export async function start(runner: Runner, script: string): Promise<void> {
   const { core, env } = runner
   try {
@@ -160,7 +160,7 @@ const encryptedWarning = (names: string[], hasRelay: boolean) =>
     ? "The relay's secrets don't decrypt this value. If the Port action encrypts with client-side, set private-key."
     : `To have the relay decrypt secret inputs, ${OIDC}; or set port-client-secret, or private-key if the Port action encrypts with client-side.`)
 
-/** @returns whether to start a progress reporter, because this job reports to the Port run */
+/** @returns whether this job reports to the Port run, so that it needs a progress reporter */
 async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner): Promise<boolean> {
   const { inputs, workflow, decrypted, problems, warnings, state, relay, redact } = job
   const { runId, kind } = state

@@ -18,7 +18,7 @@ const NOTHING_SENT: Sent = { ...START, lost: 0 }
 export interface EntitiesSent extends LogMark {
   /** The number of entities of the current document that are already processed. */
   done: number
-  /** Results of entities that Port's log doesn't show yet. */
+  /** The results of entities, as log lines that aren't in Port's log yet. */
   lines: LogLine[]
   problems: string[]
 }

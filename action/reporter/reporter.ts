@@ -48,12 +48,12 @@ const redactOutputs = (outputs: JsonObject, redact: Redact): JsonObject =>
     ),
   )
 
-/** Port replaces all outputs of a node run with each update. Action runs have no outputs. */
+/** Each update of a node run replaces all its outputs in Port. Action runs have no outputs. */
 export const outputOf = (kind: 'action_run' | 'node_run', outputs: JsonObject): Pick<RunUpdate, 'output'> =>
   kind === 'node_run' && Object.keys(outputs).length > 0 ? { output: outputs } : {}
 
 /**
- * Whether the server may have processed the request. False after a failed token request, a 503, or a 4xx in the list.
+ * Whether the server may have processed the request. False for a failed token request, or a status listed below.
  * @see https://www.rfc-editor.org/rfc/rfc9110#name-503-service-unavailable
  */
 export function isUncertain(error: unknown): error is PortError {

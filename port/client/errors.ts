@@ -164,7 +164,7 @@ export function wasNotSent(error: unknown): boolean {
   return errorChain(error).some(({ code, syscall }) => NOT_SENT.test(String(code)) || syscall === 'connect')
 }
 
-/** Describes a network failure by its innermost code, such as ECONNRESET, or message. Never quotes a header or body. */
+/** Describes a network failure by its innermost code (such as ECONNRESET), or by its message. Never quotes a header or body. */
 export function describeNetworkError(error: unknown): string {
   const errors = errorChain(error)
   const code = errors.findLast(each => typeof each.code === 'string')?.code

@@ -90,8 +90,8 @@ export function actionRunBody(update: RunUpdate): JsonObject {
 const RESULT = { success: 'SUCCESS', failure: 'FAILED', cancelled: 'CANCELLED' } as const
 
 /**
- * Returns the body for `PATCH /v1/workflows/nodes/runs/{id}`. Node runs have no summary, so `output` contains it. Port
- * replaces `output` with each call, so a conclusion must include the outputs, the link, and the external run id again.
+ * Returns the body for `PATCH /v1/workflows/nodes/runs/{id}`. Node runs have no summary, so `output` contains it. Each
+ * call replaces `output`, so a conclusion must include the outputs, the link, and the external run id again.
  */
 export function nodeRunBody(update: RunUpdate): JsonObject {
   const { conclusion, statusLabel, link, summary, externalRunId } = update
@@ -205,7 +205,7 @@ export function readRun(response: Json): RunState | null {
   }
 }
 
-/** The limits of outputs, which later workflow nodes read as `{{ .outputs["node"].NAME }}`. `maxBytes`: bytes of JSON. */
+/** The limits of outputs, which later workflow nodes read as `{{ .outputs["node"].NAME }}`. `maxBytes`: the maximum size as JSON. */
 export const OUTPUTS = { name: /^[A-Za-z0-9_-]+$/, maxBytes: 64 * 1024 }
 
 /** Merges outputs. If an output doesn't fit, it keeps its earlier value, and its name is in `left`. */

@@ -15,7 +15,7 @@ const schema = z.strictObject({
   until: z.nullish(z.string(UNTIL).regex(TIME, UNTIL).refine(isDate, UNTIL)),
 })
 
-/** @param since when the freeze starts. @throws Problem 400 */
+/** @param since the start of the freeze. @throws Problem 400 */
 export function readFreeze(given: unknown, since: number) {
   const { data, error } = schema.safeParse(given)
   const [issue] = error?.issues ?? []

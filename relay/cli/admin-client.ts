@@ -47,7 +47,7 @@ export const noRelay = (base: string, cause: unknown) =>
     cause,
   })
 
-/** Filters of `deliveries` and `redeliver`. */
+/** The filter options of the commands `deliveries` and `redeliver`. */
 export const FILTER_OPTIONS = {
   outcome: choice('OUTCOME', OUTCOMES, 'only with this outcome'),
   repository: text('OWNER/NAME', 'only deliveries for this repository'),

@@ -140,7 +140,7 @@ export const RUNBOOK = 'https://github.com/org/port-webhook-action/blob/main/doc
 /** The colors of the states on the status page, as in the banner. */
 const LOOKS = { ok: 'succeeded', off: '', active: 'dispatched', late: 'waiting', problem: 'failed' }
 
-/** Shows whether each part that the relay depends on works, and when it last worked. */
+/** For each part that the relay depends on, shows whether the part works, and when it last worked. */
 export function statusTable(health: Health, now: number): Html {
   const { problems, limits, queued, queuedSince, rateLimitRemaining, oldestMessage } = health
   const row = (name: string, state: keyof typeof LOOKS, text: Html | string) =>

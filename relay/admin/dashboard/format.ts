@@ -41,7 +41,7 @@ export const counted = (amount: number) =>
 
 export const amount = (count: number) => (count === 1 ? '1 delivery' : `${counted(count)} deliveries`)
 
-/** Returns the parameters that have a value as a query such as `?a=b`, or an empty text. */
+/** Returns a query such as `?a=b`, with the parameters that have a value; an empty text if no parameter has one. */
 export function query(parameters: Record<string, string | number | null | undefined>): string {
   const given = new URLSearchParams()
   for (const [name, value] of Object.entries(parameters)) if (value ?? '') given.set(name, String(value))
