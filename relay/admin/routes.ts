@@ -111,7 +111,7 @@ function createSteps(github: Pick<JobReader, 'jobs'>): (delivery: Delivery) => P
       if (!jobs) return html`<p>Too many requests for steps: wait a minute.</p>`
       return html`<h2>Steps</h2><div class="card">${jobs.length === 0 && html`<p>No job has started.</p>`}${jobs.map(
         job => html`<h3>${job.name} ${outcome(job.conclusion, job.started)}</h3>
-<ol class="plain steps">${job.steps.map(step => html`<li>${step.name} ${outcome(step.conclusion, true)}</li>`)}</ol>`,
+<ol class="ruled steps">${job.steps.map(step => html`<li>${step.name} ${outcome(step.conclusion, true)}</li>`)}</ol>`,
       )}</div>`
     } catch {
       return html`<p>GitHub doesn't return the steps: it is unreachable or rate limiting the relay, or the relay's credential lacks the permission <em>Actions: read</em>.</p>`

@@ -137,7 +137,7 @@ ${byReason(deliveries).map(
     group,
   ]) => html`<div class="group"><label><input type="checkbox" name="${fieldOf(group[0]!)}" checked data-amount="${group.length}"> <span><strong>${amount(group.length)}</strong> ${why}</span></label>
 <details><summary>Show ${group.length === 1 ? 'it' : 'them'}</summary>
-<ul class="plain">${group
+<ul class="ruled">${group
     .slice(0, SHOWN)
     .map(
       d =>

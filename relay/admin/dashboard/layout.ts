@@ -232,8 +232,8 @@ dt { font-size: 0.85rem; color: var(--quiet); }
 .host, .rows .links, h1 .target, .timeline .todo h3 { color: var(--quiet); font-weight: 400; }
 thead th, .rows .what, .by, .took, .age, .lead, .cancelled .reason, .queued .reason, .dispatched .reason, .running .reason { color: var(--quiet); }
 .reason.late { color: var(--amber); }
-.plain { margin: 0.8rem 0; }
-.plain li { padding: 0.35rem 0; border-top: 1px solid var(--line); }
+.ruled { margin: 0.8rem 0; }
+.ruled li { padding: 0.35rem 0; border-top: 1px solid var(--line); }
 @media (max-width: 64rem) {
   .headings { display: none; }
   .rows li { grid-template-columns: 9rem minmax(0, 1fr) minmax(0, 1fr) 6rem; }
@@ -264,7 +264,7 @@ thead th, .rows .what, .by, .took, .age, .lead, .cancelled .reason, .queued .rea
   .filters select, .filters .button, .filters p { order: 1; font-size: 0.9rem; }
 }
 @media (scripting: none) { footer, .live { display: none; } }
-@media (forced-colors: active) { .state { border: 1px solid; } .chart rect { fill: CanvasText; } }
+@media (forced-colors: active) { .state { border: 1px solid; } }
 `
 
 export const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><path d="M2 5h9M8 2l3 3-3 3M14 11H5M8 8l-3 3 3 3" fill="none" stroke="#4b7be5" stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round"/></svg>`
