@@ -1,5 +1,5 @@
 import { type Annotation, annotationLines } from '../port/annotations.ts'
-import { describeLeftOut, worstOf } from '../port/client/messages.ts'
+import { describeLeftOut, worstOf } from '../port/client/run-bodies.ts'
 import type { Conclusion, JsonObject, LogLine, ReportedJob, RunUpdate } from '../port/types.ts'
 import type { Remaining } from './remaining.ts'
 import { allOutputs, linksOf, outputOf } from './reporter/reporter.ts'

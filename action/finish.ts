@@ -1,7 +1,7 @@
 import { appendFileSync } from 'node:fs'
 import type { PortError } from '../port/client/client.ts'
 import type { PortErrorKind } from '../port/client/errors.ts'
-import { cutSummary } from '../port/client/messages.ts'
+import { cutSummary } from '../port/client/run-bodies.ts'
 import { knownSecrets } from './complete-inputs.ts'
 import { countLines, decide, type Facts, type Job, type Loss, WITHHELD_AFTER } from './conclusion.ts'
 import { findOwner } from './ownership.ts'

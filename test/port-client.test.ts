@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { logBatches } from '../port/client/messages.ts'
+import { logBatches } from '../port/client/run-bodies.ts'
 import { calls, failure, fakePort, info, openPort } from './open-port.ts'
 
 describe('an action run', () => {

@@ -1,5 +1,5 @@
 import type { PortError } from '../../port/client/client.ts'
-import { logBatches } from '../../port/client/messages.ts'
+import { logBatches } from '../../port/client/run-bodies.ts'
 import { backOff } from '../../port/retry.ts'
 import type { JsonObject, LogLine, RunUpdate } from '../../port/types.ts'
 import { allOutputs, linksOf, outputOf } from '../reporter/reporter.ts'

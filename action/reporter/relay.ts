@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { PortError } from '../../port/client/client.ts'
-import { logBatches, sendUpdate, UNREAD } from '../../port/client/messages.ts'
+import { logBatches, sendUpdate, UNREAD } from '../../port/client/run-bodies.ts'
 import type { ClientPayload } from '../../port/payload.ts'
 import { isLoopback } from '../../port/text.ts'
 import type { Json, JsonObject, LogLine, RunState, RunUpdate } from '../../port/types.ts'

@@ -1,6 +1,6 @@
 import { PortError, type PortRun, type Token } from '../../port/client/client.ts'
 import { describeNetworkError, wasNotSent } from '../../port/client/errors.ts'
-import { mergeOutputs } from '../../port/client/messages.ts'
+import { mergeOutputs } from '../../port/client/run-bodies.ts'
 import { backOff, LONGEST_WAIT_MS, readRetryAt } from '../../port/retry.ts'
 import { parseJson } from '../../port/text.ts'
 import { isObject, type JsonObject, type LogLine, type RunUpdate } from '../../port/types.ts'

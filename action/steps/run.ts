@@ -1,4 +1,4 @@
-import { OUTPUTS } from '../../port/client/messages.ts'
+import { OUTPUTS } from '../../port/client/run-bodies.ts'
 import { parseJson } from '../../port/text.ts'
 import type { Conclusion, Json, JsonObject } from '../../port/types.ts'
 import { type FileLine, readBytes, sizeOf, splitLines } from '../runner/files.ts'

@@ -1,5 +1,5 @@
 import { PortError } from '../../port/client/client.ts'
-import { logBatches } from '../../port/client/messages.ts'
+import { logBatches } from '../../port/client/run-bodies.ts'
 import type { LogLine } from '../../port/types.ts'
 import { isUncertain, QuotaError, type Reporter } from '../reporter/reporter.ts'
 import type { Entity } from './entities.ts'

@@ -3,8 +3,8 @@ import type { Json, JsonObject, LogLine, RunKind, RunState, RunUpdate } from '..
 import { isObject, runKind } from '../types.ts'
 import type { Call, Response } from './errors.ts'
 import { describeNetworkError, PortError, readPortError, TOKEN_PATH } from './errors.ts'
-import { actionRunBody, nodeRunBody, readNodeRun, readRun, sendUpdate, UNREAD } from './messages.ts'
 import { createRateLimitPause } from './rate-limit.ts'
+import { actionRunBody, nodeRunBody, readNodeRun, readRun, sendUpdate, UNREAD } from './run-bodies.ts'
 
 export { PortError } from './errors.ts'
 

@@ -1,4 +1,4 @@
-import { OUTPUTS } from '../../port/client/messages.ts'
+import { OUTPUTS } from '../../port/client/run-bodies.ts'
 
 const KB = 1024
 const MB = 1024 * KB

@@ -1,6 +1,6 @@
 import type { PortError } from '../../port/client/client.ts'
 import { describeNetworkError } from '../../port/client/errors.ts'
-import { logBatches } from '../../port/client/messages.ts'
+import { logBatches } from '../../port/client/run-bodies.ts'
 import { backOff, LONGEST_WAIT_MS } from '../../port/retry.ts'
 import type { LogLine } from '../../port/types.ts'
 import type { Message } from './delivery.ts'

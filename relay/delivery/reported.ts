@@ -1,4 +1,4 @@
-import { worstOf } from '../../port/client/messages.ts'
+import { worstOf } from '../../port/client/run-bodies.ts'
 import type { Conclusion, ReportedJob, RunUpdate } from '../../port/types.ts'
 import type { Delivery, DeliveryRun, JobResult, Reported } from './delivery.ts'
 import { boundRun } from './match.ts'

@@ -1,6 +1,6 @@
 import type { Context } from 'hono'
 import { z } from 'zod'
-import { OUTPUTS } from '../../port/client/messages.ts'
+import { OUTPUTS } from '../../port/client/run-bodies.ts'
 import { isObject, type JsonObject } from '../../port/types.ts'
 import { LIMITS } from '../config/limits.ts'
 import type { Delivery, Message } from '../delivery/delivery.ts'

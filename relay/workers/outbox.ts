@@ -1,5 +1,5 @@
 import { type PortClient, PortError, type PortRun } from '../../port/client/client.ts'
-import { UNREAD } from '../../port/client/messages.ts'
+import { UNREAD } from '../../port/client/run-bodies.ts'
 import { type Invocation, type JsonObject, type RunState, runKind } from '../../port/types.ts'
 import type { Delivery, EntityMessage, Message } from '../delivery/delivery.ts'
 import { type Policy, timeoutEnd } from '../delivery/events.ts'

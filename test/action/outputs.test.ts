@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { mergeOutputs } from '../../port/client/messages.ts'
+import { mergeOutputs } from '../../port/client/run-bodies.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { GITHUB_RUN_ID, type System, startSystem } from '../reports/open-stage.ts'
 import { startRelay, temporaryFolder } from '../support/relay.ts'

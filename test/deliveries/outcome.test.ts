@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { decide } from '../../relay/delivery/decide.ts'
 import type { Delivery, DeliveryRun } from '../../relay/delivery/delivery.ts'
 import type { NoRun } from '../../relay/delivery/events.ts'
+import { decide } from '../../relay/delivery/final-status.ts'
 import type { Job } from '../../relay/github/jobs.ts'
 
 const job = (

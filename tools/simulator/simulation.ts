@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../port/types.ts'
-import { decide } from '../../relay/delivery/decide.ts'
 import type { Delivery, DeliveryRun } from '../../relay/delivery/delivery.ts'
+import { decide } from '../../relay/delivery/final-status.ts'
 import type { PortApi } from './port/port.ts'
 import type { SimulatedRun } from './runner/types.ts'
 

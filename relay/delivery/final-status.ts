@@ -1,4 +1,4 @@
-import { worstOf } from '../../port/client/messages.ts'
+import { worstOf } from '../../port/client/run-bodies.ts'
 import type { Conclusion } from '../../port/types.ts'
 import type { Job } from '../github/jobs.ts'
 import type { Delivery, DeliveryRun } from './delivery.ts'
