@@ -35,34 +35,35 @@ export function redactJson(value: Json, redact: Redact): Json {
 
 type Range = { start: number; end: number }
 
-/** Returns the different lengths, the longest first. */
-const lengthsOf = (texts: readonly string[]) =>
-  [...new Set(texts.map(({ length }) => length))].toSorted((a, b) => b - a)
+/** Patterns are grouped by their next characters. Small groups, and groups that share many characters, are searched in order. */
+const [STEP, DEEPEST, SMALL] = [4, 32, 8]
 
-/** The number of leading characters by which patterns are grouped. */
-const FIRST = 4
+type Search = (text: string, start: number) => number
+
+/** @returns a function that returns the length of the longest pattern at a position in a text, or 0 */
+function createSearch(patterns: readonly string[], depth = 0): Search {
+  if (depth === DEEPEST || (depth > 0 && patterns.length < SMALL)) {
+    const longestFirst = patterns.toSorted((a, b) => b.length - a.length)
+    return (text, start) => longestFirst.find(pattern => text.startsWith(pattern, start))?.length ?? 0
+  }
+  const next = depth + STEP
+  const [long = [], short = []] = [true, false].map(isLong =>
+    patterns.filter(({ length }) => length >= next === isLong),
+  )
+  const groups = new Map<string, Search>()
+  for (const [step, group] of Map.groupBy(long, pattern => pattern.slice(depth, next)))
+    groups.set(step, createSearch(group, next))
+  const ofShort = createSearch(short, DEEPEST)
+  return (text, start) =>
+    groups.get(text.slice(start + depth, start + next))?.(text, start) || ofShort(text, start)
+}
 
 /**
  * Finds all matches of many patterns. A regular expression would fail for a secret of 30 KB.
  * @returns the ranges that patterns cover, in order; overlapping ranges are merged
  */
 function createFinder(patterns: readonly string[]): (text: string) => Range[] {
-  const all = new Set(patterns)
-  /** The lengths of the patterns with the same first characters. */
-  const lengths = new Map<string, number[]>()
-  for (const [first, group] of Map.groupBy(all, pattern => pattern.slice(0, FIRST)))
-    lengths.set(first, lengthsOf(group))
-  const sizes = lengthsOf([...lengths.keys()])
-
-  function longestAt(text: string, start: number): number {
-    for (const size of sizes) {
-      const given = lengths.get(text.slice(start, start + size))
-      const found = given?.find(length => all.has(text.slice(start, start + length)))
-      if (found) return found
-    }
-    return 0
-  }
-
+  const longestAt = createSearch(patterns)
   return text => {
     const found: Range[] = []
     for (let start = 0; start < text.length; start++) {

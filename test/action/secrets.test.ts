@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { createRedact, jobCredentials, maskParts } from '../../action/secrets/redact.ts'
 import type { SecretKey } from '../../port/secrets.ts'
@@ -67,6 +68,15 @@ test("text that only resembles part of a short secret's Base64 is not redacted",
   const text = 'the words Yg and YWI stay'
   expect(createRedact(['ab'])(text)).toBe(text)
   expect(createRedact(['', ' '])(text)).toBe(text)
+})
+
+test('a log with lines of dashes is redacted quickly, although ten secret keys start with dashes', () => {
+  const keys = Array.from({ length: 10 }, () => {
+    const lines = randomBytes(1200).toString('base64').match(/.{64}/g)!
+    return ['-----BEGIN PRIVATE KEY-----', ...lines, '-----END PRIVATE KEY-----'].join('\n')
+  })
+  const log = `${'-'.repeat(80)}\n`.repeat(1_500)
+  expect(createRedact(keys)(`${log}${keys[7]}\n${log}`)).toBe(`${log}***\n${log}`)
 })
 
 test('masks the short lines of a secret, except lines of only punctuation, and hides the whole secret from Port', () => {
