@@ -141,7 +141,6 @@ const ADVICE = {
 }
 const checkNetwork = (setting: string) => `Check ${setting}, the proxy, and the network.`
 
-/** @returns null if the response may be about one dispatch only */
 function readGitHub(...[response, error]: Parameters<OnResponse>): Observed | null {
   if (!response)
     return { kind: 'failed', cause: describeOutage(error), advice: checkNetwork('GITHUB_API_URL') }

@@ -76,12 +76,10 @@ export const RESPONSE_OUTCOMES = [
 ] as const
 export type ResponseOutcome = (typeof RESPONSE_OUTCOMES)[number]
 
-export type OnResponse = (
-  response: Pick<Response, 'status' | 'headers' | 'url'> | null,
-  error?: unknown,
-) => void
+type Received = Pick<Response, 'status' | 'headers' | 'url'> | null
+export type OnResponse = (response: Received, error?: unknown) => void
 
-export function responseOutcome(response: Parameters<OnResponse>[0]): ResponseOutcome {
+export function responseOutcome(response: Received): ResponseOutcome {
   if (response === null) return 'unreachable'
   const { status, headers } = response
   // GitHub can also respond with 403 if a rate limit is exceeded.

@@ -34,11 +34,12 @@ export function defer(
     return fail(delivery, { type: 'dispatchDeferred', details }, sentence, policy)
   }
   const dueAt = Math.min(until ?? now + backOff(delivery.attempts - 1, 1_000, LONGEST_WAIT_MS), last)
+  const next = cause === 'error' || until ? dueAt : null
   const { change, messages } = showWait(delivery, { cause, reason, until: dueAt }, now)
   return {
     change: { dueAt, reason, awaitingResponseSince: null, ...change },
     messages,
-    history: { type: 'dispatchDeferred', details: { ...details, until: dueAt } },
+    history: { type: 'dispatchDeferred', details: { ...details, until: next } },
   }
 }
 

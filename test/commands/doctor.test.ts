@@ -463,12 +463,17 @@ test('reports a queue from which nothing was dispatched for a minute, and workfl
   const path = join(folder, 'waiting.db')
   const store = await openStore({ kind: 'sqlite', path })
   const receivedAt = Date.now() - 700_000
-  const [id] = await acceptAll(store, { receivedAt }, { receivedAt: Date.now() - 70_000 })
+  const typo = { receivedAt, eventType: 'deploy_servise' }
+  const [id, , unheard] = await acceptAll(store, { receivedAt }, { receivedAt: Date.now() - 70_000 }, typo)
+  await applyTo(store, unheard!, { change: { state: 'dispatched', reason: 'No workflow listens.' } })
   await applyTo(store, id!, {
     change: { state: 'running', shownCause: 'runner', shownReason: 'gpu', shownAt: receivedAt },
   })
   await store.close()
   const found = await findings({ ...clean, RELAY_DATABASE: `sqlite:${path}` })
+  expect(shown(found)).toContain(
+    'problem: acme/shop: no workflow on main listens to repository_dispatch of type "deploy_servise".',
+  )
   expect(shown(found.filter(({ check }) => check === 'deliveries'))).toEqual([
     expect.stringMatching(/^problem: Nothing was dispatched to acme\/shop since /),
     expect.stringMatching(

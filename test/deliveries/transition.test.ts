@@ -214,6 +214,12 @@ describe('a dispatch', () => {
     expect(waits).toEqual([1, 2, 4, 8, 16, 32, 60, 60, 60])
   })
 
+  test('shows no time of the next attempt if GitHub rejects the credential, because a pause for a minute follows', () => {
+    const shown = (cause: 'error' | 'credential') =>
+      transition(inState('queued'), { ...deferred, cause }, NOW, POLICY)?.history?.details.until
+    expect([shown('error'), shown('credential')]).toEqual([expect.any(Number), null])
+  })
+
   test.each(['dispatchAccepted', 'dispatchRejected', 'dispatchDeferred', 'responseLost'] as const)(
     'ignores %s from an earlier attempt, even from before a redelivery',
     type => {

@@ -66,11 +66,10 @@ export const recentDeliveries: Check = {
       const now = deps.clock()
       const stalled = await store.stalled(now - BACKLOG_MS, MAX_COMPARED, scope)
       const waiting = await store.withoutRunner(now)
+      // If the database or GitHub fails, every queue stalls, so stalled queues aren't reported.
+      const isDown = deps.failed.some(name => ['database', 'github'].includes(name))
       return [
-        // If the database or GitHub fails, every queue stalls, so stalled queues aren't reported.
-        ...(['database', 'github'].some(name => deps.failed.includes(name)) ? [] : stalled).map(each =>
-          problem(describeStalled(each)),
-        ),
+        ...(isDown ? [] : stalled).map(each => problem(describeStalled(each))),
         ...describeWithoutRunner(waiting).map(({ text }) => problem(text)),
         await checkNodes(nodes, texts, deps),
         ...(await compareAll(sent, deps)),

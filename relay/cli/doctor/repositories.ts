@@ -48,15 +48,18 @@ const RECENT_MS = 24 * 3_600_000
 const MAX_READ = 200
 const MAX_CHECKED = 20
 
-/** Returns the targets of recent failures, newest first; an empty list if the database can't be read. */
+/** Returns the targets of recent failures, and of dispatched deliveries to which no workflow listens. These have a reason. */
 export async function readFailures({ database, targets }: Config, now: number): Promise<WantedIn[]> {
   const store = await openStoreForCommand(database, 'read').catch(() => null)
   if (!store) return []
   try {
-    const found = await store.list({ state: 'failed', since: now - RECENT_MS }, { limit: MAX_READ })
+    const lists = (['failed', 'dispatched'] as const).map(state =>
+      store.list({ state, since: now - RECENT_MS }, { limit: MAX_READ }),
+    )
+    const found = (await Promise.all(lists)).flat()
     const isAllowed = matcher(targets.allowed)
     const wanted = found
-      .filter(({ repository }) => isAllowed(repository))
+      .filter(({ repository, reason }) => reason !== null && isAllowed(repository))
       .map(({ repository, eventType, workflow, ref }) => ({ repository, eventType, workflow, ref }))
     return [...new Map(wanted.map(each => [JSON.stringify(each), each])).values()].slice(0, MAX_CHECKED)
   } finally {
