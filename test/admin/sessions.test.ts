@@ -189,6 +189,11 @@ test.each<[string, Partial<Health>, ...patterns: RegExp[]]>([
   ],
   ['a wrong clock', { clock: 'A clock is wrong.' }, /A clock is wrong\./],
   [
+    'labels of a runner that look like a time',
+    { waiting: [{ ...WITHOUT_RUNNER, shownReason: '2026-99-99 99:99:99 UTC' }] },
+    /the labels 2026-99-99 99:99:99 UTC since/,
+  ],
+  [
     'refused webhooks',
     { refused: REFUSED },
     /3 webhooks were refused in the last hour.*\(2 × 401, 1 × 413\)/,

@@ -23,7 +23,7 @@ export const at = (time: number) =>
 export const withTimes = (text: string) =>
   html`${text
     .split(/(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC)/)
-    .map((part, i) => (i % 2 === 0 ? part : at(Date.parse(part))))}`
+    .map((part, i) => (i % 2 === 0 || Number.isNaN(Date.parse(part)) ? part : at(Date.parse(part))))}`
 
 export const id = (text: Html | string) => html`<code data-copy>${text}</code>`
 
