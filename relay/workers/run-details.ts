@@ -148,7 +148,7 @@ export async function readWait(
       return blocking ? `${actionsPage(github.serverUrl, repository)}/runs/${blocking}` : ''
     }
     const { jobs } = await github.jobs(repository, run.id, run.attempt)
-    return [...new Set(jobs.flatMap(job => job.awaitedLabels ?? []))].join(', ')
+    return cleanText([...new Set(jobs.flatMap(job => job.awaitedLabels ?? []))].join(', '))
   }
   const mayRead = budget.take(cause === 'runner' ? 1 : 2)
   return { cause, reason: mayRead ? await read().catch(() => '') : '', until: null }

@@ -37,10 +37,12 @@ test('Port shows the reviewers of the waiting run once, then the approver and th
   expect(kept).not.toMatch(/ada|release-team|Go!/)
 })
 
-test('after a wait for a runner, Port shows the wait for an approval', async () => {
+test('after a wait for a runner with at most 300 characters of labels, Port shows the wait for an approval', async () => {
   const { system, run } = await startWithRun({}, { status: 'queued' })
+  const labels = Array.from({ length: 99 }, (_, n) => `label-${n}`)
+  system.github.setJobs(run.id, 1, [{ name: 'train', status: 'queued', runner_name: null, labels }])
   await system.pass(60_000)
-  expect(label(system)).toBe('Waiting for a runner')
+  expect(label(system)).toMatch(/^Waiting for a runner: label-0, .{280,290}…/)
   system.github.awaitReview(run.id, [PRODUCTION])
   await system.pass(60_000)
   expect(label(system)).toBe('Waiting for approval: production')
