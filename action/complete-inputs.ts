@@ -12,7 +12,7 @@ import { help, quote, type Runner } from './runner/runner.ts'
 
 export type CompleteInputs = Awaited<ReturnType<typeof completeInputs>>
 
-/** Completes and decrypts the payload. @param sources each is null if the job can't use it */
+/** Completes and decrypts the payload. @param sources null for each source that the job can't use */
 export async function completeInputs(
   sent: ClientPayload,
   inputs: Inputs,
@@ -69,7 +69,7 @@ const noLonger = (names: string) =>
   'job of this workflow run finished the delivery, remove report: job from that job.'
 
 export interface KnownSecrets {
-  /** The decrypted secret inputs, and encrypted values that may actually be plaintext. */
+  /** The values of secret inputs. A value that no key decrypts is included, because it may be plaintext. */
   secrets: string[]
   /** Whether `secrets` contains every decrypted value that a step may have seen. */
   all: boolean
@@ -107,7 +107,7 @@ const known = ({ secrets, masks }: DecryptedInputs, decrypted: string[]): KnownS
 
 type DecryptedInputs = ReturnType<typeof decryptInputs>
 
-/** Tries each key, because Port doesn't state the encryption scheme. `withheld`: inputs that the relay doesn't return. */
+/** Decrypts each secret input with the first key that fits. `withheld`: inputs that the relay doesn't return. */
 function decryptInputs(
   { port }: ClientPayload,
   settings: Pick<Inputs, 'portClientSecret' | 'privateKey'>,
@@ -122,9 +122,9 @@ function decryptInputs(
   const result = {
     inputs: { ...port.inputs },
     secrets: new Map<string, string>(),
-    /** Decrypted values, and values that no key decrypts, which may be plaintext. */
+    /** The values to mask. A value that no key decrypts is included, because it may be plaintext. */
     masks: [] as string[],
-    /** Inputs that no key decrypts or that the relay doesn't return. */
+    /** The names of the inputs that stay encrypted. */
     encrypted: [] as string[],
     /** The messages never contain an input's value. */
     problems: [] as string[],
@@ -148,7 +148,7 @@ function decryptInputs(
       result.secrets.set(name, clear)
       continue
     }
-    // Plaintext can look like Base64.
+    // The value may be plaintext that looks like Base64.
     result.masks.push(value)
     if (keys.length === 0 || withheld.includes(name)) result.encrypted.push(name)
     else {

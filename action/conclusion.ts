@@ -10,13 +10,13 @@ import { EMPTY_RUN_FILE } from './steps/run.ts'
 import { missingLine } from './steps/send.ts'
 import { conclusionLines, jobLine, needLines, type Step, stepLine, summarize } from './summary.ts'
 
-// Decides what a job reports when it finishes: conclusion, log, and summary. All functions are pure.
+// Decides which conclusion, log, and summary a finished job reports. All functions are pure.
 
 const LABEL: Record<JobStatus, string> = { success: 'Succeeded', failure: 'Failed', cancelled: 'Canceled' }
 
 /**
- * Returns the other jobs that affect the result: the jobs in `needs`. If all jobs in `needs` were skipped, also returns
- * all failed and canceled jobs of the workflow run, because one of them may be why the jobs were skipped.
+ * Returns the other jobs that affect the result: the jobs in `needs`. If GitHub skipped all jobs in `needs`, also returns
+ * all failed and canceled jobs of the workflow run, because GitHub skips jobs after such a job.
  * @param others the conclusions of jobs, by display name
  */
 export function countedJobs(needs: Record<string, string>, others: Record<string, string>) {
@@ -29,7 +29,7 @@ export function countedJobs(needs: Record<string, string>, others: Record<string
 export type Job = { state: State; inputs: Inputs; workflow: Workflow }
 
 export interface Facts {
-  /** True if this workflow run reports to the Port run; null if this is unknown. */
+  /** True if this workflow run reports to the Port run; null if the action couldn't find out. */
   ours: true | null
   name: string
   durationMs: number
@@ -37,7 +37,7 @@ export interface Facts {
   others: Record<string, string>
   annotations: Annotation[]
   rest: Remaining
-  /** `all`: the action knows every secret that steps may have seen. `finished`: the relay no longer returns decrypted values. */
+  /** `all`: whether the action knows every secret that steps may have seen. `finished`: whether the relay no longer returns decrypted values. */
   secrets: { all: boolean; finished?: boolean }
   entities: { lines: LogLine[]; problems: string[] }
 }
@@ -127,7 +127,7 @@ function lastUpdate(
     outputs: JsonObject
   },
 ): RunUpdate {
-  // Each update replaces a node run's link.
+  // A node run loses its link if an update omits the link.
   const known = state.linked && state.kind !== 'node_run' && end.links.length === 0
   const link = known
     ? {}

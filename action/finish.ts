@@ -17,7 +17,7 @@ import { createMasks, jobCredentials, mask, type Redact } from './secrets/redact
 import { errorLine, sendEntities } from './steps/send.ts'
 import { readSteps } from './summary.ts'
 
-/** The time for retries. The final status has 30 s more. GitHub stops a canceled job after 4 min 45 s. */
+/** The time limit for retries. For the final status, it is 30 s longer. GitHub stops a canceled job after 4 min 45 s. */
 const BUDGET_MS = 60_000
 
 /** Runs as the action's `post`: sends entities, steps, log, summary, and final status to Port. Never throws. */
@@ -56,7 +56,7 @@ function openReporting({ state, inputs }: Job, runner: Runner) {
   return { reporter: createReporter(state.runId, inputs, runner, options), relay, masks }
 }
 
-/** Null if another workflow run reports to the Port run, or if the Port run accepts no reports. */
+/** Collects what the job reports; null if another workflow run reports, or if the Port run accepts no reports. */
 async function gather(
   job: Job,
   remaining: Promise<Remaining>,
@@ -113,7 +113,7 @@ async function sendAll(written: Remaining['entities'], reporter: Reporter, redac
   }
 }
 
-/** The log goes first because Port accepts no log lines for a finished run. */
+/** Sends the log before the final status, because Port accepts no log lines for a finished run. */
 async function send(job: Job, facts: Facts, { reporter, masks }: Reporting, runner: Runner): Promise<void> {
   const { core, env } = runner
   const { failOnReportError } = job.inputs

@@ -1,7 +1,7 @@
 import type { ClientPayload } from '../port/payload.ts'
 import type { Json, JsonObject } from '../port/types.ts'
 
-/** Sets one output per Port input (`input-NAME` if the name is taken). The output `payload` keeps secret inputs encrypted. */
+/** Returns one output per Port input (`input-NAME` if the name is taken). The output `payload` keeps secret inputs encrypted. */
 export function makeOutputs(payload: ClientPayload, inputs: JsonObject = payload.port.inputs) {
   const { port } = payload
   const by = port.trigger?.by

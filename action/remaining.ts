@@ -18,7 +18,7 @@ import { type Entity, readEntities, splitDocuments } from './steps/entities.ts'
 import { EMPTY_RUN_FILE, type RunFile, readRunFile } from './steps/run.ts'
 import { errorLine } from './steps/send.ts'
 
-/** Text that steps have appended to their files, and that Port doesn't have yet. */
+/** Text in the steps' files that Port doesn't have yet. */
 export interface Remaining {
   lines: string[]
   /** How many of the lines that were already sent may be missing in Port. */
@@ -80,7 +80,7 @@ export const withoutTexts = ({ run: { conclusion } }: Remaining): Remaining => (
 const TOO_MANY_MASKS =
   'More than 1 MB of values is masked, so nothing that steps wrote is sent to Port: mask fewer values.'
 
-/** The maximum number of lines in each of the two parts that remain of a cut log. */
+/** The maximum number of lines in each part of a cut log: its first part and its last part. */
 const MOST_LINES = 20_000
 
 /**
@@ -154,7 +154,7 @@ function readRemainingEntities(path: string, sent: EntitiesSent) {
   return remaining
 }
 
-/** Omits each document that contains an error. Returns a message for each error. */
+/** Returns the entities of all valid documents, and a message for each error in the other documents. */
 export async function readDocuments(documents: Remaining['entities']['documents'], redact: Redact) {
   const all: Entity[] = []
   const problems: string[] = []

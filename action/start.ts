@@ -25,7 +25,7 @@ const MOST_SAVED_BYTES = process.platform === 'win32' ? 24_000 : 64_000
 interface Job {
   inputs: Inputs
   workflow: Workflow
-  /** The decrypted secret inputs, and encrypted values that may actually be plaintext. */
+  /** The values of secret inputs. A value that no key decrypts is included, because it may be plaintext. */
   secrets: string[]
   decrypted: string[]
   problems: string[]

@@ -72,7 +72,7 @@ export async function readSteps(
   }
 }
 
-/** Finds this action among the steps. Compares times, in whole seconds, only if no step has the action's name. */
+/** Returns the name of a step that ran before this action. Compares times (in seconds) only if no step has its default name. */
 function findEarlier(steps: ListedStep[], { startedAt }: { startedAt: number }): string | null {
   const own = steps.findIndex(step => step.own)
   const earlier = steps.find(

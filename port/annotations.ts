@@ -4,7 +4,7 @@ export type Annotation = { path: string; line: number; level: string; message: s
 
 const MOST_ANNOTATIONS = 10
 
-/** The path that GitHub gives to annotations without a file. The text of the runner's annotation for each failed step. */
+/** GitHub's path for an annotation without a file, and the runner's annotation for a failed step. */
 const NO_FILE = '.github'
 const EXIT_CODE = /^Process completed with exit code \d+\.$/
 

@@ -30,7 +30,7 @@ export type ClientPayload = {
   >
 }
 
-/** Packs an invocation for `repository_dispatch`. `truncated` lists the items that don't fit, which the action fetches. */
+/** Packs an invocation for `repository_dispatch`. Items that don't fit are in `truncated`. The action fetches these items. */
 export function packClientPayload(
   invocation: Invocation,
   options: { delivery: string; relay: string | null; traceparent?: string },

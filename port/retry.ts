@@ -1,7 +1,7 @@
 /** The maximum delay before a request to Port, even if a response requests a longer delay. */
 export const LONGEST_WAIT_MS = 600_000
 
-/** Returns the delay before the next attempt, in milliseconds, which doubles with each failure and varies by 10%. */
+/** Returns the delay before the next attempt, in milliseconds. It doubles with each failure, and varies by 10%. */
 export const backOff = (failures: number, firstMs: number, longestMs: number): number =>
   Math.round(Math.min(longestMs, firstMs * 2 ** Math.max(0, failures)) * (0.9 + Math.random() / 5))
 

@@ -13,11 +13,11 @@ import { errorLine, sendEntity } from '../steps/send.ts'
 import { type FollowedJob, type Following, isAlive, type ProgressFolder } from './process.ts'
 
 const POLL_EVERY_MS = 2_000
-/** The maximum pause, even if a service requests a longer one. Node fires a timer of more than 24 days immediately. */
+/** The maximum pause between requests, even if a service requests a longer pause. Node fires a timer of more than 24 days immediately. */
 const LONGEST_PAUSE_MS = 3_600_000
 
 /**
- * Until `stopping` is aborted, shows the running step in Port, and sends the log lines and entities that steps write.
+ * Shows the running step in Port, and sends the log lines and entities of steps, until `stopping` is aborted.
  * Never throws. After an error, post sends the remaining lines and entities.
  */
 export async function followJob(
@@ -134,7 +134,7 @@ function followEntities(following: Following): () => Promise<void> {
   async function sendLines(): Promise<void> {
     const state = folder.entities()
     if (linesRefused || state.lines.length === 0 || clock() < following.pausedUntil()) return
-    // The mark is saved first, so that no line appears twice in Port if this process is killed while sending.
+    // The mark is saved first. Otherwise, lines could appear twice in Port if this process is killed while it sends.
     folder.setEntities({ ...state, lines: [] })
     const error = await send(() => run.log(state.lines))
     linesRefused = error?.kind === 'refused'
@@ -142,14 +142,14 @@ function followEntities(following: Following): () => Promise<void> {
   }
 }
 
-/** All jobs of a Port organization share Port's rate limit. */
+/** The maximum number of log requests per minute. All jobs of a Port organization share Port's rate limit. */
 const MOST_A_MINUTE = 30
 /** The maximum bytes of log per request, to limit this process's memory. */
 const PIECE = 250_000
 
 /**
- * Marks lines as sent before the request. Removes the mark only if Port certainly didn't accept the lines, so no line
- * appears twice in Port. If a response is lost, lines may be missing in Port, and post reports how many.
+ * Sends log lines, and never the same line twice. The lines are marked as sent before the request. Only if Port certainly
+ * didn't accept the lines, the mark is removed. After a lost response, post reports how many lines may be missing in Port.
  */
 function followLog(following: Following): () => Promise<void> {
   const { job, run, folder, masks, clock, stopping, send } = following
@@ -205,7 +205,7 @@ const toLine = ({ text }: { text: string }): LogLine => ({ level: 'INFO', messag
 /** GitHub runs no job for longer than five days. */
 const LONGEST_LIFE_MS = 5 * 24 * 3_600_000
 
-/** Aborts `stopping` when post requests it, or when the job's temporary files or the runner's process `worker` are gone. */
+/** Aborts `stopping` when post requests it, when the job's temporary files are gone, or when the process `worker` exits. */
 export function waitForStop(folder: Pick<ProgressFolder, 'stopped'>, worker: number) {
   const stopping = new AbortController()
   const poll = () => {
@@ -239,7 +239,7 @@ function followLabel(following: Following): { poll: () => Promise<void>; followS
     if (error?.temporary && shown === state) shown = before
   }
 
-  // Each update replaces a node run's links.
+  // A node run loses links that an update omits.
   function updateOf(statusLabel: string): RunUpdate {
     return {
       statusLabel,
@@ -278,8 +278,8 @@ function followLabel(following: Following): { poll: () => Promise<void>; followS
 }
 
 /**
- * Returns the time until the next request to GitHub, in milliseconds. The job's token is limited to 1,000 requests per
- * hour for the whole repository.
+ * Returns the time until the next request to GitHub, in milliseconds. All jobs of a repository share a limit of 1,000
+ * requests per hour.
  * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
  */
 function pollAfter(age: number): number {

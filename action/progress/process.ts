@@ -16,9 +16,9 @@ interface Sent extends LogMark {
 const NOTHING_SENT: Sent = { ...START, lost: 0 }
 
 export interface EntitiesSent extends LogMark {
-  /** The number of entities of the current document that are already processed. */
+  /** How many entities of the current document have been processed. */
   done: number
-  /** The results of entities, as log lines that aren't in Port's log yet. */
+  /** Log lines with the results of entities. Port's log doesn't contain these lines yet. */
   lines: LogLine[]
   problems: string[]
 }
@@ -81,7 +81,7 @@ export interface FollowedJob {
   worker: number
 }
 
-/** The dependencies that all functions that follow a job share. */
+/** The dependencies that the functions in `follow.ts` share. */
 export interface Following extends Pick<Runner, 'fetch' | 'clock'> {
   job: FollowedJob
   run: Pick<Reporter, 'update' | 'log' | 'upsertEntity' | 'deleteEntity' | 'isDeferred'>
@@ -128,7 +128,7 @@ export function startProgress(job: FollowedJob, script: string, env: Runner['env
 /** The progress reporter's pending request takes at most 10 s. */
 const PATIENCE_MS = 12_000
 
-/** Stops the progress reporter and returns what it has sent. A slow progress reporter stops when it finds its folder gone. */
+/** Stops the progress reporter and returns what it has sent. If it is slow, it stops later, because its folder is gone. */
 export async function stopProgress(logFile: string, { clock, sleep }: Pick<Runner, 'clock' | 'sleep'>) {
   const folder = progressFolder(logFile)
   if (!existsSync(folder.path)) return NO_PROGRESS
@@ -158,5 +158,5 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** The id of the process that exits with the job; 0 in a container, in which main's parent isn't the runner. */
+/** The id of the process that exits with the job; 0 in a container, because main's parent isn't the runner there. */
 export const findWorker = (tempFolder: string): number => (tempFolder.startsWith('/__w/') ? 0 : process.ppid)

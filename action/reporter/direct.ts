@@ -8,7 +8,7 @@ import { createLogSender } from '../steps/send.ts'
 import type { RelayReporter } from './relay.ts'
 import { createRetry, FINAL_EXTRA_MS, isUncertain, type Reporter } from './reporter.ts'
 
-/** Returns why this job isn't reported; null if the job is reported. `warning`: the author has to change a setting. */
+/** Returns why the action doesn't report this job; null if it does. `warning`: the author has to change a setting. */
 export function whyNoReport(
   inputs: Inputs,
   payload: ClientPayload,
@@ -33,9 +33,9 @@ export function whyNoReport(
 export const OIDC = 'give the job "permissions: id-token: write"'
 
 /**
- * @param options.budgetMs the maximum time that all calls together wait between attempts
+ * @param options.budgetMs the maximum waiting time between attempts, summed over all calls
  * @param options.redact applied to every text sent to Port, and to every error from Port
- * @param options.relay the connection to Port if there are no credentials
+ * @param options.relay sends the reports; if null, the reporter sends them to Port itself
  */
 export function createReporter(
   runId: string,
@@ -92,7 +92,7 @@ export function createReporter(
   }
 }
 
-/** Returns the visible end of a line that a progress bar rewrites with carriage returns. */
+/** Returns the last text of a line. A progress bar overwrites earlier texts of the line with carriage returns. */
 const lastText = (line: string) => line.split('\r').findLast(text => text.trim() !== '') ?? ''
 
 /** @throws PortError if a secret is in an identifier or a property name of the entity */
@@ -120,7 +120,7 @@ function redactUpdate(update: RunUpdate, redact: Redact): RunUpdate {
   const { conclusion, statusLabel, summary, link, job } = update
   return {
     ...update,
-    // The workflow run's link isn't redacted, because a redacted link leads nowhere.
+    // Links with a secret are omitted, except the first link, which is the workflow run's.
     ...(link !== undefined && { link: link.filter((each, i) => i === 0 || redact(each) === each) }),
     ...(statusLabel !== undefined && !conclusion && { statusLabel: redact(statusLabel) }),
     ...(summary !== undefined && { summary: redact(summary) }),

@@ -24,7 +24,7 @@ interface RelayStart extends RelayInputs {
 }
 
 export interface RelayReporter extends Omit<Reporter, 'late' | 'isDeferred' | 'token'> {
-  /** Authenticates this workflow run to the relay, at the first call. All calls return the same result. */
+  /** Authenticates this workflow run to the relay. Only the first call sends a request; all calls return its result. */
   start(): Promise<RelayStart>
   /** Gets the inputs again after `start`, because post is another process and doesn't have main's response. */
   inputs(): Promise<RelayInputs>
@@ -132,7 +132,7 @@ export function createRelayReporter(
     return body.value
   }
 
-  /** @param fits whether a response is from the relay: a proxy's login page can have any status */
+  /** @param fits recognizes the relay's response, because a proxy's login page can have any status */
   async function post(
     path: string,
     bearer: string,
@@ -156,7 +156,7 @@ export function createRelayReporter(
   async function flush(): Promise<void> {
     if (sending) return
     sending = true
-    // The caller can add more reports in the same tick.
+    // Reports that the caller adds in the same tick share the first message.
     await null
     while (waiting.length > 0) {
       const batch = takeBatch(waiting)
@@ -173,8 +173,8 @@ export function createRelayReporter(
         keepToken(response.token)
         for (const { resolve } of batch) resolve()
       } catch (error) {
-        // Each report is retried alone, so that a rejected report doesn't block others, and a used-up quota doesn't block a
-        // conclusion.
+        // Each report is sent again alone. Otherwise, a rejected report would block the other reports, and a used-up quota
+        // would block a conclusion.
         const isRefused = error instanceof PortError && [400, 410, 413, 422].includes(error.status ?? 0)
         if (isRefused && batch.length > 1) {
           waiting.unshift(...batch.map(each => ({ ...each, alone: true as const })))

@@ -20,7 +20,7 @@ export interface Reporter extends Pick<PortRun, 'read' | 'update'> {
   isDeferred: boolean
   /** Returns the report token for this job's other processes; null if there is no token. */
   token(): Token | null
-  /** Whether the time for everything except the final status is used up. */
+  /** Whether the time is up. Only the final status may still be sent. */
   late(): boolean
 }
 
@@ -48,12 +48,12 @@ const redactOutputs = (outputs: JsonObject, redact: Redact): JsonObject =>
     ),
   )
 
-/** Each update of a node run replaces all its outputs in Port. Action runs have no outputs. */
+/** Returns all outputs of a node run, because each update replaces them. Action runs have no outputs. */
 export const outputOf = (kind: 'action_run' | 'node_run', outputs: JsonObject): Pick<RunUpdate, 'output'> =>
   kind === 'node_run' && Object.keys(outputs).length > 0 ? { output: outputs } : {}
 
 /**
- * Whether the server may have processed the request. False for a failed token request, or a status listed below.
+ * Whether the server may have processed the request. False if the token request failed, or for a status in the list.
  * @see https://www.rfc-editor.org/rfc/rfc9110#name-503-service-unavailable
  */
 export function isUncertain(error: unknown): error is PortError {
@@ -230,10 +230,10 @@ export function reportDuplicate(
   }
 }
 
-/** Ordered by how much of the result a job reports, from nothing to everything. */
+/** Values of the input `report`. With a later value, a job determines more of the Port run's result. */
 const STRENGTH = ['updates', 'workflow', 'auto', 'job']
 
-/** @param earlier the input `report` of the earlier step, which reports to Port */
+/** @param earlier the input `report` of the earlier step. Only the earlier step reports to Port. */
 export function reportSecondUse(
   earlier: string,
   { report, needs, summary }: Pick<Inputs, 'report' | 'needs' | 'summary'>,

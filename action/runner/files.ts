@@ -5,7 +5,7 @@ import { stripAnsiCodes } from '../../port/text.ts'
 export type JobFiles = { log: string; entities: string; run: string }
 
 /**
- * Returns paths next to the runner's own files, whose folder the runner mounts into containers.
+ * Returns paths in the folder of the runner's own files, because the runner mounts this folder into containers.
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/Handlers/ContainerActionHandler.cs
  */
 export function jobFiles(tempFolder: string, delivery: string): JobFiles {
@@ -21,7 +21,7 @@ const WIDE_LF = Buffer.from('\n', 'utf16le')
 /**
  * Splits a file into lines, each with the offset after the line. Lines can be UTF-8, or UTF-16 from `>>` in Windows
  * PowerShell 5. Strips ANSI codes and zero bytes.
- * @param options.rest whether to include text after the last newline as a line
+ * @param options.rest whether text after the last newline is returned as a line
  * @see https://learn.microsoft.com/powershell/module/microsoft.powershell.core/about/about_character_encoding
  */
 export function splitLines(bytes: Buffer, options: { rest: boolean }): FileLine[] {
@@ -50,8 +50,8 @@ export function splitLines(bytes: Buffer, options: { rest: boolean }): FileLine[
 }
 
 /**
- * Detects UTF-16 by a byte order mark, or by a two-byte newline that follows a two-byte CR or mostly ASCII text. A
- * single LF byte isn't enough, because it can be half of a character such as U+4E0A.
+ * Detects UTF-16 by a byte order mark or a two-byte newline. A two-byte CR or mostly ASCII text must precede the newline.
+ * A single LF byte isn't enough, because it can be half of a character such as U+4E0A.
  * @param end the offset of the next two-byte newline; -1 if there is none
  */
 function isWide(bytes: Buffer, start: number, end: number): boolean {
@@ -111,7 +111,7 @@ const MARK_BYTES = 64
 
 export const markAt = (path: string, offset: number): LogMark => keepMarks(path, offset, offset)(offset)
 
-/** Reads a part of the file immediately. The returned function creates marks even if the file has changed since. */
+/** Reads a part of the file. Returns a function that creates marks in this part, even if the file changes later. */
 export function keepMarks(path: string, from: number, to: number): (offset: number) => LogMark {
   const start = Math.max(from - MARK_BYTES, 0)
   const bytes = readBytes(path, start, to - start)
@@ -130,7 +130,7 @@ export function nextMark(path: string, sent: LogMark): LogMark {
 export function sizeOf(path: string): number {
   const found = fs.lstatSync(path, { throwIfNoEntry: false })
   if (!found) return 0
-  // Reading a pipe or device could block forever. A symbolic link would send another file to Port.
+  // Reading a pipe or device could block forever. A symbolic link could make the action send any file to Port.
   if (!found.isFile()) throw new Error(`${path} is no longer a file`)
   return found.size
 }

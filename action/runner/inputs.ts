@@ -86,7 +86,7 @@ function findForeign(env: Runner['env']): string[] {
   ]
 }
 
-/** The input must be the whole `needs` context, because a single job's result would hide the failures of other jobs. */
+/** Whether the value is the whole `needs` context. A single job's result would hide the failures of other jobs. */
 const areJobs = (needs: JsonObject): boolean =>
   Object.values(needs).every(job => isObject(job) && RESULT.includes(job.result))
 

@@ -45,7 +45,7 @@ export function readWorkflow(env: Runner['env'], script = process.argv[1]!) {
   }
 }
 
-/** The runner doesn't provide the path of a local action. */
+/** Returns `./path` of a local action, because the runner doesn't provide it. */
 function pathWithin(workspace: string | undefined, folder: string): string {
   const path = workspace ? relative(workspace, folder).replaceAll('\\', '/') : ''
   return path.startsWith('..') || isAbsolute(path) ? './' : `./${path}`
@@ -121,7 +121,7 @@ export interface RelayAccess {
   complete: boolean
   /** Whether only the relay can send the final status to Port. */
   finishes: boolean
-  /** How the job requests an OIDC token; null if the job can't request a token, or needs no further token. */
+  /** How the job requests an OIDC token; null if the job can't request a token, or doesn't need one. */
   idToken: { url: string; requestToken: string } | null
   /** The token that the relay issued to this attempt of this workflow run. */
   token: string | null
@@ -174,7 +174,7 @@ function explain(error: NodeJS.ErrnoException): Error {
 
 /**
  * A small `fetch` that keeps connections open and uses a self-hosted runner's proxy (`https_proxy`, `no_proxy`). The
- * global `fetch` uses a proxy only with a flag. Requests by `HttpClient` never reject if a response is cut off.
+ * global `fetch` uses a proxy only with a flag. A request by `HttpClient` would hang after a cut-off response.
  */
 export function createFetch(): Fetch {
   // There is one client for HTTP and one for HTTPS, because a client always uses its first agent.

@@ -186,7 +186,7 @@ const xmlEscape = (text: string, quote: string, apostrophe: string) =>
 /** Shorter Base64 would match in almost any text. */
 const SHORTEST_BASE64 = 4
 
-/** Preceding bytes shift Base64, so there are three forms. Following bytes change its last digit, so the digit is optional. */
+/** Returns three forms, because bytes before the text shift its Base64. Bytes after the text can change the last digit. */
 function base64Forms(text: string): string[] {
   const bytes = Buffer.from(text)
   const digits = [0, 1, 2].flatMap(offset => {
@@ -228,7 +228,7 @@ export function mask({ core }: Pick<Runner, 'core'>, secrets: readonly string[])
   for (const part of secrets.flatMap(maskParts)) core.setSecret(part)
 }
 
-/** Returns the values of the input `mask`, and the keys and tokens in the environment, which `env >> "$PORT_LOG"` would leak. */
+/** Returns the input `mask`, and the keys and tokens in the environment. `env >> "$PORT_LOG"` would leak the latter. */
 export function jobCredentials(inputs: Inputs, env: Runner['env'], reportToken: string | null = null) {
   return [
     inputs.portClientSecret,

@@ -232,8 +232,8 @@ export interface Token {
 }
 
 /**
- * Provides a token. Concurrent calls share one request. Port returns the same token until it expires, so a new token
- * can have little time left. The client requests the next token when a tenth of this time (at most one minute) remains.
+ * Provides a token. Concurrent calls share one request. Port returns the same token until it expires, so a token can
+ * expire soon after the request. The next request follows when a tenth of this time (at most one minute) remains.
  */
 function createTokenCache(mint: () => Promise<Token>, clock: () => number, first: Token | null = null) {
   let latest = first

@@ -208,7 +208,7 @@ export function readRun(response: Json): RunState | null {
 /** The limits of outputs, which later workflow nodes read as `{{ .outputs["node"].NAME }}`. `maxBytes`: the maximum size as JSON. */
 export const OUTPUTS = { name: /^[A-Za-z0-9_-]+$/, maxBytes: 64 * 1024 }
 
-/** Merges outputs. If an output doesn't fit, it keeps its earlier value, and its name is in `left`. */
+/** Merges outputs. `left`: the names of outputs whose new values don't fit. These outputs keep their earlier values. */
 export function mergeOutputs(outputs: JsonObject, more: JsonObject): { outputs: JsonObject; left: string[] } {
   const merged = new Map(Object.entries(outputs))
   const left: string[] = []

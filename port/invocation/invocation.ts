@@ -69,7 +69,7 @@ function findRunId(body: JsonObject): string | null {
   return typeof found === 'string' ? found : null
 }
 
-/** Reads the id from the body that `generate` writes, or from Port's own context of a node. */
+/** Reads the id of a Port workflow's run, from the body that `generate` writes or from Port's own context. */
 const findWorkflowRunId = ({ workflowRun, context, port_context }: JsonObject) =>
   [
     object(workflowRun).identifier,

@@ -167,7 +167,7 @@ export const SHAPES = { CONTEXT, LEGACY, CHANGE_LOG }
 
 export function readShape(body: JsonObject): Asked {
   const isSpread = spreadsInputs(body)
-  // Inputs at the top level can look like CONTEXT or LEGACY, so then only CHANGE_LOG is tried.
+  // A body with inputs at the top level can look like CONTEXT or LEGACY, but doesn't have these shapes.
   const shapes = isSpread ? [CHANGE_LOG] : Object.values(SHAPES)
   const shape = shapes.find(each => each.matches(body))
   if (!shape) return readFlat(body, isSpread)
@@ -176,7 +176,7 @@ export function readShape(body: JsonObject): Asked {
   const read = shape.read(body, taken)
   const flat = rest.size === 0 ? NOTHING : readFlat(rest, isSpread)
   return {
-    // If Port's own context is sent, the `action` of a change isn't the Port action.
+    // The `action` of a change, such as UPDATE, isn't the Port action. Port's own context contains the Port action.
     action: (isSpread ? null : read.action) ?? flat.action,
     operation: read.operation ?? flat.operation,
     blueprint: read.blueprint ?? flat.blueprint,

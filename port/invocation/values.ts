@@ -55,8 +55,8 @@ export function readEntity(value: Json | undefined): JsonObject | null {
 }
 
 /**
- * Whether inputs can be at the top level, next to Port's own context, as in Port's default body. False for a full
- * context (with `inputs` and a run id) if Port's own context has the same run id, or none.
+ * Whether inputs can be at the top level, next to Port's own context, as in Port's default body. If the body has `inputs`
+ * and a run id, inputs are at the top level only if Port's own context has another run id.
  */
 export function spreadsInputs(body: JsonObject): boolean {
   if (!isObject(body.port_context) && !isObject(body.port_payload)) return false

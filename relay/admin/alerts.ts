@@ -12,7 +12,7 @@ import { plainText, SIDES, type Sides } from './sides.ts'
 type Problem = Pick<KnownProblem, 'type' | 'side' | 'key' | 'text'> & { since?: number }
 
 export const ALERTS_MS = 10_000
-/** If the relay that sends alerts doesn't renew its lease for this long, another relay sends alerts. */
+/** The duration of the lease. If a relay doesn't renew its lease, another relay sends alerts. */
 const LEASE_MS = 3 * ALERTS_MS
 const MINUTE_MS = 60_000
 const HOLD_MS: Record<string, number> = { unreachable: 5 * MINUTE_MS }
@@ -23,14 +23,14 @@ const NOT_STARTED_MS = 60 * MINUTE_MS
 /** If a freeze without an end is older than this, the relay sends an alert. */
 const FREEZE_MS = 24 * 60 * MINUTE_MS
 const MOST_LISTED = 200
-/** The maximum number of alerts about stalled queues, and about missing runners, because an outage affects every repository. */
+/** The maximum number of alerts of a type. An outage of GitHub affects every repository. */
 const MOST_ALIKE = 10
 
 /**
  * Sends alerts to RELAY_ALERT_URL when a problem starts and when it's resolved, at most one alert per minute. If several
  * relays share a database, only the relay with the lease sends alerts. While the database is unavailable, each relay
  * sends alerts about its own access to the database.
- * @returns a function that checks for problems once, to be called every {@link ALERTS_MS}
+ * @returns a function that checks for problems once. The caller calls it every {@link ALERTS_MS}.
  */
 export function createAlerts(
   deps: Pick<RouteDeps, 'store' | 'checkDatabase'> & {
@@ -108,7 +108,7 @@ export function createAlerts(
       store.counts(),
       store.withoutRunner(now),
     ])
-    // An outage of GitHub and a rejected credential have their own alerts, so they raise no alert about queues.
+    // An outage of GitHub and a rejected credential have their own alerts, so the relay sends no alerts about queues.
     const ofGitHub = sides.problems().filter(({ side }) => side === 'github')
     const isDown = ofGitHub.some(({ type }) => type === 'unreachable')
     const since = dueSince.dispatch ?? now
@@ -141,7 +141,7 @@ export function createAlerts(
   }
 }
 
-/** Whether every relay sends alerts about the problem. Without a database, no relay can get the lease. */
+/** Whether every relay sends alerts about the problem, because no relay can get the lease without a database. */
 const isOwn = ({ type }: Pick<Problem, 'type'>) => type === 'database_unavailable'
 
 const unavailable = (text = 'The database (RELAY_DATABASE) failed.'): Problem => ({

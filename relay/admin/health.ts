@@ -79,7 +79,7 @@ const KEPT_MS = 48 * HOUR_MS
 const FLUSH_MS = 15_000
 const NONE = { succeeded: 0, failed: 0, cancelled: 0, not_started: 0, unknown: 0 }
 
-/** Hourly counts for the dashboard's chart. Counts are in memory until the next flush, so a killed relay loses them. */
+/** Counts deliveries per hour for the dashboard's chart. A killed relay loses the counts since the last flush. */
 export function createTally(store: Store, log: Pick<ThrottledLog, 'error'>) {
   let counted = new Map<number, Hour>()
 

@@ -69,7 +69,7 @@ export function createSessions(
 export const isOwnForm = (c: Context, session: Session, csrf: unknown) =>
   typeof csrf === 'string' && isSame(csrf, session.csrf) && isOwnSite(c)
 
-/** Over plain HTTP, browsers omit `sec-fetch-site`, but send a form's `origin`. A proxy can forward the host in a header. */
+/** Whether a form came from the relay's own page. Over plain HTTP, browsers send `origin` instead of `sec-fetch-site`. */
 export function isOwnSite(c: Context): boolean {
   const [site, origin] = [c.req.header('sec-fetch-site'), c.req.header('origin')]
   if (site !== undefined) return site === 'same-origin' || site === 'none'

@@ -50,7 +50,7 @@ export function createSides(deps: {
   clock: () => number
   pauses: Pick<RateLimitPauses, 'rejected'>
   throttled: Pick<ThrottledLog, 'warn' | 'error'>
-  /** Cheap requests, one for each credential, whose results are recorded like the results of all other requests. */
+  /** Returns a cheap request for each credential. The result of each request is recorded. */
   checks: () => { side: Side; check: () => Promise<void> }[]
 }) {
   const { config, clock, pauses, throttled, checks } = deps
@@ -74,7 +74,7 @@ export function createSides(deps: {
     const now = clock()
     const paused = side === 'github' ? pauses.rejected() : []
     for (const pause of paused.filter(({ pausedUntil }) => pausedUntil > now - RETRIED_MS)) {
-      // A rejected App is one problem, regardless of the owner whose dispatch showed it.
+      // A rejected App is a single problem, even if it has installations of several owners.
       const owner = pause.cause === 'installation' ? ownerOf(pause) : ''
       const reason = `${pause.reason}${owner && ` (${owner})`}`
       const text = [`${reason}. Next attempt at `, Math.max(now, pause.pausedUntil), '.']

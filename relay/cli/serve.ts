@@ -11,8 +11,8 @@ export const serve = defineCommand({
   summary: 'Runs the relay until SIGTERM or SIGINT, with the configuration from the environment.',
   options: {},
   async run({ env }) {
-    // Without this flag, V8 soon allocates each request's objects in the old generation, because the first requests'
-    // objects survived. There, they keep other objects alive, and copying those takes a sixth of the CPU time.
+    // Without this flag, V8 soon allocates the objects of each request in the old generation. There, these objects keep
+    // other objects alive, and V8 spends a sixth of the CPU time on copies of the other objects.
     setFlagsFromString('--no-allocation-site-pretenuring')
     const config = readConfig(env)
     // Without `minLength`, flush doesn't wait until all lines are written.

@@ -197,7 +197,7 @@ async function createInBrowser(wanted: Wanted): Promise<CreatedApp | null> {
   for (const name of SIGNALS) process.on(name, stop)
   const address = `${origin}/?token=${token}`
   try {
-    // With a wrong --server or proxy, the command fails before an App is created.
+    // If --server or the proxy is wrong, this request fails before an App is created.
     await Promise.race([created, request(server, 'HEAD', '/meta')])
     if (!isStopped) print(`Open this page in your browser: ${address}`)
     return await created

@@ -40,7 +40,7 @@ const KEYS: Record<Format, string[]> = {
   ],
 }
 
-/** @param format by default, the one in Port, or `action` for a new definition @throws Error if the definition can't be changed */
+/** @param format by default, the format of the definition in Port, or `action` if Port has none @throws Error if the definition can't be changed */
 export async function plan(
   port: Port,
   generated: Generated,

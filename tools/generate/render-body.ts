@@ -5,7 +5,7 @@ export type Otherwise = (expression: string) => Json
 /**
  * Renders the `body` or `headers` of an action's invocation method as Port does. Supports `spreadValue()`, paths (`.`,
  * `.run.id`, `.inputs["a b"]`), and `| del(.key)`. Omits keys whose value is null.
- * @param otherwise evaluates paths without a value (by default, null) and unsupported expressions (by default, throws)
+ * @param otherwise evaluates paths without a value, and unsupported expressions. By default: null, and an error
  * @see https://docs.port.io/actions-and-automations/create-self-service-experiences/setup-the-backend
  */
 export function renderBody(template: Json, context: JsonObject, otherwise?: Otherwise): Json {

@@ -25,7 +25,7 @@ export interface Generated {
   action: PortAction
   said: Said
   notes: string[]
-  /** The action for the workflow's other event, if the user chose no event. */
+  /** The action for the second event of a workflow with two events, if the user chose none. */
   other?: Generated
 }
 

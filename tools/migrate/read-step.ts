@@ -135,7 +135,7 @@ function linkTexts(given: string): string[] {
   return texts.filter(text => !run.test(text.replace(/\s/g, '').toLowerCase()))
 }
 
-/** Replaces the step's variables with their values: the text moves to the step's `env`, which can't read them. */
+/** Replaces the step's variables with their values. The text moves to `env`, in which expressions can't read them. */
 const inlineEnv = (text: string, env: Map<string, string>): string =>
   template.mapTemplate(text, source => {
     const value = env.get(/^env\.([\w-]+)$/i.exec(source)?.[1]?.toLowerCase() ?? '')
@@ -147,7 +147,7 @@ const inlineEnv = (text: string, env: Map<string, string>): string =>
 
 export interface Scope {
   root: unknown
-  /** Inputs that contain Port's context under another name. */
+  /** The inputs that the workflow reads only as Port's context, as in `fromJSON(inputs.NAME).runId`. */
   contexts: string[]
   job: unknown
   step?: unknown

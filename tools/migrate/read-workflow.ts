@@ -46,7 +46,7 @@ export interface Workflow {
   edits: yaml.TextEdits
   events: string[]
   inputs: string[]
-  /** Inputs that contain Port's context under another name. */
+  /** The inputs that the workflow reads only as Port's context, as in `fromJSON(inputs.NAME).runId`. */
   contexts: string[]
   jobs: Job[]
   /** Whether a step that stays may finish the Port run. */

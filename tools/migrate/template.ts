@@ -62,7 +62,7 @@ export const textValue = (template: string): string =>
   mapTemplate(template.trim(), source => `\uE000${encodeURIComponent(source)}\uE001`)
 const STRING = /"(?:[^"\\]|\\.)*(?:"|\\?$)/gs
 
-/** A value that isn't sent if its expression evaluates to an empty text. */
+/** Returns a value that the step omits if the expression evaluates to an empty text. */
 export function optionalText(template: string): Json {
   const only = onlyExpression(template)
   return only === null ? textValue(template) : code(`toJSON(${asText(only)} || null)`)

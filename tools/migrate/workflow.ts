@@ -32,7 +32,7 @@ export function migrateWorkflow(
   }
 }
 
-/** @returns whether the workflow's jobs, or the jobs that they call, now report through the action */
+/** @returns whether a job of the workflow, or of a workflow that it calls, now reports through the action */
 function rewrite(workflow: Workflow, { action }: MigrateOptions): boolean {
   const { root, edits, jobs, events, remark } = workflow
   const busy = jobs.filter(({ steps }) => steps.some(step => step.reports))
@@ -130,7 +130,7 @@ type Permissions = Map<string, string>
 const ALL =
   'actions attestations checks contents deployments discussions issues packages pages pull-requests security-events statuses'
 
-/** If a job's steps contain such a text, they probably need the write permission. */
+/** Texts by write permission. A job with such a text in its steps probably needs the permission. */
 const WRITES: Record<string, RegExp> = {
   contents: /git push|git-auto-commit|create-pull-request|gh[ -]release|gh-pages|gh pr merge|pulls\.merge/i,
   issues: /gh issue|issues\.|create-or-update-comment|issue-comment/i,

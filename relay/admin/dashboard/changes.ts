@@ -149,7 +149,7 @@ ${byReason(deliveries).map(
   }
 }
 
-/** Links to the same page for a single repository or action. */
+/** Returns links to this page, each with a filter for a single repository or action. */
 function narrower(name: 'repository' | 'action', given: GivenFilter, deliveries: Delivery[]) {
   const groups = [...Map.groupBy(deliveries, each => each[name])].sort(([, a], [, b]) => b.length - a.length)
   if (groups.length < 2) return ''

@@ -14,7 +14,7 @@ export interface ListPage {
   given: GivenFilter
   problem: string | null
   isOldestFirst: boolean
-  /** The `seq` before the page's first delivery; undefined for the first page. */
+  /** The `seq` after which the page starts; undefined for the first page. */
   from: number | undefined
   live: boolean
   redelivered: number | null
@@ -49,7 +49,7 @@ ${filters(page)}
   }
 }
 
-/** Returns the parameters of the list with the same filter and order, starting at another place. */
+/** Returns the parameters of a page with the same filter and order that starts after the `seq` `from`. */
 const listFrom = ({ given, isOldestFirst, live }: ListPage, from?: number) => ({
   ...given,
   ...(isOldestFirst ? { order: 'oldest', after: from } : { before: from }),

@@ -35,7 +35,7 @@ interface DashboardDeps extends Omit<GuardDeps, 'banner'>, Pick<RouteDeps, 'stor
 
 const PAGE = 50
 const DAY_MS = 86_400_000
-/** Maximum size of an invocation that the list reads to find the user who started the delivery. */
+/** The list shows no user for an invocation larger than this, in bytes. */
 const MAX_INVOCATION = 65_536
 
 const CACHED = { ...SECURITY, 'cache-control': 'max-age=300' }

@@ -23,7 +23,7 @@ import type { Check, CheckDeps, Finding, Findings } from './check.ts'
 import { ok, problem, TIMEOUT_MS, warning } from './check.ts'
 import { refusal } from './repositories.ts'
 
-/** Maximum number of deliveries to read, of workflows and nodes to check, and of bytes in an invocation. */
+/** The maximum numbers of deliveries to read, workflows and nodes to check, and bytes in an invocation. */
 const RECENT = 200
 const MAX_COMPARED = 20
 const MAX_NODES = 10
@@ -137,7 +137,7 @@ function readSent(action: PortAction, config: Config): Sent | Finding {
 
 const RUN_ID = 'r_Doctor0000000000'
 
-/** The sample value of an expression: NAME for a key such as `{{ if … then "NAME" else null end }}`, otherwise any text. */
+/** The sample value of an expression: NAME for a key such as `{{ if … then "NAME" else null end }}`, `x` for other expressions. */
 const sample = (expression: string) => /\bthen\s+"([^"]*)"/.exec(expression)?.[1] ?? 'x'
 
 function contextOf(action: PortAction): JsonObject {

@@ -37,7 +37,7 @@ export const relay: Check = {
   },
 }
 
-/** Reads /readyz or /healthz. Returns a text with the reason if the relay doesn't respond as expected. */
+/** Reads /readyz or /healthz. If the relay doesn't respond as expected, returns the reason as a text. */
 async function readHealth(fetch: typeof globalThis.fetch, url: string): Promise<JsonObject | string> {
   try {
     const response = await fetch(url, { redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) })

@@ -43,12 +43,12 @@ type WantedIn = Wanted & { repository: string }
 
 export const ANYTHING: Wanted = { eventType: null, workflow: null, ref: null }
 
-/** Maximum age of a failure, maximum number of failures to read, and maximum number of targets to check. */
+/** The maximum age of a failure, and the maximum numbers of failures to read and targets to check. */
 const RECENT_MS = 24 * 3_600_000
 const MAX_READ = 200
 const MAX_CHECKED = 20
 
-/** Returns the targets of recent failures, and of dispatched deliveries to which no workflow listens. These have a reason. */
+/** Returns the targets of recent deliveries that failed, or that were dispatched and have a reason: no workflow started. */
 export async function readFailures({ database, targets }: Config, now: number): Promise<WantedIn[]> {
   const store = await openStoreForCommand(database, 'read').catch(() => null)
   if (!store) return []
