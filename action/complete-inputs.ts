@@ -59,7 +59,7 @@ async function fromRelay(payload: ClientPayload, relay: RelayReporter) {
     return { ...nothing, payload: whole, secrets }
   } catch (error) {
     const { kind, message } = error as PortError
-    const unasked = (names: string) => `The relay couldn't be asked for ${names}: ${message}`
+    const unasked = (names: string) => `The action couldn't get ${names} from the relay: ${message}`
     return { ...nothing, withheld: encrypted, refusal: kind === 'finished' ? noLonger : unasked }
   }
 }

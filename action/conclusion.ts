@@ -175,7 +175,7 @@ const noEffect = (report: Inputs['report']) =>
   `"conclusion" in $PORT_RUN has no effect if the input report is "${report}".`
 
 const withheldBecause = (reason: string) =>
-  "The lines of $PORT_LOG and $PORT_ENTITIES that Port doesn't have yet, and your summary, links, and outputs, aren't sent to Port, " +
+  "Log lines and entities that Port doesn't have yet, your summary, links, and outputs aren't sent to Port, " +
   `because they can contain secret inputs, and ${reason}.`
 const WITHHELD = withheldBecause("the action couldn't decrypt these inputs again to redact them")
 export const WITHHELD_AFTER = withheldBecause(

@@ -51,7 +51,7 @@ export async function readRemaining(
   }
   let progress = NO_PROGRESS
   await attempt(
-    "The lines of $PORT_LOG and $PORT_ENTITIES that Port doesn't have yet, and your summary, links, and outputs, aren't sent to Port, " +
+    "Log lines and entities that Port doesn't have yet, your summary, links, and outputs aren't sent to Port, " +
       "because $PORT_LOG, which can contain masks, couldn't be read",
     'port-log',
     async () => {

@@ -27,16 +27,16 @@ const HELP = {
   webhook_duration_seconds:
     'Time from the arrival of an accepted webhook until it was persisted; excludes webhooks with ?wait=dispatch',
   deliveries:
-    'Deliveries in the database by state, at most 10000 per state (queued: plus at most 10000 frozen); all relays on one database report the same value',
+    'Deliveries in the database by state (at most 10000 per state; for queued, plus at most 10000 frozen deliveries); all relays on one database report the same value',
   oldest_due_age_seconds:
-    'Time since the oldest waiting work became due; all relays on one database report the same value',
+    'Time since the oldest unfinished work became due; all relays on one database report the same value',
   stalled_queues:
-    'Repositories, at most 100, to which the relay could dispatch, but dispatched nothing for five minutes; all relays on one database report the same value',
+    'Repositories (at most 100) with a stalled queue: nothing was dispatched for five minutes, although the queue is not paused; all relays on one database report the same value',
   deliveries_without_runner:
-    'Deliveries, at most 200, whose workflow runs have waited for a runner for ten minutes; all relays on one database report the same value',
+    'Deliveries (at most 200) whose workflow runs have waited ten minutes for a runner; all relays on one database report the same value',
   database_ok: '1 if the database accepted the last test write, 0 if not',
   frozen_deliveries:
-    'Queued deliveries, at most 10000, that a deploy freeze holds back; all relays on one database report the same value',
+    'Queued deliveries (at most 10000) that a deploy freeze holds back; all relays on one database report the same value',
   dispatch_attempts_total: 'Dispatches sent to GitHub',
   accept_to_dispatch_seconds:
     'Time from the acceptance or redelivery of a delivery, or the end of its freeze, until GitHub accepted its dispatch',
@@ -45,9 +45,9 @@ const HELP = {
   deliveries_ended_total: 'Deliveries that finished, by outcome',
   runs_bound_total: 'Workflow runs bound to deliveries, by evidence',
   outbox_messages:
-    'Messages, at most 10000, that wait to be sent to Port; all relays on one database report the same value',
+    'Unsent messages to Port (at most 10000); all relays on one database report the same value',
   outbox_oldest_age_seconds:
-    'Age of the oldest message that waits to be sent to Port; all relays on one database report the same value',
+    'Age of the oldest unsent message to Port; all relays on one database report the same value',
   port_requests_total: "Requests to Port's API",
   github_requests_total: "Requests to GitHub's API",
   github_rate_limit_remaining:

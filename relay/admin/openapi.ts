@@ -53,7 +53,7 @@ const delivery = {
 const newFreeze = {
   repositories: described('a glob of repositories, such as acme/*', text),
   reason: described('the reason for the freeze, which Port shows', text),
-  until: described('when the freeze ends; null if an operator ends it', orNull(time)),
+  until: described('when the freeze ends; null if the freeze lasts until an operator ends it', orNull(time)),
 }
 const event = object({ time, type: text, details: { type: 'object' } })
 const portRunEnded = described(

@@ -31,7 +31,7 @@ export const generate = defineCommand({
     json: flag('print JSON: file, format, content and notes, or the result of --check or --apply'),
   },
   details: `FILE is a workflow of GitHub Actions; - is stdin. --check and --apply accept several files and folders, and skip
-workflows that Port can't start. They need PORT_CLIENT_ID and PORT_CLIENT_SECRET. Without --format, an existing action
+workflows that Port can't start. Both need PORT_CLIENT_ID and PORT_CLIENT_SECRET. Without --format, an existing action
 or workflow in Port keeps its format.`,
   async run({ env, values, positionals: files, print, note, ask }) {
     const [file] = files

@@ -20,7 +20,7 @@ export const migrate = defineCommand({
     format: FORMAT_OPTION,
     relay: text('URL', "the relay's address; RELAY_PUBLIC_URL by default"),
     'keep-logs': flag('also keep log messages with fixed text, although the action itself logs the steps'),
-    action: text('USES', `the action; ${ACTION} by default`),
+    action: text('USES', `the action to add; ${ACTION} by default`),
     json: JSON_OPTION,
   },
   details: `Each FILE is a workflow. Steps that report to Port are replaced. The action, its permissions, and the input port are

@@ -14,7 +14,7 @@ import { bodyFor, linesOf, payloadFor, type System, startSystem } from './play.t
 
 const SECRET = 'clear-text-secret'
 const WITHHELD =
-  "The lines of $PORT_LOG and $PORT_ENTITIES that Port doesn't have yet, and your summary, links, and outputs, aren't sent to Port, " +
+  "Log lines and entities that Port doesn't have yet, your summary, links, and outputs aren't sent to Port, " +
   "because they can contain secret inputs, and the action couldn't decrypt these inputs again to redact them."
 
 async function openJob(relay: FakeServer, inputs: Record<string, string> = {}) {
@@ -45,7 +45,7 @@ async function startJob(inputs: Record<string, string> = {}) {
 const WARNING = `::warning::${WITHHELD}${seeAlso('secret-inputs')}`
 const WARN = [{ level: 'WARN', message: WITHHELD }]
 const FINISHED =
-  /^::notice::The lines of \$PORT_LOG .* aren't sent to Port, because .*, because the delivery has finished\./
+  /^::notice::Log lines and entities .* aren't sent to Port, because .*, because the delivery has finished\./
 
 test.each<[number, number, JsonObject, string, object[]]>([
   [403, 1, { status: 403 }, WARNING, WARN],

@@ -14,7 +14,7 @@ test('a job that needs the relay fails while the relay is down, and post reports
   const job = openJob(system, payload)
   expect(await job.run('main')).toEqual([
     expect.stringMatching(
-      /^::error::The relay couldn't be asked for "password": The relay didn't respond at 127/,
+      /^::error::The action couldn't get "password" from the relay: The relay didn't respond at 127/,
     ),
     expect.stringMatching(
       /^::warning::Reporting to Port failed: The relay didn't respond at 127.*ECONNREFUSED/,
@@ -101,7 +101,7 @@ test('no OIDC token is sent over plain HTTP to another machine', async () => {
   const reason =
     "the relay's address http://relay.acme.example is plain HTTP, so the OIDC token isn't sent to it"
   expect(await job.run('main')).toEqual([
-    expect.stringContaining(`::error::The relay couldn't be asked for "password": ${reason}`),
+    expect.stringContaining(`::error::The action couldn't get "password" from the relay: ${reason}`),
     expect.stringContaining(`::warning::Reporting to Port failed: ${reason}`),
   ])
   expect(system.issuer.requests).toEqual([])

@@ -151,7 +151,7 @@ test('reports ok on every line for a clean configuration', async () => {
 /** Columns: a variable with its value (`-` removes the variable), and the finding. */
 const UNWANTED = `
 RELAY_REPOSITORY=-                  problem: No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES.
-RELAY_ALLOWED_REPOSITORIES=*/*      warning: RELAY_ALLOWED_REPOSITORIES allows every repository: anyone who can edit actions in Port can dispatch to all repositories that the credential can access. List the repositories.
+RELAY_ALLOWED_REPOSITORIES=*/*      warning: RELAY_ALLOWED_REPOSITORIES allows every repository: anyone who can edit actions in Port can dispatch to all repositories that the credential can access. Instead of the pattern, name each repository.
 RELAY_START_TIMEOUT=2d              problem: RELAY_START_TIMEOUT never applies, because it is longer than RELAY_RUN_TIMEOUT: shorten RELAY_START_TIMEOUT.
 RELAY_START_TIMEOUT=5s              warning: RELAY_START_TIMEOUT is less than a minute: a workflow run may take longer to appear on GitHub.
 RELAY_RUN_TIMEOUT=40d               warning: RELAY_RUN_TIMEOUT is longer than 35 days, after which GitHub cancels a workflow run.
@@ -161,7 +161,7 @@ RELAY_RETENTION=5m                  warning: RELAY_RETENTION is less than an hou
 PORT_CLIENT_ID=-                    warning: PORT_CLIENT_ID isn't set: the relay dispatches, but sends no results to Port.
 RELAY_ADMIN_TOKEN=-                 warning: RELAY_ADMIN_TOKEN isn't set: the dashboard, the admin API, and the commands that use it are off.
 RELAY_PUBLIC_URL=-                  warning: RELAY_PUBLIC_URL isn't set: workflows can't report through the relay.
-RELAY_REPORT_DELETE_BLUEPRINTS=*    warning: RELAY_REPORT_DELETE_BLUEPRINTS matches Port's own blueprints, such as _user: workflow runs can delete users. List the blueprints, or add !_*.
+RELAY_REPORT_DELETE_BLUEPRINTS=*    warning: RELAY_REPORT_DELETE_BLUEPRINTS matches Port's own blueprints, such as _user, so workflow runs can delete users. Instead of the pattern, name each blueprint, or add !_* to the pattern.
 GITHUB_WEBHOOK_SECRET=-             warning: GITHUB_WEBHOOK_SECRET isn't set: without GitHub's webhooks, the relay polls for workflow runs and sends their results to Port later.
 `
 
@@ -343,7 +343,7 @@ describe('while it checks services, doctor', () => {
       'problem: acme/shop: deploy.yml has no workflow_dispatch: add it under "on".',
     ])
     expect(await to('tcp.yml')).toEqual([
-      `warning: acme/shop: tcp.yml declares its own input "port". If the Port action has no input "port", the relay sends its payload in this input: rename the workflow's input.`,
+      `warning: acme/shop: the input "port" of tcp.yml isn't meant for the relay, but the relay sends its payload in it, unless the Port action has an input "port": rename the workflow's input.`,
     ])
     expect(await to('by-hand.yml')).toEqual([
       `warning: acme/shop: by-hand.yml declares no input "port": without it, the action doesn't know the run in Port.`,

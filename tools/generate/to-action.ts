@@ -109,7 +109,7 @@ function notes(workflow: WorkflowFile, event: Start['event'], file: string, acti
       `${file} declares no input "port" (type: string): without it, the action doesn't know the run in Port.`,
     Object.hasOwn(inputs, 'port') &&
       isOwnPort(inputs.port) &&
-      `${file} declares its own input "port", but the relay sends its payload in "port": rename the workflow's input.`,
+      `${file} declares an input "port" that isn't meant for the relay, but the relay sends its payload in it: rename the input.`,
     !workflow.usesAction &&
       `${file} doesn't use port-webhook-action: the relay finishes the run in Port when the workflow finishes. To show steps and log lines in Port, add the action${event === 'workflow_dispatch' ? ' and the input "port"' : ''}.`,
     action.trigger.operation !== 'CREATE' &&
@@ -117,7 +117,7 @@ function notes(workflow: WorkflowFile, event: Start['event'], file: string, acti
       `An action with the operation ${action.trigger.operation} needs a blueprint: pass --blueprint NAME.`,
     ...renamed.map(
       name =>
-        `The form has no input ${name}, because ${file} reads only a run ID from this input, so the relay fills it with Port's context. If the workflow expects another run ID, add the input to the form.`,
+        `The form has no input ${name}: ${file} reads only a run ID from this input, so the relay fills it with Port's context. If this isn't the ID of the Port run, add the input to the form.`,
     ),
     ...environments.map(
       name =>

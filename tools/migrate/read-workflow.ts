@@ -169,9 +169,7 @@ function noteOthers({ root, contexts, edits, jobs, remark }: Workflow): boolean 
       if (isPortAction(map) || !(isHanded || isPorts || PORT_API.test(text))) continue
       const finishes = isHanded || isPorts || (/actions\/runs/i.test(text) && /status/i.test(text))
       mayFinish ||= finishes
-      const what = finishes
-        ? 'may finish the Port run, so the action only reports updates'
-        : "calls Port's API"
+      const what = finishes ? 'may finish the Port run, so the action sends only updates' : "calls Port's API"
       const instead = 'replace it with $PORT_LOG, $PORT_RUN and $PORT_ENTITIES'
       remark(yaml.startOf(map), `${uses || 'this script'} stays, and ${what}: ${instead}.`)
     }

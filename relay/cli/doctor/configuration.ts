@@ -28,7 +28,7 @@ const advice = (config: Config): Record<string, false | 'problem' | 'warning'> =
       isServerWithoutPath(new URL(github.apiUrl)) && 'warning',
     'No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES.':
       targets.allowed.length === 0 && 'problem',
-    'RELAY_ALLOWED_REPOSITORIES allows every repository: anyone who can edit actions in Port can dispatch to all repositories that the credential can access. List the repositories.':
+    'RELAY_ALLOWED_REPOSITORIES allows every repository: anyone who can edit actions in Port can dispatch to all repositories that the credential can access. Instead of the pattern, name each repository.':
       targets.allowed.some(glob => /^\*+\/\*+$/.test(glob)) && 'warning',
     'RELAY_START_TIMEOUT never applies, because it is longer than RELAY_RUN_TIMEOUT: shorten RELAY_START_TIMEOUT.':
       startTimeout > runTimeout && 'problem',
@@ -50,7 +50,7 @@ const advice = (config: Config): Record<string, false | 'problem' | 'warning'> =
       adminToken === null && viewToken !== null && 'warning',
     "RELAY_PUBLIC_URL isn't set: workflows can't report through the relay.":
       config.publicUrl === null && 'warning',
-    "RELAY_REPORT_DELETE_BLUEPRINTS matches Port's own blueprints, such as _user: workflow runs can delete users. List the blueprints, or add !_*.":
+    "RELAY_REPORT_DELETE_BLUEPRINTS matches Port's own blueprints, such as _user, so workflow runs can delete users. Instead of the pattern, name each blueprint, or add !_* to the pattern.":
       matcher(config.reportDeleteBlueprints)('_user') && 'warning',
     "GITHUB_WEBHOOK_SECRET isn't set: without GitHub's webhooks, the relay polls for workflow runs and sends their results to Port later.":
       github.webhookSecret === null && 'warning',

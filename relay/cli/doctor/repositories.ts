@@ -200,7 +200,7 @@ async function checkWorkflow({ name, listed, read }: Repository, workflow: strin
     )
   if (offered.includes('port') && isOwnPort(inputs.port))
     return warning(
-      `${name}: ${workflow} declares its own input "port". If the Port action has no input "port", the relay sends its payload in this input: rename the workflow's input.`,
+      `${name}: the input "port" of ${workflow} isn't meant for the relay, but the relay sends its payload in it, unless the Port action has an input "port": rename the workflow's input.`,
     )
   return ok(`${name}: ${workflow} has workflow_dispatch and declares ${namesOf(offered)}.`)
 }
