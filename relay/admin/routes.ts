@@ -43,22 +43,26 @@ export function createAdmin(deps: RouteDeps & { roles: Roles; sides: Sides; time
       sessions: createSessions(config, deps.clock, store),
       async health() {
         const now = store.clock()
-        const [{ queued }, stalled, backlog, database, waiting] = await Promise.all([
+        const reads = Promise.all([
           store.counts(),
           store.stalled(now - BACKLOG_MS, MOST_LINES, pauses.scope),
           store.backlog(now),
-          deps.checkDatabase(),
           store.withoutRunner(now),
-        ])
+        ]).catch(err => void throttled.warn({ err, work: 'dashboard' }, 'database unavailable; retrying'))
+        const [stored, database] = await Promise.all([reads, deps.checkDatabase()])
+        const [counts, stalled = [], backlog, waiting = []] = stored ?? []
+        const frozen = backlog?.frozen ?? 0
         return {
           problems: sides.problems(),
           sides: SIDES.filter(sides.isUsed).map(side => ({ side, lastSuccess: sides.lastSuccess(side) })),
-          database: database.ok ? null : (database.detail ?? ''),
+          database:
+            database.ok && stored ? null : (database.detail ?? 'The database (RELAY_DATABASE) failed.'),
           limits: pauses.allPaused().filter(({ cause }) => cause === 'limit'),
           rateLimitRemaining: github.facts.rateLimitRemaining(),
-          ...{ queued: queued - backlog.frozen, stalled, waiting, oldestMessage: backlog.oldestMessage },
-          ...{ freezes: freezes.active(), frozen: backlog.frozen },
-          queuedSince: backlog.dueSince.dispatch,
+          ...{ isRead: stored !== undefined, stalled, waiting, frozen, freezes: freezes.active() },
+          queued: (counts?.queued ?? 0) - frozen,
+          oldestMessage: backlog?.oldestMessage ?? null,
+          queuedSince: backlog?.dueSince.dispatch ?? null,
           portPausedUntil: port.pausedUntil(),
           tokenExpiresAt: github.facts.tokenExpiresAt(),
           clock: timeouts.problem(),

@@ -2,11 +2,13 @@ import { createHmac, randomBytes, scrypt } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { Context } from 'hono'
 import { deleteCookie, getCookie, getSignedCookie, setSignedCookie } from 'hono/cookie'
+import { BoundedMap } from '../cache.ts'
 import type { Store } from '../store/store.ts'
 import { type AdminTokens, isSame, type Role } from './auth.ts'
 
 const COOKIE = 'relay_session'
 const LIFETIME_MS = 12 * 3_600_000
+const MAX_KNOWN = 100
 
 export interface Session {
   id: string
@@ -25,6 +27,8 @@ export function createSessions(
 ) {
   const tokens = { admin: adminToken, view: viewToken }
   const keys = new Map<Role, Promise<Buffer>>()
+  /** The sessions that this relay accepted last. Without the database, only these sessions can read pages. */
+  const known = new BoundedMap<string, true>(MAX_KNOWN)
 
   /** Returns the key for the sessions of a role, from the role's token. With scrypt, guessing a token from a cookie is expensive. */
   function keyOf(role: Role): Promise<Buffer> | null {
@@ -42,14 +46,23 @@ export function createSessions(
       const cookie = (key && (await getSignedCookie(c, key, COOKIE))) || ''
       const [, expires, id = ''] = cookie.split('.')
       const expiresAt = Number(expires)
-      if (!role || !key || !(expiresAt > clock()) || (await store.isSessionRevoked(id))) return null
+      if (!role || !key || !(expiresAt > clock())) return null
+      const isRevoked = await store.isSessionRevoked(id).catch(error => {
+        if (c.req.method === 'GET') return !known.has(id)
+        throw error
+      })
+      if (isRevoked) known.delete(id)
+      else known.set(id, true)
+      if (isRevoked) return null
       const csrf = createHmac('sha256', key).update(`form ${cookie}`).digest('base64url')
       return { id, role, expiresAt, csrf }
     },
     async start(c: Context, role: Role): Promise<void> {
       const key = await keyOf(role)
       if (!key) return
-      const content = `${role}.${clock() + LIFETIME_MS}.${randomBytes(12).toString('base64url')}`
+      const id = randomBytes(12).toString('base64url')
+      known.set(id, true)
+      const content = `${role}.${clock() + LIFETIME_MS}.${id}`
       await setSignedCookie(c, COOKIE, content, key, {
         httpOnly: true,
         sameSite: 'Lax',
@@ -60,7 +73,8 @@ export function createSessions(
       })
     },
     async end(c: Context, session: Session | null): Promise<void> {
-      if (session) await store.revokeSession(session.id, session.expiresAt)
+      if (session)
+        await store.revokeSession(session.id, session.expiresAt).then(() => known.delete(session.id))
       deleteCookie(c, COOKIE, { path: '/' })
     },
   }

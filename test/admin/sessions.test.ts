@@ -1,3 +1,5 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { Hono } from 'hono'
 import { expect, test } from 'vitest'
 import type { AdminTokens, Role } from '../../relay/admin/auth.ts'
@@ -93,6 +95,38 @@ test.each(['SQLite', 'PostgreSQL'])(
   },
 )
 
+test('without the database, signed-in users see the status and refused webhooks, and error pages link there', async () => {
+  const database = join(temporaryFolder(), 'relay.db')
+  const env = relayEnv({ ...TOKENS, RELAY_DATABASE: `sqlite:${database}` })
+  const first = await openRelayHere(env)
+  const old = await formsOf(first).signIn()
+  await first.stop()
+  const relay = await openRelayHere(env)
+  const forms = formsOf(relay)
+  const [cookie, ended] = [await forms.signIn(), await forms.signIn()]
+  const see = async (path: string, as = cookie) => {
+    const response = await fetch(relay.url + path, { headers: { cookie: as, accept: 'text/html' } })
+    return [response.status, await response.text()] as const
+  }
+  const csrf = /name="csrf" value="([^"]+)"/.exec((await see('/', ended))[1])![1]!
+  await forms.post('/sign-out', { csrf }, { cookie: ended })
+  rmSync(database)
+  const [status, page] = await see('/')
+  expect([status, page]).toEqual([
+    503,
+    expect.stringMatching(/run the Port actions of refused webhooks again.*href="\/status"/s),
+  ])
+  for (const path of ['/status', '/refused']) {
+    // Sessions that signed out, and sessions that this relay doesn't know.
+    for (const each of ['', ended, old]) expect((await see(path, each))[0]).toBe(401)
+    const expected = /class="outage".*RELAY_DATABASE.*run the Port actions/s
+    expect(await see(path)).toEqual([200, expect.stringMatching(expected)])
+  }
+  const [, table] = await see('/status')
+  expect(table).toMatch(/Database <span class="state failed">problem/)
+  expect(table).not.toMatch(/Queue <|queued|No message is waiting/)
+})
+
 test.each([
   ['sec-fetch-site', 'cross-site'],
   ['origin', 'null'],
@@ -121,7 +155,7 @@ const NOW = Date.parse('2026-03-01T12:00:00Z')
 const MINUTE = 60_000
 const WELL: Health = {
   ...{ problems: [], database: null, limits: [], sides: [], rateLimitRemaining: null, stalled: [] },
-  ...{ freezes: [], frozen: 0, waiting: [] },
+  ...{ freezes: [], isRead: true, frozen: 0, waiting: [] },
   ...{ queued: 3, queuedSince: NOW - MINUTE / 2, oldestMessage: NOW - MINUTE },
   ...{ portPausedUntil: 0, tokenExpiresAt: NOW + 30 * 1440 * MINUTE, clock: null },
   refused: { count: 0, statuses: [], reason: '', since: 0 },
@@ -150,7 +184,10 @@ test.each<[string, Partial<Health>, ...patterns: RegExp[]]>([
   ['a problem', { problems: [DOWN] }, /GitHub unreachable since .*12:00:00 UTC.* Check the network/],
   [
     'a database without writes',
-    { database: "The database (RELAY_DATABASE) doesn't accept writes: the disk is full." },
+    {
+      database: "The database (RELAY_DATABASE) doesn't accept writes: the disk is full.",
+      waiting: [WITHOUT_RUNNER],
+    },
     /RELAY_DATABASE.* the disk is full\..* Webhooks are refused/,
   ],
   ["GitHub's limit", { limits: [LIMIT] }, /A limit \(acme\)\..* Next request at .*12:01:00 UTC/],

@@ -18,6 +18,8 @@ export interface Health {
   limits: readonly RateLimitPause[]
   rateLimitRemaining: number | null
   freezes: readonly Freeze[]
+  /** Whether the database could be read. If not, the following numbers, lists, and times are empty. */
+  isRead: boolean
   frozen: number
   queued: number
   /** Queues that aren't paused, but from which nothing was dispatched for a minute; the longest wait first. */
@@ -34,6 +36,8 @@ export interface Health {
   clock: string | null
   refused: ReturnType<Refusals['recent']>
 }
+
+export const RUN_AGAIN = 'Afterwards, run the Port actions of refused webhooks again.'
 
 export const BACKLOG_MS = 60_000
 /** The maximum number of lines about stalled queues, and about repositories without a runner. */
@@ -63,7 +67,7 @@ export function banner(health: Health, now: number, path: string): Html {
     health.database !== null && [
       'outage',
       'PortRelayDatabaseUnavailable',
-      html`<strong>${health.database}</strong> Webhooks are refused with 503.${inQueue}`,
+      html`<strong>${health.database}</strong> Webhooks are refused with 503.${inQueue} ${RUN_AGAIN}`,
     ],
     ...problems.map(
       ({ type, side, text, advice }): Item => [
@@ -99,7 +103,8 @@ export function banner(health: Health, now: number, path: string): Html {
         'PortRelayQueueIsOld',
         html`<strong>Dispatches are delayed.</strong>${inQueue} The oldest delivery has waited for ${span(now - (queuedSince ?? now))}. GitHub is slow or failing, or RELAY_DISPATCH_RATE is too low.`,
       ],
-    ...describeWithoutRunner(health.waiting)
+    // Without writes, nothing is polled, so waits for a runner may be over.
+    ...describeWithoutRunner(health.database === null ? health.waiting : [])
       .slice(0, MOST_LINES)
       .map(({ text }): Item => ['warning', 'PortRelayNoRunner', html`<strong>${withTimes(text)}</strong>`]),
     refused.count > 0 &&
@@ -112,7 +117,7 @@ export function banner(health: Health, now: number, path: string): Html {
       path !== '/freezes' && [
         'note',
         'PortRelayFrozen',
-        html`<strong>Frozen: ${health.freezes.map(({ repositories, reason }) => `${repositories} (${reason})`).join(', ')}.</strong> ${amount(health.frozen)} frozen. <a href="/freezes">Freezes</a>`,
+        html`<strong>Frozen: ${health.freezes.map(({ repositories, reason }) => `${repositories} (${reason})`).join(', ')}.</strong>${health.isRead && ` ${amount(health.frozen)} frozen.`} <a href="/freezes">Freezes</a>`,
       ],
     ...limits.map(
       (limit): Item => [
@@ -158,9 +163,9 @@ export function statusTable(health: Health, now: number): Html {
     return row(NAMES[side], state, html`${found.map(({ text }) => html`${show(text)} `)}${last}`)
   })}
 ${row('Database', health.database === null ? 'ok' : 'problem', health.database ?? 'Accepts writes.')}
-${row('Queue', health.stalled.length > 0 || isLate(queuedSince, BACKLOG_MS, now) ? 'late' : 'ok', html`${counted(queued)} queued${queuedSince !== null && html`. The oldest due delivery has waited since ${at(queuedSince)}`}.`)}
-${isPortUsed ? row('Messages to Port', isLate(oldestMessage, MESSAGES_MS, now) ? 'late' : 'ok', oldestMessage === null ? 'No message is waiting.' : html`The oldest message has waited since ${at(oldestMessage)}.`) : row('Port', 'off', "PORT_CLIENT_ID isn't set: the relay sends nothing to Port.")}
-${row('Deploy freezes', health.freezes.length > 0 ? 'active' : 'off', html`${health.freezes.length === 0 ? 'None.' : html`${health.freezes.map(({ repositories, since }) => html`${repositories} since ${at(since)}. `)}${counted(health.frozen)} frozen.`}`)}
+${health.isRead && row('Queue', health.stalled.length > 0 || isLate(queuedSince, BACKLOG_MS, now) ? 'late' : 'ok', html`${counted(queued)} queued${queuedSince !== null && html`. The oldest due delivery has waited since ${at(queuedSince)}`}.`)}
+${isPortUsed ? health.isRead && row('Messages to Port', isLate(oldestMessage, MESSAGES_MS, now) ? 'late' : 'ok', oldestMessage === null ? 'No message is waiting.' : html`The oldest message has waited since ${at(oldestMessage)}.`) : row('Port', 'off', "PORT_CLIENT_ID isn't set: the relay sends nothing to Port.")}
+${row('Deploy freezes', health.freezes.length > 0 ? 'active' : 'off', html`${health.freezes.length === 0 ? 'None.' : html`${health.freezes.map(({ repositories, since }) => html`${repositories} since ${at(since)}. `)}${health.isRead && html`${counted(health.frozen)} frozen.`}`}`)}
 ${row("GitHub's rate limit", limits.length > 0 ? 'active' : 'ok', html`${limited}${rateLimitRemaining !== null ? `${number(rateLimitRemaining)} requests left.` : limits.length === 0 && 'Not known yet.'}`)}
 </dl>`
 }

@@ -1,11 +1,13 @@
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
+import { html } from 'hono/html'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { LIMITS } from '../../config/limits.ts'
 import { Problem } from '../../http/problem.ts'
 import { createTokenBuckets, senderAddress, VERIFIED } from '../../http/request.ts'
 import { type CallLogs, logCalls, type Role, type Roles } from '../auth.ts'
 import { type createSessions, isOwnForm, isOwnSite, type Session } from '../sessions.ts'
+import { RUN_AGAIN } from './banner.ts'
 import type { Html } from './format.ts'
 import { type About, layout, message, type Page, signInPage } from './layout.ts'
 
@@ -23,7 +25,8 @@ export const SECURITY = {
 type Form = Record<string, unknown>
 
 export function problemPage({ status, message: sentence }: Problem, session: Session | null): Page {
-  return message(session, status === 404 ? 'Not found' : 'Not possible', sentence)
+  const more = status === 503 && html` ${RUN_AGAIN} <a href="/status">Status</a>`
+  return message(session, status === 404 ? 'Not found' : 'Not possible', html`${sentence}${more}`)
 }
 
 /** Sends a page. Without RELAY_PUBLIC_URL, the page shows the host of the request. */

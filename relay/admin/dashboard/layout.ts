@@ -80,7 +80,7 @@ const KEYS = [
   ['?', 'show the keys'],
 ] as const
 
-export const message = (session: Session | null, title: string, sentence: string): Page => ({
+export const message = (session: Session | null, title: string, sentence: string | Html): Page => ({
   title,
   session,
   body: html`<section id="list" class="card narrow"><h1>${title}</h1><p>${sentence}</p><p><a href="/">Go to the deliveries</a></p></section>`,
