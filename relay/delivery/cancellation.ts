@@ -6,7 +6,7 @@ import { boundRun } from './match.ts'
 import { actionsPage, finishCancelled, names } from './outcome.ts'
 import { WAITS } from './waiting.ts'
 
-/** Cancels a queued delivery. If GitHub's response to the dispatch is missing, polls search for the workflow run to cancel. */
+/** Cancels a queued delivery. If GitHub's response to a dispatch is missing, polls search for the workflow run and cancel it. */
 export function requestWhileQueued(
   delivery: Delivery,
   { by }: Event<'cancelRequested'>,
@@ -37,7 +37,7 @@ export function noteUnsent(
   return delivery.cancelRequestedAt === null ? null : finishCancelled(delivery, policy)
 }
 
-/** Requests a cancellation. As soon as a poll has found the delivery's workflow runs, the relay asks GitHub to cancel the runs. */
+/** Requests a cancellation. When a poll has found the delivery's workflow runs, the relay asks GitHub to cancel them. */
 export function request(
   delivery: Delivery,
   { by }: Event<'cancelRequested'>,
@@ -82,7 +82,7 @@ export function noteRejected(
 
 const MAX_DECISIONS = 100
 
-/** Shows in Port the approvals that the workflow run waits for, and the reviewers' decisions. The history omits the reviewers' names. */
+/** Shows the pending approvals and the reviewers' decisions in Port. The history omits the reviewers' names. */
 export function seeApproval(
   delivery: Delivery,
   { pending, decided }: Event<'approvalSeen'>,
@@ -99,7 +99,7 @@ export function seeApproval(
   const messages: Message[] = [{ log: lines }]
   if (isNew && waitingFor !== null)
     messages.push({ update: { statusLabel: `${WAITS.approval}: ${waitingFor}` } })
-  // If the workflow uses the action, the action sets a label later.
+  // If the workflow uses the action, the action later replaces this label.
   else if (isNew) messages.push({ update: { statusLabel: 'Running' } })
   return {
     change: { waitingFor, decisions: [...known, ...fresh.flatMap(keysOf)].slice(-MAX_DECISIONS).join('\n') },
@@ -114,7 +114,7 @@ export function seeApproval(
   }
 }
 
-/** Returns a key for the decision about each environment. */
+/** Returns a key for each environment in a decision. */
 const keysOf = ({ environments, state }: Approval) => environments.map(name => `${name}:${state}`)
 
 function describeWaiting(pending: readonly PendingDeployment[], url: string): LogLine {

@@ -36,7 +36,7 @@ export const RENEWED_MS = 60_000
 /** How long a pause is still shown after its end, so that a waiting dispatch can be retried first. */
 export const RETRIED_MS = 10_000
 
-/** What shows that a workflow run belongs to a delivery, strongest first. */
+/** What shows that a workflow run belongs to a delivery. The strongest evidence is first. */
 export type Evidence = 'response' | 'report' | 'port' | 'title' | 'candidate'
 
 /** The last known state of a workflow run that belongs to a delivery. */
@@ -44,18 +44,18 @@ export interface DeliveryRun {
   id: number
   attempt: number
   evidence: Evidence
-  /** Whether the run is from before a redelivery. Past runs no longer affect the delivery. */
+  /** Whether the run is from before a redelivery. Such a run no longer affects the delivery. */
   past: boolean
   /** GitHub's status; `unknown` until the run is read. */
   status: string
   conclusion: string | null
   /** The URL of the run's page; empty until the run is read. */
   url: string
-  /** Whether the action reports the result through the relay. If so, only a user can set a different result in Port. */
+  /** Whether the action reports the result through the relay. If so, any other result in Port is from a user. */
   reportsConclusion?: boolean
 }
 
-/** Reports of jobs, kept for the final update of the Port run. Port replaces texts with each update. */
+/** What jobs have reported, kept for the final update of the Port run. In Port, each update replaces the earlier texts. */
 export interface Reported {
   /** The attempt of the workflow run to which `jobs` belong; 0 if no job has reported a result. */
   attempt: number
@@ -74,7 +74,7 @@ export interface JobResult {
 
 /** An accepted webhook and its progress. Times are milliseconds since 1970, by the store's clock. */
 export interface Delivery extends Target {
-  /** Position in the order of acceptance and in the repository's queue. A redelivery assigns the next free number. */
+  /** The delivery's position among all deliveries and in its repository's queue. A redelivery assigns the next free number. */
   seq: number
   id: string
   /** `run:<id>`, or a digest of timestamp and signature. Webhooks with the same key become one delivery. */
@@ -90,21 +90,21 @@ export interface Delivery extends Target {
   /** The time of receipt or of the last redelivery. */
   queuedAt: number
   updatedAt: number
-  /** When the next step is due; null if there is none. */
+  /** When the next step is due; null without a next step. */
   dueAt: number | null
-  /** Fencing token that counts claims and changes. A change is applied only if it was based on this version. */
+  /** A fencing token, which counts claims and changes. A change that is based on another version isn't applied. */
   version: number
   attempts: number
   firstAttemptAt: number | null
   /** Time of the latest dispatch, recorded before the request is sent. */
   attemptedAt: number | null
-  /** When the latest attempt was sent, or when its response was lost; null if GitHub has responded. */
+  /** If GitHub hasn't responded to the latest attempt: when the attempt was sent or its response was lost. Otherwise, null. */
   awaitingResponseSince: number | null
-  /** The cause of the wait, as Port shows it; empty if Port shows none. A redelivery resets this cause. */
+  /** The cause of the wait that Port shows; empty if Port shows none. A redelivery resets it. */
   shownCause: WaitCause | ''
-  /** The end of GitHub's rate limit, as Port shows it; 0 if Port doesn't show a rate limit. */
+  /** The end of GitHub's rate limit that Port shows; 0 if Port shows none. */
   shownUntil: number
-  /** Details of the wait: GitHub's response, the runner's labels, or the URL of the run in progress in the concurrency group. */
+  /** Details of the wait that Port shows: GitHub's response, a runner's labels, or the URL of the run that occupies the concurrency group. */
   shownReason: string
   /** When Port was notified of the wait; 0 if Port wasn't notified. */
   shownAt: number
@@ -118,9 +118,9 @@ export interface Delivery extends Target {
   cancelSentAt: number | null
   /** Whether the relay requested a forced cancellation because the first request had no effect. */
   cancelForced: boolean
-  /** Environments, separated by commas, whose approval the run is waiting for; null for none. */
+  /** The environments whose approval the run waits for, separated by commas; null for none. */
   waitingFor: string | null
-  /** Reviewers' decisions already shown in Port's log, one per line, for example `production:approved`. */
+  /** The reviewers' decisions that Port's log shows. One per line, such as `production:approved`. */
   decisions: string
   /** Outputs of the node run as JSON text; empty for none. Each update to Port replaces all outputs. */
   outputs: string
@@ -129,8 +129,8 @@ export interface Delivery extends Target {
   /** Whether the relay reports the final status of a workflow that has started; false if another system reports the status. */
   reportWorkflowStatus: boolean
   /**
-   * When the relay requested the re-run, recorded before the request. 0: the relay requests a re-run if a job loses its
-   * runner. Null: the relay requests no re-run.
+   * When the relay requested a re-run, recorded before the request. 0: the relay may request one when jobs lose their
+   * runners. Null: the relay requests none.
    */
   rerunAt: number | null
   /** Whether GitHub has sent a `workflow_run` webhook about the delivery since it was queued. */
@@ -144,28 +144,26 @@ export interface NewDelivery
   invocation: string
   /** Digests of the webhook's signature and of its address (path and query), separated by a space. */
   sentAs: string
-  /** The digest of the signature; null if the signed body contains the run id, because the dedupe key is then sufficient. */
+  /** The digest of the signature. Null if the signed body contains the run ID: then the dedupe key is sufficient. */
   signature: string | null
   reportWorkflowStatus?: boolean
   rerunAt?: number | null
 }
 
-/** The fields that a transition changes. `runs` contains all runs, including the unchanged runs. */
+/** The fields that a transition changes. `runs` also contains the unchanged runs. */
 export type Change = Partial<
   Omit<Delivery, Exclude<keyof NewDelivery, 'rerunAt'> | 'seq' | 'updatedAt' | 'version'>
 >
 
 export type Message =
   | { log: LogLine[] }
-  /** With `unlessStarted`, the update isn't sent if the action has reported. */
+  /** `unlessStarted`: the update is dropped if the action has reported. */
   | { update: RunUpdate; unlessStarted?: boolean }
   | { entity: EntityMessage }
 
 export type EntityMessage = { blueprint: string; properties: JsonObject; operation?: 'upsert' | 'delete' }
 
-/**
- * The relay's log message for each type of history entry. Most types have the name of their event.
- */
+/** The log message for each type of history entry. Most types have the name of their event. */
 export const HISTORY_LOG = {
   waitingNotified: 'the delivery waits',
   frozen: 'the delivery is frozen',
@@ -197,10 +195,10 @@ export const HISTORY_LOG = {
 }
 export type HistoryType = keyof typeof HISTORY_LOG
 
-/** A history entry of a delivery. `details` contains no inputs, secrets, or personal data. */
+/** An entry of a delivery's history. `details` contains no inputs, secrets, or personal data. */
 export type HistoryEntry = { type: HistoryType; details: JsonObject }
 
-/** The writes of a transition, made in one transaction. */
+/** What a transition writes, in one database transaction. */
 export interface Transition {
   change: Change
   messages: Message[]
@@ -211,5 +209,5 @@ export interface Transition {
   traceAt?: number
 }
 
-/** A repository's oldest queued delivery, and the time since which nothing was dispatched from the queue. */
+/** The oldest delivery in a repository's queue, and since when nothing was dispatched from this queue. */
 export type Stalled = Delivery & { stalledSince: number }

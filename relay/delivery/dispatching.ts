@@ -35,7 +35,7 @@ export function accept(
   }
 }
 
-/** Records a response of GitHub that arrives after the workflow run has reported or the delivery has finished. */
+/** Records a late response of GitHub: the workflow run has already reported, or the delivery has finished. */
 export function noteAccepted(
   delivery: Delivery,
   event: Event<'dispatchAccepted'>,
@@ -63,7 +63,7 @@ const runOfResponse = ({ id, url }: { id: number; url: string }): DeliveryRun =>
   ...{ status: 'queued', conclusion: null, url },
 })
 
-/** Queues the delivery again, as the last one. Drops waiting messages, which could finish the Port run too early. */
+/** Moves the delivery to the end of its queue. Drops its waiting messages, because they could finish the Port run too early. */
 export function redeliver(delivery: Delivery, _: Event<'redelivered'>, { now }: Context): Transition {
   return {
     change: {

@@ -5,15 +5,15 @@ import type { PauseCause } from '../github/rate-limit-pause.ts'
 import type { ResponseId } from '../github/response.ts'
 import type { DeliveryRun, Message, Wait } from './delivery.ts'
 
-/** A job without its name, which can contain inputs. Times are milliseconds since 1970. */
+/** A finished job. Its name is omitted, because it can contain inputs. Times are milliseconds since 1970. */
 export type FinishedJob = { id: number; conclusion: string | null; startedAt: number; finishedAt: number }
 
 /** Jobs of a finished run, as read from GitHub. */
 export interface JobsFound {
   jobs: Job[] | null
-  /** The failed jobs, if every one of them lost its runner. */
+  /** The failed jobs if every failed job lost its runner; otherwise, empty. */
   lost: Job[]
-  /** The failed jobs, their failed steps, and the last lines of their logs, for Port's log. */
+  /** Lines for Port's log: the failed jobs, their failed steps, and the last lines of their logs. */
   lines: LogLine[]
 }
 
@@ -32,7 +32,7 @@ export type DeliveryEvent =
   /** `run`: the workflow run in GitHub's response to a `workflow_dispatch`. */
   | ({ type: 'dispatchAccepted'; run: { id: number; url: string } | null } & OfAttempt)
   | ({ type: 'dispatchRejected'; reason: string } & OfAttempt)
-  /** The dispatch started nothing. `until`: the time of the next attempt in GitHub's response. */
+  /** The dispatch started nothing, and can be repeated. `until`: the time that GitHub set for the next attempt. */
   | ({
       type: 'dispatchDeferred'
       cause: PauseCause | 'error' | 'unsent'
@@ -49,14 +49,14 @@ export type DeliveryEvent =
   /** The action sent a report, authenticated with OIDC. */
   | { type: 'runReported'; run: DeliveryRun }
   | { type: 'jobFinished'; runId: number; job: FinishedJob }
-  /** Messages from the action in an attempt of the workflow run. `ending`: the action's job is finishing. */
+  /** The action sent messages. `attempt`: the attempt of its workflow run. `ending`: the action's job is finishing. */
   | { type: 'reportReceived'; messages: Message[]; attempt: number; ending: boolean }
-  /** Every failed job of the first attempt lost its runner. The relay sends the re-run request after this event. */
+  /** Every failed job of the first attempt lost its runner. After this event, the relay asks GitHub to run these jobs again. */
   | { type: 'rerunRequested'; run: DeliveryRun; lost: Job[] }
   | { type: 'runFinished'; run: DeliveryRun; runs: DeliveryRun[]; found: JobsFound | null }
   /** The run in Port has finished. `conclusion`: the run's status in Port. */
   | { type: 'finishedInPort'; runs: DeliveryRun[]; conclusion?: string }
-  /** No workflow file on the default branch listens to the dispatch. `hasFiles`: whether there are workflow files. */
+  /** No workflow on the default branch listens to the dispatch. `hasFiles`: whether the branch has workflow files. */
   | { type: 'listenerMissing'; hasFiles: boolean; pollAt: number }
   | { type: 'startTimedOut'; cause: NoRun }
   | { type: 'runTimedOut'; cause: NoRun }
@@ -67,24 +67,24 @@ export type DeliveryEvent =
   /** The delivery waits in the queue. Port shows each cause once. */
   | { type: 'waitingNotified'; wait: Wait }
   | { type: 'redelivered' }
-  /** A user canceled the delivery in Port or through the relay's API, or discarded the deliveries of a freeze. */
+  /** A user canceled the delivery in Port or through the relay's API, or an operator discarded the frozen deliveries. */
   | { type: 'cancelRequested'; by: 'port' | 'api' | 'freeze' }
   /** The relay asked GitHub to cancel the workflow runs. `pollAt`: when to poll again. */
   | { type: 'cancelSent'; forced: boolean; pollAt: number }
   | { type: 'cancelRejected'; reason: string; pollAt: number }
-  /** The workflow run waits for reviewers or timers. `decided`: all decisions, or only the decision that a webhook contains. */
+  /** The workflow run waits for reviewers or timers. `decided`: all decisions; from a webhook, only its own decision. */
   | { type: 'approvalSeen'; pending: PendingDeployment[]; decided: Approval[] }
 
-/** The outcome of an attempt. `attemptedAt` identifies the attempt. `response`: GitHub's response. */
+/** The fields of an event about an attempt. `attemptedAt` identifies the attempt. `response`: GitHub's response. */
 type OfAttempt = { attemptedAt: number | null; response?: ResponseId | undefined }
 
 export type EventType = DeliveryEvent['type']
 export type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
 
 /**
- * The list of workflow runs for a delivery without a known run. `empty`: no candidates. `ambiguous`: several candidates,
- * or a candidate that could belong to another delivery. `forbidden`: the relay lacks the permission. `unavailable`: the
- * relay can't read the list now.
+ * What the list of workflow runs shows about a delivery without a known run. `empty`: no candidates. `ambiguous`:
+ * several candidates, or one that could belong to another delivery. `forbidden`: the relay lacks the permission to read
+ * the list. `unavailable`: the relay can't read the list now.
  */
 type RunList = 'empty' | 'ambiguous' | 'forbidden' | 'unavailable'
 
@@ -92,7 +92,7 @@ type RunList = 'empty' | 'ambiguous' | 'forbidden' | 'unavailable'
 export interface Policy {
   startTimeout: number
   runTimeout: number
-  /** No timeout starts before this time (milliseconds since 1970), which is in the future while a clock is wrong. */
+  /** The time before which no timeout starts (milliseconds since 1970). While a clock is wrong, this time is in the future. */
   timeoutsFrom: number
   /** GitHub's web address: `https://github.com` */
   serverUrl: string
@@ -101,7 +101,7 @@ export interface Policy {
 /** `now`: milliseconds since 1970, by the store's clock. */
 export type Context = { now: number; policy: Policy }
 
-/** Returns the end of a timeout or grace period. */
+/** Returns when a timeout or grace period ends. */
 export const timeoutEnd = (
   start: number,
   timeout: number,

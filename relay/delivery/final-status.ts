@@ -13,7 +13,7 @@ const byAction = (conclusion: Conclusion, sentence: string): Ending => ({
   ...{ state: 'finished', outcome: outcomeOf(conclusion), conclusion, label: LABEL[conclusion], sentence },
 })
 
-/** The finished workflow run of a delivery with its jobs, or why there is no finished workflow run. */
+/** A delivery's finished workflow run and its jobs, or the reason why the relay has no finished workflow run. */
 type Seen = { run: DeliveryRun; jobs: Job[] | null } | { cause: NoRun }
 
 /**
@@ -45,7 +45,7 @@ export function decide(delivery: Delivery, seen: Seen, policy: Pick<Policy, 'ser
   return isCanceled ? cancelledWithoutRun(cause, ending, delivery, policy) : ending
 }
 
-/** The result that jobs have reported, for a workflow run that GitHub doesn't show; null for other workflow runs. */
+/** Returns the result that jobs reported, if GitHub doesn't show the workflow run; otherwise, null. */
 function outcomeOfJobs(delivery: Delivery, cause: NoRun): Ending | null {
   const result = resultOfJobs(delivery)
   if (result === null || (cause.why !== 'deleted' && cause.why !== 'end not seen')) return null
@@ -56,7 +56,7 @@ function outcomeOfJobs(delivery: Delivery, cause: NoRun): Ending | null {
   return byAction(result, `This is the result that a job of the workflow run reported, because ${why}.`)
 }
 
-/** The result of a canceled delivery without a finished workflow run: canceled if the run was deleted or nothing started. */
+/** Returns the result of a canceled delivery without a finished workflow run. Canceled if the run was deleted or never started. */
 function cancelledWithoutRun(
   cause: NoRun,
   ending: Ending,
@@ -72,7 +72,7 @@ function cancelledWithoutRun(
   )
 }
 
-/** Whether the relay can run the failed jobs again if every failed job lost its runner. */
+/** Whether the relay may run the failed jobs again, if all of them lost their runners. */
 export const canRerun = (
   { rerunAt, cancelRequestedAt, cancelSentAt, runs }: Delivery,
   { attempt, conclusion }: DeliveryRun,

@@ -48,14 +48,15 @@ const bound = ({ dispatchedAt, attemptedAt, reason, rerunAt }: Delivery, now: nu
   state: 'running',
   dispatchedAt: dispatchedAt ?? attemptedAt ?? now,
   awaitingResponseSince: null,
-  // A bound run shows that a workflow listens, so the warning is removed. The first attempt's failure is kept.
+  // A bound run shows that a workflow listens, so the warning about a missing listener is removed. The failure of a
+  // first attempt is kept.
   ...(reason !== null && !rerunAt && { reason: null }),
 })
 
 /** Binds the delivery to the run from which the action reported. */
 export function start(delivery: Delivery, { run }: Event<'runReported'>, { now }: Context): Transition {
   const before = delivery.runs.find(each => each.id === run.id)
-  // Runs with the delivery's id in their titles stay. A run that was bound as the only candidate is replaced.
+  // Runs that were bound by title stay. A run that was bound as the only candidate is replaced.
   const others = delivery.runs.filter(
     each => each.id !== run.id && (each.past || each.evidence !== 'candidate'),
   )
@@ -76,7 +77,7 @@ export function start(delivery: Delivery, { run }: Event<'runReported'>, { now }
   }
 }
 
-/** Records a job for the trace. GitHub's webhook can arrive after the report that finished the delivery. */
+/** Records a job for the trace, also after the delivery has finished, because GitHub's webhook can arrive late. */
 export function noteJob(_delivery: Delivery, { runId, job }: Event<'jobFinished'>): Transition {
   const details = { github_run_id: runId, ...jobDetails(job) }
   return { change: {}, messages: [], history: { type: 'jobFinished', details } }
@@ -86,13 +87,13 @@ const jobDetails = ({ id, conclusion, startedAt, finishedAt }: FinishedJob) => (
   ...{ job_id: id, conclusion, started_at: startedAt, finished_at: finishedAt },
 })
 
-/** Forwards messages to Port. Keeps the results of jobs for the final update. A conclusion without a job finishes the delivery. */
+/** Forwards messages to Port. Keeps the results of jobs for the final update. A conclusion that names no job finishes the delivery. */
 export function report(
   delivery: Delivery,
   { messages, attempt, ending }: Event<'reportReceived'>,
   { now }: Context,
 ): Transition | null {
-  // Another attempt has started since the report was checked.
+  // A new attempt has started since the report was checked.
   if (!delivery.runs.some(run => !run.past && run.attempt === attempt)) return null
   const { outputs, sent: updated, left } = takeOutputs(delivery, messages)
   const sent = updated.filter(message => !('update' in message && message.update.job))
@@ -125,7 +126,7 @@ export function report(
   }
 }
 
-/** Moves outputs from the messages to the delivery. The outbox adds the delivery's outputs to each update. */
+/** Moves outputs from the messages to the delivery. The outbox adds these outputs to each update. */
 function takeOutputs(
   delivery: Delivery,
   messages: Message[],
@@ -148,7 +149,7 @@ export function forward(_delivery: Delivery, { messages }: Event<'reportReceived
   return messages.every(each => 'log' in each) ? { change: {}, messages, history: null } : null
 }
 
-/** Records the re-run before the request is sent. After this event, only the second attempt decides the result. */
+/** Records a re-run before the relay requests it. From now on, only the second attempt decides the result. */
 export function rerun(
   delivery: Delivery,
   { run, lost }: Event<'rerunRequested'>,
@@ -191,7 +192,7 @@ export function end(
   return { ...ended, change: { ...ended.change, runs } }
 }
 
-/** Finishes the delivery without a message, because Port already has the result. A requested cancellation continues. */
+/** Finishes the delivery without a message to Port, because Port has the result. A requested cancellation continues. */
 export function finishInPort(
   delivery: Delivery,
   { runs: seen, conclusion = 'unknown' }: Event<'finishedInPort'>,
@@ -208,7 +209,7 @@ export function finishInPort(
   }
 }
 
-/** Warns in Port, before the start timeout expires, that no workflow file listens to the dispatch. */
+/** Warns in Port that no workflow listens to the dispatch. The delivery waits until the start timeout. */
 export function warn(
   delivery: Delivery,
   { hasFiles, pollAt }: Event<'listenerMissing'>,
@@ -232,7 +233,7 @@ export function giveUp(
   return finish(delivery, decide(delivery, event, policy), history, policy)
 }
 
-/** Sends links to the workflow runs to Port. If the action has reported, Port already has the link. */
+/** Returns messages that show the workflow runs' links in Port. If the action has reported, Port already has the link. */
 function linkTo(first: DeliveryRun, runs: DeliveryRun[]): Message[] {
   if (first.evidence === 'report' || first.evidence === 'port') return []
   const link = runs.flatMap(run => (run.past || run.url === '' ? [] : [run.url]))

@@ -6,8 +6,8 @@ import { fail, giveUpAt } from './retry-policy.ts'
 import { showWait, UNRECORDED } from './waiting.ts'
 
 /**
- * The grace period after a lost response, before the relay dispatches again. An incident at GitHub that loses responses
- * also delays lists of runs. A shorter RELAY_START_TIMEOUT shortens this period.
+ * How long the relay waits after a lost response before it dispatches again. When an incident at GitHub loses
+ * responses, the lists of runs are also late. A shorter RELAY_START_TIMEOUT shortens this period.
  */
 export const LOST_RESPONSE_GRACE_MS = 120_000
 /** When to search for the workflow run after a lost response. The last search is at the end of the grace period. */
@@ -30,9 +30,10 @@ export function loseResponse(
 }
 
 /**
- * After a lost response, dispatches again only if a list of workflow runs that was read after the grace period contains
- * no candidate. If the list is inconclusive, the relay waits for a report, a Port run, or a title that identifies the
- * run. When the start timeout expires, the delivery fails, because a second dispatch could do the work twice.
+ * Decides what to do after a lost response. The relay dispatches again only if it reads the list of workflow runs after
+ * the grace period, and the list contains no candidate. If the list is inconclusive, the relay waits until a report,
+ * Port, or a title identifies the run. If nothing identifies the run before the start timeout, the delivery fails,
+ * because a second dispatch could do the work twice.
  */
 export function pollAgainOrRetry(
   delivery: Delivery,
@@ -53,11 +54,11 @@ export function pollAgainOrRetry(
     const sentence = `The outcome of the dispatch stayed unknown for ${duration(now - (delivery.firstAttemptAt ?? since))}, and no workflow run was found in ${delivery.repository}.`
     return fail(delivery, history, sentence, policy, ['unknown', 'Unknown'])
   }
-  // A workflow run could have appeared after the list was read.
+  // If the list was read before the grace period ended, a workflow run could have appeared since.
   const isOld = list !== 'forbidden' && readAt < decidedFrom
   switch (isOld ? 'unavailable' : list) {
     case 'empty':
-      // After a single attempt, the relay dispatches again, because the relay may have been stopped since.
+      // If there was only one attempt, the relay dispatches again, because it may have been stopped in the meantime.
       if (isLate && delivery.attempts > 1) return giveUp()
       return {
         change: { awaitingResponseSince: null, dueAt: now },
@@ -84,7 +85,7 @@ export function pollAgainOrRetry(
   }
 }
 
-/** The end of the grace period or of the start timeout, whichever comes first. */
+/** Returns the end of the grace period or of the start timeout, whichever is earlier. */
 const graceEnd = (since: number, policy: Policy) =>
   timeoutEnd(since, Math.min(LOST_RESPONSE_GRACE_MS, policy.startTimeout), policy)
 

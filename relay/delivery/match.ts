@@ -3,20 +3,20 @@ import { isCut } from '../github/response.ts'
 import type { WorkflowRun } from '../github/runs.ts'
 import type { Delivery, DeliveryRun, Evidence } from './delivery.ts'
 
-/** Leeway for GitHub's timestamps, which have a resolution of one second. */
+/** The tolerance for GitHub's timestamps, which are in whole seconds. */
 const LEEWAY_MS = 2_000
-/** Uncertainty of GitHub's clock. */
+/** The tolerance for the measured difference from GitHub's clock. */
 const CLOCK_MS = 60_000
-/** How long GitHub can take to list the second workflow run of a dispatch to which two workflows listen. */
+/** If two workflows listen to a dispatch: how long GitHub can take to list the second workflow run. */
 const SETTLE_MS = 10_000
 
-/** The facts that evidence is based on. Times are milliseconds since 1970, by GitHub's clock. */
+/** The facts that can show which runs belong to a delivery. Times are milliseconds since 1970, by GitHub's clock. */
 export interface BindingFacts {
-  /** Runs from the list, and runs that were read by id, without past runs. */
+  /** The runs from the list and the runs that were read by ID. Past runs are omitted. */
   runs: readonly WorkflowRun[]
   /** Runs that belong to other deliveries, and past runs of this delivery. */
   taken: ReadonlySet<number>
-  /** Runs whose title contains a delivery's id, although the run possibly belongs to another delivery. */
+  /** Runs that may belong to another delivery than the one whose ID their title contains. */
   undecided: ReadonlySet<number>
   /** The run id that the action wrote to Port. */
   externalRunId: number | null
@@ -27,7 +27,7 @@ export interface BindingFacts {
   startTimeout: number
   /** Whether the list contains all runs since the dispatch. */
   whole: boolean
-  /** The event types of the other deliveries that were dispatched to the repository within the start timeout. */
+  /** The event types of other deliveries to the repository that were dispatched within the start timeout. */
   others: readonly { eventType: string | null }[]
 }
 
@@ -50,7 +50,7 @@ const EVIDENCE: { evidence: Evidence; find: (delivery: Named, facts: BindingFact
   { evidence: 'candidate', find: findOnlyCandidate },
 ]
 
-/** A pure function that finds the runs of a delivery by evidence. The order of runs isn't evidence. */
+/** Finds the runs of a delivery by evidence. The order of runs isn't evidence. Pure. */
 export function matchRuns(delivery: Named, facts: BindingFacts): Match {
   const isPossible = (run: WorkflowRun) => run.id === facts.externalRunId || isOfTarget(run, delivery)
   const free = { ...facts, runs: facts.runs.filter(run => !facts.taken.has(run.id) && isPossible(run)) }
@@ -64,7 +64,7 @@ export function matchRuns(delivery: Named, facts: BindingFacts): Match {
 export const startEvent = ({ workflow }: Pick<Delivery, 'workflow'>) =>
   workflow === null ? 'repository_dispatch' : 'workflow_dispatch'
 
-/** Whether a run's event, workflow, and branch or tag match the delivery. A value that GitHub omits always matches. */
+/** Whether a run's event, workflow, and ref match the delivery. A value that GitHub omits always matches. */
 export function isOfTarget(run: WorkflowRun, delivery: Pick<Delivery, 'workflow' | 'ref'>): boolean {
   const { workflow, ref } = delivery
   if (run.event !== 'unknown' && run.event !== startEvent(delivery)) return false
@@ -80,8 +80,9 @@ export function isOfTarget(run: WorkflowRun, delivery: Pick<Delivery, 'workflow'
 type Clocks = Pick<BindingFacts, 'clockOffset' | 'startTimeout'>
 
 /**
- * Whether a run with the delivery's id in its title belongs to the delivery. Runs from before a redelivery are ignored.
- * If the delivery already has a run, much later runs are ignored, because a later delivery can quote the id.
+ * Whether a run whose title contains the delivery's ID belongs to the delivery. False for a run from before a
+ * redelivery. Also false for a run that is much later than the dispatch, if the delivery has a run: a later delivery
+ * can quote the ID.
  */
 export function isCurrent(
   run: Pick<WorkflowRun, 'createdAt'>,
@@ -95,9 +96,9 @@ export function isCurrent(
 }
 
 /**
- * Whether a run's title shows that the run belongs to another delivery: a delivery in `named` could have started the
- * run, or the title contains a Port run id that this relay doesn't know.
- * @param named this relay's other deliveries whose ids the title contains
+ * Whether a run belongs to another delivery according to its title. If `named` isn't empty, one of these deliveries
+ * could have started the run. If `named` is empty, the title contains the ID of a Port run.
+ * @param named the relay's other deliveries whose IDs the title contains
  */
 export function isOfAnother(
   run: Pick<WorkflowRun, 'title' | 'createdAt'>,
@@ -111,18 +112,18 @@ export function isOfAnother(
   )
 }
 
-/** Returns the only candidate, unless another delivery could have started the run, or the run's title contains an id. */
+/** Returns the only candidate. Returns none if another delivery could have started it, or if its title contains an ID. */
 function findOnlyCandidate(delivery: Named, facts: BindingFacts): WorkflowRun[] {
   const [run, second] = candidates(delivery, facts)
   if (!run || second || !facts.whole || facts.readAt < run.createdAt + SETTLE_MS) return []
   if (facts.undecided.has(run.id) || DELIVERY_ID.test(run.title) || hasPortRunId(run.title)) return []
-  // If the title is an event type, the run belongs to a delivery with that event type.
+  // If the title is the delivery's event type, only deliveries with this event type could have started the run.
   const isOfType = run.title === delivery.eventType
   const rivals = facts.others.filter(other => !isOfType || other.eventType === delivery.eventType)
   return rivals.length === 0 ? [run] : []
 }
 
-/** Returns runs since the dispatch. For a `repository_dispatch`, omits runs whose title is another delivery's event type. */
+/** Returns the runs since the dispatch. Omits a `repository_dispatch` run whose title is the event type of another delivery. */
 function candidates({ workflow, eventType }: Named, facts: BindingFacts): WorkflowRun[] {
   const types = workflow === null ? facts.others.map(other => other.eventType) : []
   const others = types.filter(type => type !== eventType)
@@ -137,14 +138,14 @@ export const isSinceDispatch = (
 export const isNamed = (title: string, { id, runId }: Pick<Delivery, 'id' | 'runId'>): boolean =>
   contains(title, runId) || contains(title, id)
 
-/** A delivery id is a version 7 UUID. UUIDs of other versions can identify other things, such as entities. */
+/** The format of a delivery ID, a version 7 UUID. A UUID of another version isn't a delivery ID, but for example an entity's. */
 const DELIVERY_ID = /[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}/
-/** A Port run id has 16 random characters. `run_deployment` and `run_20261130T120000Z` aren't Port run ids. */
+/** The format of a Port run ID. It excludes names such as `run_deployment` and `run_20261130T120000Z`. */
 const PORT_RUN = /^(?:(?:r|wfnr)_|run_(?=.*[a-z]))(?=.*[A-Z0-9])[A-Za-z0-9]{8,64}$/
 
 const hasPortRunId = (title: string) => title.split(/\W+/).some(word => PORT_RUN.test(word))
 
-/** Whether the title contains the complete id: `r_12` doesn't contain `r_1`. */
+/** Whether the title contains the ID as a whole word: the title `r_12` doesn't contain the ID `r_1`. */
 function contains(title: string, id: string | null): boolean {
   if (!id) return false
   for (let at = title.indexOf(id); at >= 0; at = title.indexOf(id, at + 1)) {
@@ -156,7 +157,7 @@ function contains(title: string, id: string | null): boolean {
 const UUID = /[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/gi
 const MAX_IDS = 24
 
-/** Returns the possible ids in a title. Returns none if there are too many ids, or if GitHub has cut the title. */
+/** Returns the words in a title that can be IDs. Returns none if there are too many, or if GitHub has cut the title. */
 export function titleIds(title: string): string[] {
   const find = (pattern: RegExp) => title.match(pattern) ?? []
   const runIds = [/[\w-]+/g, /\w+/g].flatMap(find).filter(word => runKind(word) !== 'none')
@@ -164,17 +165,17 @@ export function titleIds(title: string): string[] {
   return ids.length > MAX_IDS || isCut(title) ? [] : ids
 }
 
-/** Delay of the first poll after GitHub accepted a dispatch, or after a run reported or was found. */
+/** The delay of the first poll after GitHub accepted the dispatch, the run reported, or the run was found. */
 export const FIRST_POLL_MS = 5_000
 
 /**
- * Whether a finished Port run finishes the delivery. After a redelivery, a finished Port run doesn't finish the delivery,
- * because the run could have finished earlier. After a cancellation, the workflow run must still be canceled.
+ * Whether a finished Port run finishes the delivery. False after a redelivery, because the Port run could have finished
+ * before it. False after a cancellation, because the workflow run must still be canceled.
  */
 export const followsPort = (delivery: Pick<Delivery, 'queuedAt' | 'receivedAt' | 'cancelRequestedAt'>) =>
   delivery.queuedAt === delivery.receivedAt && delivery.cancelRequestedAt === null
 
-/** Returns the runs that decide the result: the runs with stronger evidence than a title, or else all current runs. */
+/** Returns the runs that decide the result: the current runs with stronger evidence than a title. Without such runs, returns all current runs. */
 export function decisiveRuns(runs: readonly DeliveryRun[]): DeliveryRun[] {
   const present = runs.filter(run => !run.past)
   const known = present.filter(run => run.evidence !== 'title')
@@ -184,7 +185,7 @@ export function decisiveRuns(runs: readonly DeliveryRun[]): DeliveryRun[] {
 export const boundRun = ({ runs }: Pick<Delivery, 'runs'>): DeliveryRun | null =>
   decisiveRuns(runs)[0] ?? null
 
-/** Updates a run with GitHub's data. Ignores the data of an older attempt, which a delayed replica can return. */
+/** Updates a run with GitHub's data. Ignores data about an older attempt, which a delayed replica of GitHub can return. */
 export function refresh(
   run: DeliveryRun,
   now: Pick<DeliveryRun, 'attempt' | 'status' | 'conclusion' | 'url'> | undefined,
@@ -195,12 +196,12 @@ export function refresh(
   return { ...run, attempt, status, conclusion, url: url || run.url }
 }
 
-/** The status of a second attempt that the relay has requested, until GitHub shows the attempt. */
+/** The status of an attempt that the relay requested and GitHub doesn't show yet. */
 export const REQUESTED = 'requested'
 
 /**
- * Merges polled runs into a delivery's runs. Keeps changes that were recorded after the poll started, such as a report.
- * Adds no runs if the delivery has a run with stronger evidence than a title.
+ * Merges polled runs into a delivery's runs. Keeps changes from after the start of the poll, such as a report. Adds no
+ * run if the delivery has a run with stronger evidence than a title.
  */
 export function mergeRuns(known: readonly DeliveryRun[], seen: readonly DeliveryRun[]): DeliveryRun[] {
   const present = known.filter(run => !run.past)
@@ -210,7 +211,7 @@ export function mergeRuns(known: readonly DeliveryRun[], seen: readonly Delivery
   return [
     ...known.map(run => {
       const now = seen.find(each => each.id === run.id)
-      // The run id in Port is stronger evidence, because the action in the workflow run wrote this id.
+      // The run ID in Port is stronger evidence than the title: the action in the workflow run wrote this ID.
       const isConfirmedByPort = run.evidence === 'title' && now?.evidence === 'port'
       return { ...refresh(run, now), ...(isConfirmedByPort && { evidence: 'port' as const }) }
     }),

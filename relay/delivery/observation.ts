@@ -9,7 +9,7 @@ import { decisiveRuns, followsPort, REQUESTED } from './match.ts'
 import { resultOfJobs } from './reported.ts'
 import { NOTIFY_AFTER_MS, waitOnGitHub } from './waiting.ts'
 
-/** The results of a poll's reads so far. Times are milliseconds since 1970, by the store's clock. */
+/** What a poll has read so far. Times are milliseconds since 1970, by the store's clock. */
 export interface Observation {
   now: number
   found: Found
@@ -17,19 +17,19 @@ export interface Observation {
   clockOffset: number
   /** Whether the relay can send messages to the delivery's run in Port. */
   canReport: boolean
-  /** The run in Port; `unread` if Port didn't respond. */
+  /** The run in Port. `not read`: this poll hasn't requested it. `unread`: Port didn't respond. */
   port: RunState | 'not read' | 'unread'
   portDue: boolean
   portFreeAt: number
   /** When this relay first saw that all workflow runs had finished; null if a workflow run is still open. */
   finishedSince: number | null
-  /** The jobs of the failed workflow run, or the time from which the request budget allows reading them. */
+  /** The jobs of the failed workflow run. A number is the time from which the request budget allows reading them. */
   jobs: JobsFound | 'not read' | number
   listeners: Listeners | 'not read'
-  /** What the workflow runs wait for on GitHub. Each poll reads this at most once. */
+  /** What the workflow runs wait for on GitHub. */
   wait: Wait | 'not read'
   approvals: 'due' | 'not due' | 'read'
-  /** Whether this poll has already tried, without effect, to cancel the workflow runs. */
+  /** Whether this poll has already tried to cancel the workflow runs, without effect. */
   cancelTried: boolean
 }
 
@@ -54,51 +54,51 @@ type Verdict =
 export interface Found {
   /** The current state of all workflow runs of the delivery, including past runs. */
   runs: DeliveryRun[]
-  /** Workflow runs that could belong to the delivery, if no run is bound to it. */
+  /** If no run is bound to the delivery: the workflow runs that could belong to it. */
   candidates: WorkflowRun[]
   snapshot: Snapshot
-  /** Whether the list shows all runs since the dispatch. */
+  /** Whether the list of workflow runs contains all runs since the dispatch. */
   whole: boolean
-  /** Whether the run id in Port belongs to a workflow run of another repository. */
+  /** Whether Port's run id belongs to a workflow run of another repository. */
   elsewhere: boolean
 }
 
-/** When to read a run by its ID after a job reported that it is finishing. Most runs finish with such a job. */
+/** The times after a job's last report at which the relay reads the run by its ID. Most runs finish shortly after such a report. */
 export const QUICK_READS_MS = [2_000, 4_000, 8_000, 16_000, 32_000] as const
 /** How long the relay waits for a report of the action's post step after a run has finished. */
 const GRACE_MS = 500
-/** During this time after a dispatch, a 404 for a workflow run doesn't mean that the run was deleted. */
+/** The time after a dispatch during which a 404 for a workflow run doesn't mean that the run was deleted. */
 const FIRST_MOMENTS_MS = 60_000
-/** The shortest and the longest poll interval. The relay can read the list of runs less often than it polls. */
+/** The shortest and the longest poll interval. Not every poll reads the list of runs. */
 const SOONEST_MS = 3_000
 const LATEST_MS = 15_000
-/** The longest poll interval if the relay can read only Port, because each of these polls needs a separate request. */
+/** The longest poll interval if the relay can read only Port. Each of these polls costs a request. */
 const LATEST_BLIND_MS = 60_000
 const LATEST_PORT_MS = 300_000
 /** How long to wait for Port's response before putting the result into the outbox. */
 const UNREAD_MS = 300_000
-/** Maximum wait for the jobs after the run finished on GitHub. A restart of the relay doesn't extend the wait. */
+/** The maximum time to wait for the jobs of a run that has finished on GitHub. A restart of the relay doesn't extend it. */
 const JOBS_MS = 60_000
-/** Maximum wait for a run's second attempt after the request. */
+/** The maximum time from the request for a second attempt until GitHub shows the attempt. */
 const RERUN_MS = 300_000
-/** If no run has appeared after this time, the relay checks whether a workflow listens to the dispatch. */
+/** The time without a workflow run after which the relay checks whether a workflow listens to the dispatch. */
 const LISTENER_MS = 30_000
 
-/** How long to wait before reading the run id in Port again. The wait grows, because the action usually writes the id early. */
+/** Returns the time until the relay reads the run id in Port again. It grows, because the action usually writes the id early. */
 export const portInterval = (delivery: Delivery, now: number): number =>
   Math.max(SOONEST_MS, Math.min(LATEST_PORT_MS, (now - startedAt(delivery)) / 3))
 
-/** The times at which to read a delivery's run by its ID, milliseconds since 1970. */
+/** Returns the times at which to read a delivery's run by its ID, in milliseconds since 1970. */
 export const quickReads = ({ finishingAt }: Pick<Delivery, 'finishingAt'>): number[] =>
   finishingAt === null ? [] : QUICK_READS_MS.map(ms => finishingAt + ms)
 
-/** How long a delivery waits for its next poll. The wait grows with the time since the dispatch or the cancellation. */
+/** Returns the time until a delivery's next poll. It grows with the time since the dispatch or the cancellation. */
 export const pollInterval = (delivery: Delivery, now: number, blind = false): number => {
   const since = Math.max(startedAt(delivery), delivery.cancelRequestedAt ?? 0)
   return Math.max(SOONEST_MS, Math.min(blind ? LATEST_BLIND_MS : LATEST_MS, (now - since) / 6))
 }
 
-/** A pure function that decides a poll's next step for a dispatched or running delivery. The first rule that applies decides. */
+/** Decides the next step in a poll of a dispatched or running delivery. The first rule that applies decides. Pure. */
 export function nextStep(delivery: Delivery, seen: Observation, policy: Policy): PollStep {
   const { now, found, port } = seen
   const { runs } = found
@@ -113,7 +113,7 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
   const open = runs.filter(run => !run.past && run.status !== 'completed')
   const isCanceling = verdict.kind === 'poll again' && delivery.cancelRequestedAt !== null
   if (isCanceling && open.length > 0 && !seen.cancelTried) return { do: 'cancel runs', runs: open, pollAt }
-  // A new run is bound before any other step, so that the history shows the evidence.
+  // A new run is bound first, so that the history shows the evidence.
   if (runs.some(run => !delivery.runs.some(each => each.id === run.id))) {
     return apply({ type: 'runsSeen', runs, pollAt })
   }
@@ -142,7 +142,7 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
 
 const apply = (event: DeliveryEvent): PollStep => ({ do: 'apply', event })
 
-/** Reads the jobs of a failed run, and finishes the delivery. Waits at most {@link JOBS_MS} for the jobs. */
+/** Finishes the delivery. If the run failed, first reads its jobs, and waits for them at most {@link JOBS_MS}. */
 function finishRun(delivery: Delivery, run: DeliveryRun, seen: Observation, policy: Policy): PollStep {
   const { now, found, canReport, jobs, finishedSince, clockOffset, port } = seen
   const { snapshot } = found
@@ -162,7 +162,7 @@ function finishRun(delivery: Delivery, run: DeliveryRun, seen: Observation, poli
   return apply({ type: 'runFinished', run, runs, found: typeof jobs === 'object' ? jobs : null })
 }
 
-/** Checks whether a workflow listens to a dispatch. @returns null if a workflow listens, or if the relay can't tell */
+/** Checks whether a workflow listens to a dispatch. @returns null if one does, or if the relay can't tell */
 function findListener(
   delivery: Delivery,
   { now, found, listeners }: Observation,
@@ -184,12 +184,12 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
   const endOf = (timeout: number) => timeoutEnd(startedAt(delivery), timeout, policy)
   const [startBy, finishBy] = [endOf(policy.startTimeout), finishEnd(delivery, policy)]
   const present = decisiveRuns(found.runs)
-  // GitHub's response to the dispatch, a report, or a webhook can identify a run before GitHub's API returns the run.
+  // A run can be identified before GitHub's API returns it: by GitHub's response to the dispatch, a report, or a webhook.
   const isAwaited = ({ evidence }: DeliveryRun) =>
     now < (evidence === 'response' ? startBy : Math.min(startBy, endOf(FIRST_MOMENTS_MS)))
   const rerunAt = delivery.rerunAt || Number.POSITIVE_INFINITY
   const rerunBy = timeoutEnd(rerunAt, RERUN_MS, policy)
-  /** If the second attempt hasn't started in time, the first attempt decides the result. */
+  /** Returns the run as it counts for the result. If the second attempt hasn't started in time, the first attempt counts. */
   const counted = (run: DeliveryRun): DeliveryRun => {
     const first = snapshot.runs.get(run.id)
     const isRead = snapshot.access === 'read' && (snapshot.readAt ?? 0) >= rerunBy
@@ -204,8 +204,8 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
   const isSeen = there.some(run => run.status === 'completed' || snapshot.runs.has(run.id))
   const blind = snapshot.access !== 'read' && !isSeen
   const hasResult = resultOfJobs({ ...delivery, runs: found.runs }) !== null
-  // If only the relay sends results to Port, a different result in Port is from a user. After a job's report, the
-  // different result can be from a later job.
+  // If only the relay sends results to Port, any other result in Port is from a user. After a job's report, another
+  // result can also be from a later job.
   const isReported = present.length > 0 && present.every(run => run.reportsConclusion) && !hasResult
   // For node runs, Port shows a pending cancellation.
   const mayBeCancelled = delivery.kind === 'node_run' || isReported
@@ -220,12 +220,12 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
     (observation.portDue && (present.length === 0 || isNamedOnly || mayBeCancelled))
   if (port === 'not read' && needsPort) return { kind: 'read Port' }
   if (typeof port === 'object' && followsPort(delivery)) {
-    // Port finishes a synchronous run with the response to its webhook, so such a run finishes the delivery only if GitHub
-    // shows no result.
+    // Port finishes a synchronous run as soon as it gets the response to its webhook. So such a run finishes the
+    // delivery only if GitHub shows no result.
     const isUnseen = snapshot.access === 'forbidden' && !isSeen && now >= startBy
     const hasFinished = port.finished && delivery.reportWorkflowStatus !== false
     const isCancelled = isReported && there.length > 0 && !areFinished && !port.synchronized
-    // After GitHub has rejected a cancellation, the same result in Port doesn't cause another cancellation.
+    // A canceled run in Port causes only one cancellation, even if GitHub rejects it.
     if (delivery.cancelSentAt === null && (port.cancelling || (hasFinished && isCancelled)))
       return { kind: 'canceled in Port' }
     if (hasFinished && (!port.synchronized || isUnseen)) return { kind: 'finished in Port' }
@@ -243,19 +243,19 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
     )
     return { kind: 'poll again', at: Math.ceil(Math.min(at, next, ...limits)) }
   }
-  // The action may have set a result in Port, so the relay tries for up to UNREAD_MS to read the run from Port first.
+  // The action may have set a result in Port. So the relay first tries to read the run in Port, for up to UNREAD_MS.
   const isPatient = now - (observation.finishedSince ?? now) < UNREAD_MS
   if (port === 'unread' && now < finishBy && isPatient) return pollAgain()
-  // A run id that is known only from Port, and whose run was never read, could belong to another repository.
+  // If only Port shows the run id, and the run was never read, the run could belong to another repository.
   if (isGone && present.some(run => run.evidence !== 'port' || run.status !== 'unknown')) {
     return { kind: 'runDeleted', cause: { why: 'deleted' } }
   }
   if (areFinished) {
-    // An earlier poll of any relay must already have found that the runs had finished.
+    // An earlier poll must also have found the runs finished. It can be the poll of another relay.
     const before = delivery.runs.filter(run => there.some(each => each.id === run.id)).map(counted)
     if (!isFinished(before) || now < delivery.updatedAt + GRACE_MS) return pollAgain(now + GRACE_MS)
     const run = worstOf(there)
-    // A workflow run in another repository may continue the work. Only Port shows the result of a run in another repository.
+    // A workflow run in another repository may continue the work. Only Port shows its result.
     if (!(found.elsewhere && isSuccess(run))) return { kind: 'run finished', run }
   }
   const isHidden = blind && snapshot.access === 'forbidden' && snapshot.refusedFor >= REFUSED_MS
@@ -287,22 +287,22 @@ function tooLate(
 export const isFinished = (runs: readonly DeliveryRun[]): boolean =>
   runs.length > 0 && runs.every(run => run.status === 'completed')
 
-/** Returns an unsuccessful run if there is one, and a skipped run only if all runs were skipped. */
+/** Returns an unsuccessful run. If all runs succeeded, returns a run that wasn't skipped. */
 const worstOf = (runs: readonly DeliveryRun[]): DeliveryRun =>
   runs.find(run => !isSuccess(run)) ?? runs.find(run => run.conclusion !== 'skipped') ?? runs[0]!
 const isSuccess = ({ conclusion }: DeliveryRun) =>
   ['success', 'neutral', 'skipped'].includes(conclusion ?? '')
 
-/** When the relay stops following the run, or its second attempt. */
+/** Returns the time at which the relay stops following the run, or the run's second attempt. */
 const finishEnd = (delivery: Delivery, policy: Policy) =>
   timeoutEnd(delivery.rerunAt || startedAt(delivery), policy.runTimeout, policy)
 
 const startedAt = (delivery: Delivery) => delivery.dispatchedAt ?? delivery.queuedAt
 
-/** How long GitHub must deny access before the relay treats the denial as final. */
+/** The time for which GitHub must refuse access before the relay treats the refusal as final. */
 const REFUSED_MS = 60_000
 
-/** Decides, after `startBy`, about a delivery without a known run. @returns null to leave the decision to a later poll */
+/** Decides about a delivery that still has no known run after `startBy`. @returns null to let a later poll decide */
 function decideStartTimeout(
   { found, port }: Observation,
   startBy: number,
@@ -311,7 +311,7 @@ function decideStartTimeout(
   const { snapshot, candidates, whole } = found
   if (snapshot.access === 'unavailable') return null
   if (snapshot.access === 'forbidden') {
-    // If the relay also can't read the Port run, as for node runs, a workflow run could still be in progress.
+    // If the relay can't read the run in Port either, for example a node run, a workflow run could still be in progress.
     const isUnseen = typeof port === 'object' && port.status === 'unknown'
     if (isUnseen || snapshot.refusedFor < REFUSED_MS) return null
     const reason = snapshot.reason ?? "GitHub doesn't show the repository's runs"

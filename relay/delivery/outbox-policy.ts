@@ -13,13 +13,13 @@ export interface WaitingMessage {
   createdAt: number
 }
 
-/** The settled part of a page: its first messages, and the first lines of the next message. */
+/** The part of a page that is settled: its first messages, and the first lines of the message after them. */
 export interface Sent {
   /** `seq` values of the settled messages. */
   done: number[]
-  /** The remaining lines of the next message, if only some of its lines are settled. */
+  /** If a message is settled only in part: its remaining lines. */
   rest?: { seq: number; message: Message } | null
-  /** Whether to record the time of sending for the delivery's trace. */
+  /** Whether to record the time of sending, for the delivery's trace. */
   traced?: boolean
 }
 
@@ -32,7 +32,7 @@ export interface Batch {
 
 const MAX_BATCH_BYTES = 190_000
 
-/** Joins consecutive log lines into messages. Each message fits into one request to Port. */
+/** Joins consecutive log lines into messages that each fit into one request to Port. */
 export function joinLogs(messages: readonly Message[]): Message[] {
   const joined: Message[] = []
   let lines: LogLine[] = []
@@ -70,7 +70,7 @@ export function coalesce(messages: readonly WaitingMessage[]): Batch[] {
   return groups.map(toBatch)
 }
 
-/** Splits a batch of log lines in two. Returns null if the message has no log lines or only one. */
+/** Splits a batch of log lines in two. Returns null if the batch has fewer than two log lines. */
 function halve({ parts, message }: Batch): [Batch, Batch] | null {
   if (!('log' in message) || message.log.length < 2) return null
   const linesOf = (part: WaitingMessage): WaitingMessage[] =>
@@ -80,7 +80,7 @@ function halve({ parts, message }: Batch): [Batch, Batch] | null {
   return [toBatch(all.slice(0, middle)), toBatch(all.slice(middle))]
 }
 
-/** Returns the settled messages and lines of a page, given the remaining batches. */
+/** Returns which messages and lines of a page are settled. @param left the batches that aren't settled */
 export function settledOf(messages: WaitingMessage[], left: readonly Batch[]): Sent {
   const parts = left.flatMap(batch => batch.parts)
   const [first] = parts
@@ -105,14 +105,14 @@ const sizeOf = (lines: readonly LogLine[]) =>
 
 export type PortFailure = Pick<PortError, 'kind' | 'status' | 'message' | 'retryAt' | 'cause'>
 
-/** The next step after Port's response to a batch. `otherwise`: the step if Port also rejects the replacement `by`. */
+/** The next step after Port's response to a batch. `by`: the replacement to send. `otherwise`: the step if Port rejects the replacement. */
 export type NextStep =
   | { do: 'done' | 'drop' | 'retry' }
   | { do: 'split'; halves: [Batch, Batch] }
   | { do: 'replace'; by: Message; otherwise: 'drop' | 'retry' }
 
 /**
- * A pure function that decides what to do after Port's response to a batch.
+ * Decides what to do after Port's response to a batch. Pure.
  *
  * | Port's response | log, label, entity | conclusion |
  * |---|---|---|
@@ -122,7 +122,7 @@ export type NextStep =
  * | Port doesn't know the run | retried; dropped after 15 minutes | retried; after 15 minutes, only the conclusion is sent |
  * | any other error | retried; replaced after 15 minutes by a notice, once Port accepts the notice | retried; after 15 minutes, only the conclusion is sent |
  *
- * Every message is dropped after the retention period. If a single line could cause the error, the batch is split.
+ * After the retention period, every message is dropped. If a single line could cause the error, the batch is split.
  * @param failure null if Port accepted the batch
  * @param age time since the message was written, in milliseconds
  * @param retention how long a message can wait, in milliseconds
@@ -144,7 +144,7 @@ export function nextStep(
   return { do: 'replace', by: replacement(message, failure), otherwise }
 }
 
-/** The age of a message after which its content is treated as the cause of Port's errors. */
+/** The age at which the relay assumes that the content of a message causes Port's errors. */
 const STUCK_MS = 900_000
 
 function decideOnFailure(message: Message, failure: PortFailure, age: number, retention: number) {
@@ -161,7 +161,7 @@ const CONTENT = [400, 404, 413, 422]
 const isConclusion = (message: Message): boolean =>
   'update' in message && message.update.conclusion !== undefined
 
-/** Returns the replacement for a message that Port keeps rejecting: a notice, or the conclusion without other fields. */
+/** Returns the replacement for a message that Port keeps rejecting. A conclusion loses all other fields. A notice replaces any other message. */
 function replacement(message: Message, { status }: PortFailure): Message {
   if ('update' in message && message.update.conclusion !== undefined) {
     return { update: { conclusion: message.update.conclusion } }
@@ -186,18 +186,18 @@ const KINDS: Record<PortFailure['kind'], string> = {
   refused: 'Port rejects the request',
 }
 
-/** Describes a failure for the log, without Port's error text, which can quote the request. */
+/** Describes a failure for the log. Omits Port's error text, because it can quote the request. */
 export function describeFailure({ kind, status, cause }: PortFailure): { reason: string; status?: number } {
   if (status !== null) return { reason: KINDS[kind], status }
   if (kind !== 'unreachable') return { reason: KINDS[kind] }
   return { reason: `Port didn't respond (${describeNetworkError(cause)})` }
 }
 
-/** The longest wait between attempts: FIRST_LONGEST_MS for about an hour, LONGEST_WAIT_MS afterward. */
+/** The longest time between two attempts: FIRST_LONGEST_MS for about an hour, then LONGEST_WAIT_MS. */
 const FIRST_LONGEST_MS = 60_000
 const MANY_ATTEMPTS = 60
 
-/** Returns the time of the next attempt: Port's `retryAt`, within limits. Times are milliseconds since 1970. */
+/** Returns the time of the next attempt. Uses Port's `retryAt` within limits. Times are milliseconds since 1970. */
 export function nextAttempt(now: number, attempts: number, retryAt: number | null): number {
   const longest = attempts < MANY_ATTEMPTS ? FIRST_LONGEST_MS : LONGEST_WAIT_MS
   const soonest = now + backOff(attempts, 1_000, longest)

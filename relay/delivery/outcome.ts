@@ -22,14 +22,14 @@ const OF_CONCLUSION = new Map<string | null | undefined, Outcome>([
 export const outcomeOf = (conclusion: string | null | undefined): Outcome =>
   OF_CONCLUSION.get(conclusion) ?? 'unknown'
 
-/** Returns the outcome of a run that finished in Port. Port shows canceled runs as failed, and doesn't show the result of node runs. */
+/** Returns the outcome of a run that finished in Port. Port shows a canceled run as failed, and a node run without a result. */
 export function outcomeInPort(conclusion: string, run: Pick<DeliveryRun, 'conclusion'> | null): Outcome {
   const [shown, ofRun] = [outcomeOf(conclusion), outcomeOf(run?.conclusion)]
   return shown === 'unknown' || (shown === 'failed' && ofRun === 'cancelled') ? ofRun : shown
 }
 
 export interface Ending {
-  /** `failed`: the workflow didn't do its work, so a user can redeliver the delivery. */
+  /** `failed`: the workflow didn't do its work. A user can redeliver the delivery. */
   state: 'finished' | 'failed' | 'cancelled'
   outcome: Outcome
   conclusion: Conclusion
@@ -60,7 +60,7 @@ export const unknown = (label: string, sentence: string) => failed('unknown', la
 export const howToName = ({ workflow }: Pick<Delivery, 'workflow'>) =>
   `${workflow === null ? NAME_BY_PAYLOAD : NAME_BY_INPUT}, or use the action as the first step of its job`
 
-/** The result if the relay couldn't follow a workflow run until it finished. */
+/** Returns the result if the relay couldn't follow a workflow run until the run finished. */
 export function outcomeWithoutRun(cause: NoRun, delivery: Delivery): Ending {
   const { repository, workflow } = delivery
   const dispatch = `dispatch of ${describeDispatch(delivery)}`
@@ -193,7 +193,7 @@ function cancelled(jobs: Job[] | null, repository: string): string {
   return `The workflow run in ${repository} was canceled or reached timeout-minutes before it could report its result. The run's page shows who or what stopped it.`
 }
 
-/** Returns a job's failed step; null if no step failed, for example because the runner was lost. */
+/** Returns a job's failed step. Null if no step failed: for example, the runner was lost. */
 export const failedStep = (job: Job) =>
   job.steps.find(step => step.conclusion === 'failure' || step.conclusion === 'timed_out') ?? null
 
@@ -226,9 +226,9 @@ export const clockTime = (ms: number) => `${new Date(ms).toISOString().slice(0, 
 const WITHOUT_WORK = ['startup_failure', 'skipped']
 
 /**
- * Finishes a delivery, and sends the log and then the final status to Port. Sends no status if the workflow has started
- * and another system reports the status.
- * @param shown.lines log lines to send instead of the result's message
+ * Finishes a delivery. Sends the log and then the final status to Port. If the workflow has started and another system
+ * reports the status, sends only the log.
+ * @param shown.lines log lines, which replace the log line with the result's `sentence`
  */
 export function finish(
   delivery: Delivery,
@@ -271,7 +271,7 @@ export function finish(
   }
 }
 
-/** Finishes a canceled delivery without a workflow run. If a user finished the Port run, Port keeps its status. */
+/** Finishes a canceled delivery that has no workflow run. If a user finished the Port run, Port keeps that status. */
 export function finishCancelled(
   delivery: Delivery,
   policy: Policy,

@@ -7,8 +7,9 @@ const NOTHING: Reported = { attempt: 0, jobs: [], summary: null, links: [] }
 const MAX_LINKS = 10
 
 /**
- * Adds an update to the jobs' reports. A job's new result replaces its old result. A result of a new attempt discards all results of the
- * earlier attempt. An author's summary replaces generated summaries. Among generated summaries, the worst job's summary is kept.
+ * Adds an update to the jobs' reports. A job's new result replaces its old result. The first result of a new attempt
+ * discards all results of the earlier attempt. An author's summary replaces a generated summary. Of the generated
+ * summaries, the summary of the worst job stays.
  */
 export function addReport(before: Reported | null, update: RunUpdate, attempt: number): Reported {
   const known = before ?? NOTHING
@@ -28,7 +29,7 @@ export function addReport(before: Reported | null, update: RunUpdate, attempt: n
   }
 }
 
-/** The job's ID on GitHub, or its name if the action doesn't know the ID. */
+/** Returns the job's ID on GitHub. If the action doesn't know the ID, returns the name. */
 export const idOf = ({ id, name }: ReportedJob): number | string => id ?? name
 
 const isWorse = (a: Conclusion, b: Conclusion) => worstOf([a, b]) !== b
@@ -38,23 +39,23 @@ type Reporting = Pick<Delivery, 'reported' | 'runs'>
 const jobsOf = ({ reported }: Pick<Delivery, 'reported'>, run: DeliveryRun | null): JobResult[] | null =>
   reported && run && reported.attempt === run.attempt ? reported.jobs : null
 
-/** The worst result that jobs of the current attempt have reported; null if no job has reported. */
+/** Returns the worst result that jobs of the current attempt reported; null if no job reported. */
 export function resultOfJobs(delivery: Reporting): Conclusion | null {
   const jobs = jobsOf(delivery, boundRun(delivery))
   return jobs && worstOf(jobs.map(({ conclusion }) => conclusion))
 }
 
-/** The worst conclusion that authors set in the jobs of a run's attempt. */
+/** Returns the worst conclusion that authors set in the jobs of this attempt of the run. */
 export const conclusionOfAuthors = (delivery: Reporting, run: DeliveryRun): Conclusion =>
   worstOf((jobsOf(delivery, run) ?? []).map(({ author }) => author))
 
-/** Whether a job of a run may have reported its result. If so, the relay uses only the job's redacted reports. */
+/** Whether a job may have reported its result. If so, the relay shows only the job's reports, which are redacted. */
 export const hasReported = (delivery: Reporting, run: DeliveryRun, job: { id: number; name: string }) =>
   (jobsOf(delivery, run) ?? []).some(
     ({ job: known }) => known === job.id || known === job.name || /\*{3}/.test(String(known)),
   )
 
-/** Returns the texts of the final update. If the summary describes a better result, the relay's `sentence` precedes the summary. */
+/** Returns the texts of the final update. If the summary is about a better result than the final result, the relay's `sentence` precedes it. */
 export function finalTexts(
   { reported, kind }: Pick<Delivery, 'reported' | 'kind'>,
   { conclusion, sentence, url }: { conclusion: Conclusion; sentence: string; url: string },

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Delivery } from './delivery.ts'
 
-// Trace ids are derived from the delivery, so that any relay can continue the trace, and a repeated export has the same ids.
+// Trace IDs are derived from the delivery. So any relay can continue the trace, and a repeated export has the same IDs.
 
 /** A round starts when a delivery is queued. Each redelivery starts a new round within the same trace. */
 type Round = Pick<Delivery, 'id' | 'queuedAt'>
@@ -13,7 +13,7 @@ export const traceId = (delivery: string): string => delivery.replaceAll('-', ''
 export const spanId = ({ id, queuedAt }: Round, span: string): string =>
   createHash('sha256').update(`${id} ${queuedAt} ${span}`).digest('hex').slice(0, 16)
 
-/** Span of the workflow run, and parent of the spans that the workflow records. */
+/** The span of the workflow run. It is the parent of the spans that the workflow records. */
 export const RUN_SPAN = 'run'
 
 /** @see https://www.w3.org/TR/trace-context/#traceparent-header */

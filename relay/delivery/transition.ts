@@ -14,7 +14,7 @@ const inAll = <H>(states: readonly State[], handler: H): Partial<Record<State, H
   Object.fromEntries(states.map(state => [state, handler]))
 const BOUND: readonly State[] = ['running', 'finished', 'failed', 'cancelled']
 
-/** The handler of an event for each state. Without a handler, the event is ignored. */
+/** The handler of each event in each state. An event without a handler is ignored. */
 const TABLE: { [T in EventType]: Partial<Record<State, Handler<T>>> } = {
   dispatchAccepted: {
     ...inAll(['dispatched', ...BOUND], dispatching.noteAccepted),
@@ -50,7 +50,7 @@ const TABLE: { [T in EventType]: Partial<Record<State, Handler<T>>> } = {
 }
 
 /**
- * A pure function that decides every change of a delivery's state.
+ * Decides every change of a delivery. Pure.
  * @param now milliseconds since 1970, by the store's clock
  * @returns null if the event changes nothing in this state
  */
@@ -60,7 +60,7 @@ export function transition(
   now: number,
   policy: Policy,
 ): Transition | null {
-  // The event is about an earlier attempt, for example because a user has redelivered the delivery since.
+  // The event is about an earlier attempt: for example, a user has redelivered the delivery in the meantime.
   if ('attemptedAt' in event && event.attemptedAt !== delivery.attemptedAt) return null
   const handler = TABLE[event.type][delivery.state] as Handler<EventType> | undefined
   const next = handler?.(delivery, withOwnLinks(event, delivery, policy), { now, policy }) ?? null
@@ -68,7 +68,7 @@ export function transition(
   return isOpen || !delivery.reported ? next : { ...next, change: { ...next.change, reported: null } }
 }
 
-/** Replaces a workflow run's link if it leads to a server other than GitHub. */
+/** Replaces the link of a workflow run if it leads to another server than GitHub's. */
 function withOwnLinks(event: DeliveryEvent, { repository }: Delivery, { serverUrl }: Policy): DeliveryEvent {
   const own = <T extends { id: number; url: string }>(run: T): T =>
     URL.parse(run.url)?.origin === new URL(serverUrl).origin

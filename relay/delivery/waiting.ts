@@ -15,7 +15,7 @@ import type { Context, Event } from './events.ts'
 import { decisiveRuns } from './match.ts'
 import { clockTime } from './outcome.ts'
 
-/** How long a delivery waits in the queue before Port shows what it waits for. */
+/** The time in the queue after which Port shows what a delivery waits for. */
 export const NOTIFY_AFTER_MS = 30_000
 
 /** Returns the earlier delivery that a delivery waits for. @param heads each repository's oldest queued delivery */
@@ -35,7 +35,7 @@ export function waitOf(delivery: Delivery, pause: RateLimitPause | null, blocker
   return { cause: 'rate', reason: OTHERS_FIRST, until: null }
 }
 
-/** Returns what workflow runs wait for on GitHub before their first job or after their last job; null while a job runs. */
+/** Returns what the workflow runs wait for on GitHub while none of their jobs runs; null while a job runs. */
 export function waitOnGitHub(runs: readonly DeliveryRun[]): 'runner' | 'concurrency' | null {
   const open = runs.filter(run => !run.past && run.status !== 'completed')
   if (open.length === 0 || !open.every(({ status }) => QUEUED.includes(status))) return null
@@ -44,10 +44,10 @@ export function waitOnGitHub(runs: readonly DeliveryRun[]): 'runner' | 'concurre
 
 const QUEUED = ['queued', 'pending']
 
-/** A delivery with the earlier delivery that it waits for, and with Port's text about the wait. */
+/** A delivery, the earlier delivery that it waits for, and the text that describes the wait. */
 export type Shown = Delivery & { blocker: Delivery | null; waits: string | null }
 
-/** Returns the text about a delivery's wait for the dashboard, the commands, and the API. @param ofPort Port's current problem, or an empty text */
+/** Describes a delivery's wait for the dashboard, the commands, and the API. @param ofPort Port's current problem, or an empty text */
 export function toShown(
   delivery: Delivery,
   pause: RateLimitPause | null,
@@ -70,7 +70,7 @@ function waitsFor(
   if (state === 'queued') {
     if (frozenBy > 0) return reason
     const { label, clause } = describeWait(delivery, waitOf(delivery, pause, blocker))
-    // Without a reason, the delivery is new, or its dispatch is in progress.
+    // A delivery without a reason is new, or its dispatch is in progress.
     return pause || blocker || reason !== null ? clause : label
   }
   if (state !== 'running') return null
@@ -85,10 +85,10 @@ function waitsFor(
 }
 
 export const UNRECORDED = "GitHub's response wasn't recorded"
-/** Why a dispatch that is due isn't sent yet. */
+/** The reason why a due dispatch isn't sent yet. */
 export const OTHERS_FIRST = 'RELAY_DISPATCH_RATE limits the rate of dispatches, or GitHub responds slowly'
 
-/** What each wait is called in Port, on the dashboard, and in the commands. */
+/** The name of each wait in Port, on the dashboard, and in the commands. */
 export const WAITS = {
   queue: 'Waiting for an earlier run of the repository',
   limit: "Waiting for GitHub's rate limit",
@@ -147,7 +147,7 @@ export function describeStalled({ stalledSince, ...head }: Stalled): string {
   return `Nothing was dispatched to ${repository} since ${clockTime(stalledSince)}, because the delivery ${id}${runId === null ? '' : ` (run ${runId})`} waits${clause}. If other repositories aren't affected and this delivery isn't needed, cancel the delivery. The relay then dispatches the next delivery.`
 }
 
-/** Explains to operators which workflow runs wait for a runner, by repository. @param found the longest wait first */
+/** Explains to operators, for each repository, which workflow runs wait for a runner. @param found deliveries, longest wait first */
 export function describeWithoutRunner(found: readonly Delivery[]) {
   return [...Map.groupBy(found, each => each.repository)].map(([repository, all]) => {
     const [{ id, action, shownReason, shownAt: since }] = all as [Delivery]
@@ -161,7 +161,10 @@ export function describeWithoutRunner(found: readonly Delivery[]) {
   })
 }
 
-/** Shows in Port what a delivery waits for, if the delivery has waited long enough and Port doesn't show this cause yet. Logs each cause once. */
+/**
+ * Shows in Port what a delivery waits for. Does nothing if the delivery hasn't waited long enough, or if Port already
+ * shows this cause. Logs each cause once.
+ */
 export function showWait(
   delivery: Delivery,
   wait: Wait,
@@ -184,7 +187,7 @@ export function showWait(
   }
 }
 
-/** Before a delivery's first attempt, notifies Port that it waits for another delivery, or for the end of a pause. */
+/** Notifies Port that a delivery waits for another delivery or for the end of a pause. Only before the delivery's first attempt. */
 export function notify(
   delivery: Delivery,
   { wait }: Event<'waitingNotified'>,

@@ -5,7 +5,7 @@ export interface PendingDeployment {
   environment: string
   /** The environment's wait timer, in minutes; 0 for none. */
   waitTimer: number
-  /** Logins of users and names of teams. One reviewer must approve. */
+  /** The logins of users and the names of teams. One of these reviewers must approve. */
   reviewers: string[]
 }
 
@@ -17,7 +17,7 @@ export interface Approval {
   comment: string
 }
 
-/** Reads pending and decided approvals of a run. All functions throw Octokit's errors and CredentialError. */
+/** Creates functions that read a run's pending and decided approvals. They throw Octokit's errors and CredentialError. */
 export function createApprovalReader(credential: Credential) {
   return {
     pendingDeployments: (repository: string, runId: number): Promise<PendingDeployment[]> =>

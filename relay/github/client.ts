@@ -14,7 +14,7 @@ import { createWorkflowDispatcher } from './workflow-dispatch.ts'
 import { createWorkflowFileReader } from './workflow-files.ts'
 import { workflowRefusal } from './workflow-refusal.ts'
 
-/** The target of a dispatch: a repository plus an event type, or plus a workflow and a ref. */
+/** The target of a dispatch: a repository and an event type, or a repository, a workflow, and a ref. */
 export interface Target {
   repository: string
   /** Event type of a `repository_dispatch`; null for a `workflow_dispatch`. */
@@ -28,8 +28,8 @@ export interface Target {
 export type GitHub = ReturnType<typeof createGitHub>
 
 /**
- * @param options.isAllowed whether the relay can dispatch to a repository's new name; false by default
- * @param options.secrets values to remove from GitHub's error messages, besides the credential
+ * @param options.isAllowed whether the relay may dispatch to the new name of a repository; by default, it may not
+ * @param options.secrets values to remove from GitHub's error messages; the credential is always removed
  */
 export function createGitHub(
   config: Config['github'],
@@ -46,7 +46,7 @@ export function createGitHub(
   const { observe, ...facts } = createResponseFacts(clock)
   const direct = createCredential(config, clock, (response, sentAt, error) => {
     onResponse(response, error)
-    // The headers of a proxy's response, such as `Date`, aren't GitHub's.
+    // Without this header, the response is from a proxy, so its other headers, such as `Date`, aren't GitHub's.
     if (!response?.headers.has('x-github-request-id')) return
     offset.observe(response.headers.get('date'), sentAt)
     observe(response)
@@ -58,10 +58,10 @@ export function createGitHub(
   const dispatchWorkflow = createWorkflowDispatcher(credential, repositories, clock)
   return {
     serverUrl: serverUrl(config.apiUrl),
-    /** GitHub's clock minus the relay's, in milliseconds; null before GitHub's first response. */
+    /** Returns GitHub's time minus the relay's time, in milliseconds; null before GitHub's first response. */
     clockOffset: offset.read,
     facts,
-    /** Sends a request to check whether GitHub accepts the credential. `onResponse` gets the response. */
+    /** Sends a request that shows whether GitHub accepts the credential. */
     checkCredential: direct.check,
     ...createRunReader(credential),
     ...createRunControl(credential, { maySend: () => true, isAllowed }),
@@ -70,7 +70,7 @@ export function createGitHub(
     ...createWorkflowFileReader(credential),
     ...repositories,
     /**
-     * Sends one dispatch. Doesn't repeat a request that may have started a workflow.
+     * Sends a dispatch. Never repeats a request that may have started a workflow.
      * @param maySend called right before the request
      */
     async dispatch(
@@ -98,7 +98,7 @@ export function createGitHub(
               : workflowRefusal(refused, { repository, workflow, ref: ref ?? 'the default branch' }),
         })
       }
-      // GitHub limits writes separately from reads, so only the response to a dispatch shows that the limit has ended.
+      // Only the response to a dispatch shows that the limit has ended, because GitHub limits writes and reads separately.
       if (outcome.kind === 'accepted' || outcome.kind === 'rejected') pauses.resume(repository)
       if (outcome.kind !== 'deferred' || outcome.cause !== 'limit') return outcome
       return { ...outcome, until: pauses.find(repository)?.pausedUntil ?? outcome.until }
@@ -106,7 +106,7 @@ export function createGitHub(
   }
 }
 
-/** An App has one rate-limit window per installation. */
+/** The maximum number of rate-limit windows. An App has one window per installation. */
 const MAX_WINDOWS = 1_000
 
 function createResponseFacts(clock: () => number) {
@@ -119,7 +119,7 @@ function createResponseFacts(clock: () => number) {
 
   return {
     observe({ status, headers }: Response): void {
-      // After a 401, the headers show the limit of anonymous requests.
+      // The headers of a 401 show the limit of anonymous requests.
       if (status === 401) return
       const expiry = Date.parse(headers.get('github-authentication-token-expiration') ?? '')
       if (Number.isFinite(expiry)) expiresAt = expiry
@@ -131,12 +131,12 @@ function createResponseFacts(clock: () => number) {
         windows.set(end, Math.min(remaining, windows.get(end) ?? remaining))
       }
     },
-    /** The smallest number of remaining requests in any open rate-limit window; null if no window is open. */
+    /** Returns the smallest number of remaining requests among the open rate-limit windows; null if none is open. */
     rateLimitRemaining(): number | null {
       forgetFinished()
       return windows.size === 0 ? null : Math.min(...windows.values())
     },
-    /** When the token expires, milliseconds since 1970; null if the token doesn't expire or belongs to an App. */
+    /** Returns when the token expires, in milliseconds since 1970. Null for a token of an App, or one that doesn't expire. */
     tokenExpiresAt: () => expiresAt,
   }
 }
@@ -144,9 +144,10 @@ function createResponseFacts(clock: () => number) {
 const RESOLUTION_MS = 1_000
 
 /**
- * GitHub's clock minus the relay's. GitHub sets the `Date` header between the request and the response, so each response
- * yields a range. The intersection of the ranges is kept. A range outside the intersection replaces the intersection. Because of the
- * monotonic timer (in milliseconds), the difference includes a change of the relay's clock immediately.
+ * Measures GitHub's time minus the relay's time. Each response yields a range, because GitHub sets the `Date` header
+ * between the request and the response. The intersection of the ranges is kept. If a range doesn't overlap the
+ * intersection, the range replaces it. `monotonic`: a timer in milliseconds, which makes a change of the relay's clock
+ * visible immediately.
  */
 function createClockOffset(clock: () => number, monotonic = () => performance.now()) {
   let bounds: { least: number; most: number } | null = null
@@ -164,7 +165,7 @@ function createClockOffset(clock: () => number, monotonic = () => performance.no
   }
 }
 
-/** URL of GitHub's web pages for an API URL: github.com, `api.SUBDOMAIN.ghe.com`, `HOST/api/v3` (Enterprise Server). */
+/** Returns the URL of GitHub's web pages for an API URL of github.com, `api.SUBDOMAIN.ghe.com`, or Enterprise Server (`HOST/api/v3`). */
 function serverUrl(apiUrl: string): string {
   const { protocol, host } = new URL(apiUrl)
   return `${protocol}//${host.replace(/^api\.(?=github\.com$|[^.]+\.ghe\.com$)/, '')}`

@@ -12,17 +12,18 @@ type Work<T> = (octokit: Octokit, at: { owner: string; repo: string }) => Promis
 export interface Credential {
   kind: 'token' | 'app'
   /**
-   * Calls `work` with an Octokit that has a token for the repository. Rethrows errors of `work`'s requests unchanged.
-   * If GitHub rejects the installation or its token (401, 404), the request had no effect, so `work` is called once more.
+   * Calls `work` with an Octokit that has a token for the repository. Doesn't change the errors that `work` throws. If
+   * GitHub rejects the installation or its token (401, 404), calls `work` again once, because the request had no
+   * effect.
    * @throws CredentialError if no token is available
    */
   use<T>(repository: string, work: Work<T>): Promise<T>
 }
 
-/** `check` sends a request only to check whether GitHub accepts the credential. `onResponse` gets the response. */
+/** A credential with a check: `check` sends a request that shows whether GitHub accepts the credential. */
 type CheckedCredential = Credential & { check(): Promise<void> }
 
-/** The relay got no token for a repository. `system`: whether GitHub refused the App's installation or the token. */
+/** Thrown if the relay gets no token for a repository. `system`: what GitHub refused, the App's installation or the token. */
 export class CredentialError extends Error {
   override name = 'CredentialError'
   readonly system: 'installation' | 'token'
@@ -37,7 +38,10 @@ export function atOf(repository: string): { owner: string; repo: string } {
   return { owner, repo }
 }
 
-/** @param onResponse called with the response or null, the send time (`performance.now()`), and the error */
+/**
+ * @param onResponse called after each request with the response (null without a response), the time of sending (by
+ * `performance.now()`), and the error
+ */
 export function createCredential(
   { apiUrl, auth }: Config['github'],
   clock: () => number,
@@ -58,7 +62,7 @@ export function createCredential(
 
 type Options = ReturnType<typeof octokitOptions>
 
-// Loading Octokit takes longer than the rest of the startup, so the credentials load Octokit on first use.
+// Octokit is loaded on first use, because loading it takes longer than everything else at startup.
 
 function tokenCredential(options: Options, token: string): CheckedCredential {
   let octokit: Octokit | undefined
@@ -75,7 +79,7 @@ function tokenCredential(options: Options, token: string): CheckedCredential {
   }
 }
 
-/** How often to check an installation after a 404 or 403, which can also mean a missing object or permission. */
+/** The minimum time between checks of an installation after a 404 or 403. These can also mean a missing object or permission. */
 const RECHECK_MS = 10_000
 
 type App = { appId: string; privateKey: string }
@@ -83,7 +87,7 @@ type App = { appId: string; privateKey: string }
 function appCredential(options: Options, auth: App, clock: () => number): CheckedCredential {
   let app: Octokit | undefined
   const installations = new Map<string, { id: number; at: number }>()
-  /** Each installation has its own token, so each installation has its own Octokit. */
+  /** One Octokit per installation, because each installation has its own token. */
   const octokits = new Map<number, Octokit>()
 
   return {
@@ -138,7 +142,7 @@ function appCredential(options: Options, auth: App, clock: () => number): Checke
     return rejectPages(new Octokit({ ...options, authStrategy: createAppAuth, auth: given }))
   }
 
-  /** Forgets an installation if the error may mean that the App was uninstalled. @returns whether the installation was forgotten */
+  /** Forgets an installation if the error may mean that the App was uninstalled. @returns whether it was forgotten */
   function forgets(repository: string, error: unknown): boolean {
     const known = installations.get(repository.toLowerCase())
     const ofToken = error instanceof CredentialError && error.system === 'token'
@@ -154,7 +158,7 @@ function appCredential(options: Options, auth: App, clock: () => number): Checke
   }
 }
 
-/** A credential that sends neither dispatches nor read requests during a rate-limit pause. */
+/** Wraps a credential so that it sends nothing during a rate-limit pause. */
 export function pausedCredential(
   credential: Credential,
   pauses: RateLimitPauses,
@@ -162,7 +166,7 @@ export function pausedCredential(
 ): Credential {
   return {
     kind: credential.kind,
-    /** @throws PausedError, without sending anything, during a rate-limit pause */
+    /** @throws PausedError during a rate-limit pause */
     async use(repository, work) {
       const closed = pauses.find(repository)
       if (closed) throw new PausedError(closed)
@@ -177,12 +181,12 @@ export function pausedCredential(
   }
 }
 
-/** Minimum length of secrets to redact. Redacting shorter secrets would remove fragments of ordinary text. */
+/** The minimum length of a secret to redact. A shorter secret can be a part of ordinary words. */
 const SHORTEST = 6
-/** The format of all GitHub tokens, including installation tokens, which aren't in the configuration. */
+/** The format of all GitHub tokens. It is needed for installation tokens, which aren't in the configuration. */
 const TOKENS = /\b(gh[a-z]|github_pat)_\w{20,}/g
 
-/** Removes secrets from a credential's errors, because GitHub or a proxy can quote the request. */
+/** Removes secrets from the errors of requests, because GitHub or a proxy can quote the request. */
 export function hideSecrets(credential: Credential, secrets: readonly string[]): Credential {
   const known = secrets.filter(secret => secret.length >= SHORTEST).sort((a, b) => b.length - a.length)
   const hide = (text: string) =>
@@ -207,11 +211,11 @@ export function hideSecrets(credential: Credential, secrets: readonly string[]):
   }
 }
 
-/** Without a version, GitHub would choose one. @see https://docs.github.com/rest/about-the-rest-api/api-versions */
+/** The API version. Without this header, GitHub would choose the version. @see https://docs.github.com/rest/about-the-rest-api/api-versions */
 const API_VERSION = '2022-11-28'
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} }
 
-/** Octokit's options. Every GitHub API request, including auth-app's, identifies the relay and the API version. */
+/** Returns Octokit's options. Every request to GitHub's API names the relay and the API version, also auth-app's requests. */
 export const octokitOptions = (
   apiUrl: string,
   send: (url: string, init: RequestInit) => Promise<Response>,
@@ -229,7 +233,7 @@ export const octokitOptions = (
   },
 })
 
-/** Makes reads fail if a proxy responded with an HTML page. Dispatches check their responses themselves. */
+/** Makes a read fail if a proxy responds with an HTML page. Dispatches have their own check. */
 function rejectPages(octokit: Octokit): Octokit {
   octokit.hook.after('request', ({ status, data }, { url, mediaType }) => {
     const isJson = mediaType?.format !== 'raw' && !url.endsWith('/dispatches')
@@ -239,5 +243,5 @@ function rejectPages(octokit: Octokit): Octokit {
   return octokit
 }
 
-/** The timeout of a request. The connection timeout of `fetch` (10 to 11 s) is shorter, and its error shows that nothing was sent. */
+/** The timeout of a request. It is longer than the connection timeout of `fetch` (10 to 11 s), whose error shows that nothing was sent. */
 const TIMEOUT_MS = 12_000

@@ -18,7 +18,7 @@ import {
 import { foreignReason, type ResponseId, responseId, withoutValues } from './response.ts'
 
 /**
- * GitHub accepts a `repository_dispatch` even if no workflow listens for it.
+ * Sends a `repository_dispatch`. GitHub accepts it even if no workflow listens to it.
  * @see https://docs.github.com/rest/repos/repos#create-a-repository-dispatch-event
  */
 export async function sendRepositoryDispatch(
@@ -35,7 +35,7 @@ export async function sendRepositoryDispatch(
   return { ...lost(foreignReason(status)), response: id }
 }
 
-/** Why GitHub rejected a `repository_dispatch`, without the values of its payload. */
+/** Explains why GitHub rejected a `repository_dispatch`. Omits the values of its payload. */
 export function repositoryDispatchRefusal(
   [status, message, documentation]: Refused,
   { repository, eventType }: { repository: string; eventType: string },
@@ -66,16 +66,17 @@ export interface DispatchPolicy {
   isAllowed: (repository: string) => boolean
 }
 
-/** Statuses with which GitHub redirects to a renamed or transferred repository. */
+/** The statuses with which GitHub redirects to a renamed or transferred repository. */
 const MOVED = [301, 302, 307, 308]
-/** The rest of the path after `/repos/OWNER/NAME` or `/repositories/ID`. */
+/** Matches the path after `/repos/OWNER/NAME` or `/repositories/ID`. */
 const ROUTE =
   /(\/actions\/workflows\/[^/]+)?\/dispatches$|\/actions\/runs\/\d+\/((force-)?cancel|rerun-failed-jobs)$/
 
 /**
- * Posts a dispatch, a cancellation, or a re-run. If the repository has moved, posts again to the new URL, because `fetch`
- * would follow a 301 or 302 with a GET. RELAY_ALLOWED_REPOSITORIES must include the new name. Sends the token only to GitHub's API.
- * @returns `foreign`: a clause about a response that isn't from GitHub; if there is one, nothing was started
+ * Posts a dispatch, a cancellation, or a re-run. If the repository has moved, posts to the new URL; `fetch` itself
+ * would follow a 301 or 302 with a GET. RELAY_ALLOWED_REPOSITORIES must include the new name. Sends the token only to
+ * GitHub's API.
+ * @returns `foreign`: if the response isn't from GitHub, a clause about it; then nothing was started
  * @throws Octokit's errors, RejectedError, PreparationError, and DelayedError
  * @see https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
  */

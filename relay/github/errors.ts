@@ -12,7 +12,7 @@ import {
   responseId,
 } from './response.ts'
 
-/** The outcome of a dispatch. Times are milliseconds since 1970. `reason`: a sentence for `rejected`; for other outcomes, a clause. */
+/** The outcome of a dispatch. Times are milliseconds since 1970. The `reason` of `rejected` is a sentence. All other reasons are clauses. */
 export type DispatchOutcome = Outcome & { response?: ResponseId }
 
 type Outcome =
@@ -24,18 +24,18 @@ type Outcome =
   | { kind: 'deferred'; until: number | null; reason: string; cause: PauseCause | 'error' }
   | { kind: 'response_lost'; reason: string }
 
-/** The outcome of a failed read. `later`: retry at `at` (milliseconds since 1970). Reasons are clauses. */
+/** Why a read failed. `later`: the read can be retried at `at` (milliseconds since 1970). Reasons are clauses. */
 export type ReadFailure =
-  /** `permission`: true if a permission is missing; false if GitHub doesn't show the repository or run to the credential. */
+  /** `permission`: whether a permission is missing. False: GitHub doesn't show the repository or run to the credential. */
   { kind: 'forbidden'; reason: string; permission: boolean } | { kind: 'later'; at: number; reason: string }
 
-/** The dispatch wasn't sent because the lease expires too soon, or a freeze has started. */
+/** Thrown if the relay doesn't send a dispatch now, because the lease expires too soon or a freeze has started. */
 export class DelayedError extends Error {
   override name = 'DelayedError'
   override message = 'The relay was delayed'
 }
 
-/** Thrown if GitHub rejects a dispatch, or if the relay doesn't send the dispatch. The message is for the user. */
+/** Thrown if GitHub rejects a dispatch, or if the relay refuses to send it. The message is for the user. */
 export class RejectedError extends Error {
   override name = 'RejectedError'
   constructor(sentence: string, cause?: unknown) {
@@ -43,7 +43,7 @@ export class RejectedError extends Error {
   }
 }
 
-/** The dispatch wasn't sent, because an earlier request failed. */
+/** Thrown if the relay doesn't send a dispatch because a request before it failed. */
 export class PreparationError extends Error {
   override name = 'PreparationError'
   constructor(cause: unknown) {
@@ -53,13 +53,13 @@ export class PreparationError extends Error {
 
 export const CREDENTIAL_RETRY_MS = 60_000
 
-/** Why a request to GitHub failed. Times are milliseconds since 1970. Reasons are clauses unless noted otherwise. */
+/** Why a request to GitHub failed. Times are milliseconds since 1970. Reasons are clauses, except for `no_token`. */
 type Failure =
   /** The relay's own pause, or GitHub's rate limit. */
   | { kind: 'limited'; until: number; reason: string }
-  /** No response. `isSent`: false if the request certainly didn't reach GitHub. */
+  /** GitHub didn't respond. `isSent`: false if the request certainly didn't reach GitHub. */
   | { kind: 'unreachable'; reason: string; isSent: boolean }
-  /** 408 or 5xx: the request may have taken effect. `limit`: set if GitHub asks the relay to wait. */
+  /** GitHub responded with 408 or 5xx, so the request may have taken effect. `limit`: null if GitHub doesn't ask the relay to wait. */
   | { kind: 'server_error'; status: number; limit: { until: number; reason: string } | null }
   | { kind: 'foreign'; reason: string }
   /** GitHub rejects the credential for every request until an operator renews it. */
@@ -100,7 +100,7 @@ export function dispatchFailure(error: unknown, context: DispatchContext): Dispa
   return response ? { ...outcome, response: responseId(response.status, response.headers) } : outcome
 }
 
-/** A refusal by GitHub. `documentation`: see `readDocumentation`. */
+/** GitHub's refusal of a request. `documentation`: see `readDocumentation`. */
 export type Refused = [status: number, message: string, documentation: string]
 
 type DispatchContext = { repository: string; now: number; refusal: (...refused: Refused) => string }
@@ -116,7 +116,7 @@ function toOutcome(error: unknown, { repository, now, refusal }: DispatchContext
       return { ...deferred(failure.reason, 'limit'), until: failure.until }
     case 'unreachable':
       return isSent && failure.isSent ? lost(failure.reason) : deferred(failure.reason)
-    // After this error, the relay searches for the workflow run, so it ignores a retry time in GitHub's response.
+    // After this error, the relay first searches for the workflow run, so the retry time in GitHub's response doesn't matter.
     case 'server_error': {
       const request = isSent ? 'the dispatch to' : 'a request about'
       const what = isToken ? "the App's request for a token for" : request
@@ -139,7 +139,7 @@ export const deferred = (reason: string, cause: PauseCause | 'error' = 'error') 
 
 export const lost = (reason: string): DispatchOutcome => ({ kind: 'response_lost', reason })
 
-/** `tries`: consecutive earlier failures. `permission`: the required permission. */
+/** Explains why a read failed. `tries`: how many reads have failed in a row. `permission`: the permission that the read needs. */
 export function readFailure(
   error: unknown,
   context: { repository: string; now: number; tries: number; permission?: string },
@@ -158,7 +158,7 @@ export function readFailure(
       const { status, limit } = failure
       return limit ? later(limit.until, limit.reason) : soon(`GitHub responded with ${status}`)
     }
-    // A rejected credential is handled as an outage, so that decisions wait until an operator renews the credential.
+    // A rejected credential counts as an outage. So decisions wait until an operator renews the credential.
     case 'credential':
       return later(now + CREDENTIAL_RETRY_MS, failure.reason)
     case 'no_token':
@@ -177,7 +177,7 @@ export function readFailure(
 
 type System = CredentialError['system'] | null
 
-/** Returns a clause about why GitHub rejects the relay's credential; null if GitHub refused the request for another reason. */
+/** Explains in a clause why GitHub rejects the relay's credential; null if GitHub doesn't reject the credential. */
 function readCredentialFailure(system: System, status: number, message: string): string | null {
   if (system && (status === 401 || /integration not found/i.test(message))) {
     return `GitHub rejects the relay's App (${status}: ${message}): check that GITHUB_APP_ID is correct, that GITHUB_APP_PRIVATE_KEY is a key of that App, and that the clock of the relay's server is right`
@@ -206,7 +206,8 @@ function noTokenSentence(
 }
 
 /**
- * Whether a refusal or a run's annotation says that a workflow execution protection blocks the run.
+ * Whether a message says that a workflow execution protection blocks a run. It is from a refusal or from a run's
+ * annotation.
  * @see https://docs.github.com/actions/concepts/about-actions-policies
  */
 export const isProtection = (message: string): boolean =>
@@ -217,7 +218,7 @@ export const PROTECTION_HINT =
 
 const isPermission = (message: string) => /^Resource not accessible by/i.test(message)
 
-/** How to fix a 403, based on GitHub's message. @param documentation appended to an unknown message */
+/** Says how to fix a 403, based on GitHub's message. @param documentation appended if the message isn't known */
 export function forbiddenHint(message: string, permission: string, documentation: string): string {
   if (isProtection(message)) return `${PROTECTION_HINT}.`
   if (/SAML/i.test(message)) return "authorize the relay's token for the organization (SSO)."

@@ -13,7 +13,7 @@ export interface Job {
   /** Milliseconds since 1970 by GitHub's clock; null if the job didn't start or finish. */
   startedAt: number | null
   finishedAt: number | null
-  /** Labels of the runner that a queued job waits for. */
+  /** The labels of the runner for which a queued job waits. */
   awaitedLabels?: string[]
   steps: { name: string; number: number; conclusion: string | null; finishedAt: number | null }[]
 }
@@ -24,10 +24,10 @@ const LOG_TIMEOUT_MS = 10_000
 
 export type JobReader = ReturnType<typeof createJobReader>
 
-/** Reads jobs and their logs. All functions throw Octokit's errors and CredentialError. */
+/** Creates functions that read jobs and their logs. All of them throw Octokit's errors and CredentialError. */
 export function createJobReader(credential: Credential) {
   return {
-    /** Returns at most 100 jobs, and whether the run has more jobs. */
+    /** Returns at most 100 jobs of an attempt. `total`: how many jobs the attempt has. */
     jobs: (repository: string, runId: number, attempt: number): Promise<{ jobs: Job[]; total: number }> =>
       credential.use(repository, async (octokit, at) => {
         const { data } = await octokit.actions.listJobsForWorkflowRunAttempt({
@@ -56,7 +56,7 @@ export function createJobReader(credential: Credential) {
         }))
         return { jobs, total: data.total_count }
       }),
-    /** Returns the run that is in progress in a concurrency group for which another run waits; null if unknown. */
+    /** Returns the run that occupies the concurrency group for which this run waits; null if unknown. */
     blockingRun: (repository: string, runId: number): Promise<number | null> =>
       credential.use(repository, async (octokit, at) => {
         const ofRun = 'GET /repos/{owner}/{repo}/actions/runs/{run_id}/concurrency_groups'
@@ -68,17 +68,18 @@ export function createJobReader(credential: Credential) {
         const { group_members }: Group = (await octokit.request(byName, { ...at, name })).data
         return group_members.find(({ status }) => status === 'in_progress')?.run_id ?? null
       }),
-    /** Returns a job's first 100 annotations. Needs Checks: read. */
+    /** Returns the first 100 annotations of a job. Needs Checks: read. */
     annotations: (repository: string, jobId: number): Promise<Annotation[]> =>
       credential.use(repository, async (octokit, at) => {
         const { data } = await octokit.checks.listAnnotations({ ...at, check_run_id: jobId, per_page: 100 })
         return readAnnotations(data)
       }),
-    /** Returns the end of a finished job's log; null if GitHub has no log, for example because the runner was lost. */
+    /** Returns the end of a finished job's log. Null if GitHub has no log: for example, the runner was lost. */
     jobLog: (repository: string, jobId: number): Promise<string | null> =>
       credential.use(repository, async (octokit, at) => {
         const signal = AbortSignal.timeout(LOG_TIMEOUT_MS)
-        // Octokit doesn't follow the redirect: the log's signed URL is on another host, which must not get the token.
+        // The redirect leads to a signed URL on another host. That host must not get the token, so Octokit doesn't
+        // follow the redirect.
         const request = { redirect: 'manual' as const, signal }
         let { headers } = await octokit.request('GET /repos/{owner}/{repo}/actions/jobs/{job_id}/logs', {
           ...at,
@@ -125,15 +126,15 @@ export async function readTail(stream: AsyncIterable<Uint8Array>, keep = KEPT_BY
 
 const MAX_LINES = 100
 const MAX_LINE = 1_000
-/** Maximum number of characters to read from a line, including ANSI codes. */
+/** The maximum number of characters to read from a line. ANSI codes count. */
 const MAX_PART = 4_000
 const TIME = /^\uFEFF?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z) ?/
-/** The runner command in a log: `##[add-mask]…`, or `::add-mask::…` if a step printed it. */
+/** Matches the runner command that registers a secret: `##[add-mask]…`, or `::add-mask::…` if a step printed it. */
 const MASKING = /(?:##\[|::)\s*add-mask/i
 
 /**
- * Returns the last lines of a job's log in readable form. Replaces GitHub's `***` for a secret with `[masked]`. Omits
- * lines that register a secret, and lines after `until` (milliseconds since 1970), such as the clean-up.
+ * Returns the last lines of a job's log in readable form. GitHub shows a secret as `***`; the result shows `[masked]`.
+ * Omits lines that register a secret, and the lines after `until` (milliseconds since 1970), such as the clean-up.
  */
 export function cleanLog(text: string, until: number | null): string[] {
   const lines: { at: number; raw: string }[] = []
@@ -158,7 +159,7 @@ function lastLines(lines: readonly { raw: string }[]): string[] | null {
 }
 
 function clean(raw: string): string | null {
-  // As in a terminal, a carriage return restarts the line.
+  // A carriage return restarts the line, as in a terminal.
   let shown = ''
   for (let end = raw.length; shown === '' && end > 0; end = raw.lastIndexOf('\r', end - 1)) {
     const part = raw.slice(raw.lastIndexOf('\r', end - 1) + 1, end)

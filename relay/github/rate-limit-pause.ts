@@ -3,19 +3,19 @@ import { backOff, readRetryAt } from '../../port/retry.ts'
 import type { Config } from '../config/config.ts'
 import { findResponse, readMessage } from './response.ts'
 
-/** Why a pause starts: GitHub's rate limit, a rejected credential, or an owner's suspended installation of the App. */
+/** The cause of a pause: GitHub's rate limit, a rejected credential, or a suspended installation of the App. */
 export type PauseCause = 'limit' | 'credential' | 'installation'
 
 /** A period during which GitHub accepts no requests from a credential. */
 export interface RateLimitPause {
-  /** The credential: a digest of the token, or a digest of the App's key with the owner of the installation. */
+  /** Identifies the credential: a digest of the token. For an App, a digest of its key and the owner of the installation. */
   scope: string
   pausedUntil: number
   cause: PauseCause
   reason: string
 }
 
-/** The owner of the App installation that a pause applies to; empty if it applies to all repositories. */
+/** Returns the owner of the App installation to which a pause applies; empty if the pause applies to all repositories. */
 export const ownerOf = ({ scope }: Pick<RateLimitPause, 'scope'>): string =>
   scope.startsWith(OWNER) ? scope.slice(scope.lastIndexOf(':') + 1) : ''
 const OWNER = 'owner:'
@@ -31,7 +31,7 @@ export class PausedError extends Error {
   }
 }
 
-/** GitHub's limits last at most an hour, so longer pauses are shortened. */
+/** The longest pause. GitHub's limits last at most an hour. */
 const LONGEST_PAUSE_MS = 3_600_000
 const FIRST_PAUSE_MS = 60_000
 /** If a pause ends further than this from the current time, the pause is outdated, or the clock was changed. */
@@ -39,7 +39,7 @@ const FURTHEST_MS = LONGEST_PAUSE_MS + 60_000
 
 export type RateLimitPauses = ReturnType<typeof createRateLimitPauses>
 
-/** The pauses of credentials, because GitHub limits credentials, not repositories. `onPause` gets each new pause. */
+/** Keeps the pauses of each credential, because GitHub limits credentials and not repositories. `onPause` gets each new pause. */
 export function createRateLimitPauses(
   auth: Config['github']['auth'],
   clock: () => number,
@@ -79,14 +79,14 @@ export function createRateLimitPauses(
   })
 
   return {
-    /** With a token, the scope for all repositories. With an App, the prefix of its owners' scopes. */
+    /** With a token: the scope of all repositories. With an App: the prefix of its owners' scopes. */
     scope,
     find: (repository: string): RateLimitPause | null => toPauses(scopeOf(repository)),
-    /** Starts a pause because GitHub asked to wait or rejected the credential. `reason`: a clause to show. */
+    /** Starts a pause after GitHub asked the relay to wait, or rejected the credential. `reason`: a clause to show. */
     pause(repository: string, until: number, reason: string, cause: PauseCause): void {
       onPause(raise(scopeOf(repository), until, reason, cause))
     },
-    /** Adds pauses from the store, except those of other credentials. */
+    /** Adds the pauses in the store that apply to these credentials. */
     add(pauses: readonly RateLimitPause[]): void {
       const now = clock()
       for (const { scope: key, pausedUntil, reason, cause } of pauses) {
@@ -99,11 +99,11 @@ export function createRateLimitPauses(
     /** Ends the pause after GitHub's response to a dispatch, and resets `tries`. */
     resume(repository: string): void {
       const key = scopeOf(repository)
-      // If a request was sent before the pause, the response to it doesn't end the pause.
+      // The response to a request from before the pause doesn't end the pause.
       if ((entryOf(key)?.until ?? 0) <= clock()) entries.delete(key)
     },
     allPaused: (): RateLimitPause[] => [...entries.keys()].map(toPauses).filter(pauses => pauses !== null),
-    /** Returns pauses because of a rejected credential. A past pause is included until GitHub accepts a dispatch. */
+    /** Returns the pauses whose cause is a rejected credential. Such a pause counts until GitHub accepts a dispatch, even if it has ended. */
     rejected: (): RateLimitPause[] =>
       [...entries.keys()].flatMap(key => {
         const entry = entryOf(key)
@@ -120,9 +120,9 @@ const LIMITED = 'GitHub is rate limiting this credential'
 const OVERLOADED = 'GitHub is failing and asks the relay to wait'
 
 /**
- * Reads how long GitHub asks the relay to wait. `until`: milliseconds since 1970. `reason`: a clause for Port's log.
- * `response`: GitHub's response as a short text.
- * @param tries number of consecutive earlier failures
+ * Reads from a response how long GitHub asks the relay to wait. `until`: milliseconds since 1970. `reason`: a clause
+ * for Port's log. `response`: GitHub's response as a short text.
+ * @param tries how many requests have failed in a row
  * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
  */
 export function readLimit(
@@ -136,7 +136,7 @@ export function readLimit(
   const headers = { get: (name: string) => (response.headers as Named)[name] ?? null }
   const isFailure = status >= 500 && headers.get('retry-after') !== null
   if (!isFailure && status !== 429 && !(status === 403 && isLimit(headers, data))) return null
-  // GitHub's times are by GitHub's clock, which may differ from the relay's clock.
+  // GitHub's clock may differ from the relay's clock.
   const offset = (Date.parse(headers.get('date') ?? '') || now) - now
   const asked = readRetryAt(headers, now + offset, LONGEST_PAUSE_MS)
   const until = asked === null ? now + backOff(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS / 2) : asked - offset
@@ -160,11 +160,11 @@ function isLimit(headers: { get(name: string): string | null }, data: unknown): 
 
 export type RequestBudget = ReturnType<typeof createRequestBudget>
 
-/** Allows a fixed number of requests within any time window. */
+/** Creates a budget: in any window of `windowMs`, at most `limit` requests are allowed. */
 export function createRequestBudget(limit: number, windowMs: number, clock: () => number) {
   const taken: number[] = []
   const forget = (now: number) => {
-    // If a time is in the future, the clock was set back.
+    // A time is in the future if the clock was set back.
     while (taken[0] !== undefined && (taken[0] <= now - windowMs || taken[0] > now)) taken.shift()
   }
   return {

@@ -1,11 +1,11 @@
 import type { Credential } from './credentials.ts'
 import { mustBeGitHub } from './response.ts'
 
-/** Repository properties that a run's OIDC claims must match. */
+/** The properties of a repository that a run's OIDC claims must match. */
 export interface RepositoryFacts {
-  /** The id, which stays the same if the repository is renamed. */
+  /** The repository's ID. A rename doesn't change it. */
   id: number
-  /** The current name, which differs from the requested name if the repository was renamed or transferred. */
+  /** The current name. It differs from the requested name if the repository was renamed or transferred. */
   fullName: string
   defaultBranch: string
 }

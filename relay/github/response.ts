@@ -2,14 +2,14 @@ import { RequestError } from '@octokit/request-error'
 import { stripAnsiCodes } from '../../port/text.ts'
 import type { Json } from '../../port/types.ts'
 
-/** GitHub's API responds with JSON. A proxy, or GitHub's front end, responds with HTML pages. */
+/** Whether a response isn't from GitHub's API, which responds with JSON. Proxies and GitHub's front end send HTML pages. */
 export const isForeign = (data: unknown) =>
   typeof data !== 'object' || data === null || data instanceof ArrayBuffer
 
 export const foreignReason = (status: number) =>
   `something between the relay and GitHub responded with ${status}`
 
-/** Throws an error if the typical contents of GitHub's response are missing. */
+/** Throws an error if the expected contents of GitHub's response are missing. */
 export function mustBeGitHub(isThere: boolean): void {
   if (!isThere) throw new Error(foreignReason(200))
 }
@@ -22,13 +22,13 @@ export function rawMessage(data: unknown): string {
   return typeof text === 'string' ? text : ''
 }
 
-/** Returns " See " with the documentation URL of a refusal; empty if the refusal contains no URL. */
+/** Returns " See " and the documentation URL in a refusal; empty if the refusal contains no URL. */
 export function readDocumentation(data: unknown): string {
   const url = (data as { documentation_url?: unknown } | null | undefined)?.documentation_url
   return typeof url === 'string' && URL.canParse(url) ? ` See ${cleanText(url)}` : ''
 }
 
-/** Hides the sent values and their parts in GitHub's message, because the values can be secret. */
+/** Hides the sent values, and parts of them, in GitHub's message, because they can be secret. */
 export function withoutValues(message: string, sent: Json): string {
   const values = [...new Set(textsIn(sent).flatMap(formsOf))]
   return values
@@ -56,7 +56,7 @@ export function responseId(status: number, headers: Record<string, string | numb
 
 const MAX_ID = 100
 
-/** GitHub's response in an error or in the error's cause; undefined if GitHub didn't respond. */
+/** Returns GitHub's response from an error or from the error's cause; undefined if GitHub didn't respond. */
 export function findResponse(error: unknown): RequestError['response'] {
   for (let each = error; each instanceof Error; each = each.cause) {
     if (each instanceof RequestError) return each.response
@@ -69,8 +69,9 @@ const MAX_LENGTH = 300
 export const MAX_MESSAGE = 4_000
 
 /**
- * Turns a name or message from GitHub into one line for logs, Port, and terminals. Limits the length. Removes ANSI codes,
- * control and formatting characters, and line breaks, because anyone with write access can choose names and messages.
+ * Turns a name or message from GitHub into one line of limited length for logs, Port, and terminals. Removes ANSI
+ * codes, control characters, formatting characters, and line breaks. Anyone with write access can put these into names
+ * and messages.
  */
 export function cleanText(text: string, maxLength = MAX_LENGTH): string {
   const read = text.slice(0, 4 * maxLength)
@@ -84,5 +85,5 @@ export function cleanText(text: string, maxLength = MAX_LENGTH): string {
   return isCut ? `${line.slice(0, maxLength - 1).toWellFormed()}…` : line
 }
 
-/** Whether {@link cleanText} has cut a text to the default length. */
+/** Whether {@link cleanText} has shortened a text to the default length. */
 export const isCut = (cleaned: string) => cleaned.length === MAX_LENGTH && cleaned.endsWith('…')

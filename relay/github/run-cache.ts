@@ -8,24 +8,24 @@ type RunEvent = 'repository_dispatch' | 'workflow_dispatch'
 
 interface Want {
   event: RunEvent
-  /** The runs since this time are needed: milliseconds since 1970 by GitHub's clock; null if only the ids are needed. */
+  /** The time from which runs are needed, in milliseconds since 1970 by GitHub's clock; null if only the runs in `runIds` are needed. */
   since: number | null
   runIds: readonly number[]
-  /** Whether to read these runs by their IDs instead of reading the list, if the budget allows it. */
+  /** Whether to read the runs by their IDs instead of the list, if the budget allows it. */
   quick?: boolean
 }
 
-/** The known runs of a repository. Times are milliseconds since 1970. */
+/** What the cache knows about a repository's runs. Times are milliseconds since 1970. */
 export interface Snapshot {
-  /** `forbidden`: the credential lacks Actions: read. `unavailable`: the list can't be read now. */
+  /** `forbidden`: the credential lacks Actions: read. `unavailable`: the relay can't read the list now. */
   access: 'read' | 'forbidden' | 'unavailable'
   reason: string | null
-  /** Milliseconds from the first to the last consecutive refusal of GitHub. A single refusal may be a mistake. */
+  /** The milliseconds from GitHub's first to its last refusal in a row. A single refusal may be a mistake. */
   refusedFor: number
   runs: ReadonlyMap<number, WorkflowRun>
-  /** The requested ids whose runs were deleted on GitHub. */
+  /** The requested IDs whose runs no longer exist on GitHub. */
   gone: ReadonlySet<number>
-  /** When the last successful read of the list started, by the relay's clock; null if never. */
+  /** When the last successful read of the list started, by the relay's clock; null without such a read. */
   readAt: number | null
   /** The list contains all runs since this time. */
   covers: number
@@ -36,19 +36,19 @@ export interface Snapshot {
 const PAGE = 100
 /** The minimum time between the starts of two reads of one list. */
 const MIN_INTERVAL_MS = 5_000
-/** Maximum number of pages to read. Runs on later pages are read by id. */
+/** The maximum number of pages to read. Runs on later pages are read by ID. */
 const MAX_PAGES = 5
-/** The next page is read if at least this many runs are missing. */
+/** The number of missing runs at which the next page is read. */
 const WORTH_A_PAGE = 3
-/** The wait after GitHub's first refusal, which is short because a single refusal may be a mistake. */
+/** The wait after GitHub's first refusal. It is short, because a single refusal may be a mistake. */
 const REFUSED_ONCE_MS = 60_000
-/** The longest wait after further refusals. An operator can grant the permission at any time. */
+/** The longest wait after later refusals. An operator can grant the permission at any time. */
 const FORBIDDEN_MS = 300_000
-/** How many consecutive 404s show that a run was deleted. A replica of GitHub may not have a new run yet. */
+/** The number of consecutive 404s that show that a run was deleted. One 404 can come from a replica that lacks a new run. */
 const MISSES = 2
-/** A list is forgotten this long after its next poll was due. */
+/** The time after which the cache forgets a list that no delivery polls. */
 const FORGOTTEN_MS = 120_000
-/** The share of list requests for planned polls. The other requests are for new repositories and for further pages. */
+/** The share of list requests for planned polls. The remaining share is for new repositories and for the pages after the first. */
 const PLANNED = 0.95
 const MINUTE_MS = 60_000
 const MAX_BY_ID = 1_000
@@ -57,14 +57,14 @@ interface RunCacheDeps {
   github: Pick<RunReader, 'runsPage' | 'run'>
   /** List requests per minute. */
   perMinute: number
-  /** A separate budget for reading runs by id, so that many old runs don't block lists. */
+  /** The budget for reading runs by ID. It is separate, so that many old runs don't block the lists. */
   budgetById: RequestBudget
   /** Budgets for quick reads: one for all runs together, and one for each run. */
   quick: { all: RequestBudget; ofRun: () => RequestBudget }
   clock: () => number
 }
 
-/** All deliveries of this relay share the lists and one budget. Every relay on a database has its own budget. */
+/** Creates the cache of runs. All deliveries of a relay share its lists and its budget. */
 export function createRunCache({ github, perMinute, budgetById, clock, quick }: RunCacheDeps) {
   const budget = createRequestBudget(perMinute, MINUTE_MS, clock)
   const quickOfRun = new BoundedMap<number, RequestBudget>(MAX_BY_ID)
@@ -76,7 +76,7 @@ export function createRunCache({ github, perMinute, budgetById, clock, quick }: 
   const entries = new Map<string, ReturnType<typeof open>>()
   let interval = MIN_INTERVAL_MS
 
-  /** Sets the age at which to read a list again, so that all lists together stay within the budget. */
+  /** Sets the age at which a list is read again. With this age, all lists together stay within the budget. */
   function plan(): void {
     for (const [key, { polledAt }] of entries) {
       // A time in the future means that the clock was set back.
@@ -133,16 +133,16 @@ export type RunCache = ReturnType<typeof createRunCache>
 
 type ReadDeps = Pick<RunCacheDeps, 'github' | 'clock'> & { budget: RequestBudget }
 
-/** The newest runs that one type of event started in a repository. */
+/** Keeps the newest runs that one type of event started in a repository. */
 function createRunList(repository: string, event: RunEvent, { github, budget, clock }: ReadDeps) {
-  /** What the next read must contain: runs since this time, and these ids. */
+  /** What the next read must contain: the runs since this time, and the runs with these IDs. */
   let since = Number.POSITIVE_INFINITY
   let wanted = new Set<number>()
   const pages: { runs: WorkflowRun[]; etag: string | null }[] = []
   let covers = Number.POSITIVE_INFINITY
   let readAt: number | null = null
   let failure: Pick<Snapshot, 'access' | 'reason'> | null = null
-  /** The first and last refusal of GitHub since the last successful read. */
+  /** The times of GitHub's first and last refusal since the last successful read. */
   let refused: { first: number; last: number } | null = null
   let tries = 0
   let blockedUntil = 0
@@ -150,7 +150,7 @@ function createRunList(repository: string, event: RunEvent, { github, budget, cl
 
   return {
     runs: () => new Map(pages.flatMap(({ runs }) => runs.map(run => [run.id, run] as const))),
-    /** Records which runs are needed. Reads the list if it is older than `maxAge` and a request is allowed. */
+    /** Records which runs are needed. If the list is older than `maxAge` and the budget allows it, reads the list. */
     async refresh(from: number | null, runIds: readonly number[], maxAge: number) {
       since = Math.min(since, from ?? Number.POSITIVE_INFINITY)
       for (const id of runIds) wanted.add(id)
@@ -169,7 +169,7 @@ function createRunList(repository: string, event: RunEvent, { github, budget, cl
       readAt,
       covers,
     }),
-    /** The time before which no list request is sent. */
+    /** Returns the time before which no list request is sent. */
     blockedUntil: () => blockedUntil,
   }
 
@@ -207,7 +207,7 @@ function createRunList(repository: string, event: RunEvent, { github, budget, cl
     const { data, etag } = await github.runsPage(repository, page + 1, pages[page]?.etag ?? null, event)
     if (data) {
       pages[page] = { runs: data, etag }
-      // After a change of this page, the cached data of the following pages is outdated.
+      // If this page has changed, the cached pages after it are outdated.
       pages.length = page + 1
     }
     return pages[page]?.runs ?? []
@@ -226,7 +226,7 @@ function createRunList(repository: string, event: RunEvent, { github, budget, cl
   }
 }
 
-/** Runs that are read by id, because they aren't in the list. */
+/** Reads runs by ID, because they aren't in the list. */
 function createRunsById(repository: string, { github, budget, clock }: ReadDeps) {
   interface Known {
     run: WorkflowRun | null
@@ -237,7 +237,7 @@ function createRunsById(repository: string, { github, budget, clock }: ReadDeps)
   const entries = new BoundedMap<number, Known>(MAX_BY_ID)
 
   return {
-    /** Without `maxAge`, reads the run now, outside of the budget. */
+    /** Reads a run. Without `maxAge`, reads it now, and doesn't count the request against the budget. */
     async read(id: number, maxAge?: number) {
       const known = entries.get(id)
       const readAt = clock()
@@ -246,7 +246,7 @@ function createRunsById(repository: string, { github, budget, clock }: ReadDeps)
         const { data, etag } = await github.run(repository, id, known?.etag ?? null)
         entries.set(id, { run: data ?? known?.run ?? null, etag, misses: 0, readAt })
       } catch (error) {
-        // The credential can read the list, so the 404 doesn't mean that a permission is missing.
+        // A 404 doesn't mean a missing permission here, because the credential can read the list.
         if (!(error instanceof RequestError) || error.response?.status !== 404) return
         entries.set(id, { run: null, etag: null, misses: (known?.misses ?? 0) + 1, readAt })
       }
@@ -255,7 +255,7 @@ function createRunsById(repository: string, { github, budget, clock }: ReadDeps)
       const known = entries.get(id)
       return known && (known.run ?? (known.misses >= MISSES ? 'gone' : undefined))
     },
-    /** Forgets a run that was read before the list. */
+    /** Forgets a run that was last read before the list was read. */
     deleteBefore(id: number, readAt: number) {
       if ((entries.get(id)?.readAt ?? 0) <= readAt) entries.delete(id)
     },

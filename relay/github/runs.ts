@@ -15,9 +15,9 @@ export interface WorkflowRun {
   ref: string | null
   /** The event that started the run, such as `repository_dispatch`. */
   event: string
-  /** The workflow's `run-name`. By default, GitHub uses the event type, or the workflow's name for a `workflow_dispatch`. */
+  /** The workflow's `run-name`. Without one, the event type of a `repository_dispatch`, or the name of a dispatched workflow. */
   title: string
-  /** `completed`, `waiting` (for an environment's reviewers), …; GitHub can add values. */
+  /** Such as `completed`, or `waiting` (for an environment's reviewers). GitHub can add values. */
   status: string
   /** The conclusion; null while the run is in progress. GitHub can add values. */
   conclusion: string | null
@@ -70,13 +70,13 @@ const PAGE = 100
 
 export type RunReader = ReturnType<typeof createRunReader>
 
-/** Reads workflow runs. All functions throw Octokit's errors and CredentialError. */
+/** Creates functions that read workflow runs. All of them throw Octokit's errors and CredentialError. */
 export function createRunReader(credential: Credential) {
   return {
-    /** Returns a page of up to 100 runs that this event started, newest first. */
+    /** Returns a page of up to 100 runs that this type of event started. The newest run is first. */
     runsPage: (repository: string, page: number, etag: string | null, event: string) =>
       credential.use(repository, async (octokit, at) => {
-        // The request has no `created` filter, because a changing URL would invalidate the ETag.
+        // The request has no `created` filter: its changing value would make the ETag useless.
         const query = { ...at, event, per_page: PAGE, page, headers: conditional(etag) }
         const request = octokit.actions.listWorkflowRunsForRepo(query)
         return tagged(request, etag, data => data.workflow_runs.map(toWorkflowRun))
@@ -94,7 +94,7 @@ export function createRunReader(credential: Credential) {
 
 const conditional = (etag: string | null) => (etag ? { 'if-none-match': etag } : {})
 
-/** Sends a conditional request. `data`: null if nothing changed. A 304 doesn't count against the rate limit. */
+/** Sends a conditional request. `data`: null after a 304, which doesn't count against the rate limit. */
 async function tagged<D, T>(
   request: Promise<{ data: D; headers: { etag?: string } }>,
   etag: string | null,
@@ -109,7 +109,10 @@ async function tagged<D, T>(
   }
 }
 
-/** Cancels workflow runs, and runs their failed jobs again. Needs Actions: write. All functions throw Octokit's errors and CredentialError. */
+/**
+ * Creates functions that cancel workflow runs or run failed jobs again. All of them need Actions: write, and throw
+ * Octokit's errors and CredentialError.
+ */
 export function createRunControl(credential: Credential, policy: DispatchPolicy) {
   const post = (
     route: 'cancel' | 'force-cancel' | 'rerun-failed-jobs',
@@ -131,14 +134,14 @@ export function createRunControl(credential: Credential, policy: DispatchPolicy)
   return {
     /** Cancels a run. Steps with `if: always()` and post steps still run. Returns `finished` if the run had already finished. */
     cancelRun: (repository: string, runId: number) => post('cancel', repository, runId),
-    /** Force-cancels a run that `cancelRun` didn't stop. No further steps run, not even post steps. */
+    /** Force-cancels a run that `cancelRun` didn't stop. Then not even post steps run. */
     forceCancelRun: (repository: string, runId: number) => post('force-cancel', repository, runId),
-    /** Starts the run's next attempt, with the failed and canceled jobs, and the jobs that need them. */
+    /** Starts the next attempt of a run. It contains the failed and canceled jobs, and the jobs that need them. */
     rerunFailedJobs: (repository: string, runId: number) => post('rerun-failed-jobs', repository, runId),
   }
 }
 
-/** A 409 can also mean that a re-run hasn't started yet. */
+/** Whether a 409 means that the run has finished. A 409 can also mean that a re-run hasn't started yet. */
 function isFinished(error: unknown): boolean {
   if (!(error instanceof RequestError) || error.status !== 409 || !error.response) return false
   return !/not yet/i.test(readMessage(error.response.data))

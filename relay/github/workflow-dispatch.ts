@@ -21,30 +21,30 @@ import {
 } from './workflow-refusal.ts'
 import type { WorkflowInputs } from './workflow-triggers.ts'
 
-/** The known inputs of a workflow. */
+/** What the relay knows about a workflow's inputs. */
 interface Known {
   /** The inputs in the workflow file; null if the relay can't read the file. */
   file: WorkflowInputs | null
-  /** Inputs that are undeclared according to GitHub's refusals. */
+  /** The inputs that GitHub refused because the workflow doesn't declare them. */
   refused: ReadonlySet<string>
 }
 
 const WORKFLOW_ROUTE = '/actions/workflows/{workflow_id}/dispatches'
 const RUN_DETAILS = 'return_run_details'
 const BRANCH_MS = 600_000
-/** How long the inputs are remembered: only briefly, so that newly declared inputs are sent soon. */
+/** How long the relay remembers a workflow's inputs. The time is short, so that newly declared inputs are sent soon. */
 const KNOWN_MS = 60_000
 /** How long the relay remembers that a server doesn't support `return_run_details`. */
 const SERVER_MS = 3_600_000
-/** Maximum number of requests per dispatch, with and without a readable workflow file. Each refusal shows what to change in the next request. */
+/** The maximum number of requests per dispatch: if the workflow file is readable, and if it isn't. Each refusal shows what to change. */
 const [MAX_REQUESTS, MAX_WITHOUT_FILE] = [3, 6]
-/** The number of refused names to remember per workflow. */
+/** The maximum number of refused names that the relay remembers per workflow. */
 const MAX_REFUSED = 200
 
 /**
- * Sends a `workflow_dispatch` with the inputs that the workflow declares. A dispatch that GitHub refuses starts nothing,
- * so it can be repeated: without the undeclared inputs in GitHub's message, or without `return_run_details`, which
- * Enterprise Server doesn't support before 3.21. Throws the errors of `postDispatch` and `credential.use`.
+ * Sends a `workflow_dispatch` with the inputs that the workflow declares. A refused dispatch starts nothing, so it is
+ * sent again without what GitHub's message refuses: undeclared inputs, or `return_run_details`, which Enterprise Server
+ * supports since 3.21. Throws the errors of `postDispatch` and `credential.use`.
  * @see https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event
  */
 export function createWorkflowDispatcher(
@@ -74,7 +74,7 @@ export function createWorkflowDispatcher(
       let current: Known = learned ?? remembered ?? (await readKnown(key, dispatched))
       let inputs = chooseInputs(dispatched, offer, current)
       if (inputs instanceof RejectedError && remembered) {
-        // The file is read again before the dispatch fails, because the workflow may have been fixed.
+        // Before the dispatch fails, the file is read again, because an author may have fixed the workflow.
         current = await readKnown(key, dispatched)
         inputs = chooseInputs(dispatched, offer, current)
       }
@@ -128,7 +128,7 @@ export function createWorkflowDispatcher(
     }
   }
 
-  /** Reads the workflow file. If the file can't be read, GitHub's refusals show the undeclared inputs. */
+  /** Reads a workflow's inputs from its file. If the file is unreadable, GitHub's refusals show the undeclared inputs. */
   async function readKnown(key: string, dispatched: Dispatched): Promise<Known> {
     const file = await readWorkflowInputs(credential, dispatched).catch(() => null)
     const read = { file, refused: new Set<string>() }
@@ -137,7 +137,7 @@ export function createWorkflowDispatcher(
   }
 }
 
-/** Returns the inputs to send. Returns an error if an input that a user entered would be lost, or the inputs are too large. */
+/** Returns the inputs to send. Returns an error if an entered input would be lost, or if the inputs are too large. */
 function chooseInputs(
   dispatched: Dispatched,
   offer: Offer,
@@ -152,7 +152,7 @@ function chooseInputs(
   )
 }
 
-/** Returns the offered inputs that the workflow doesn't declare. Ignores case, because only GitHub decides whether the case of a name matters. */
+/** Returns the offered inputs that the workflow doesn't declare. Ignores the case of names: GitHub decides whether it matters. */
 function undeclaredIn(offer: Offer, { file, refused }: Known): ReadonlySet<string> {
   if (!file) return refused
   const declared = new Set(Object.keys(file.declared).map(name => name.toLowerCase()))
@@ -168,14 +168,14 @@ function readResponse({ status, data }: DispatchResponse): DispatchOutcome {
   return lost(foreignReason(status))
 }
 
-/** Reads a 400 or 422 from GitHub itself. Such a dispatch started nothing. */
+/** Returns a 400 or 422 with its message; null for other errors, and for responses that aren't from GitHub. */
 function readRefusal(error: unknown): { status: number; message: string } | null {
   const response = error instanceof RequestError ? error.response : undefined
   if (!response || ![400, 422].includes(response.status) || !isObject(response.data)) return null
   return { status: response.status, message: rawMessage(response.data) }
 }
 
-/** Returns the known inputs after a refusal; null if the refusal shows no new input. */
+/** Adds the inputs in GitHub's message to the known inputs. Returns null if the message shows no new input. */
 function learn(message: string, offer: Offer, known: Known): Known | null {
   const undeclared = undeclaredIn(offer, known)
   const missing = missingInput(message)

@@ -6,17 +6,17 @@ import type { RequestBudget } from './rate-limit-pause.ts'
 import { mustBeGitHub } from './response.ts'
 import { eventTypes, readEvents } from './workflow-triggers.ts'
 
-/** A workflow file on the default branch, with the id of its contents and their size in bytes. */
+/** A workflow file on the default branch. `blob`: the ID of its contents. `size`: their size in bytes. */
 type WorkflowFile = { path: string; blob: string; size: number }
 
 const FOLDER = '.github/workflows'
 
-/** The file that lists the actions that GitHub may run. @see https://github.com/github/gh-actions-lock */
+/** The lockfile, which lists the actions that GitHub may run. @see https://github.com/github/gh-actions-lock */
 export const LOCKFILE = `${FOLDER}/actions.lock`
 
 export type WorkflowFileReader = ReturnType<typeof createWorkflowFileReader>
 
-/** Reads workflow files on the default branch. All functions throw Octokit's errors and CredentialError. */
+/** Creates functions that read workflow files on the default branch. They throw Octokit's errors and CredentialError. */
 export function createWorkflowFileReader(credential: Credential) {
   return {
     /** Lists the workflow files; empty if the branch has no workflow folder. */
@@ -57,10 +57,10 @@ export async function readFile(
 
 type Types = ReturnType<typeof eventTypes>
 
-/** `unknown`: a file is unreadable, there are too many files, or the request budget is used up. */
+/** Whether workflow files listen to a dispatch. `unknown`: a file is unreadable, there are too many files, or the request budget is used up. */
 export type Listeners = 'found' | 'none' | 'no files' | 'unknown'
 
-/** The returned function never throws. @param leave requests to leave in the budget for more urgent work */
+/** Creates a function that finds listeners and never throws. @param leave the number of requests to leave in the budget for more urgent work */
 export function createFindListeners(
   github: WorkflowFileReader,
   budget: RequestBudget,
@@ -69,7 +69,7 @@ export function createFindListeners(
 ) {
   const blobs = new BoundedMap<string, Types>(MAX_BLOBS)
   const repositories = createTtlCache<{
-    /** Returns the files; null if the relay can't read them. */
+    /** The files; null if the relay can't read them. */
     files: Promise<WorkflowFile[] | null>
     types: Map<string, Promise<Types>>
   }>(REMEMBERED_MS, clock)

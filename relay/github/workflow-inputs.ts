@@ -14,13 +14,13 @@ const PAYLOAD_INPUT = 'port'
 /** Inputs that the relay adds if the workflow declares them. */
 export const OFFERED_INPUTS = [PAYLOAD_INPUT, 'port_context', 'port_run_id', 'run_id', 'port_payload']
 
-/** The inputs that an invocation can provide, in GitHub's format. */
+/** The inputs that an invocation offers to a workflow, in GitHub's format. */
 export interface Offer {
-  /** What a user entered in the form. Null values are omitted, so that the workflow's defaults apply. */
+  /** The values that a user entered in the form. Null values are omitted, so that the workflow's defaults apply. */
   entered: Map<string, string>
   /** Values that the author added to the body, followed by the relay's values. */
   others: Map<string, string>
-  /** The action's payload; null if the form has an input with the name `port`. */
+  /** The payload for the action; null if the form has an input named `port`. */
   payload: ClientPayload | null
 }
 
@@ -29,12 +29,12 @@ type Texts = Record<string, string>
 /** The inputs to send, or why they can't be sent. */
 export type Fitted =
   | { inputs: Texts }
-  /** Inputs that a user entered and that the workflow wouldn't get. */
+  /** The entered inputs that the workflow wouldn't get. */
   | { undeclared: string[] }
-  /** `largest`: the name of the largest input. `lost`: entered inputs that don't fit into `port`. */
+  /** `largest`: the name of the largest input. `lost`: the entered inputs that don't fit into `port`. */
   | { tooLarge: { bytes: number; largest: string; lost: string[] } }
 
-/** Converts booleans, numbers, objects, and arrays to JSON. Strings are unchanged. */
+/** Returns the inputs that an invocation offers. Strings are unchanged; other values become JSON. */
 export function offerInputs(invocation: Invocation, payload: ClientPayload): Offer {
   const { inputs, runId, forWorkflow = {} } = invocation
   const [notEntered, inside] = [new Set(forWorkflow.notEntered), new Set(forWorkflow.inside)]
@@ -47,7 +47,7 @@ export function offerInputs(invocation: Invocation, payload: ClientPayload): Off
     ['run_id', runId],
     ['port_payload', encode(forWorkflow.port_payload ?? guidePayload(invocation))],
   ]
-  // An input that a user entered takes precedence, even if it's empty.
+  // An entered input takes precedence, even if it's empty.
   const isFree = (name: string) => !Object.hasOwn(inputs, name) || inside.has(name)
   return {
     entered: new Map(given.filter(([name]) => !notEntered.has(name))),
@@ -60,8 +60,8 @@ export function offerInputs(invocation: Invocation, payload: ClientPayload): Off
 }
 
 /**
- * Chooses at most 25 inputs. Entered inputs that the workflow doesn't declare must be in `port`, because GitHub refuses
- * undeclared inputs. If the inputs are too large, shortens `port` first and then omits `port_payload`.
+ * Chooses at most 25 inputs. GitHub refuses undeclared inputs, so `port` must contain the entered inputs that the
+ * workflow doesn't declare. If the inputs are too large, first shortens `port` and then omits `port_payload`.
  */
 export function fitInputs(offer: Offer, undeclared: ReadonlySet<string>): Fitted {
   const names = chooseNames(offer, undeclared)
@@ -73,7 +73,10 @@ export function fitInputs(offer: Offer, undeclared: ReadonlySet<string>): Fitted
   return assemble(offer, others, carried)
 }
 
-/** Adds Port's context under the names of the workflow's inputs that expect it. An input from Port with the same name takes precedence. */
+/**
+ * Adds Port's context to an offer, under the name of each input from which the workflow reads the context. An input
+ * that Port sent takes precedence.
+ */
 export function withContexts(offer: Offer, { contexts }: Pick<WorkflowInputs, 'contexts'>): Offer {
   const context = offer.others.get('port_context')
   if (context === undefined) return offer
@@ -84,7 +87,7 @@ export const offeredNames = ({ entered, others }: Offer): string[] => [
   ...new Set([...entered.keys(), PAYLOAD_INPUT, ...others.keys()]),
 ]
 
-/** Returns the most important names, up to GitHub's maximum. */
+/** Returns the names of the most important inputs, up to GitHub's maximum. */
 function chooseNames({ entered, others, payload }: Offer, undeclared: ReadonlySet<string>): string[] {
   const port = payload ? [PAYLOAD_INPUT] : []
   const declared = [...entered.keys()].filter(name => !undeclared.has(name))
@@ -120,7 +123,7 @@ function assemble({ entered, others, payload }: Offer, names: string[], carried:
 
 const encode = (value: Json): string => (typeof value === 'string' ? value : JSON.stringify(value))
 
-/** Returns the payload as a JSON string, shortened to fit; null if the payload can't be shortened enough. */
+/** Shortens the payload until it fits, and returns it as a JSON string. Null if it can't be shortened enough. */
 function fitPayload(payload: ClientPayload, room: number): { text: string; payload: ClientPayload } | null {
   const size = (text: string) => bytes({ [PAYLOAD_INPUT]: text }) + 1
   let most = Math.min(room, bytes(payload))
@@ -136,8 +139,9 @@ function fitPayload(payload: ClientPayload, room: number): { text: string; paylo
 const bytes = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
 
 /**
- * Reads the inputs from the workflow file on a branch or tag. Needs Contents: read. Throws the errors of `credential.use`.
- * @returns null if the file has no `workflow_dispatch`, or can't be parsed quickly
+ * Reads the inputs from the workflow file on a branch or tag. Needs Contents: read. Throws the errors of
+ * `credential.use`.
+ * @returns null if the file has no `workflow_dispatch`, or takes too long to parse
  */
 export async function readWorkflowInputs(
   credential: Credential,

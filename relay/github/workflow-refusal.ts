@@ -5,27 +5,27 @@ import { cleanText, MAX_MESSAGE, withoutValues } from './response.ts'
 
 export type Dispatched = { repository: string; workflow: string; ref: string }
 
-/** The undeclared input names in GitHub's message; empty if the message is about something else. */
+/** Returns the undeclared input names in GitHub's message; empty if the message is about something else. */
 export function unexpectedInputs(message: string): string[] {
   const list = /^Unexpected inputs provided: (\[.*\])/s.exec(message)?.[1]
   const names = parseJson(list ?? '[]')
   return Array.isArray(names) ? names.filter(name => typeof name === 'string') : []
 }
 
-/** The missing required input; null if GitHub's message is about something else. */
+/** Returns the name of the missing required input; null if GitHub's message is about something else. */
 export const missingInput = (message: string): string | null =>
   /^Required input '(.*)' not provided/s.exec(message)?.[1] ?? null
 
 export const isUnknownRef = (message: string): boolean => /^No ref found for/.test(message)
 
-/** GitHub's message about an unknown field starts with the field's name, unlike a message that quotes inputs. */
+/** Whether GitHub's message is about this unknown field. Such a message starts with the field's name; a message about inputs doesn't. */
 export const isUnknownField = (message: string, field: string): boolean =>
   UNKNOWN_FIELD.exec(message)?.groups?.field === field
 
 const UNKNOWN_FIELD =
   /^(?:Invalid request\.\s+)?(?:(?:Invalid|Unknown|Unexpected|Unpermitted|Unrecognized) (?:field|key|parameter|property|argument)s?:? )?["'`]?(?<field>\w+)\b/
 
-/** Maps GitHub's 422 messages to messages for users, without the values that GitHub quotes. */
+/** The messages for users for each of GitHub's 422 messages. They omit the values that GitHub quotes. */
 const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => string][] = [
   [
     /^Required input '(?<name>.*)' not provided/s,
@@ -78,7 +78,7 @@ const MAX_NAMES = 10
 
 /** Lists the names in quotes, each with the closest declared name. */
 export function namesOf(names: string[], declared: string[] = []): string {
-  // A name that is also sent isn't suggested.
+  // A declared name that is also sent isn't suggested.
   const free = declared.filter(name => !names.includes(name))
   const shown = names.slice(0, MAX_NAMES).map(name => {
     const near = nearestName(name.slice(0, 100), free)
@@ -109,7 +109,7 @@ export function tooLargeSentence(
   return `GitHub accepts at most 65,535 characters of inputs for a workflow (the relay counts bytes), and this invocation has ${bytes}. Send less data from Port: the largest input is "${cleanText(largest, 100)}".`
 }
 
-/** Explains in one sentence why GitHub rejected a `workflow_dispatch`, without the values of the inputs. */
+/** Explains in one sentence why GitHub rejected a `workflow_dispatch`. Omits the values of the inputs. */
 export function workflowRefusal(
   [status, message, documentation]: Refused,
   dispatched: Dispatched,

@@ -2,20 +2,20 @@ import { parse } from 'yaml'
 import { isObject, type JsonObject } from '../../port/types.ts'
 import { LIMITS } from '../config/limits.ts'
 
-/** Longer files aren't searched for references to inputs. */
+/** The length above which a file isn't searched for references to inputs. */
 const MAX_LENGTH = 250_000
-/** Maximum depth of `[` and `{` in triggers. Deep nesting is slow to parse. */
+/** The maximum nesting depth of `[` and `{` in triggers. Deep nesting is slow to parse. */
 const MAX_DEPTH = 6
 
 /** The inputs of a workflow that `workflow_dispatch` starts. */
 export interface WorkflowInputs {
   /** The author's settings by name. */
   declared: JsonObject
-  /** Names of inputs from which the workflow reads Port's context. */
+  /** The names of the inputs from which the workflow reads Port's context. */
   contexts: string[]
 }
 
-/** Parses only `on:`, because parsing a whole file would delay webhooks. Returns null for missing, invalid, or complex triggers. */
+/** Parses only `on:`, because parsing the whole file would delay webhooks. Returns null if `on:` is missing, invalid, or complex. */
 export function readEvents(text: string): JsonObject | null {
   const section = sectionOf(text)
   if (section === null) return null
@@ -27,7 +27,7 @@ export function readEvents(text: string): JsonObject | null {
   }
 }
 
-/** Returns events by name from the value of `on:`. */
+/** Returns the events in the value of `on:`, with their settings by name. */
 export function eventsOf(on: unknown): JsonObject {
   if (isObject(on)) return on
   return Object.fromEntries([on].flat().map(event => [String(event), null]))
@@ -53,7 +53,7 @@ function depthOf(section: string): number {
   return most
 }
 
-/** The event types of `repository_dispatch` for which the workflow listens; null if they can't be read. */
+/** Returns the event types of the `repository_dispatch` events to which the workflow listens. Null if they can't be read. */
 export function eventTypes(events: JsonObject): 'all' | readonly string[] | null {
   if (!('repository_dispatch' in events)) return []
   const { types = null } = isObject(events.repository_dispatch) ? events.repository_dispatch : {}
@@ -62,7 +62,7 @@ export function eventTypes(events: JsonObject): 'all' | readonly string[] | null
   return list.every(each => typeof each === 'string') ? list : null
 }
 
-/** Reads the inputs of `workflow_dispatch`; null without this trigger. */
+/** Returns the inputs of `workflow_dispatch`; null without this trigger. */
 export function inputsOf(events: JsonObject, text: string): WorkflowInputs | null {
   if (!('workflow_dispatch' in events)) return null
   const { inputs } = isObject(events.workflow_dispatch) ? events.workflow_dispatch : {}
@@ -70,7 +70,7 @@ export function inputsOf(events: JsonObject, text: string): WorkflowInputs | nul
   return { declared, contexts: contextsIn(text, Object.keys(declared)) }
 }
 
-/** Returns the inputs that the workflow reads only as `fromJSON(inputs.NAME).runId` or `.run_id`. */
+/** Returns the inputs that the workflow reads only in the form `fromJSON(inputs.NAME).runId` or `.run_id`. */
 export function contextsIn(text: string, names: string[]): string[] {
   if (text.length > MAX_LENGTH) return []
   const references = text.matchAll(

@@ -8,11 +8,11 @@ export type Row = Record<string, unknown>
 export interface Backend {
   dialect: Dialect
   clock: Pick<DatabaseClock, 'now'>
-  /** Runs statements in order in a transaction. Resolves when the changes are on disk. A failed call undoes only its own changes. */
+  /** Runs statements in one transaction. Resolves when the changes are on disk. A failed call undoes only its own changes. */
   run(statements: Statement[]): Promise<Row[][]>
   /**
-   * Runs a statement that claims work. Resolves without waiting for the disk, because losing a claim in a crash has
-   * no effect. The claim is on disk no later than the next durable change.
+   * Runs a statement that claims work. Doesn't wait for the disk, because it does no harm if a crash loses the claim.
+   * The claim is on disk no later than the next durable change.
    */
   claim(statement: Statement): Promise<Row[]>
   /**
@@ -21,19 +21,19 @@ export interface Backend {
    *   delivery, if the response to an earlier write was lost.
    */
   insert(delivery: NewDelivery): Promise<boolean>
-  /** Calls the listener when this relay has accepted deliveries that a claim can find. */
+  /** Calls the listener when this relay has accepted deliveries. */
   onWork(listener: () => void): void
   close(): Promise<void>
 }
 
-/** Runs one statement and returns its rows. The columns have the names of `T`'s fields. */
+/** Runs one statement and returns its rows. The columns must have the names of `T`'s fields. */
 export const rowsOf = async <T = Row>(
   db: Backend,
   sql: string,
   ...params: Statement['params']
 ): Promise<T[]> => ((await db.run([{ sql, params }]))[0] ?? []) as T[]
 
-/** Returns the deliveries of a statement that selects {@link columns}. */
+/** Runs a statement that selects {@link columns}, and returns the deliveries. */
 export const deliveriesOf = async <T extends Delivery = Delivery>(
   ...given: Parameters<typeof rowsOf>
 ): Promise<T[]> => (await rowsOf(...given)).map(row => toDelivery<T>(row))
@@ -41,8 +41,8 @@ export const deliveriesOf = async <T extends Delivery = Delivery>(
 export type DatabaseClock = ReturnType<typeof createDatabaseClock>
 
 /**
- * The last time that the database returned, plus the milliseconds since then by a monotonic timer. All relays on
- * a database share this time, whatever their own clocks show.
+ * Creates a clock that continues the database's last known time with a monotonic timer. All relays on a database share
+ * this time, whatever their own clocks show.
  */
 export function createDatabaseClock(timer = () => performance.now()) {
   let base = { time: Date.now(), at: timer() }
@@ -62,20 +62,21 @@ export interface Dialect {
   greatest: string
   /** The clause that makes a SELECT skip rows that another relay is claiming. */
   skipLocked: string
-  /** A statement that locks the number `?1` until the transaction ends; null if transactions never run concurrently. */
+  /** A statement that locks the number `?1` until the transaction ends. Null if transactions never run at the same time. */
   lockNumber: string | null
-  /** Returns a condition: the column's value is in the SELECT's result. The SELECT runs only once, so that its LIMIT applies. */
+  /** Returns the condition that the column's value is in the SELECT's result. The SELECT runs only once, so that its LIMIT applies. */
   among(column: string, select: string): string
   /** An expression for a `seq` that is higher than every existing `seq`. */
   nextSeq: string
   owner(repository: string): string
-  /** An expression for a JSON array as text. Each object in the array has these keys, with the values of these columns. */
+  /** Returns an expression for a JSON array as text. Each row is an object in the array. `fields` names the column of each key. */
   jsonRows(fields: Record<string, string>, from: string): string
 }
 
 /**
- * A condition on the state of a row that is found by id or `seq`. The form of the condition prevents the use of an index
- * on states: with statistics from a time without waiting work, PostgreSQL would expect an empty index and scan all its rows.
+ * Returns a condition on the state of a row that is found by id or `seq`. Its form prevents the use of an index on
+ * states. If the statistics are from a time without waiting work, PostgreSQL would expect this index to be empty, and
+ * scan it.
  */
 export const stateIs = (...states: string[]) => `state || '' IN (${states.join(', ')})`
 
@@ -140,12 +141,12 @@ const DELIVERY = named(
   'reportWorkflowStatus',
 )
 
-/** Excludes the jobs' summaries, because loading them for many deliveries takes too long. */
+/** The columns for lists, without the jobs' reports, because reading these for many deliveries takes too long. */
 export const SHOWN = DELIVERY.replace('reported AS', 'NULL AS')
 
 const RUN = ['attempt', 'evidence', 'past', 'status', 'conclusion', 'url', 'reportsConclusion']
 
-/** The columns of a delivery and its runs, without the invocation, which can be large. */
+/** Returns the columns of a delivery and its runs. Omits the invocation, which can be large. */
 export const columns = (sql: Dialect, delivery = DELIVERY) => {
   const run = { id: 'github_run_id', ...Object.fromEntries(RUN.map(field => [field, columnOf(field)])) }
   return `${delivery}, ${sql.jsonRows(run, 'runs WHERE runs.delivery = deliveries.id')} AS runs`
@@ -172,7 +173,7 @@ export function toRun<T extends DeliveryRun>({ past, reportsConclusion, ...rest 
   } as unknown as T
 }
 
-/** Explains why a write failed, and what to do; null for unknown messages. @param shown text to write after the cause */
+/** Explains why a write failed, and what to do; null for an unknown message. @param shown the text to write after the cause */
 export function whyNotWritable(message: string, shown = ''): string | null {
   if (/full|no space/i.test(message)) return `the disk is full${shown}. Free space on it.`
   if (/read.?only/i.test(message)) return `it is read-only${shown}. Mount its disk for writing.`

@@ -6,12 +6,12 @@ import { openPostgres } from './postgres/postgres.ts'
 import { openSqlite } from './sqlite/sqlite.ts'
 import { createStore, type Store } from './store.ts'
 
-/** @throws Error with a message that includes the path or server */
+/** Opens the store. @throws Error whose message includes the path or server */
 export async function openStore(database: Config['database']): Promise<Store> {
   return createStore(await openBackend(database))
 }
 
-/** Opens the store, even while a relay is using it. A SQLite file must exist. `write` allows {@link Store.ping}. */
+/** Opens the store for a command, even while a relay uses it. A SQLite file must exist. Mode `write`: the command can call {@link Store.ping}. */
 export async function openStoreForCommand(
   database: Config['database'],
   mode: 'read' | 'write',
@@ -28,7 +28,7 @@ export async function openStoreForCommand(
   return createStore(backend)
 }
 
-/** Explains why a relay can't use a database. */
+/** Explains that the database belongs to another Port organization. */
 export const ofAnotherOrganization = (stored: string | null, clientId: string | null) =>
   `The database (RELAY_DATABASE) belongs to the Port organization with the client ID ${stored}, but PORT_CLIENT_ID is ${clientId ?? 'not set'}: correct PORT_CLIENT_ID, or use another database for this organization. docs/database.md shows how to change the stored client ID.`
 
@@ -36,7 +36,7 @@ export const ofAnotherOrganization = (stored: string | null, clientId: string | 
 export const openBackend = (database: Config['database']): Promise<Backend> =>
   database.kind === 'postgres' ? openPostgres(database.url) : openSqlite(database.path)
 
-/** @throws Node's error if the file doesn't exist */
+/** Opens a SQLite file. @throws Node's error if the file doesn't exist */
 function openSqliteForCommand(path: string, mode: 'read' | 'write'): Backend {
   const database = new DatabaseSync(realpathSync(path), { readOnly: mode === 'read', timeout: 5000 })
   const refuse = async () => {

@@ -17,11 +17,11 @@ export { MAX_OTHERS } from './sql/lookups.ts'
 export type { AlertState, ClockDifference, Hour, KnownProblem } from './sql/maintenance.ts'
 export type { OutboxPage, WaitingMessages } from './sql/outbox.ts'
 
-/** The kinds of work to claim: queued deliveries, dispatched and running deliveries (`watch`), and outboxes. */
+/** The kinds of work to claim. `dispatch`: queued deliveries. `watch`: dispatched and running deliveries. */
 export const WORK = ['dispatch', 'watch', 'outbox'] as const
 export type Work = (typeof WORK)[number]
 
-/** When a promise resolves, the change is on disk. Times: milliseconds since 1970 by the store's clock. */
+/** The store. When the promise of a change resolves, the change is on disk. Times are milliseconds since 1970 by the store's clock. */
 export type Store = ReturnType<typeof createStore>
 
 /** Creates the store for SQLite or PostgreSQL. */
@@ -40,9 +40,9 @@ export function createStore(db: Backend) {
     ...lookups(db),
     ...lists(db),
     ...maintenance(db),
-    /** The database's time, which all leases and due times use. With SQLite, this is the machine's time. */
+    /** Returns the database's time, by which leases expire and work is due. With SQLite, this is the machine's time. */
     clock: () => db.clock.now(),
-    /** Calls the listener with the kinds of work that this relay may have made due. @returns a function that removes the listener */
+    /** Calls the listener when this relay may have made work due. @returns a function that removes the listener */
     onWork(listener: (work: readonly Work[]) => void) {
       listeners.add(listener)
       return () => void listeners.delete(listener)

@@ -8,10 +8,10 @@ import { createIntake, type PostgresQuery, toQuery } from './queries.ts'
 
 const CONNECTIONS = 10
 const CONNECT_MS = 5_000
-/** The server's timeout for a statement, which is shorter than the client's timeout. */
+/** The server's timeout for a statement. It is shorter than the client's timeout. */
 const STATEMENT_MS = 10_000
 const RESPONSE_MS = 15_000
-/** How often to read the server's time. */
+/** The interval between reads of the server's time. */
 const TIME_MS = 30_000
 const TIME = { sql: 'SELECT extract(epoch FROM clock_timestamp())::float8 * 1000 AS now', params: [] }
 
@@ -19,9 +19,9 @@ const TIME = { sql: 'SELECT extract(epoch FROM clock_timestamp())::float8 * 1000
 const NOT_ON_DISK = { sql: 'SET LOCAL synchronous_commit = off', params: [] }
 
 /**
- * Due work is a few rows among millions, and statistics can be outdated, so plans use only index lookups, without JIT.
- * Each statement is planned once per connection, because planning a batch of inserts takes as long as writing it.
- * Commits wait for the disk even if the database's default is not to wait. A stricter setting than `on` is kept.
+ * Plans use only index lookups and no JIT, because due work is a few rows among millions, and statistics can be
+ * outdated. Each statement is planned once per connection, because planning a batch of inserts takes as long as writing
+ * it. Commits always wait for the disk. A setting that is stricter than `on` is kept.
  */
 const SETTINGS = `
   SET statement_timeout = ${STATEMENT_MS}; SET idle_in_transaction_session_timeout = ${STATEMENT_MS};
@@ -30,8 +30,8 @@ const SETTINGS = `
   SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`
 
 /**
- * Opens a PostgreSQL database. While the server is unavailable, calls are rejected. The next call connects again.
- * @throws Error with a message that includes host and database, if the database can't be reached or used
+ * Opens a PostgreSQL database. While the server is unavailable, calls fail. Each call tries to connect again.
+ * @throws Error if the database can't be reached or used; the message includes host and database
  */
 export async function openPostgres(url: string): Promise<Backend> {
   const { default: pg } = await import('pg')
@@ -41,7 +41,7 @@ export async function openPostgres(url: string): Promise<Backend> {
     query_timeout: RESPONSE_MS,
     fallback_application_name: 'port-webhook-action relay',
     keepAlive: true,
-    // Numbers in this database are counts, times, and GitHub ids, all below 2^53.
+    // The numbers in this database are below 2^53: they are counts, times, and GitHub ids.
     types: {
       getTypeParser: (oid, format) =>
         oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format as 'text'),
@@ -60,10 +60,10 @@ export async function openPostgres(url: string): Promise<Backend> {
     max: CONNECTIONS,
     pipeline: true,
     onConnect: (client: ClientBase) => client.query(SETTINGS) as unknown as undefined,
-    // Each connection has one timer. With a timer for each query, V8 would keep finished queries in memory.
+    // A timer for each query would keep finished queries in memory, so each connection has only one timer.
     query_timeout: 0,
   })
-  // The pool removes broken idle connections. Without this listener, a connection's error would stop the process.
+  // Without this listener, the error of an idle connection would stop the process. The pool removes the connection.
   pool.on('error', () => {})
   pool.on('connect', client => {
     client.on('error', () => {})
@@ -127,7 +127,7 @@ async function runOne(pool: Pool, statement: PostgresQuery): Promise<Row[]> {
   }
 }
 
-/** Sends a whole transaction without waiting for each response. If a statement fails, nothing is committed. */
+/** Sends all statements of a transaction at once, without waiting for responses in between. If one fails, nothing is committed. */
 async function runTogether(pool: Pool, statements: Statement[]): Promise<Row[][]> {
   let client: PoolClient
   try {
@@ -148,7 +148,7 @@ async function runTogether(pool: Pool, statements: Statement[]): Promise<Row[][]
 
 const failure = (cause: unknown) => new Error(`PostgreSQL: ${reason(cause)}`, { cause })
 
-/** Describes an error. After attempts to connect to several addresses, the error has no message. */
+/** Describes an error. If several addresses were tried, the error has no message, only the errors of the addresses. */
 function reason(error: unknown): string {
   const { message, code } = error as { message?: string; code?: string }
   return message || code || 'unknown error'
@@ -162,7 +162,7 @@ function refusal(url: string, cause: unknown): Error {
     const host = hostname || searchParams.get('host') || 'this machine'
     where = `${decodeURIComponent(pathname.slice(1)) || '(default)'} on ${host}:${port || '5432'}`
   } catch {
-    // The message contains neither the URL nor the error, because an invalid URL can contain the password anywhere.
+    // The message doesn't quote the URL or the error, because an invalid URL can contain the password anywhere.
     return new Error(
       "RELAY_DATABASE isn't a PostgreSQL URL: write postgres://user:password@host:5432/database, with special characters of the password percent-encoded.",
     )
@@ -173,7 +173,7 @@ function refusal(url: string, cause: unknown): Error {
   )
 }
 
-/** Thrown if a connection pooler doesn't keep prepared statements. */
+/** Thrown if a connection pooler in front of PostgreSQL doesn't keep prepared statements. */
 class PoolerRefused extends Error {
   constructor(cause: unknown) {
     super(
@@ -185,14 +185,14 @@ class PoolerRefused extends Error {
 }
 
 /**
- * Uses a prepared statement three times, to detect a connection pooler. A pooler with round-robin uses another connection
- * for the second use. A pooler that prefers the latest connection uses another connection for the third use, because a
- * transaction occupies the latest connection.
- * @throws PoolerRefused if a later use fails
+ * Uses a prepared statement three times, to detect a connection pooler. A round-robin pooler changes the connection for
+ * the second use. A pooler that prefers the latest connection changes it for the third use, because a transaction then
+ * occupies the latest connection.
+ * @throws PoolerRefused if the second or third use fails
  */
 async function checkPreparedStatements(connect: () => Client): Promise<void> {
   const [user, other] = [connect(), connect()]
-  // The name is unique, because the pooler's connections keep statements from earlier starts.
+  // The pooler's connections keep statements from earlier starts, so the name is different for each start.
   const check = { name: `relay_start_${randomUUID()}`, text: 'SELECT 1' }
   for (const client of [user, other]) client.on('error', () => {})
   try {
@@ -213,7 +213,7 @@ async function checkPreparedStatements(connect: () => Client): Promise<void> {
   }
 }
 
-/** SQLite's schema, changed for PostgreSQL. The names of repositories are sorted by their bytes. Pages have free space for updates. */
+/** SQLite's schema, translated for PostgreSQL. Names of repositories are sorted by bytes. Pages have free space for updates. */
 const SCHEMA = `
   ${SQLITE.replaceAll(
     /seq INTEGER PRIMARY KEY( AUTOINCREMENT)?/g,
@@ -232,7 +232,7 @@ const LOCK = 0x706f7274
 
 /** Creates the tables. A lock ensures that only one relay creates the tables. @throws Error if the schema has another version */
 async function createSchema(client: ClientBase): Promise<void> {
-  // The isolation level makes tables visible that another relay created while this relay waited for the lock.
+  // At this isolation level, the relay sees tables that another relay created while this relay waited for the lock.
   await client.query(
     `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(${LOCK})`,
   )

@@ -11,7 +11,7 @@ export type PostgresQuery = { sql: string; params: (Value | Value[])[] }
 
 const prepared = new Map<string, { name: string; text: string }>()
 
-/** A prepared statement's name is a hash of its text, because relays can share a pooler's connections. */
+/** Creates a prepared statement. Its name is a hash of its text, because relays can share a pooler's connections. */
 export function toQuery({ sql, params }: PostgresQuery): QueryConfig {
   let known = prepared.get(sql)
   if (!known) {
@@ -22,15 +22,15 @@ export function toQuery({ sql, params }: PostgresQuery): QueryConfig {
   return { ...known, values: params.map(value => (Array.isArray(value) ? value.map(clean) : clean(value))) }
 }
 
-/** Removes NUL, which PostgreSQL rejects. @see https://www.postgresql.org/docs/current/datatype-character.html */
+/** Removes NUL characters, which PostgreSQL rejects. @see https://www.postgresql.org/docs/current/datatype-character.html */
 const clean = (value: Value) =>
   typeof value === 'string' && value.includes('\0') ? value.replaceAll('\0', '\ufffd') : value
 
-/** The maximum number of concurrent batches. Further deliveries are collected for the next batch. */
+/** The maximum number of concurrent batches. Deliveries that arrive in the meantime wait for the next batch. */
 const BATCHES = 2
 const MAX_ROWS = 500
 const MAX_SIZE = 8 * 1024 * 1024
-/** If the connection is lost within this time, the write is repeated. If it's lost later, the sender gets an error. */
+/** The time after which a lost connection is an error for the sender. Within this time, the write is repeated. */
 const AGAIN_WITHIN_MS = 2_000
 
 interface Waiting {
@@ -97,7 +97,7 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
   return (delivery: NewDelivery) =>
     new Promise<boolean>((resolve, reject) => {
       collected.push({ delivery, resolve, reject })
-      // Deliveries of one event loop turn share a commit.
+      // Deliveries that arrive in one event loop turn share a commit.
       if (active < BATCHES && !scheduled) {
         scheduled = true
         setImmediate(flush)
@@ -106,12 +106,13 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
 }
 
 /**
- * Whether one row of a batch could be the cause of an error: bad data (22), a constraint (23), a deadlock (40), or a limit (54).
+ * Whether a single row of a batch can cause this error: invalid data (22), a constraint (23), a deadlock (40), or a
+ * limit (54).
  * @see https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 const isOfOneRow = (error: unknown) => /^(22|23|40|54)/.test(codeOf(error))
 
-/** Whether the connection was lost, so that the write may have succeeded. Then the error has no code, or a code that starts with E, 08, or 57P. */
+/** Whether the connection was lost. The write may have succeeded. The error then has no code, or its code starts with E, 08, or 57P. */
 const isCut = (error: unknown) => /^($|E|08|57P)/.test(codeOf(error))
 
 const codeOf = (error: unknown) => String(((error as Error).cause as { code?: unknown }).code ?? '')

@@ -4,20 +4,20 @@ import type { Change, Delivery, DeliveryRun, Transition } from '../../delivery/d
 import { type Backend, columnOf, type Dialect, rowsOf, type Statement, stateIs } from '../database.ts'
 import { enqueue } from './outbox.ts'
 
-/** Identifies a report from the action, so that a repetition isn't applied again. */
+/** Identifies a report from the action, so that the relay applies the report only once. */
 export interface ReportReceipt {
   sender: string
-  /** The sender's number, from 1. A report whose number isn't above the sender's last number is a repetition. */
+  /** The number of the report. The sender counts its reports from 1. A number up to the sender's last number is a repetition. */
   number: number
   lines: number
   bytes: number
 }
 
-/** How many of a delivery's first and last history entries to keep. */
+/** How many first and how many last history entries the store keeps of a delivery. */
 const FIRST_EVENTS = 50
 const LAST_EVENTS = LIMITS.events - FIRST_EVENTS
 
-/** The condition of all statements after the first: the first statement has updated the delivery and set this mark. */
+/** The condition of the second and later statements: the first statement has updated the delivery and set this mark. */
 const MARKED = 'id = ?1 AND change_id = ?2'
 const IS_MARKED = `EXISTS (SELECT 1 FROM deliveries WHERE ${MARKED})`
 
@@ -29,17 +29,21 @@ interface Applied {
   receipt?: ReportReceipt | undefined
 }
 
-/** The first UPDATE requires the version of the transition, and marks the row. All other statements require the mark. */
+/**
+ * Returns the statements that apply a transition. The first UPDATE requires the transition's version, and marks the
+ * row. The later statements require the mark.
+ */
 function apply(sql: Dialect, applied: Applied): { statements: Statement[]; decisive: number } {
   const { delivery, changeId, transition, now, receipt } = applied
   const { change, messages, history, requeue } = transition
   const ids = change.runs?.map(run => run.id) ?? []
   const { lockNumber } = sql
-  // Runs are locked in a fixed order, so that transactions with the same runs don't deadlock.
+  // Runs are locked in a fixed order. Otherwise, transactions with the same runs could deadlock.
   const locks: Statement[] = lockNumber
     ? ids.toSorted((a, b) => a - b).map(id => ({ sql: lockNumber, params: [id] }))
     : []
-  // The row is locked before the check for a repetition, because an UPDATE that waits for a row sees old data in subqueries.
+  // The row is locked before the check for a repetition. Otherwise, an UPDATE that waited for the row would see old
+  // data in subqueries.
   if (lockNumber && receipt) {
     locks.push({ sql: 'SELECT 1 FROM deliveries WHERE id = ?1 FOR UPDATE', params: [delivery.id] })
   }
@@ -159,8 +163,8 @@ function workOf({ change, messages, requeue }: Transition) {
 export function applying(db: Backend, notify: (...work: ReturnType<typeof workOf>) => void) {
   return {
     /**
-     * Applies a transition to the delivery, if the delivery still has the version that the transition was computed from. A
-     * repeated report (`receipt`) writes nothing. If no field of the delivery changes, the version stays the same.
+     * Applies a transition if the delivery still has the version from which the transition was computed. A repeated
+     * report (`receipt`) writes nothing. If no field of the delivery changes, the version stays the same.
      * @returns false if the delivery has another version, or if another delivery has one of its runs
      */
     async apply(
@@ -184,13 +188,13 @@ export function applying(db: Backend, notify: (...work: ReturnType<typeof workOf
       if (applied) notify(...workOf(transition))
       return applied
     },
-    /** Makes an open delivery due now and increments its version, so that a worker that has claimed it decides again. */
+    /** Makes an open delivery due now. Increments its version, so a worker that already claimed the delivery decides again. */
     async wake(id: string, now: number): Promise<void> {
       const sql = `UPDATE deliveries SET due_at = ?2, version = version + 1, lease_until = 0
                    WHERE id = ?1 AND ${stateIs("'dispatched'", "'running'")} RETURNING id`
       if ((await rowsOf(db, sql, id, now)).length > 0) notify('watch')
     },
-    /** Returns how much of the report limits the delivery has used since it was queued, and the sender's last number. */
+    /** Returns how many lines and bytes the delivery's reports have used since it was queued, and the number of the sender's last report. */
     async reportUsage(id: string, sender: string) {
       const sql = `
         SELECT report_lines AS lines, report_bytes AS bytes,

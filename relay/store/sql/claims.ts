@@ -26,15 +26,15 @@ export type Claimed = Delivery & {
   isAttempt: boolean
 }
 
-/** Waiting work. Times are milliseconds since 1970; null if nothing is due or waiting. */
+/** The work that waits. Times are milliseconds since 1970. A time is null if no such work waits. */
 export interface Backlog {
-  /** When the oldest delivery was queued, and when the oldest poll and the oldest outbox became due. */
+  /** For dispatches: when the oldest delivery was queued. For polls and outboxes: when the oldest one became due. */
   dueSince: Record<'dispatch' | 'watch' | 'outbox', number | null>
-  /** Number of messages waiting for Port, up to 10,000. */
+  /** The number of messages that wait to be sent to Port, counted up to 10,000. */
   messages: number
   /** When the oldest waiting message was written. */
   oldestMessage: number | null
-  /** Number of frozen deliveries, up to 10,000. */
+  /** The number of frozen deliveries, counted up to 10,000. */
   frozen: number
 }
 
@@ -48,7 +48,7 @@ export interface TracedDelivery extends Delivery {
 export const QUEUED = "state = 'queued' AND frozen_by = 0"
 export const FROZEN = "state = 'queued' AND frozen_by > 0"
 
-/** Selects the repositories with a queue. Each repository takes one step in the index, whatever the length of its queue. */
+/** Selects the repositories that have queued deliveries. Each repository takes one step in the index, even if its queue is long. */
 export const QUEUES = `
   WITH RECURSIVE queue(repository) AS (
     SELECT min(repository) FROM deliveries WHERE ${QUEUED}
@@ -73,7 +73,7 @@ const isPaused = (sql: Dialect, scope: string, now: string, of: string) => `
   EXISTS (SELECT 1 FROM rate_limit_pauses
     WHERE ${isOfScope(sql, scope, of)} AND rate_limit_pauses.paused_until > ${now})`
 
-/** Whether the repository has no frozen delivery. Other deliveries must not overtake a frozen delivery. */
+/** A condition: the repository has no frozen delivery. No delivery may overtake a frozen delivery. */
 const IS_FREE = `NOT EXISTS (
   SELECT 1 FROM freezes WHERE (SELECT min(seq) FROM deliveries
     WHERE ${FROZEN} AND frozen_by = freezes.seq AND repository = head.repository) IS NOT NULL)`
@@ -85,13 +85,13 @@ const CLAIM_ATTEMPT = `${CLAIM},
   first_attempt_at = coalesce(first_attempt_at, ?1),
   awaiting_response_since = coalesce(awaiting_response_since, ?1)`
 
-/** Rows above this number aren't counted, to limit the cost. */
+/** The number at which counting stops, to limit the cost. */
 export const MOST_COUNTED = 10_000
-/** How many deliveries are examined for each cause that Port shows. */
+/** The maximum number of deliveries to examine for each cause that Port shows. */
 const EXAMINED = 200
 /** If at least this many deliveries have waiting messages, Port isn't notified of waits. */
 const MAX_OUTBOXES = 200
-/** Pads a list to a length that is a power of two, to limit the number of different prepared statements. */
+/** Extends a list until its length is a power of two. This limits the number of prepared statements. */
 export function padded<T>(values: readonly T[]): T[] {
   const length = values.length === 0 ? 0 : 2 ** Math.ceil(Math.log2(values.length))
   return Array.from({ length }, (_, i) => values[Math.min(i, values.length - 1)] as T)
@@ -105,10 +105,11 @@ export function claims(db: Backend) {
 
   return {
     /**
-     * Claims each repository's oldest queued delivery if it's due and its credential isn't paused. Repositories are ordered
-     * by their last dispatch, so that a long queue doesn't delay other repositories. The claim records an attempt on disk,
-     * because a dispatch isn't idempotent. After a crash, a relay first searches for the workflow run of this attempt.
-     * @param scope scope of rate-limit pauses, or the prefix to which a repository's owner is appended
+     * Claims the oldest queued delivery of each repository, if the delivery is due and its credential isn't paused.
+     * Repositories are ordered by their last dispatch, so a long queue doesn't delay short queues. The claim records an
+     * attempt on disk, because a dispatch isn't idempotent. After a crash, a relay first searches for the workflow run
+     * of this attempt.
+     * @param scope the scope of rate-limit pauses, or with an App, the prefix of its owners' scopes
      */
     async claimQueued(now: number, leaseMs: number, limit: number, scope: string): Promise<Claimed[]> {
       const due = `
@@ -151,7 +152,7 @@ export function claims(db: Backend) {
           AND ${among('seq', `${found.join(' UNION ALL ')} LIMIT ?3`)}`
       return deliveriesOf(db, sql, now, before, limit, scope)
     },
-    /** Returns the oldest queued delivery of each delivery's repository, with one SELECT per repository. */
+    /** Returns the oldest queued delivery of each repository to which a given queued delivery belongs. */
     async heads(given: readonly Delivery[]): Promise<Map<string, Delivery>> {
       const queued = given.flatMap(({ state, repository }) => (state === 'queued' ? [repository] : []))
       if (queued.length === 0) return new Map()
@@ -164,8 +165,10 @@ export function claims(db: Backend) {
       return new Map(heads.map(head => [head.repository, head]))
     },
     /**
-     * Finds the oldest deliveries of queues from which nothing was dispatched since a given time. The time without a dispatch
-     * starts at the delivery's first attempt or, without one, at the repository's last attempt; after a later pause, at its end.
+     * Finds queues from which nothing was dispatched since the time `before`, and returns the oldest delivery of each
+     * queue. The time without a dispatch starts at this delivery's first attempt. If there is no attempt, it starts at
+     * the repository's last attempt, or when the delivery was queued or unfrozen. If a rate-limit pause ended later,
+     * the time starts at its end.
      */
     stalled(before: number, limit: number, scope: string): Promise<Stalled[]> {
       const since = `${greatest}(
@@ -194,7 +197,7 @@ export function claims(db: Backend) {
       const claimed = await claim(sql, now, now + leaseMs, limit)
       return claimed.sort((a, b) => Number(a.dueAt) - Number(b.dueAt))
     },
-    /** When each kind of work is due next; null for never. Includes claimed and paused work. Of each queue, only the oldest delivery counts. */
+    /** Returns when each kind of work is due next; null for never. Claimed and paused work counts. Only the oldest delivery of a queue counts. */
     async nextDue() {
       const next = (table: string, where = '') =>
         `(SELECT due_at FROM ${table} ${where} ORDER BY due_at LIMIT 1)`
@@ -205,7 +208,7 @@ export function claims(db: Backend) {
       const [due] = await rowsOf<Record<'dispatch' | 'watch' | 'outbox', number | null>>(db, sql)
       return due ?? { dispatch: null, watch: null, outbox: null }
     },
-    /** Reads the age of the oldest work of each kind, and the messages waiting for Port. */
+    /** Measures how much work waits, and since when. */
     async backlog(now: number): Promise<Backlog> {
       const oldest = (table: string, where: string) =>
         `(SELECT due_at FROM ${table} WHERE ${where} due_at <= ?1 AND lease_until <= ?1 ORDER BY due_at LIMIT 1)`
@@ -222,8 +225,8 @@ export function claims(db: Backend) {
       return { dueSince, messages, oldestMessage, frozen }
     },
     /**
-     * Claims finished deliveries whose trace is due. The trace shows when Port received the messages, so all messages must
-     * have been sent. The claim postpones the due time, so that another relay retries if this relay is killed.
+     * Claims finished deliveries whose trace is due. All messages to Port must have been sent, because the trace shows
+     * when Port received them. The claim postpones the due time, so that another relay retries if this relay is killed.
      */
     claimTraces(now: number, leaseMs: number, limit: number): Promise<TracedDelivery[]> {
       const due = `
@@ -236,7 +239,7 @@ export function claims(db: Backend) {
         RETURNING ${columns(dialect)}, ${named('traceDueAt', 'notifiedAt')}`
       return claim<TracedDelivery>(sql, now, now + leaseMs, limit)
     },
-    /** Records that these traces were exported, unless a new history entry has made them due again. */
+    /** Records that these traces were exported. A trace that a new history entry made due again stays due. */
     async settleTraces(claimed: Pick<TracedDelivery, 'id' | 'traceDueAt'>[]): Promise<void> {
       const sql = 'UPDATE deliveries SET trace_due_at = NULL WHERE id = ?1 AND trace_due_at = ?2'
       await db.run(claimed.map(({ id, traceDueAt }) => ({ sql, params: [id, traceDueAt] })))

@@ -10,16 +10,16 @@ export interface Freeze {
   reason: string
   since: number
   endsAt: number | null
-  /** What happens to the deliveries after the freeze; empty while the freeze is active. */
+  /** What happens to the frozen deliveries after the freeze; empty while the freeze is active. */
   ending: 'release' | 'discard' | ''
   deliveries: number
 }
 
 export type NewFreeze = Omit<Freeze, 'id' | 'ending' | 'deliveries'>
 
-/** The number of rows per transaction, which is small so that intake never waits long for the store. */
+/** The number of rows per transaction. The number is small, so that intake never waits long. */
 const STEP = 500
-/** The number of the lock that orders changes of freezes. Locks with other numbers are for workflow runs. */
+/** The number of the lock that a change of a freeze takes. All other lock numbers are for workflow runs. */
 const LOCK = 0
 const FIELDS = `seq AS id, ${named('repositories', 'reason', 'since', 'endsAt', 'ending')},
   (SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE ${FROZEN} AND frozen_by = freezes.seq LIMIT ${MOST_COUNTED}) AS counted)
@@ -29,7 +29,7 @@ export function freezes(db: Backend, notify: (work: 'dispatch') => void) {
   const { lockNumber } = db.dialect
   const locks: Statement[] = lockNumber ? [{ sql: lockNumber, params: [LOCK] }] : []
 
-  /** Changes deliveries that a SELECT finds, and adds a history entry to each. @returns the number of changed deliveries */
+  /** Changes the deliveries that a SELECT finds, and adds a history entry to each delivery. @returns the number of changed deliveries */
   async function change(
     found: Statement,
     to: { type: 'frozen' | 'unfrozen'; set: string; where: string; params: (string | number)[] },
@@ -64,7 +64,7 @@ export function freezes(db: Backend, notify: (work: 'dispatch') => void) {
       const sql = `INSERT INTO freezes (repositories, reason, since, ends_at) VALUES (?1, ?2, ?3, ?4) RETURNING ${FIELDS}`
       return (await rowsOf<Freeze>(db, sql, repositories, reason, since, endsAt))[0]!
     },
-    /** @returns false if the freeze doesn't exist, or has already ended */
+    /** Ends a freeze. @returns false if the freeze doesn't exist, or has already ended */
     async endFreeze(id: number, ending: Freeze['ending']): Promise<boolean> {
       const sql = `UPDATE freezes SET ending = ?2 WHERE seq = ?1 AND ending = '' RETURNING seq`
       const rows = await db.run([...locks, { sql, params: [id, ending] }])
@@ -77,7 +77,7 @@ export function freezes(db: Backend, notify: (work: 'dispatch') => void) {
       const sql = `${QUEUES} SELECT repository FROM queue WHERE repository IS NOT NULL`
       return (await rowsOf(db, sql)).map(row => String(row.repository))
     },
-    /** Freezes queued deliveries, except deliveries whose dispatch may have taken effect. @returns whether more deliveries remain */
+    /** Freezes queued deliveries. Skips a delivery whose dispatch may have taken effect. @returns whether more deliveries remain */
     async freezeQueues({ id, reason }: Freeze, given: readonly string[], now: number): Promise<boolean> {
       const repositories = padded(given)
       const places = repositories.map((_, i) => `?${i + 1}`).join(', ')
@@ -92,7 +92,7 @@ export function freezes(db: Backend, notify: (work: 'dispatch') => void) {
       }
       return (await change({ sql, params: repositories }, to, reason, now)) === STEP
     },
-    /** Releases the oldest deliveries of a freeze. @returns whether there were any deliveries */
+    /** Releases the oldest deliveries of a freeze. @returns false if the freeze holds no deliveries */
     async release({ id, reason }: Freeze, now: number): Promise<boolean> {
       const sql = `SELECT seq FROM deliveries WHERE ${FROZEN} AND frozen_by = ?1 ORDER BY repository, seq LIMIT ${STEP}`
       const to = {

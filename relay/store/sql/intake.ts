@@ -4,9 +4,7 @@ import type { Target } from '../../github/client.ts'
 import { type Backend, columnOf, named, type Statement } from '../database.ts'
 
 /*
- * The files in this folder contain the store's methods, each with its SQL. Parameters are `?1`, `?2`, and so on. Times are
- * milliseconds since 1970. Tests check all query plans: no statement may scan a table. The schema lists the statements that
- * use each index.
+ * The files in this folder contain the store's methods with their SQL. Times are milliseconds since 1970. No statement may scan a table: tests check all query plans. The schema lists the statements that use each index.
  */
 
 export type Accepted = Target & Pick<Delivery, 'id' | 'state' | 'runId'> & { duplicate: boolean }
@@ -14,19 +12,19 @@ export type Accepted = Target & Pick<Delivery, 'id' | 'state' | 'runId'> & { dup
 /** The response to a cancellation. */
 export type Cancellation = { status: 200 | 202; body: string }
 
-/** The signature was used before at another address. */
+/** Thrown if the signature was used before at another address. */
 export class SignatureUsed extends Error {
   override name = 'SignatureUsed'
   override message = 'The signature was used before'
 }
 
-/** Too many webhooks are waiting to be persisted. */
+/** Thrown if too many webhooks wait to be persisted. */
 export class StoreBusy extends Error {
   override name = 'StoreBusy'
   override message = 'Too many deliveries wait to be persisted'
 }
 
-/** Columns that intake writes, in the order of the parameters. The last three columns are numbers, the others are texts. */
+/** The columns that intake writes, in the order of the parameters. The last three columns are numbers. All other columns are texts. */
 const FIELDS = [
   ...(['id', 'dedupeKey', 'sentAs', 'signature', 'runId', 'kind', 'action', 'repository'] as const),
   ...([
@@ -45,7 +43,7 @@ const RECEIVED = `?${FIELDS.length}`
 const isUncanceled = (digest: string) =>
   `NOT EXISTS (SELECT 1 FROM cancellations WHERE cancellations.digest = ${digest})`
 
-/** Inserts one delivery, unless another delivery has its dedupe key or signature, or a cancellation has its signature. */
+/** Inserts one delivery. Inserts nothing if a delivery has the same dedupe key or signature, or if a cancellation has the same signature. */
 export const INSERT = `
   ${INTO} SELECT ${FIELDS.map((_, i) => `?${i + 1}`).join(', ')}, ${RECEIVED}, ${RECEIVED}, ${RECEIVED}, 'queued'
   WHERE ${isUncanceled(`?${FIELDS.length + 1}`)}
@@ -89,7 +87,7 @@ export function intake(db: Backend) {
   let waiting = 0
   let waitingSize = 0
 
-  /** Limits memory: refuses further webhooks if too many are waiting to be persisted. */
+  /** Refuses a webhook if too many webhooks wait to be persisted, to limit memory. */
   async function admit<T>(size: number, persist: () => Promise<T>): Promise<T> {
     const { waitingWebhooks, waitingBytes } = LIMITS
     if (waiting >= waitingWebhooks || waitingSize + size > waitingBytes) throw new StoreBusy()
@@ -103,7 +101,7 @@ export function intake(db: Backend) {
     }
   }
 
-  /** Finds a cancellation with the same signature, and a delivery with the same signature or else the same dedupe key. */
+  /** Finds a cancellation with the same signature. Finds a delivery with the same signature; without one, a delivery with the same dedupe key. */
   async function findEarlier({ dedupeKey, sentAs }: Pick<NewDelivery, 'dedupeKey' | 'sentAs'>) {
     const digest = digestOf(sentAs)
     const [cancellations, rows] = (await db.run([
@@ -120,8 +118,9 @@ export function intake(db: Backend) {
 
   return {
     /**
-     * Persists a delivery once per dedupe key and signature. A repetition changes nothing and is a duplicate.
-     * @throws StoreBusy if too many webhooks wait; SignatureUsed if the signature was used at another address
+     * Persists a delivery. A delivery with a known dedupe key or signature is a duplicate, and changes nothing.
+     * @throws StoreBusy if too many webhooks wait to be persisted; SignatureUsed if the signature was used at another
+     * address
      */
     accept: (delivery: NewDelivery): Promise<Accepted> =>
       admit(delivery.invocation.length, async () => {
@@ -130,10 +129,10 @@ export function intake(db: Backend) {
           const { cancellation, signed, delivery: earlier } = await findEarlier(delivery)
           if (cancellation || (signed && signed.sentAs !== delivery.sentAs)) throw new SignatureUsed()
           if (earlier) return accepted(earlier, earlier.id !== delivery.id)
-          // The conflicting delivery has been deleted, so the insert is repeated.
+          // The delivery that caused the conflict was deleted in the meantime, so the loop inserts again.
         }
       }),
-    /** Returns the cancellation with this signature, or null. @throws SignatureUsed if a delivery has the signature */
+    /** Returns the cancellation with this signature; null if there is none. @throws SignatureUsed if a delivery has this signature */
     async findCancellation(
       identity: Pick<NewDelivery, 'dedupeKey' | 'sentAs'>,
     ): Promise<Cancellation | null> {

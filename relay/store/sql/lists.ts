@@ -13,22 +13,25 @@ export interface Filter {
   redeliverable?: boolean
   repository?: string
   action?: string
-  /** Text in the action's identifier, in the repository, in the delivery's ID, or in the run's ID in Port. */
+  /** A text to find in the action's identifier, the repository, the delivery's ID, or the ID of the Port run. */
   search?: string
   runId?: string
   since?: number
 }
 
-/** With several relays, a delivery can have a higher `seq` although it was queued earlier, by at most this time. */
+/** If several relays share a database, a delivery with a higher `seq` can be queued earlier, but by at most this time. */
 const QUEUED_MARGIN_MS = 60_000
 
-/** The possible outcomes of a delivery in this state: only the empty outcome while the delivery is open. */
+/** Returns the possible outcomes of a delivery in this state. An open delivery has the empty outcome. */
 const outcomesOf = (state: State): readonly (Outcome | '')[] =>
   OPEN_STATES.includes(state) ? [''] : OUTCOMES
 
 const MAX = Number.MAX_SAFE_INTEGER
 
-/** The start of a list, which isn't part of the list. With `before`, the newest deliveries are first. With `after`, the oldest deliveries are first. */
+/**
+ * The `seq` at which a list starts, without the delivery at this `seq`. `before`: the newest deliveries are first.
+ * `after`: the oldest deliveries are first.
+ */
 type Bound = { before?: number | undefined; after?: number | undefined }
 
 const isSearch = ({ action, search, runId }: Filter) => !runId && (action ?? search) !== undefined
@@ -40,15 +43,18 @@ const amountOf = (where: string) =>
 
 export function lists(db: Backend) {
   const { dialect } = db
-  /** Where a search without an index stops: the lowest `seq` to read, or, with `after`, the highest `seq` to read plus one. */
+  /**
+   * The `seq` at which a search without an index stops. Without `after`, this is the lowest `seq` to read. With
+   * `after`, this is the highest `seq` to read plus one.
+   */
   const edge = {
     before: `SELECT ${dialect.least}(CAST(?1 AS BIGINT), max(seq) + 1) - ${LIMITS.listed} FROM deliveries`,
     after: `SELECT ${dialect.greatest}(CAST(?1 AS BIGINT), min(seq) - 1) + ${LIMITS.listed + 1} FROM deliveries`,
   }
 
   /**
-   * Returns a `seq` below which all deliveries were received before the given time. Deliveries have no index on times, but
-   * their `queuedAt` grows with `seq`, and is never before their receipt.
+   * Returns a `seq` S: every delivery with a lower `seq` than S was received before the given time. No index contains
+   * times. But `queuedAt` grows with `seq`, and no delivery is queued before its receipt.
    */
   async function floorOf(since: number): Promise<number> {
     const [last] = await rowsOf(db, 'SELECT max(seq) AS seq FROM deliveries')
@@ -65,10 +71,10 @@ export function lists(db: Backend) {
 
   return {
     /**
-     * Lists deliveries, the newest first, or with `after`, the oldest first. Queued deliveries have a separate index, so
-     * that intake updates fewer indexes. Each pair of state and outcome is one range of an index. The range has row values as
-     * limits, because PostgreSQL would otherwise search all deliveries for a rare pair. A filter by action and a search have no
-     * index, so they read a limited number of deliveries: see `listedTo`.
+     * Lists deliveries, the newest first. With `after`, lists the oldest first. Queued deliveries have an index of
+     * their own, so intake updates fewer indexes. Each pair of state and outcome is one range of an index. The limits
+     * of the range are row values; with other limits, PostgreSQL would search all deliveries for a rare pair. No index
+     * serves a filter by action or a search, so these read a limited number of deliveries: see `listedTo`.
      */
     async list(
       { state, outcome, redeliverable, repository, action, search, runId, since }: Filter,
@@ -100,7 +106,7 @@ export function lists(db: Backend) {
       const named = names.map(name => `repository = ${name}`)
       const keys = [...names.map(() => 'repository'), 'state', 'outcome', 'seq']
       const range = (state: State, outcome: Outcome | '') => {
-        // The order is by a sum, so that PostgreSQL doesn't search all deliveries in the order of `seq`.
+        // If the order were by `seq` alone, PostgreSQL would search all deliveries in this order.
         if (state === 'queued')
           return [QUEUED, FROZEN]
             .map(where => newest(['seq + 0'], where, ...named, ...within))
@@ -125,19 +131,19 @@ export function lists(db: Backend) {
       const sql = `SELECT ${columns(dialect, SHOWN)} FROM deliveries WHERE ${dialect.among('seq', found)} ORDER BY seq ${direction} LIMIT ?2`
       return deliveriesOf(db, sql, ...params)
     },
-    /** The `seq` from which to continue a short list whose search was limited; null if no deliveries remain. */
+    /** Returns the `seq` from which to continue a list after a limited search; null if no deliveries remain. */
     async listedTo(filter: Filter, { before = MAX, after }: Bound = {}): Promise<number | null> {
       const { since } = filter
       if (!isSearch(filter)) return null
       const sql = `SELECT (${after === undefined ? edge.before : edge.after}) AS edge, (SELECT min(seq) FROM deliveries) AS first, (SELECT max(seq) FROM deliveries) AS last`
       const [row] = await rowsOf(db, sql, after ?? before)
-      // PostgreSQL's LEAST skips nulls, so LEAST returns an edge even for an empty table.
+      // For an empty table, PostgreSQL's LEAST skips the null, and returns the edge.
       if (row?.first == null) return null
       if (after !== undefined) return Number(row.edge) <= Number(row.last) ? Number(row.edge) - 1 : null
       const lowest = Math.max(Number(row.first), since === undefined ? 0 : await floorOf(since))
       return Number(row.edge) > lowest ? Number(row.edge) : null
     },
-    /** Counts queued, dispatched, running, and failed deliveries, up to {@link MOST_COUNTED} each. */
+    /** Counts queued, dispatched, running, and failed deliveries. Each count stops at {@link MOST_COUNTED}. */
     async counts() {
       // SQLite uses the partial index only if the query contains the condition of the index.
       const counted = (['dispatched', 'running', 'failed'] as const).map(
@@ -147,7 +153,7 @@ export function lists(db: Backend) {
       const [row] = await rowsOf<Record<'queued' | 'dispatched' | 'running' | 'failed', number>>(db, sql)
       return row!
     },
-    /** Counts finished deliveries by outcome, up to {@link MOST_COUNTED} each. */
+    /** Counts finished deliveries by outcome. Each count stops at {@link MOST_COUNTED}. */
     async outcomes() {
       const amounts = OUTCOMES.map(outcome => {
         const where = `state IN ('finished', 'failed', 'cancelled') AND state <> 'queued' AND outcome = '${outcome}'`

@@ -3,7 +3,7 @@ import { type Backend, columns, deliveriesOf, named, rowsOf, toRun } from '../da
 import { padded } from './claims.ts'
 import { runKey } from './intake.ts'
 
-/** Maximum number of deliveries that `attemptedBetween` returns. */
+/** The maximum number of deliveries that `attemptedBetween` returns. */
 export const MAX_OTHERS = 100
 const MAX_UNBOUND = 100
 const places = (values: readonly unknown[], first: number) => values.map((_, i) => `?${first + i}`).join(', ')
@@ -20,7 +20,7 @@ export function lookups(db: Backend) {
       const [row] = await rowsOf(db, 'SELECT invocation FROM deliveries WHERE id = ?1', id)
       return row ? String(row.invocation) : null
     },
-    /** Returns invocations as JSON text by delivery id, except for invocations larger than `maxBytes`. */
+    /** Returns the invocations of these deliveries as JSON text. Omits invocations larger than `maxBytes`. */
     async invocations(given: string[], maxBytes: number): Promise<Map<string, string>> {
       if (given.length === 0) return new Map()
       const ids = padded(given)
@@ -34,7 +34,7 @@ export function lookups(db: Backend) {
       const rows = await rowsOf<{ at: number; type: HistoryEntry['type']; details: string }>(db, sql, id)
       return rows.map(row => ({ ...row, details: JSON.parse(row.details) }))
     },
-    /** Returns the runs with these ids that belong to a delivery, including past runs. Ignores the case of the repository. */
+    /** Returns the runs that have one of these ids and belong to a delivery. Includes past runs. Ignores the case of the repository. */
     async findRuns(repository: string, given: number[]): Promise<(DeliveryRun & { delivery: string })[]> {
       if (given.length === 0) return []
       const runIds = padded(given)
@@ -52,13 +52,13 @@ export function lookups(db: Backend) {
       const found = `${having('dedupe_key', 2)} UNION ${having('id', 2 + ids.length)}`
       return find(dialect.among('seq', found), repository.toLowerCase(), ...ids.map(runKey), ...ids)
     },
-    /** Returns up to {@link MAX_OTHERS} deliveries dispatched to the repository in a period, in any state. */
+    /** Returns up to {@link MAX_OTHERS} deliveries that were dispatched to the repository in this period, whatever their state. */
     attemptedBetween(repository: string, from: number, to: number, except: string) {
       const sql = `SELECT ${named('eventType')} FROM deliveries
         WHERE repository = ?1 AND attempted_at BETWEEN ?2 AND ?3 AND id <> ?4 ORDER BY attempted_at LIMIT ${MAX_OTHERS}`
       return rowsOf<Pick<Delivery, 'eventType'>>(db, sql, repository.toLowerCase(), from, to, except)
     },
-    /** Returns up to 100 dispatched deliveries of the repository without a known run, oldest first. */
+    /** Returns up to 100 dispatched deliveries to the repository whose workflow run isn't known. The oldest is first. */
     findUnbound: (repository: string): Promise<Delivery[]> =>
       find(
         `state = 'dispatched' AND repository = ?1 ORDER BY seq LIMIT ${MAX_UNBOUND}`,

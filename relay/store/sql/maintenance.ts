@@ -6,46 +6,49 @@ import { QUEUED } from './claims.ts'
 import { INSERT, toRow } from './intake.ts'
 
 export interface ClockDifference {
-  /** GitHub's clock minus the store's, in milliseconds; 0 for a small difference. */
+  /** GitHub's time minus the store's time, in milliseconds; 0 for a small difference. */
   difference: number
   /** When the difference started, milliseconds since 1970 by the store's clock. */
   since: number
 }
 
-/** Statistics for one hour: the number of accepted deliveries, and of finished deliveries per outcome. */
+/** The statistics of one hour: how many deliveries were accepted, and how many finished with each outcome. */
 export interface Hour extends Record<Outcome, number> {
   /** Start of the hour, milliseconds since 1970. */
   hour: number
   accepted: number
 }
 
-/** The problem of an alert. Times are milliseconds since 1970. */
+/** A problem that causes alerts. Times are milliseconds since 1970. */
 export interface KnownProblem {
   type: string
   side: 'github' | 'port' | null
-  /** The GitHub owner or the repository with the problem; empty if this type of problem exists only once. */
+  /** The GitHub owner or the repository that has the problem; empty if the problem concerns the whole relay. */
   key: string
   text: string
   since: number
   /** Whether an alert about the start of the problem was sent. */
   isSent: boolean
-  /** When the problem was resolved; null for an unresolved problem. A resolved problem is kept until an alert reports the resolution. */
+  /** When the problem was resolved; null for an unresolved problem. The store keeps a resolved problem until an alert reports it as resolved. */
   resolvedAt: number | null
 }
 
 /** The state of alerts, stored for all relays so that a restart doesn't repeat alerts. */
 export type AlertState = { problems: KnownProblem[]; sentAt: number }
 
-/** The maximum difference between the database's clock and the clocks by which signatures and sessions expire. */
+/** The maximum difference between the database's clock and the wall clock. Signatures and sessions expire by the wall clock. */
 const EXPIRY_MARGIN_MS = 10 * 60_000
-/** The longest delay that a step sets for the next step. */
+/** The longest time for which a step postpones the next step. */
 const FURTHEST_MS = 15 * 60_000
-/** Longer than any rate limit of GitHub, which lasts at most an hour. */
+/** The longest plausible pause. A rate limit of GitHub lasts at most an hour. */
 const FURTHEST_PAUSES_MS = 65 * 60_000
 const PROBE_BYTES = 3_000
 
 export const maintenance = (db: Backend) => ({
-  /** Returns the client ID of the database's Port organization, or null. Stores the first given client ID. */
+  /**
+   * Returns the client ID of the Port organization to which the database belongs; null if none is stored. If none is
+   * stored, stores the given one.
+   */
   async organization(clientId: string | null): Promise<string | null> {
     const sql = 'UPDATE organization SET client_id = ?1 WHERE client_id IS NULL'
     const rows = await db.run([
@@ -74,7 +77,7 @@ export const maintenance = (db: Backend) => ({
     ])
     return deleted.length
   },
-  /** After a clock was set back: makes work due now, and ends leases and pauses, if their times are too far in the future. */
+  /** Repairs times that are too far in the future after a clock was set back: makes such work due now, and ends such leases and pauses. */
   async repairDueTimes(now: number): Promise<void> {
     const repair = (table: string, where: string) => ({
       sql: `UPDATE ${table} SET due_at = ?1, lease_until = 0, version = version + 1
@@ -124,7 +127,7 @@ export const maintenance = (db: Backend) => ({
   async saveClockDifference({ difference, since }: ClockDifference): Promise<void> {
     await db.run([{ sql: 'UPDATE clock SET difference = ?1, since = ?2', params: [difference, since] }])
   },
-  /** Adds these counts to the hourly counts of all relays, and deletes the counts of hours before `forget`. */
+  /** Adds these counts to the hourly counts, which all relays share. Deletes the counts of hours before `forget`. */
   async countHours(counted: Hour[], forget: number): Promise<void> {
     const amounts = ['accepted', ...OUTCOMES] as const
     const sql = `
@@ -144,7 +147,7 @@ export const maintenance = (db: Backend) => ({
     const [row] = await rowsOf(db, sql, holder, now + leaseMs, now)
     return row ? JSON.parse(String(row.state)) : null
   },
-  /** @returns false if nothing was written because another relay has the lease */
+  /** Saves the alerts. @returns false if another relay has the lease; then nothing is saved */
   async saveAlerts(holder: string, state: AlertState): Promise<boolean> {
     const sql = 'UPDATE alerts SET state = ?2 WHERE holder = ?1 RETURNING holder'
     return (await rowsOf(db, sql, holder, JSON.stringify(state))).length > 0

@@ -18,7 +18,7 @@ export interface OutboxPage {
 
 export type WaitingMessages = Record<'amount' | 'attempts' | 'dueAt', number>
 
-/** The limits of a page. A larger message is a page of its own. */
+/** The limits of a page. A message that exceeds a limit is a page of its own. */
 const PAGE_MESSAGES = 100
 const PAGE_BYTES = 1_000_000
 
@@ -39,8 +39,8 @@ export function enqueue(
       }
     }),
     {
-      // The update changes nothing, but waits if a relay is removing the empty outbox. The first version is random, so
-      // that a lease of an earlier outbox of the delivery isn't valid for the new outbox.
+      // If a relay is removing the empty outbox, the update waits for it. The first version of an outbox is random.
+      // Otherwise, a lease of the delivery's earlier outbox could be valid for the new outbox.
       sql: `INSERT INTO outboxes (delivery, due_at, version)
             SELECT id, ?3, change_id FROM deliveries WHERE id = ?1 AND change_id = ?2
             ON CONFLICT (delivery) DO UPDATE SET due_at = outboxes.due_at`,
@@ -49,7 +49,10 @@ export function enqueue(
   ]
 }
 
-/** Reads a page in one statement, so that no report changes it in between. EXISTS could make PostgreSQL hash all runs. */
+/**
+ * Reads a page in one statement, so that no report changes the page during the read. Doesn't use EXISTS, because
+ * PostgreSQL could then hash all runs.
+ */
 function pageOf(delivery: string): Statement {
   const inFirst = (select: string) => `CASE WHEN total = bytes THEN (${select}) END`
   return {
@@ -66,7 +69,10 @@ function pageOf(delivery: string): Statement {
   }
 }
 
-/** The first statement returns a row only if the lease is valid, and blocks new messages until the transaction ends. */
+/**
+ * Returns the statements that settle a page. The first statement returns a row only if the lease is valid. Until the
+ * transaction ends, this statement blocks new messages.
+ */
 function settle(
   { delivery, version }: { delivery: string; version: number },
   { done, rest }: Sent,
@@ -127,15 +133,15 @@ export const outbox = (db: Backend) => ({
       })),
     }))
   },
-  /** `retryAt`: when to continue with the remaining messages; null to continue at once. @returns false if the lease was lost */
+  /** Settles a page. `retryAt`: when to send the remaining messages; null to send them at once. @returns false if the lease was lost */
   async settleOutbox(
     page: Pick<OutboxPage, 'delivery' | 'version'>,
     sent: Sent,
     retryAt: number | null,
     now: number,
   ): Promise<boolean> {
-    // Port has all messages when the last message is sent. This statement comes first, because transitions also
-    // lock the delivery before its outbox.
+    // Port has all messages when the last message is sent. This statement comes first, because transitions also lock
+    // the delivery first and its outbox second.
     const sql = 'UPDATE deliveries SET notified_at = ?2 WHERE id = ?1 AND trace_due_at IS NOT NULL'
     const noted = sent.traced ? [{ sql, params: [page.delivery, now] }] : []
     const rows = await db.run([...noted, ...settle(page, sent, retryAt, now)])

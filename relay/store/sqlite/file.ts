@@ -9,25 +9,25 @@ import { SCHEMA, SCHEMA_VERSION, versionRefusal } from './schema.ts'
 export interface Batch {
   inserts: Statement['params'][]
   requests: Statement[][]
-  /** Whether the batch contains only claims, which needn't be on disk. */
+  /** Whether the batch contains only claims. Claims needn't be on disk. */
   claims: boolean
 }
 
-/** Responses in the order of the batch's items. A failed item's response is an error message. */
+/** The responses to a batch, in the order of its items. The response to a failed item is an error message. */
 export interface Responses {
   /** Whether each delivery was written; false if it already existed. */
   inserted: (boolean | string)[]
   rows: (Row[][] | string)[]
-  /** The number of changed rows; infinite after a failed commit, so that a checkpoint makes space on a full disk. */
+  /** The number of changed rows. Infinity after a failed commit: then a checkpoint makes space on a full disk. */
   changed: number
 }
 
-/** @throws Error whose message includes the path, if the file can't be opened or another relay has locked it */
+/** @throws Error if the file can't be opened or another relay has locked it; the message includes the path */
 export function openSqliteFile(path: string) {
   try {
     makeFolder(dirname(path))
     makePrivate(path)
-    // Links are resolved, so that all paths to the file use the same lock.
+    // Symbolic links are resolved, so that all paths to the file use the same lock.
     const file = realpathSync(path)
     makePrivate(`${file}-owner`)
     const owner = holdAlone(`${file}-owner`)
@@ -63,7 +63,7 @@ function open(path: string): DatabaseSync {
     PRAGMA cache_size = -4096;
     PRAGMA wal_autocheckpoint = 65536;`)
   createSchema(database)
-  // This relay has locked the file, so existing leases belong to stopped relays, and are released.
+  // This relay has locked the file, so all existing leases belong to stopped relays. The statement releases them.
   database.exec(`
     UPDATE deliveries SET lease_until = 0 WHERE ${QUEUED} AND lease_until > 0;
     UPDATE deliveries SET lease_until = 0 WHERE state IN ('dispatched', 'running') AND lease_until > 0;
@@ -78,7 +78,7 @@ function makeFolder(path: string): void {
   mkdirSync(path)
 }
 
-/** If the file doesn't exist, creates it so that only its owner can read it. SQLite creates its log with the same mode. */
+/** Creates a missing file that only its owner can read. SQLite creates its log with the same mode. */
 const makePrivate = (path: string) => closeSync(openSync(path, 'a', 0o600))
 
 class InUse extends Error {}
@@ -136,7 +136,7 @@ function createWriter(database: DatabaseSync) {
       const { message } = error as Error
       const { rows, ...all } = failed(batch, message)
       if (batch.inserts.length + batch.requests.length === 1) return { rows, ...all }
-      // Each item is tried again alone, because reads and small writes can still succeed.
+      // Each item is tried again on its own, because reads and small writes can still succeed.
       const alone = (request: Statement[]) => write({ ...batch, inserts: [], requests: [request] }).rows[0]!
       return { ...all, rows: batch.requests.map(alone) }
     }
@@ -162,7 +162,7 @@ function createWriter(database: DatabaseSync) {
   }
 }
 
-/** Turns the parameter of LIMIT into an expression, so that SQLite doesn't plan the statement again for each call. */
+/** Turns the parameter of LIMIT into an expression. Otherwise, SQLite would plan the statement again for each call. */
 const plannedOnce = (sql: string) => sql.replace(/LIMIT (\?\d+)/g, 'LIMIT $1 + 0')
 
 function failed({ inserts, requests }: Batch, message: string): Responses {

@@ -1,7 +1,7 @@
 /** SQLite's `user_version`, and `relay_schema` in PostgreSQL. Versions 1 to 9 were used during development. */
 export const SCHEMA_VERSION = 15
 
-/** SQLite's schema. Partial indexes contain only open work, so that finished deliveries don't slow down processing. */
+/** SQLite's schema. Partial indexes contain only open work. Finished deliveries therefore don't slow down processing. */
 export const SCHEMA = `
   CREATE TABLE deliveries (
     seq INTEGER PRIMARY KEY,

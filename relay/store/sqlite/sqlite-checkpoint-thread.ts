@@ -4,11 +4,9 @@ import { pathToFileURL } from 'node:url'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 
 /*
- * The thread for passive checkpoints, which move pages from SQLite's log to the file without delaying commits.
- * See https://www.sqlite.org/c3ref/wal_checkpoint_v2.html
+ * The thread that runs passive checkpoints. They move pages from SQLite's log to the file, and don't delay commits. See https://www.sqlite.org/c3ref/wal_checkpoint_v2.html
  *
- * SQLite finds the log by the file's name. If the file is missing or was replaced, for example by a backup, the thread
- * must not touch the log, because SQLite would delete the log.
+ * SQLite finds the log by the file's name. If the file is missing or was replaced, for example by a backup, SQLite would delete the log. So in this case, the thread doesn't open the file.
  */
 const port = parentPort as MessagePort
 const { path, ino } = workerData as { path: string; ino: number }
@@ -24,7 +22,7 @@ port.on('message', () => {
       database.exec('PRAGMA synchronous = FULL; PRAGMA wal_checkpoint(PASSIVE)')
     }
   } catch {
-    // Errors are ignored, for example on a full disk. Commits report the same error, and the log keeps the data.
+    // An error, such as a full disk, is ignored here: commits report the same error, and the log keeps the data.
   }
   port.postMessage(performance.now() - began)
 })

@@ -10,20 +10,20 @@ type Waiting<T> = { resolve: (response: T) => void; reject: (error: Error) => vo
 type Collected = { batch: Batch; inserts: Waiting<boolean>[]; requests: Waiting<Row[][]>[] }
 
 /**
- * If this many deliveries arrive in one event loop turn, a commit starts while the relay reads further requests.
- * In PostgreSQL, concurrent commits could change the order of a turn's deliveries.
+ * The number of deliveries in one event loop turn at which a commit starts before the turn ends. PostgreSQL has no such
+ * limit, because its concurrent commits could change the order of the deliveries.
  */
 const ENOUGH_ROWS = 16
 
-/** Limits the memory for short-lived objects such as batches. By default, Node would use ten times as much. */
+/** Limits the memory for short-lived objects such as batches. Node's default is ten times as much. */
 const resourceLimits = { maxYoungGenerationSizeMb: 6 }
 
 /**
  * Opens the file in a separate thread. Combines calls that arrive during a commit into the next commit.
- * @throws Error whose message includes the path, if the file can't be opened or another relay has locked it
+ * @throws Error if the file can't be opened or another relay has locked it; the message includes the path
  */
 export async function openSqlite(path: string): Promise<Backend> {
-  // The command line sets a semi-space size for the main thread, which would override the limits of the new thread.
+  // The command line can set a semi-space size, which would override the limits of the new thread.
   setFlagsFromString('--max-semi-space-size=0')
   // The thread's file is next to this source file or next to the bundle.
   const file = `./sqlite-thread.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`
@@ -35,7 +35,7 @@ export async function openSqlite(path: string): Promise<Backend> {
     await thread.terminate()
     throw error
   })
-  // Without the thread, the relay accepts nothing. The process ends, so that its supervisor starts the relay again.
+  // Without the thread, the relay can't accept anything. So the process ends, and its supervisor starts it again.
   thread.removeAllListeners('error')
   let closing = false
 
@@ -101,7 +101,7 @@ export async function openSqlite(path: string): Promise<Backend> {
     async claim(statement) {
       claims++
       const rows = run([statement])
-      // The store's thread writes while the main thread responds to a webhook.
+      // The store's thread can write while the main thread prepares the response.
       flush()
       return (await rows)[0] ?? []
     },
@@ -109,7 +109,7 @@ export async function openSqlite(path: string): Promise<Backend> {
       return new Promise((resolve, reject) => {
         if (ended) return reject(ended)
         collected.batch.inserts.push(toRow(delivery))
-        // A claim in the same batch finds the deliveries, so that a dispatch needs no separate commit.
+        // A claim in the same batch finds these deliveries, so their dispatch doesn't need another commit.
         if (collected.inserts.push({ resolve, reject }) === 1) onInsert()
         schedule()
       })
@@ -139,8 +139,9 @@ function settle<T>(waiting: Waiting<T>[], responses: (T | string)[]): void {
 }
 
 /**
- * The minimum pause between two checkpoints. A checkpoint that reaches the end of the log delays commits: by 40 ms if the
- * pause was 200 ms. A slow checkpoint competes with commits for the disk, so the next pause lasts RESTS times as long.
+ * The minimum pause between two checkpoints. A checkpoint that reaches the end of the log delays commits: after a pause
+ * of 200 ms, by 40 ms. A slow checkpoint competes with commits for the disk, so the pause after it is RESTS times as
+ * long as the checkpoint.
  */
 const REST_MS = 50
 const RESTS = 4
@@ -148,7 +149,7 @@ const LONGEST_REST_MS = 1_000
 /** The number of changed rows that makes a checkpoint due. The first commit after a checkpoint needs a second sync. */
 const ENOUGH_CHANGES = 250
 
-/** Runs checkpoints in a separate thread. When commits ran checkpoints, intake was a quarter slower with a million deliveries. */
+/** Runs checkpoints in a separate thread. If commits ran the checkpoints, intake would be a quarter slower with a million deliveries. */
 function startCheckpoints(path: string) {
   const { ino } = statSync(path)
   let thread: Worker | undefined
@@ -170,7 +171,7 @@ function startCheckpoints(path: string) {
       rest = Math.min(Math.max(REST_MS, RESTS * took), LONGEST_REST_MS)
       schedule()
     })
-    // Errors are ignored, because without this thread, each commit that makes the log too long runs a checkpoint.
+    // Errors are ignored. Without this thread, a commit runs a checkpoint when the log is too long.
     started.on('error', () => {})
     return started
   }
