@@ -138,7 +138,7 @@ export const isSinceDispatch = (
 export const isNamed = (title: string, { id, runId }: Pick<Delivery, 'id' | 'runId'>): boolean =>
   contains(title, runId) || contains(title, id)
 
-/** The format of a delivery ID, a version 7 UUID. A UUID of another version isn't a delivery ID, but for example an entity's. */
+/** The format of a delivery ID, a version 7 UUID. A UUID of another version can identify an entity. */
 const DELIVERY_ID = /[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}/
 /** The format of a Port run ID. It excludes names such as `run_deployment` and `run_20261130T120000Z`. */
 const PORT_RUN = /^(?:(?:r|wfnr)_|run_(?=.*[a-z]))(?=.*[A-Z0-9])[A-Za-z0-9]{8,64}$/

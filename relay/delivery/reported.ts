@@ -8,8 +8,8 @@ const MAX_LINKS = 10
 
 /**
  * Adds an update to the jobs' reports. A job's new result replaces its old result. The first result of a new attempt
- * discards all results of the earlier attempt. An author's summary replaces a generated summary. Of the generated
- * summaries, the summary of the worst job stays.
+ * discards all results of the earlier attempt. An author's summary replaces a generated summary. The worst job's
+ * summary replaces other generated summaries.
  */
 export function addReport(before: Reported | null, update: RunUpdate, attempt: number): Reported {
   const known = before ?? NOTHING

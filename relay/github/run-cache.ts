@@ -44,7 +44,7 @@ const WORTH_A_PAGE = 3
 const REFUSED_ONCE_MS = 60_000
 /** The longest wait after later refusals. An operator can grant the permission at any time. */
 const FORBIDDEN_MS = 300_000
-/** The number of consecutive 404s that show that a run was deleted. One 404 can come from a replica that lacks a new run. */
+/** The number of consecutive 404s that show that a run was deleted. A single 404 can come from a replica without the new run. */
 const MISSES = 2
 /** The time after which the cache forgets a list that no delivery polls. */
 const FORGOTTEN_MS = 120_000
