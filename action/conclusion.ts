@@ -44,7 +44,7 @@ export interface Facts {
 
 export type Loss = { sentence: string; topic: Topic }
 
-/** @param logFailed whether the log couldn't be sent, and `fail-on-report-error` is set */
+/** @param logFailed whether the job must fail, because the log couldn't be sent (`fail-on-report-error`) */
 export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false) {
   const { state, inputs, workflow } = job
   const { ours, rest, secrets, entities, steps } = facts
@@ -112,8 +112,8 @@ const toLines = (level: LogLine['level'], messages: string[]): LogLine[] =>
   messages.map(message => ({ level, message }))
 
 /**
- * With `report: job`, this job finishes the Port run. With `report: auto`, the relay finishes the Port run with this
- * result or a worse result. With other values, this job sends only the author's summary, if there is one.
+ * Returns the last update. With `report: job`, it finishes the Port run. With `report: auto`, the relay finishes the Port
+ * run later, with this result at best. With other values, the update contains only the author's summary, if there is one.
  */
 function lastUpdate(
   { state, inputs, workflow }: Job,

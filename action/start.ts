@@ -160,7 +160,7 @@ const encryptedWarning = (names: string[], hasRelay: boolean) =>
     ? "The relay's secrets don't decrypt this value. If the Port action encrypts with client-side, set private-key."
     : `To have the relay decrypt secret inputs, ${OIDC}; or set port-client-secret, or private-key if the Port action encrypts with client-side.`)
 
-/** @returns whether this job reports to the Port run, so that it needs a progress reporter */
+/** @returns whether the job needs a progress reporter, because it reports to the Port run */
 async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner): Promise<boolean> {
   const { inputs, workflow, decrypted, problems, warnings, state, relay, redact } = job
   const { runId, kind } = state
@@ -209,7 +209,7 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
       ...outputOf(kind, allOutputs({}, inputs.needsOutputs, redact).outputs),
     }),
     reporter.log([
-      // The line is omitted if another job or an earlier attempt of this workflow run has already sent it.
+      // Another job or an earlier attempt of this workflow run may have sent the line.
       ...(isAnnounced ? [] : [{ level: 'INFO' as const, message: `Workflow run started: ${workflow.url}` }]),
       ...warnings.map(message => ({ level: 'WARN' as const, message })),
       ...problems.map(message => ({ level: 'ERROR' as const, message })),
@@ -248,6 +248,8 @@ function follow(
   try {
     startProgress(job, script, env)
   } catch (error) {
-    core.info(`Steps and log lines are sent only when the job finishes: ${(error as Error).message}`)
+    core.info(
+      `The action sends steps and log lines to Port only when the job finishes: ${(error as Error).message}`,
+    )
   }
 }

@@ -67,7 +67,7 @@ function leaveOutLargest(payload: ClientPayload, maxBytes: number): void {
   let excess = bytes(payload) - maxBytes
   if (excess <= 0) return
   port.inputs = { ...port.inputs }
-  // The sum can be wrong by a comma, so the payload is measured if the sum is close to the limit.
+  // `excess` can be wrong by a comma. If `excess` is small, the payload is measured.
   const fits = () => excess <= 0 || (excess < 8 && bytes(payload) <= maxBytes)
   const large = [
     ...Object.entries(port.inputs).map(([name, value]) => ({

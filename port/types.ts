@@ -51,18 +51,18 @@ export interface Invocation {
     /** Whether the relay runs the failed jobs once more if every failed job lost its runner. */
     rerun?: 'lost-runner'
   } | null
-  /** Facts for a `workflow_dispatch`; missing if the body has no such facts, or if the relay no longer needs these facts. */
+  /** Facts for a `workflow_dispatch`; missing if the body has none, or if the relay no longer needs them. */
   forWorkflow?: ForWorkflow | undefined
 }
 
 /** Facts about a body that are needed only for the inputs of a `workflow_dispatch`. */
 export interface ForWorkflow {
-  /** An object or JSON text, which is passed unchanged because the author wrote its template. */
+  /** An object or JSON text. The relay passes it to the workflow unchanged, because the author wrote its template. */
   port_context?: JsonObject | string
   port_payload?: JsonObject | string
   /** The names of the `inputs` that come from the author or from Port, not from a user. */
   notEntered?: string[]
-  /** The names of the `inputs` that are only in `port_context` or `port_payload`, which the workflow also gets. */
+  /** The names of the `inputs` that the body contains only inside `port_context` or `port_payload`. */
   inside?: string[]
 }
 

@@ -112,7 +112,7 @@ function refuseSecret(name: string, value: Json | undefined, redact: Redact): vo
   if (value === undefined || JSON.stringify(redactJson(value, redact)) === JSON.stringify(value)) return
   throw new PortError(
     'refused',
-    `The ${name} of an entity contains a secret, and secrets aren't sent to Port: use another value, or leave that secret out of the input mask.`,
+    `The ${name} of an entity contains a secret, and secrets aren't sent to Port: use another value, or remove the secret from the input mask.`,
   )
 }
 

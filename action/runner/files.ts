@@ -96,7 +96,7 @@ export type FileLine = { text: string; end: number }
 export const PIECE = 1_000_000
 
 /**
- * Reads the complete lines from byte `offset`, at most one chunk. If a line starts before `offset`, its text is empty.
+ * Reads the complete lines from byte `offset`, at most one chunk. For a line that starts before `offset`, the text is empty.
  * @throws Error if the file can't be read, or isn't a regular file
  */
 export function readLogFile(path: string, offset: number, most = PIECE): FileLine[] {

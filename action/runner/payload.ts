@@ -50,7 +50,7 @@ function readEvent(path: string, env: Runner['env']): unknown {
   try {
     return JSON.parse(readFileSync(path, 'utf8'))
   } catch (cause) {
-    // V8's message for invalid JSON isn't used, because it quotes the event, which contains the user's inputs.
+    // V8's message for invalid JSON would quote the event, which contains the user's inputs.
     const reason = cause instanceof SyntaxError ? "it isn't JSON" : (cause as Error).message
     const sentence = `The event of this run (GITHUB_EVENT_PATH, ${path}) couldn't be read: ${reason}.`
     throw new Error(sentence + help(env, 'runner'), { cause })

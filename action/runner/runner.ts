@@ -75,7 +75,7 @@ export type Topic =
 const PAGE = 'docs/errors.md'
 
 /**
- * Returns a link to the documentation of this release, for the end of a message. On Enterprise Server, returns only the
+ * Returns a link to this release's documentation, to add to a message. On Enterprise Server, returns only the
  * path, because the action can come from that server or from github.com (GitHub Connect).
  */
 export function help(env: Runner['env'], topic: Topic): string {

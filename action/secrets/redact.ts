@@ -35,7 +35,7 @@ export function redactJson(value: Json, redact: Redact): Json {
 
 type Range = { start: number; end: number }
 
-/** Patterns are grouped by their next characters. Small groups, and groups that share many characters, are searched in order. */
+/** The search groups patterns by their next STEP characters. It tries all patterns of a group with less than SMALL patterns. */
 const [STEP, DEEPEST, SMALL] = [4, 32, 8]
 
 type Search = (text: string, start: number) => number

@@ -81,7 +81,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
   }
   if (status === 429) {
     const until = retryAt === null ? '' : `, until ${new Date(retryAt).toISOString()}`
-    return error('later', `the organization's rate limit is reached${until}.`)
+    return error('later', `Port limits the organization's requests${until}.`)
   }
   if (status >= 500 || status === 408 || status === 425)
     return error('unreachable', 'Port failed to process the request.')

@@ -45,7 +45,7 @@ export function readInvocation(sent: unknown, runIdHeader?: string | null): Invo
 
 /**
  * Returns the id of the invoked run, from the most trusted place that contains an id. Reads Port's own context first,
- * because an input can have the same name as one of the context's keys. Doesn't read places that can contain the ids of
+ * because an input can have the same name as one of the context's keys. Ignores places that can contain the ids of
  * other runs, such as `event` and a change log's `context`.
  */
 function findRunId(body: JsonObject): string | null {

@@ -154,7 +154,7 @@ function update(known: readonly KnownProblem[], present: readonly Problem[], now
   const updated = known.map(each => {
     const again = rest.get(identity(each))
     rest.delete(identity(each))
-    // The problem's text stays the same after an alert about the problem was sent.
+    // After an alert about the problem, the problem keeps the text of the alert.
     const text = each.isSent ? each.text : (again?.text ?? each.text)
     return { ...each, text, resolvedAt: again ? null : (each.resolvedAt ?? now) }
   })

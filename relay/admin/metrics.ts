@@ -203,7 +203,7 @@ async function read({ store, github, pauses, port, sides, clock, throttled, chec
       github: ahead(Math.max(0, ...pauses.allPaused().map(({ pausedUntil }) => pausedUntil))),
       port: ahead(port.pausedUntil()),
     },
-    /** Whether the service accepts the credential; null if no credential is set, or if this is unknown. */
+    /** Whether the service accepts the credential; null if no credential is set, or before the first response. */
     credentialOk: ofSides(sides.isAccepted),
     /** The time of the last successful request; 0 before the first success, null if the relay doesn't use the service. */
     lastSuccess: ofSides(side => {

@@ -111,7 +111,7 @@ export function createSides(deps: {
     /** Whether the relay uses the service. The relay uses Port only if PORT_CLIENT_ID is set. */
     isUsed: (side: Side) => side === 'github' || config.port.clientId !== null,
     lastSuccess: (side: Side) => records[side].lastSuccess,
-    /** Whether the service accepted every credential at its last use; null before the first response. */
+    /** Whether the service accepted every credential when the relay last used it; null before the first response. */
     isAccepted: (side: Side) => (rejections(side).size > 0 ? false : records[side].isAccepted),
     isKnown: (side: Side) => records[side].usedAt > Number.NEGATIVE_INFINITY,
     problems,
@@ -147,7 +147,7 @@ function readGitHub(...[response, error]: Parameters<OnResponse>): Observed | nu
   const { status, headers } = response
   // A response without x-github-request-id is from a proxy.
   if (!headers.has('x-github-request-id')) return { kind: 'failed', cause: foreignReason(status) }
-  // After this response, the relay searches for the workflow run, which shows whether GitHub is down.
+  // After this response, the relay searches for the workflow run. The search shows whether GitHub is down.
   if (status >= 500 && response.url.endsWith('/dispatches')) return null
   if (status >= 500) return { kind: 'failed', cause: `GitHub responded with ${status}` }
   if (status === 401) return { kind: 'rejected', status }

@@ -63,7 +63,7 @@ export async function diagnose(
     config = readConfig(deps.env, deps.readFile)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    // A finding about quotes already explains the problem of the same variable.
+    // If a variable is in quotes, the finding about the quotes explains its problem.
     const others = error.problems.filter(text => !names.some(({ name }) => text.startsWith(`${name} `)))
     return [
       ...found,

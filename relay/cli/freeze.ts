@@ -11,7 +11,7 @@ export const freeze = defineCommand({
   summary: 'Keeps deliveries to matching repositories queued until the freeze ends.',
   positionals: ['GLOB'],
   options: {
-    reason: text('TEXT', 'required; the reason, which Port shows'),
+    reason: text('TEXT', 'the reason, which Port shows (required)'),
     until: text('TIME', 'when the freeze ends, such as 2026-12-01T08:00Z; `unfreeze` ends it earlier'),
     json: JSON_OPTION,
   },

@@ -43,7 +43,7 @@ export function merge(existing: JsonObject, generated: JsonObject, said: Said, r
     )
   const before = readHere(webhook)
   const complete = { ...webhook, body: { ...object(body), ...object(webhook.body) } }
-  // The generated keys are added only if the relay then still reads the same inputs.
+  // The generated keys are added only if they don't change the inputs that the relay reads.
   const isComplete = isDeepStrictEqual(readHere(complete), before)
   const url = String(webhook.url).replace(EXAMPLE_RELAY, relay)
   Object.assign(webhook, isComplete && complete, { url, method, synchronized })

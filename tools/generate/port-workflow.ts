@@ -90,7 +90,7 @@ function userInputs(action: PortAction, entity: ReturnType<typeof entityInput>):
 
 export const isComputed = (value: unknown) => typeof value === 'string' && value.includes('{{')
 
-/** A user approves or declines. A declined run finishes at this node, because the outcome "declined" has no connection. */
+/** The node for approvals. A declined run finishes at this node, because the outcome "declined" has no connection. */
 const APPROVAL: JsonObject = {
   identifier: 'approval',
   title: 'Approval',

@@ -58,7 +58,7 @@ function referencesOf(source: string): string[][] {
   )
 }
 
-/** The outputs in `action.yml`. An input of the Port action with one of these names gets no separate output. */
+/** The outputs in `action.yml`. A Port input with one of these names isn't an output of the same name. */
 export const FIXED_OUTPUTS =
   'inputs entity event trigger payload run-id action operation blueprint entity-id triggered-by delivery'.split(
     ' ',

@@ -163,8 +163,8 @@ const REFERENCE = /^(?:env|(?:steps|needs)\.([\w-]+)\.outputs)\.([\w-]+)$/i
 const NAMED = new RegExp(`^${NAME}$`, 'i')
 
 /**
- * Whether a text is certainly the id of the Port run that started the workflow. A variable or an output is this id if its
- * value is this id, or if its name suggests a run id and a script reads the id from Port's payload.
+ * Whether a text is certainly the id of the Port run that started the workflow. For a variable or an output, the value
+ * must be this id, or the name must be that of a run id and a script must read the id from Port's payload.
  */
 export function isOwnRunId(given: string, { root, contexts, job, step }: Scope): boolean {
   const source = (template.onlyExpression(given) ?? '').replace(/\s/g, '').replace(/\['([\w-]+)'\]/g, '.$1')

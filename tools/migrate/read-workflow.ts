@@ -156,7 +156,7 @@ function kept(reports: Report[], step: yaml.Mapping, isReferenced: boolean): Rep
   return isReferenced ? [reports[0] ?? { kind: 'log', text: yaml.textAt(step, 'name') ?? 'done' }] : []
 }
 
-/** Adds a remark for each call to Port other than by Port's action. @returns whether any call can finish the Port run */
+/** Adds a remark for each step or job that calls Port without Port's action. @returns whether one can finish the Port run */
 function noteOthers({ root, contexts, edits, jobs, remark }: Workflow): boolean {
   let mayFinish = false
   for (const { map: job, steps, calls } of jobs) {

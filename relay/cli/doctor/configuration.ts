@@ -57,7 +57,7 @@ const advice = (config: Config): Record<string, false | 'problem' | 'warning'> =
   }
 }
 
-/** GitHub.com and GHE.com serve their API from a separate host. An API on a loopback address is a fake GitHub. */
+/** Whether an Enterprise Server's URL lacks /api/v3. GitHub.com and GHE.com have an API host; a fake GitHub is on loopback. */
 const isServerWithoutPath = ({ hostname, pathname }: URL) =>
   !/(^|\.)(github|ghe)\.com$/i.test(hostname) && !isLoopback(hostname) && !/\/api\/v3\/?$/.test(pathname)
 

@@ -58,7 +58,7 @@ async function checkToken(octokit: Octokit, { clock }: CheckDeps): Promise<Findi
   ]
 }
 
-/** Recognizes an Enterprise Server without rate limits by its response, which it sends only for a valid credential. */
+/** Recognizes the response of an Enterprise Server without rate limits. The server sends it only for a valid credential. */
 const isWithoutLimit = (error: unknown) =>
   error instanceof RequestError && error.status === 404 && /rate limiting is not enabled/i.test(error.message)
 
