@@ -1,4 +1,4 @@
-/** A Map with a maximum size. `set` makes its entry the newest, and removes the oldest entry if the Map is too large. */
+/** A Map with a maximum size. `set` makes its entry the newest. If the Map is then too large, `set` removes the oldest entry. */
 export class BoundedMap<K, V> extends Map<K, V> {
   readonly #limit: number
   constructor(limit: number) {
@@ -15,7 +15,7 @@ export class BoundedMap<K, V> extends Map<K, V> {
   }
 }
 
-/** A cache whose values expire. @param ttl lifetime of a value, in milliseconds */
+/** Creates a cache whose values expire. @param ttl the lifetime of a value, in milliseconds */
 export function createTtlCache<T>(ttl: number, clock: () => number, limit = 1_000) {
   const entries = new BoundedMap<string, { value: T; at: number }>(limit)
   return {

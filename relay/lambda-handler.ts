@@ -9,24 +9,24 @@ import type { Worker } from './workers/worker.ts'
 export type Event = LambdaEvent | { source?: string }
 export type Context = Pick<LambdaContext, 'getRemainingTimeInMillis'>
 
-/** How long an invocation processes due work after accepting a request, while the sender waits. */
+/** How long an invocation processes due work after it accepted a request. The sender waits in the meantime. */
 const REQUEST_WORK_MS = 5_000
-/** How long an invocation without work waits for more work, such as the next report of a workflow run. */
+/** How long an invocation without work waits for new work, such as the next report of a workflow run. */
 const QUIET_MS = 1_500
-/** How long an invocation for a request, or a scheduled one, lets steps in progress finish. A request to GitHub or Port takes at most 10 s. */
+/** How long an invocation waits for steps in progress: after a request, and if it was scheduled. A request to GitHub or Port takes at most 10 s. */
 const REQUEST_STEP_MS = 3_000
 const SCHEDULE_STEP_MS = 12_000
 /** How many dispatches RELAY_DISPATCH_RATE allows at the start. AWS can start many relays at once. */
 const FIRST_DISPATCHES = 2
 const RESPONSE_MS = 1_000
 const KEEP_MS = 10_000
-/** If the wall clock advanced this much further than the monotonic clock, AWS froze the process between invocations. */
+/** The difference between the wall clock's and the monotonic clock's progress that shows that AWS froze the process. */
 const FROZEN_MS = 500
 
 /**
- * Runs the relay as an AWS Lambda function with PostgreSQL. An invocation persists its request and then processes due
- * work while time remains. Scheduled invocations process work that became due later. If an invocation is killed, a later
- * invocation continues the work when the lease expires.
+ * Creates an AWS Lambda function that runs the relay with PostgreSQL. An invocation persists its request and then
+ * processes due work while time remains. Scheduled invocations process work that becomes due between requests. If an
+ * invocation is killed, a later invocation continues its work when the lease expires.
  * @see https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
  */
 export function createHandler(
@@ -63,10 +63,11 @@ export function createHandler(
       if (request) response = await handle(relay.app)(withoutStage(request), context as LambdaContext)
       else for (const worker of workers) worker.runNow()
       const workMs = request ? REQUEST_WORK_MS : Number.POSITIVE_INFINITY
-      // While a sender waits for the response, the invocation doesn't wait for new work. GitHub's webhooks need no fast response.
+      // While a sender waits for the response, the invocation doesn't wait for new work. GitHub's webhooks are the
+      // exception: they need no fast response.
       const quietMs = request && !pathOf(request).endsWith('/github') ? 0 : QUIET_MS
       const until = Math.min(performance.now() + workMs, endsAt - RESPONSE_MS - stepMs)
-      // A refused request causes no work, because anyone can send such requests.
+      // A refused request starts no work, because anyone can send such requests.
       if (!response || response.statusCode < 400) await untilIdle(workers, quietMs, until)
     } finally {
       const allStopped = Promise.all(workers.map(worker => worker.stop()))
@@ -106,7 +107,7 @@ function methodOf(event: LambdaEvent): string {
 
 const pathOf = (event: LambdaEvent): string => ('rawPath' in event ? event.rawPath : event.path)
 
-/** Removes the stage name from the path. An HTTP API's paths start with the stage name, except for the stage `$default`. */
+/** Removes the stage name from the path. An HTTP API puts the stage name before the path, unless the stage is `$default`. */
 function withoutStage(event: LambdaEvent): LambdaEvent {
   if (!('rawPath' in event)) return event
   const prefix = `/${event.requestContext.stage}/`
@@ -120,9 +121,9 @@ const isInTime = (work: Promise<unknown>, patienceMs: number): Promise<boolean> 
 
 const LOOK_MS = 20
 
-/** Waits until the workers have been idle for `quietMs`. @param until deadline, by `performance.now()` */
+/** Waits until the workers have been idle for `quietMs`. @param until the deadline, by `performance.now()` */
 async function untilIdle(workers: Worker[], quietMs: number, until: number): Promise<void> {
-  // Claims that started earlier are ignored, because they may have missed new work.
+  // Claims from before this time are ignored, because they may have missed new work.
   const since = performance.now()
   while (performance.now() < until) {
     for (const worker of workers) worker.wake()

@@ -6,7 +6,7 @@ import { createLog } from './log.ts'
 
 useProxy(process.env)
 const config = readConfig(process.env)
-/** Entry point for AWS Lambda. Log lines are written immediately, because AWS freezes the process after each response. */
+/** The entry point for AWS Lambda. Log lines are written immediately, because AWS freezes the process after each response. */
 export const handler = createHandler(
   config,
   createLog(config.logLevel, pino.destination({ dest: 1, sync: true })),

@@ -36,7 +36,7 @@ export function joinLines(destination: Destination, format = (line: string) => l
   }
 }
 
-/** A line such as `12:03:04 WARN  database unavailable; retrying  count=3`, in color unless `NO_COLOR` is set. */
+/** Formats a line for terminals, such as `12:03:04 WARN  database unavailable; retrying  count=3`. Uses colors unless `NO_COLOR` is set. */
 export function forTerminal(line: string): string {
   const { level, time, msg = '', pid: _, hostname: __, err, ...fields } = JSON.parse(line)
   const name = pino.levels.labels[level] ?? String(level)
@@ -51,8 +51,8 @@ export function forTerminal(line: string): string {
 const LONGEST = 2_000
 
 /**
- * Omits an error's custom properties, because an HTTP client's error contains the request's headers and body. From a
- * response, includes only the status, because the body can quote the request.
+ * Describes an error for the log. Omits custom properties, because they can contain a request's headers and body. Shows
+ * only the status of a response, because the body can quote the request.
  */
 function describeError(error: unknown): object {
   if (!(error instanceof Error)) return { type: typeof error }
@@ -77,11 +77,11 @@ const MINUTE_MS = 60_000
 const LONGEST_REASON = 200
 
 /**
- * Logs messages that can repeat often, such as errors while Port is unavailable, or refused requests of unverified senders.
- * Writes a message when it first occurs, and one line per minute while it recurs. Each line has the latest fields and the
- * `count` of occurrences since the previous line. If the occurrences have different reasons, `reasons` has the count of
- * each reason. Occurrences are grouped by message, so variable values belong in the fields.
- * @param maxReasons the maximum number of reasons in a line; `others` is the count of all other reasons
+ * Creates a log for messages that can repeat often, such as errors during an outage of Port, or refusals of unverified
+ * requests. A message is written when it first occurs. While it recurs, one line per minute is written, with the latest
+ * fields and the `count` since the line before. If there are different reasons, `reasons` contains the count of each
+ * reason. Messages are grouped by their text, so variable values belong in the fields.
+ * @param maxReasons the maximum number of reasons in a line; `others` counts the reasons above this number
  */
 export function createThrottledLog(log: Levels, maxReasons: number) {
   type Lasting = { level: keyof Levels; fields: object; count: number; reasons: Map<string, number> }
@@ -106,7 +106,7 @@ export function createThrottledLog(log: Levels, maxReasons: number) {
     }, MINUTE_MS).unref()
   }
 
-  /** @returns false if the message hasn't occurred since the previous line */
+  /** Writes a line. @returns false if the message hasn't occurred since the last line */
   function write(message: string): boolean {
     const known = lasting.get(message)
     if (!known || known.count === 0) return false

@@ -164,7 +164,7 @@ export async function assembleRelay(
   }
 }
 
-/** Closes the store if the database belongs to another Port organization, so that the process can exit. */
+/** Opens the store. If the database belongs to another Port organization, closes the store, so that the process can exit. */
 async function openOwn({ port }: Config, opening: Promise<Store>): Promise<Store> {
   const store = await opening
   try {
@@ -188,7 +188,7 @@ export const fetchPort =
     return response
   }
 
-/** @throws Error with a message for users if the database can't be opened or the address is in use */
+/** Starts a relay. @throws Error with a message for users if the database can't be opened or the address is in use */
 export async function createRelay(config: Config, log: Logger, opening?: Promise<Store>) {
   const stopping = new AbortController()
   const relay = await assembleRelay(config, log, stopping.signal, opening)
@@ -212,12 +212,12 @@ export async function createRelay(config: Config, log: Logger, opening?: Promise
     port: boundPort,
     /** Stops accepting requests, finishes work in progress, and closes the store, within 25 s. */
     async stop(): Promise<void> {
-      // Idle connections would delay the stop.
+      // Open idle connections would delay the stop.
       const idle = setInterval(() => server.closeIdleConnections(), 50)
       const closed = new Promise(resolve => server.close(resolve))
       const late = new AbortController()
       const patience = sleep(STOP_MS, undefined, { signal: late.signal }).catch(() => {})
-      // After a restart, the relay finds unfinished work by the work's leases and recorded attempts.
+      // After a restart, the relay finds unfinished work by leases and recorded attempts.
       await Promise.race([Promise.all(workers.map(worker => worker.stop())), patience])
       stopping.abort()
       await Promise.race([closed, patience])

@@ -21,7 +21,7 @@ import {
   whole,
 } from './values.ts'
 
-/** The relay's configuration, read once and validated as a whole. Times are in milliseconds, sizes in bytes. */
+/** The relay's configuration. Times are in milliseconds, sizes in bytes. */
 export type Config = ReturnType<typeof readConfig>
 
 type Database = { kind: 'sqlite'; path: string } | { kind: 'postgres'; url: string }
@@ -29,7 +29,7 @@ type Auth = { token: string } | { appId: string; privateKey: string }
 
 type Env = Record<string, string | undefined>
 
-/** Secrets that can also come from a file, whose path is in `NAME_FILE`. */
+/** The secrets that can also come from a file. `NAME_FILE` contains the file's path. */
 const SECRETS = [
   ...['PORT_CLIENT_SECRET', 'PORT_PREVIOUS_SECRETS'],
   ...['GITHUB_TOKEN', 'GITHUB_APP_PRIVATE_KEY', 'GITHUB_WEBHOOK_SECRET'],
@@ -37,7 +37,7 @@ const SECRETS = [
   'OTEL_EXPORTER_OTLP_HEADERS',
 ]
 
-/** All configuration problems, one sentence each, without secret values. */
+/** Thrown with all problems of a configuration, one sentence each, without secret values. */
 export class ConfigError extends Error {
   readonly problems: string[]
   constructor(problems: string[]) {
@@ -49,12 +49,12 @@ export class ConfigError extends Error {
 }
 
 const variables = z.object({
-  // A shell or an editor may have appended a line break, which Port would reject.
+  // A shell or an editor may have appended a line break. Port would reject the ID with it.
   PORT_CLIENT_ID: z.string().trim().optional(),
   PORT_CLIENT_SECRET: z.string({
     error: "is required: set it to your Port organization's client secret, which signs Port's webhooks",
   }),
-  // A comment in the list, or an incomplete entry, isn't accepted as a secret, because an attacker could guess it.
+  // A comment or an incomplete entry in the list must not become a secret, because an attacker could guess it.
   PORT_PREVIOUS_SECRETS: list
     .superRefine((secrets, ctx) => {
       const wrong = secrets.findIndex(secret => /[\s:#]/.test(secret))
@@ -107,13 +107,13 @@ const variables = z.object({
 
 export const VARIABLES = [...Object.keys(variables.shape), ...SECRETS.map(name => `${name}_FILE`)]
 
-/** @throws ConfigError that lists every problem at once */
+/** Reads the relay's configuration. @throws ConfigError that lists all problems */
 export function readConfig(env: Env, readFile = (path: string) => readFileSync(path, 'utf8')) {
   const problems: string[] = []
   const { values, unread } = readSecrets(env, SECRETS, readFile, problems)
   const parsed = variables.safeParse(values)
   problems.push(...issuesOf(parsed.error, unread))
-  // Rules that combine variables are checked even if a variable is invalid, so that all problems are reported together.
+  // Rules about several variables are checked even if a variable is invalid, so that one error reports all problems.
   problems.push(...contradictions(values), ...proxyProblems(env), ...unknownNames(env))
   const routes = values.RELAY_ROUTES ? readRoutes(values.RELAY_ROUTES, readFile, problems) : []
   const all = [values.RELAY_REPOSITORY, ...routes.map(({ repository }) => repository)]
@@ -128,7 +128,7 @@ export function readConfig(env: Env, readFile = (path: string) => readFileSync(p
       )
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems)
   const v = parsed.data
-  // The secrets that sign webhooks and encrypt inputs, the current one first.
+  // The secrets that sign webhooks and encrypt inputs. The current secret is first.
   const secrets: [string, ...string[]] = [v.PORT_CLIENT_SECRET, ...v.PORT_PREVIOUS_SECRETS]
   const auth: Auth = v.GITHUB_TOKEN
     ? { token: v.GITHUB_TOKEN }
@@ -150,7 +150,7 @@ export function readConfig(env: Env, readFile = (path: string) => readFileSync(p
     alert: v.RELAY_ALERT_URL ? { url: v.RELAY_ALERT_URL, secret: v.RELAY_ALERT_SECRET ?? null } : null,
     reportBlueprints: v.RELAY_REPORT_BLUEPRINTS,
     reportDeleteBlueprints: v.RELAY_REPORT_DELETE_BLUEPRINTS,
-    /** How many proxies in front of the relay append to X-Forwarded-For. */
+    /** The number of proxies in front of the relay that append an entry to X-Forwarded-For. */
     trustedProxies: v.RELAY_TRUSTED_PROXIES,
     startTimeout: v.RELAY_START_TIMEOUT,
     runTimeout: v.RELAY_RUN_TIMEOUT,
@@ -165,7 +165,7 @@ export function readConfig(env: Env, readFile = (path: string) => readFileSync(p
   }
 }
 
-/** Reads the configuration of a command that calls only Port. @throws ConfigError that lists every problem */
+/** Reads the configuration of a command that calls only Port. @throws ConfigError that lists all problems */
 export function readPortConfig(env: Env, readFile = (path: string) => readFileSync(path, 'utf8')) {
   const problems: string[] = []
   const { values, unread } = readSecrets(env, ['PORT_CLIENT_SECRET'], readFile, problems)
@@ -209,7 +209,7 @@ function issuerOf(apiUrl: string): string {
   return `https://token.actions.${subdomain ? `${subdomain}.ghe.com` : 'githubusercontent.com'}`
 }
 
-/** Reports mistyped names of variables. Otherwise, the relay would silently use the defaults. */
+/** Reports mistyped names of variables, for which the relay would otherwise silently use the defaults. */
 function unknownNames(env: Env): string[] {
   const relays = VARIABLES.filter(name => name.startsWith('RELAY_'))
   return Object.entries(env).flatMap(([name, value = '']) => {
@@ -231,7 +231,7 @@ const isServiceLink = (name: string, value: string) =>
 const THE_KEY =
   'paste the .pem file that GitHub generated for the App, or set GITHUB_APP_PRIVATE_KEY_FILE to its path'
 
-/** Converts GitHub's PKCS#1 key to PKCS#8. Variables often contain `\n` instead of line breaks. */
+/** Converts GitHub's PKCS#1 key to PKCS#8. Accepts `\n` instead of line breaks, as variables often contain it. */
 function readPrivateKey(text: string, ctx: z.RefinementCtx): string {
   try {
     const key = createPrivateKey(text.replaceAll('\\n', '\n'))

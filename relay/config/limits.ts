@@ -5,12 +5,12 @@ const MB = 1024 * KB
 const SECOND = 1_000
 
 /**
- * Limits in bytes (KB, MB), in milliseconds, or as a number. docs/limits.md explains each limit, and what happens if the
- * limit is exceeded. A test compares these values with the table in docs/limits.md, in this order.
+ * The limits, in bytes, milliseconds, or as counts. docs/limits.md explains each limit. A test compares its table with
+ * these values, in this order.
  */
 export const LIMITS = {
   requestLine: 16 * KB,
-  /** A load balancer keeps hundreds of connections open. */
+  /** The limit is high, because a load balancer keeps hundreds of connections open. */
   connections: 4_000,
   requestsAtOnce: 1,
   headersTime: 10 * SECOND,
@@ -18,13 +18,13 @@ export const LIMITS = {
   stalledTime: 60 * SECOND,
   bodyRate: 8 * KB,
   bodyRateGrace: 3 * SECOND,
-  /** The minimum average size of the pieces in which a body arrives. Each piece uses about 1 KB of additional memory. */
+  /** A body arrives in pieces. This is their minimum average size, because each piece uses about 1 KB of memory. */
   bodyPiece: 16,
-  /** GitHub's JSON parser accepts up to 100 nesting levels. The client payload adds a few levels to the body. */
+  /** GitHub's JSON parser accepts up to 100 levels. The body is a few levels deep in the client payload. */
   jsonDepth: 90,
   encryptedInputs: 200,
   jsonKeys: 20_000,
-  /** This limit and the next one are multiples of RELAY_MAX_BODY. */
+  /** This limit and the limit after it are multiples of RELAY_MAX_BODY. */
   webhookArriving: 32,
   webhookProcessing: 64,
   githubBody: 25 * MB,
@@ -36,10 +36,10 @@ export const LIMITS = {
   reportArriving: 8 * MB,
   reportProcessing: 16 * MB,
   reportRate: 1_200,
-  /** Each job of a run sends a start request, and requests the inputs once. A matrix has up to 256 jobs. */
+  /** Each job of a run sends one start request, and requests the inputs once. A matrix can have 256 jobs. */
   reportStartRate: 300,
   reportInputsRate: 300,
-  /** Each job of a run waits for the response before it sends the next report. */
+  /** A job waits for the response to a report before it sends the next report. */
   reportsWaiting: MB,
   reportsWaitingOfRepository: 4 * MB,
   reportMessages: 500,

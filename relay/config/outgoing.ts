@@ -10,7 +10,7 @@ export function proxiesOf(env: Env): [name: string, url: string][] {
   return all.filter(([, url]) => url !== '')
 }
 
-/** Lists problems with the proxy variables, one sentence each, without the values, which can contain a password. */
+/** Describes each problem with the proxy variables in a sentence. Omits the values, because they can contain a password. */
 export function proxyProblems(env: Env): string[] {
   return proxiesOf(env)
     .filter(([, url]) => !isProxy(url))
@@ -34,9 +34,9 @@ function isProxy(text: string): boolean {
 const THIS_MACHINE = ['localhost', '127.0.0.1', '[::1]']
 
 /**
- * Sends all requests through the environment's proxy, except requests to `NO_PROXY` and to this machine. Ignores a
- * malformed proxy URL, which the configuration check reports.
- * @param env the process environment. Blank proxy variables are removed, because Node would fail to parse them.
+ * Sends requests through the environment's proxy. Requests to `NO_PROXY` and to this machine don't use the proxy.
+ * Ignores a malformed proxy URL, because the configuration check reports it.
+ * @param env the process environment; the function removes blank proxy variables, because Node can't parse them
  */
 export function useProxy(env: Env): void {
   const proxies = Object.fromEntries(proxiesOf(env))
@@ -47,7 +47,7 @@ export function useProxy(env: Env): void {
 }
 
 /**
- * Like `fetch`, but resolves after the whole response has arrived.
+ * Fetches a URL like `fetch`, but resolves after the whole response has arrived.
  * @throws the errors of `fetch`, also for a truncated body; Error if the uncompressed body exceeds the limit
  */
 export async function fetchLimited(url: string, init?: RequestInit): Promise<Response> {
@@ -82,7 +82,7 @@ export type OnResponse = (response: Received, error?: unknown) => void
 export function responseOutcome(response: Received): ResponseOutcome {
   if (response === null) return 'unreachable'
   const { status, headers } = response
-  // GitHub can also respond with 403 if a rate limit is exceeded.
+  // GitHub can respond with 403 to a request that exceeds a rate limit.
   const isLimit = headers.has('retry-after') || headers.get('x-ratelimit-remaining') === '0'
   if (status === 429 || (status === 403 && isLimit)) return 'limited'
   if (status === 401) return 'unauthorized'

@@ -25,13 +25,13 @@ export const isEventType = (text: string): boolean =>
 export const isWorkflow = (text: string): boolean =>
   /^\d{1,18}$/.test(text) || (text.length <= 200 && /^[^/\\\p{Cc}\p{Cs}]+\.ya?ml$/u.test(text))
 
-/** A branch or tag name, or a full ref like `refs/heads/main`. @see https://git-scm.com/docs/git-check-ref-format */
+/** Whether a text is the name of a branch or tag, or a full ref such as `refs/heads/main`. @see https://git-scm.com/docs/git-check-ref-format */
 export const isRef = (text: string): boolean =>
   text.length <= 250 && /^[^\s~^:?*[\\\p{Cc}\p{Cs}]+$/u.test(text) && !/\.\.|@\{|^[/-]|[/.]$/.test(text)
 
 /**
- * GitHub's rule for `owner/name`. Excludes the names `.` and `..`, which would change the path, and names that end in
- * `.git`, because GitHub's API ignores this ending.
+ * Whether a text is `owner/name` according to GitHub's rule. The names `.` and `..` are invalid, because they would
+ * change the path. Names that end in `.git` are invalid, because GitHub's API ignores this ending.
  */
 export const isRepository = (text: string): boolean =>
   /^[a-z0-9][a-z0-9_-]{0,99}\/(?!\.{1,2}$)(?!.*\.git$)[a-z0-9._-]{1,100}$/i.test(text)
@@ -60,7 +60,7 @@ const file = z.array(rule, 'must be a list of routes, each with a repository and
 
 /**
  * Parses the routes file, a YAML list of `{ match: { action, blueprint, operation }, repository, event_type | workflow,
- * ref, rerun }`. Appends problems to `problems`.
+ * ref, rerun }`. Adds problems to `problems`.
  */
 export function readRoutes(path: string, readFile: (path: string) => string, problems: string[]): Route[] {
   try {
@@ -81,12 +81,12 @@ export function readRoutes(path: string, readFile: (path: string) => string, pro
 }
 
 /**
- * Creates a function that matches names against globs, ignoring case as GitHub does. A name that matches a `!glob` is
+ * Creates a function that matches names against globs. Ignores case, as GitHub does. A name that matches a `!glob` is
  * always excluded. An empty list matches nothing.
  */
 export function matcher(globs: string[]): (name: string) => boolean {
-  // In a list, picomatch treats `!a/b` as "anything except a/b", which would allow all other names. Without `posix`,
-  // picomatch treats the `!` in `[!a]` as a literal character.
+  // In a list, picomatch treats `!a/b` as "every name except a/b", which would allow too many names. So exclusions are
+  // matched separately. Without `posix`, picomatch treats the `!` in `[!a]` as a literal character.
   const matchesAny = (some: string[]) =>
     some.length > 0 ? picomatch(some, { nocase: true, dot: true, posix: true }) : () => false
   const included = matchesAny(globs.filter(glob => !isExclusion(glob)))

@@ -41,7 +41,7 @@ export const signingSecret = z.string().transform((text, ctx) => {
   return z.NEVER
 })
 
-/** A secret that must be plain ASCII, because it is sent in a header. */
+/** A secret that is sent in a header, so it must be plain ASCII. */
 export const inHeader = z
   .string()
   .regex(
@@ -51,7 +51,7 @@ export const inHeader = z
 
 export const accessToken = inHeader.min(16, 'must have at least 16 characters')
 
-/** Comma-separated `name=value` pairs with percent-encoded values, as in OpenTelemetry. */
+/** Pairs `name=value`, separated by commas. As in OpenTelemetry, the values are percent-encoded. */
 export const headers = z.string().transform((text, ctx) => {
   const pairs = items(text.split(','), ctx).map(pair => {
     const [name = '', ...value] = pair.split('=')
@@ -67,7 +67,7 @@ export const headers = z.string().transform((text, ctx) => {
 
 export const list = z.string().transform((text, ctx) => items(text.split(/[,\r\n]/), ctx))
 
-/** Repository globs, separated by commas or line breaks. A comma within braces, as in `acme/{shop,web}`, is part of the glob. */
+/** Repository globs, separated by commas or line breaks. A comma within braces is part of a glob, such as `acme/{shop,web}`. */
 export const globs = globList('*/*', glob => globProblem(glob, { repositories: true }))
 
 /** Blueprint globs, separated by commas or line breaks. Blueprint names contain no slash. */
@@ -132,12 +132,12 @@ function items(texts: string[], ctx: z.RefinementCtx): string[] {
   return all
 }
 
-/** Whether a repository glob excludes its matches. The glob `!(a|b)` is an ordinary pattern, and excludes nothing. */
+/** Whether a repository glob excludes names. The glob `!(a|b)` is an ordinary pattern, not an exclusion. */
 export const isExclusion = (glob: string): boolean => /^!(?!\()/.test(glob)
 
 /**
- * Returns what is wrong with a glob, as a clause to write after the glob; null if the glob is valid.
- * @param options.repositories whether the glob matches `owner/name`; if so, a leading `!` excludes names
+ * Says what is wrong with a glob, in a clause to write after the glob; null if the glob is valid.
+ * @param options.repositories whether the glob is for `owner/name`; then a leading `!` excludes names
  */
 export function globProblem(glob: string, options: { repositories?: boolean } = {}): string | null {
   const pattern = options.repositories && isExclusion(glob) ? glob.slice(1) : glob
@@ -156,7 +156,7 @@ export function globProblem(glob: string, options: { repositories?: boolean } = 
   return null
 }
 
-/** Detects typical mistakes: a URL, an owner without a name, a single star, or `.git` at the end. */
+/** Whether a pattern can match a repository. False for typical mistakes: a URL, an owner without a name, a single star, `.git` at the end. */
 function mayMatchRepository(pattern: string): boolean {
   if (/\s|:|^!|^\/|\/$|\.git$/i.test(pattern)) return false
   const parts = pattern.split('/')
@@ -164,7 +164,7 @@ function mayMatchRepository(pattern: string): boolean {
   return /[{(]/.test(pattern) ? parts.length > 1 : parts.length === 2
 }
 
-/** Returns the valid name that is closest to a mistyped or shortened name; null if no name is close. */
+/** Returns the valid name that is closest to a mistyped or shortened name; null if no valid name is close. */
 export function nearestName(name: string, names: readonly string[]): string | null {
   const all = names.map(each => ({ each, distance: editDistance(name, each) }))
   const near = all.sort((a, b) => a.distance - b.distance)
@@ -173,7 +173,7 @@ export function nearestName(name: string, names: readonly string[]): string | nu
   return name.length < 4 ? null : (near.find(({ each }) => each.startsWith(name))?.each ?? null)
 }
 
-/** The number of characters to insert, remove, or replace (Levenshtein distance). */
+/** Returns the Levenshtein distance: how many characters must be inserted, removed, or replaced. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)
   for (const [i, char] of [...a].entries()) {
@@ -189,11 +189,11 @@ function editDistance(a: string, b: string): number {
 type Env = Record<string, string | undefined>
 
 /**
- * Reads the environment and its secrets, each from its variable or file. An empty variable is the same as an unset variable. Strips a
+ * Reads the environment. Reads each secret from its variable or file. An empty variable counts as unset. Removes a
  * leading byte order mark and trailing line breaks, which editors and shells can add.
- * @param names names of the secrets that can come from a file, `NAME_FILE`
- * @param problems list to which problems are added, one sentence each
- * @returns the values, and the names of secrets whose files can't be read (already reported in `problems`)
+ * @param names the names of the secrets that can come from a file (`NAME_FILE`)
+ * @param problems the list to which the function adds problems, one sentence each
+ * @returns the values, and the names of the secrets whose files can't be read; `problems` contains these
  */
 export function readSecrets(
   env: Env,

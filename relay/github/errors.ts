@@ -206,8 +206,7 @@ function noTokenSentence(
 }
 
 /**
- * Whether a message says that a workflow execution protection blocks a run. It is from a refusal or from a run's
- * annotation.
+ * Whether GitHub's message says that a workflow execution protection blocks a run.
  * @see https://docs.github.com/actions/concepts/about-actions-policies
  */
 export const isProtection = (message: string): boolean =>

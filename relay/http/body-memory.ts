@@ -14,11 +14,11 @@ interface Arriving {
 const CHECK_RATE_MS = 500
 
 /**
- * The memory for bodies of one kind of route. All arriving bodies share one budget. When the budget is used up, the
- * slowest body is dropped. Slowness is the elapsed time multiplied by the bytes that the sender's address uses, so a
- * sender with many or slow connections loses only its own bodies. A body that arrives more slowly than the minimum rate
- * is always dropped. Bodies of verified senders use a separate budget, `processingBytes`.
- * @returns a function that runs a request's handler with memory, and releases the memory afterward
+ * Creates the memory for the bodies of one kind of route. All arriving bodies share one budget. When it is used up, the
+ * slowest body is dropped. Slowness is the elapsed time multiplied by the bytes that the sender's address uses. So a
+ * sender with many or slow connections loses only its own bodies. A body that arrives below the minimum rate is always
+ * dropped. Complete bodies of verified senders use the budget `processingBytes`.
+ * @returns a function that runs a request's handler, and then releases the memory for its body
  */
 export function createBodyMemory(
   options: Record<'arrivingBytes' | 'processingBytes' | 'trustedProxies', number>,
@@ -70,7 +70,7 @@ export function createBodyMemory(
     let accepted: string[] = []
     let processed = 0
     return {
-      /** Starts measuring how long the body takes to arrive. @param onDrop called after the body was dropped and its memory was released */
+      /** Starts measuring how long the body takes to arrive. @param onDrop called after the relay dropped the body and released its memory */
       arrive(onDrop: (problem: Problem) => void): void {
         body.since = performance.now()
         body.drop = problem => {
@@ -80,7 +80,7 @@ export function createBodyMemory(
         arriving.add(body)
         checking ??= setInterval(checkRates, CHECK_RATE_MS).unref()
       },
-      /** Reserves memory. If too little memory is left, drops the slowest body. @throws Problem 503 if this body is the slowest */
+      /** Reserves memory. If too little memory is available, drops the slowest body. @throws Problem 503 if this body is the slowest */
       take(bytes: number): void {
         if (bytes > arrivingBytes) throw overloaded()
         const now = performance.now()
@@ -92,9 +92,10 @@ export function createBodyMemory(
         add(body, bytes)
       },
       /**
-       * Marks the body as complete and its sender as verified, so that the body is no longer dropped for other bodies.
-       * @param shares for each key, the maximum bytes that all bodies with this key can use while they are processed
-       * @throws Problem 429 if the body exceeds a share, 503 if too many bodies are being processed
+       * Marks the body as complete and its sender as verified. From now on, the body isn't dropped.
+       * @param shares the maximum number of bytes by key; it applies to all bodies with this key that are being
+       * processed
+       * @throws Problem 429 if the body exceeds a share; 503 if too many bodies are being processed
        */
       accept(shares: Record<string, number> = {}): void {
         onVerified()
@@ -123,7 +124,7 @@ export function createBodyMemory(
 const ALL = ''
 const MANY = 1_000
 
-/** Adds up bytes by key. Forgets keys with the sum 0 only if there are many keys, because each deletion leaves garbage. */
+/** Adds up bytes by key. Deletes keys with the sum 0 only when there are many, because each deletion creates garbage. */
 function createSums() {
   const sums = new Map<string, number>()
   const of = (key: string) => sums.get(key) ?? 0

@@ -7,12 +7,12 @@ import type { BodyReservation } from './body-memory.ts'
 import { Problem } from './problem.ts'
 import type { Head } from './request.ts'
 
-/** How many pieces at the start of a body can be small. */
+/** The number of pieces at the start of a body that can be small. */
 const FIRST_PIECES = 200
 
 /**
  * @param maxBytes the limit; a declared length is checked before reading
- * @param rule the start of a clause that says what sets the limit, such as `RELAY_MAX_BODY allows`
+ * @param rule what sets the limit, as the start of a clause, such as `RELAY_MAX_BODY allows`
  * @param declared result of `checkLength`, if the caller has already called it
  * @throws Problem 413; 400 if the sender disconnected; 503 or 408 if the body was dropped
  */
@@ -24,7 +24,7 @@ export async function readBody(
   rule = RULE,
   declared = checkLength(c, maxBytes, rule),
 ): Promise<Uint8Array> {
-  // Usually, the body arrives together with the head, and Node has parsed the body when this function continues.
+  // Usually, the body arrives together with the head. When this function continues, Node has parsed the body.
   await null
   if (stream.readableLength === declared) {
     reservation.take(declared)
@@ -41,9 +41,9 @@ export async function readBody(
         reservation.take(needed)
         body = chunk
       } else {
-        // Chunks are copied into one buffer, because a stored one-byte chunk would use hundreds of bytes.
+        // Chunks are copied into one buffer, because each stored chunk would use hundreds of additional bytes.
         if (needed > body.length) {
-          // The buffer grows only when bytes arrive, so that a declared length reserves no memory.
+          // The buffer grows only when bytes arrive. A declared length alone reserves no memory.
           const size = Math.max(needed, Math.min(2 * needed, declared ?? maxBytes))
           reservation.take(size - body.length)
           const grown = Buffer.allocUnsafeSlow(size)
@@ -59,7 +59,7 @@ export async function readBody(
     if (error instanceof Problem) throw error
     throw new Problem(400, "The body didn't arrive completely.")
   } finally {
-    // The request's listeners still reference this variable, which would keep the bytes in memory.
+    // The request's listeners still reference this variable. Without this assignment, the bytes would stay in memory.
     body = NOTHING
   }
 }
@@ -72,7 +72,7 @@ const TOO_SMALL = new Problem(
   { connection: 'close' },
 )
 
-/** Returns Node's request if possible, because a web stream is slower. */
+/** Returns the body as a stream: Node's request if possible, because a web stream is slower. */
 export function bodyOf(c: Context): Readable {
   const { incoming } = (c.env ?? {}) as Partial<HttpBindings>
   return incoming ?? Readable.fromWeb((c.req.raw.body ?? new Blob([]).stream()) as ReadableStream)
@@ -86,7 +86,8 @@ function eachChunk(
   return new Promise((resolve, reject) => {
     const stop = (problem: unknown) => {
       stream.off('data', onData)
-      // The connection stays open for the response, but reading stops. Small pieces are drained, so that they don't accumulate.
+      // The connection stays open for the response, but reading stops. A body of small pieces is drained, so that the
+      // pieces don't accumulate.
       if (problem === TOO_SMALL) stream.resume()
       else stream.pause()
       reject(problem)
@@ -99,7 +100,7 @@ function eachChunk(
       }
     }
     reservation.arrive(stop)
-    // Node's `finished` adds more listeners, which would take as long as verifying the signature.
+    // Node's `finished` isn't used: its many listeners would take as long as verifying the signature.
     const onClose = () => {
       if (!stream.readableEnded) reject(new Error('closed'))
     }
@@ -108,7 +109,7 @@ function eachChunk(
   })
 }
 
-/** @returns the declared body length; null if none is declared. @throws Problem 413 if the length is too large */
+/** Checks the declared length of a body. @returns the length; null if none is declared. @throws Problem 413 if it's too large */
 export function checkLength(c: Head, maxBytes: number, rule = RULE): number | null {
   const declared = c.req.header('content-length')
   if (declared !== undefined && Number(declared) > maxBytes) throw tooLarge(maxBytes, rule)
@@ -120,10 +121,10 @@ const tooLarge = (maxBytes: number, rule: string) =>
   new Problem(413, `The body is larger than ${rule} (${maxBytes} bytes).`, { connection: 'close' })
 
 /**
- * @param advice how the sender can fix the error, as clauses that follow a colon
- * @param maxKeys maximum number of keys in all objects of the body
- * @throws Problem 400 if the body isn't JSON in UTF-8, is nested too deeply, or contains a number that is too large; 422
- * if the body has too many keys
+ * @param advice for each error, a clause about how the sender can fix it; the clause is written after a colon
+ * @param maxKeys the maximum number of keys in all objects of the body together
+ * @throws Problem 400 if the body isn't JSON in UTF-8, is nested too deeply, or contains a number that is too large;
+ * 422 if the body has too many keys
  */
 export function readJson(
   body: Uint8Array,
@@ -148,7 +149,7 @@ export function readJson(
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
-/** Refuses numbers that become Infinity, because JSON writes null for Infinity, which isn't the signed value. */
+/** Refuses a number that becomes Infinity. JSON would write null for Infinity, and null isn't the signed value. */
 function refuseInfinite(value: unknown, key: string): void {
   if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY) {
     const where = key === '' ? '' : ` at ${JSON.stringify(key)}`
@@ -159,10 +160,10 @@ function refuseInfinite(value: unknown, key: string): void {
   for (const [name, each] of Object.entries(value)) refuseInfinite(each, name)
 }
 
-/** A number beyond 1.8e308 has an exponent or 309 digits. */
+/** Finds numbers that may exceed 1.8e308: such a number has an exponent or at least 309 digits. */
 const MAY_OVERFLOW = /\d[eE]|(?<!\d)\d{309}/
 
-/** Measures the depth and counts the keys of valid JSON, without recursion and without decoding strings. */
+/** Measures the depth of valid JSON, and counts its keys. Doesn't recurse or decode strings. */
 function scanJson(json: Uint8Array) {
   let [level, depth, keys] = [0, 0, 0]
   for (let i = 0; i < json.length; i++) {

@@ -17,14 +17,14 @@ const HOST = /^[a-z\d._-]+(?::(?:[1-5]\d{3,4}|[6-9]\d{3}))?$/
 type Fact = Parameters<Head['set']>[0]
 const refused = new WeakMap<IncomingMessage, { error: unknown; facts: Fact[] }>()
 
-/** Serves webhooks without Hono, which would add a sixth to their CPU time. Hono handles only refused webhooks. */
+/** Serves webhooks without Hono, which would add a sixth to the CPU time. Only refused webhooks go through Hono. */
 export function serveDirectly(receive: Receive, others: RequestListener): RequestListener {
   return (incoming, outgoing) => {
     const { method = '', url = '', headers } = incoming
     const { host = '' } = headers
     if (!URL.test(url) || !HOST.test(host)) return others(incoming, outgoing)
     const facts: Fact[] = []
-    // Repeated headers are joined, as Hono joins them. Node's `headers` omits some repeated headers.
+    // Repeated headers are joined as in Hono. Node's `headers` would omit some of them.
     const header = (name: string) => incoming.headersDistinct[name]?.join(', ')
     const req = { method, url: `http://${host}${url}`, header }
     receive({ env: { incoming }, req, set: fact => void facts.push(fact) }, incoming).then(

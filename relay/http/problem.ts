@@ -1,20 +1,20 @@
 import { STATUS_CODES } from 'node:http'
 import type { Context, Hono } from 'hono'
 
-/** All statuses that a refusal can have. */
+/** The statuses that a refusal can have. */
 export const PROBLEM_STATUSES = [
   400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 422, 429, 500, 502, 503,
 ] as const
 export type ProblemStatus = (typeof PROBLEM_STATUSES)[number]
 type Fields = Record<string, string>
 
-/** A refusal that the sender sees. `detail` states what failed and what to change, without secrets. */
+/** A refusal, which the sender sees. `detail` says what failed and what to change, without secrets. */
 export class Problem extends Error {
   readonly status: ProblemStatus
   readonly headers: Fields
   readonly members: object
   constructor(status: ProblemStatus, detail: string, headers: Fields = {}, members: object = {}) {
-    // Refusals have no stack trace, because creating stack traces would take a twelfth of a flooded relay's CPU time.
+    // Refusals have no stack trace. In a flooded relay, creating stack traces would take a twelfth of the CPU time.
     const { stackTraceLimit } = Error
     Error.stackTraceLimit = 0
     super(detail)
@@ -31,7 +31,7 @@ const LONGEST_REASON = 500
 export const refusalOf = (error: Error | undefined): string =>
   error instanceof Problem ? error.message.slice(0, LONGEST_REASON) : 'an error inside the relay'
 
-/** Problem details (RFC 9457). */
+/** Responds with problem details (RFC 9457). */
 export function sendProblem(c: Context, problem: Problem): Response {
   return c.json(problemDetails(problem), problem.status, { ...PROBLEM_TYPE, ...problem.headers })
 }
@@ -42,7 +42,7 @@ export function problemDetails({ status, message, members }: Problem): object {
   return { type: 'about:blank', title: STATUS_CODES[status], status, detail: message, ...members }
 }
 
-/** Refuses all methods except those in `allow`, such as `GET, HEAD`. */
+/** Refuses requests whose method isn't in `allow`, such as `GET, HEAD`. */
 export function refuseOthers(app: Hono, paths: string[], allow: string, sentence: string): void {
   for (const path of paths)
     app.all(path, () => {

@@ -7,14 +7,14 @@ import type { ThrottledLog } from '../log.ts'
 import type { Problem } from './problem.ts'
 import { PERSISTED, requestFields, senderAddress, VERIFIED } from './request.ts'
 
-/** A refused Port webhook. Repetitions are counted. Times are milliseconds since 1970. */
+/** A refused Port webhook and its repetitions. Times are milliseconds since 1970. */
 export interface Refusal {
   firstAt: number
   lastAt: number
   count: number
   status: number
   reason: string
-  /** The sender's address or, for IPv6, the sender's network. */
+  /** The sender's IPv4 address or IPv6 network. */
   sender: string
   repository: string | null
 }
@@ -26,14 +26,14 @@ const MINUTE_MS = 60_000
 const HOUR = 60
 const MAX_REASON = 400
 
-/** Whether a webhook has no signature, such as a scanner's request. Webhooks without a signature cause no alert. */
+/** Whether a webhook has no signature. Such a webhook, for example a scanner's request, causes no alert. */
 export const isUnsigned = (c: Context) => c.req.header('x-port-signature') === undefined
 
-/** Refusals since the relay started, in memory, so that unknown senders can't cause database writes. */
+/** Keeps the refusals since the relay started. Keeps them in memory, so that unknown senders can't cause database writes. */
 export function createRefusals(trustedProxies: number, clock: () => number) {
-  // Each reason has its own list, ordered by `lastAt`, so that a bot's refusals don't displace refusals for other reasons.
+  // Each reason has a list of its own, so that many refusals of a bot don't displace refusals for other reasons.
   const byReason = new BoundedMap<string, BoundedMap<string, Refusal>>(LIMITS.refusalReasons)
-  /** Minute → status → count. */
+  /** The number of refusals by minute and status. */
   const minutes = new BoundedMap<number, Map<number, number>>(HOUR)
   let newest = ''
   const started = clock()
@@ -67,7 +67,7 @@ export function createRefusals(trustedProxies: number, clock: () => number) {
       kept.set(key, { ...known, lastAt: now, count: known.count + 1 })
     },
     list,
-    /** The signed webhooks that were refused in the last hour for a reason that a sender or an operator must fix. */
+    /** Returns the refusals of the last hour that a sender or an operator must fix. Only signed webhooks count. */
     recent() {
       const since = minuteOf(clock()) - HOUR
       const counts = new Map<number, number>()
@@ -76,7 +76,7 @@ export function createRefusals(trustedProxies: number, clock: () => number) {
       return {
         since: started,
         count: [...counts.values()].reduce((sum, amount) => sum + amount, 0),
-        /** Counts by status, such as `12 × 401`. */
+        /** The count for each status, such as `12 × 401`. */
         statuses: [...counts].map(([status, amount]) => `${amount} × ${status}`),
         /** The reason of the newest refusal; empty if there is no refusal. */
         reason: newest,
@@ -95,10 +95,10 @@ export function describeRefused(refused: ReturnType<Refusals['recent']>, now: nu
 }
 
 /**
- * Logs refused webhooks with the response's status and message, and the sender's address. All unverified senders
- * together cause at most one log line per minute.
+ * Logs each refused webhook: the status and message of the response, and the sender's address. All unverified senders
+ * together cause at most one line per minute.
  * @param onRefusal called with each refused Port webhook
- * @returns a function to call for every refused request, even if the request isn't a webhook
+ * @returns a function to call for every refused request, whether it's a webhook or not
  */
 export function logRefusals(
   deps: { trustedProxies: number } & Record<'log' | 'throttled', Pick<ThrottledLog, 'info'>>,

@@ -4,18 +4,18 @@ import type { Context } from 'hono'
 import { BoundedMap } from '../cache.ts'
 import { Problem, refusalOf } from './problem.ts'
 
-/** A request without its body. Hono's Context has this type, and `serveDirectly` creates a value of this type. */
+/** A request without its body: Hono's Context, or a value that `serveDirectly` creates. */
 export interface Head {
   env: unknown
   req: { method: string; url: string; header(name: string): string | undefined }
-  /** Stores facts for the log of refusals. */
+  /** Stores a fact about the request for the log of refusals. */
   set(fact: typeof VERIFIED | typeof PERSISTED, value: true): void
 }
 
 /**
- * The key for counting senders: the network of the sender's address. Without proxies, the sender's address is the
- * connection's address. Behind proxies, the outermost trusted proxy appended the sender's address to X-Forwarded-For.
- * Entries further left are ignored, because the sender can choose them.
+ * Returns the network of the sender's address, by which senders are counted. Without proxies, this is the connection's
+ * address. With proxies, it is the entry that the outermost trusted proxy appended to X-Forwarded-For. The entries
+ * before it are ignored, because the sender can choose them.
  */
 export function senderAddress(c: Head, trustedProxies: number): string {
   const connection = (c.env as Partial<HttpBindings> | undefined)?.incoming?.socket?.remoteAddress ?? ''
@@ -25,7 +25,7 @@ export function senderAddress(c: Head, trustedProxies: number): string {
   return networkOf(address || connection)
 }
 
-/** Returns an IPv4 address, or the /64 network of an IPv6 address, which usually belongs to one customer. */
+/** Returns an IPv4 address unchanged. For an IPv6 address, returns the /64 network, which usually belongs to one customer. */
 export function networkOf(address: string): string {
   if (!address.includes(':')) return address
   const bare = address.startsWith('[') ? address.slice(1, address.indexOf(']')) : address
@@ -40,9 +40,9 @@ export function networkOf(address: string): string {
   return [...first, ...zeros, ...last].slice(0, 4).join(':')
 }
 
-/** Whether the request's signature or token was verified. Refusals of unverified requests go through the throttled log. */
+/** The fact that the request's signature or token was verified. Refusals of unverified requests go to the throttled log. */
 export const VERIFIED = 'verified'
-/** Whether the webhook is persisted. A later failure, such as a failed dispatch, isn't a refusal. */
+/** The fact that the webhook is persisted. A failure after that, such as a failed dispatch, isn't a refusal. */
 export const PERSISTED = 'persisted'
 
 const LONGEST_PATH = 200
@@ -58,17 +58,17 @@ export const requestFields = (c: Context, trustedProxies: number, status: number
 export const bearer = (c: Context): string | null =>
   /^Bearer (.+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? null
 
-/** The maximum number of keys, above which the least recently used keys are forgotten. */
+/** The maximum number of keys. Above it, the least recently used keys are forgotten. */
 const MAX_KEYS = 10_000
 
 export type TokenBuckets = ReturnType<typeof createTokenBuckets>
 
-/** A token bucket per key. Limits calls to a number per minute, with bursts of twice that number. */
+/** Creates a token bucket for each key. A bucket allows `perMinute` calls per minute, and a burst of twice as many. */
 export function createTokenBuckets(perMinute: number) {
   const burst = 2 * perMinute
   const buckets = new BoundedMap<string, { tokens: number; at: number }>(MAX_KEYS)
   return {
-    /** @returns the wait in milliseconds; 0 if the call is allowed */
+    /** Takes a token. @returns 0 if the call is allowed; otherwise, the milliseconds to wait */
     take(key: string): number {
       const at = performance.now()
       const known = buckets.get(key) ?? { tokens: burst, at }
@@ -79,7 +79,7 @@ export function createTokenBuckets(perMinute: number) {
   }
 }
 
-/** @throws Problem 429 after too many requests with this key */
+/** Counts a request with this key. @throws Problem 429 after too many requests */
 export function limitRate(buckets: TokenBuckets, key: string, sentence: string): void {
   const waitMs = buckets.take(key)
   if (waitMs > 0) throw refuseOverRate(sentence, waitMs)

@@ -5,7 +5,7 @@ import { LIMITS } from '../config/limits.ts'
 import { type Receive, serveDirectly } from './direct.ts'
 import { networkOf } from './request.ts'
 
-/** Time limits for headers, bodies, and idle connections. Load balancers usually close idle connections after 60 s. */
+/** Time limits for headers, bodies, and idle connections. A load balancer usually closes an idle connection after 60 s. */
 const AGAINST_SLOW_SENDERS = {
   maxHeaderSize: LIMITS.requestLine,
   headersTimeout: LIMITS.headersTime,
@@ -14,20 +14,20 @@ const AGAINST_SLOW_SENDERS = {
   keepAliveTimeout: 65_000,
 }
 
-/** The response to a request that Node can't parse, by the error's code. */
+/** The response for each error code of Node's parser. */
 const UNREADABLE: Record<string, string> = {
   HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
   HPE_CHUNK_EXTENSIONS_OVERFLOW: '413 Content Too Large',
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 }
 
-/** @param onRefusal called for each request that Node refuses, so that the app never gets the request */
+/** Creates the HTTP server. @param onRefusal called for each request that Node refuses before the app gets it */
 export function createRelayServer(
   fetch: (request: Request) => Response | Promise<Response>,
   onRefusal: (status: number, reason: string, address: string) => void = () => {},
   receive?: Receive,
 ): Server {
-  // The host name is for HTTP/1.0 requests without a Host header.
+  // An HTTP/1.0 request without a Host header gets this host name.
   const others = getRequestListener(fetch, { hostname: 'localhost' })
   const listener = receive ? serveDirectly(receive, others) : others
   const pipelined = 'A request arrived before the response to the previous request (pipelining).'
@@ -47,8 +47,8 @@ export function createRelayServer(
 }
 
 /**
- * Limits a server's open connections. If the limit is exceeded, closes a connection of the address with the most
- * connections: the oldest idle connection, or the oldest connection if none is idle.
+ * Limits a server's open connections. Above the limit, closes a connection of the address that has the most
+ * connections. This is the oldest idle connection or, if none is idle, the oldest connection.
  */
 export function limitConnections(server: Server, limit: number, isBusy: (socket: Socket) => boolean): void {
   const byAddress = new Map<string, Set<Socket>>()
@@ -76,9 +76,10 @@ export function limitConnections(server: Server, limit: number, isBusy: (socket:
 }
 
 /**
- * Options that close a connection if a request arrives before the previous response was sent. One packet can contain
- * thousands of requests, and Node would create objects for all of them before the first response. Only an upgrade stops
- * Node's parser within a packet. Node then closes the connection, because the server has no upgrade listener.
+ * Returns options that close a connection if a request arrives before the response to the request before it was sent.
+ * One packet can contain thousands of requests, and Node would create objects for all of them before the first
+ * response. Only an upgrade stops Node's parser within a packet. After an upgrade, Node closes the connection, because
+ * the server has no listener for upgrades.
  * @param onPipelined called with each connection before it's closed
  */
 export function oneAtATime(onPipelined: (socket: Socket) => void) {

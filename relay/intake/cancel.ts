@@ -11,8 +11,8 @@ import { usedElsewhere } from './duplicate.ts'
 import { readWebhook, type VerifiedWebhook, type VerifyWebhook } from './verify.ts'
 
 /**
- * `POST /webhook/cancel`: cancels the delivery of a Port run. The body is `{"run_id": "r_…"}`, or the `RUN_UPDATED` event
- * of a Port automation after a user has finished a run in progress. A repeated request gets the first response.
+ * `POST /webhook/cancel`: cancels the delivery of a Port run. The body is `{"run_id": "r_…"}`, or a Port automation's
+ * `RUN_UPDATED` event about a run that a user finished. A repeated request gets the first response.
  * @throws Problem 400, 401, 409, 413, 422, 503
  */
 export function createCancel({
@@ -61,12 +61,13 @@ export function createCancel({
 
 function readCancel(body: Json | undefined): { runId: string } | { ignored: string } {
   const given = isObject(body) ? body : {}
-  // With other keys, the body could be an action's webhook that was copied to this URL, because the URL isn't signed.
+  // A body with more keys could be an action's webhook. Anyone with a copy could send it to this URL, because the URL
+  // isn't signed.
   if (typeof given.run_id === 'string' && runKind(given.run_id) !== 'none') {
     if (Object.keys(given).length === 1) return { runId: given.run_id }
     throw new Problem(422, 'To cancel by "run_id", the body must have no other keys: remove them.')
   }
-  // The body is the event, or the automation's complete context, which contains the event.
+  // The body is either the event itself or the automation's complete context, which contains the event.
   const event = isObject(given.event) ? given.event : given
   const diff = isObject(event.diff) ? event.diff : {}
   const [before, after] = [diff.before, diff.after].map(side => (isObject(side) ? side : null))
@@ -82,5 +83,5 @@ function readCancel(body: Json | undefined): { runId: string } | { ignored: stri
   return { runId: after.id }
 }
 
-/** Where the run was changed: in Port's UI by a user, or through Port's API by an action that reports directly. */
+/** Returns where the run was changed: by a user in Port's UI, or through Port's API by an action that reports directly. */
 const originOf = (event: JsonObject) => (isObject(event.trigger) ? event.trigger.origin : undefined)

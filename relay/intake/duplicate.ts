@@ -5,7 +5,7 @@ import { runKey } from '../store/sql/intake.ts'
 
 export type Identity = Pick<NewDelivery, 'dedupeKey' | 'sentAs' | 'signature'>
 
-/** @param digest digest of timestamp and signature @param address digest of the path and query, which aren't signed */
+/** @param digest the digest of timestamp and signature @param address the digest of path and query, which aren't signed */
 export const identityOf = (
   { runId, runIdFrom }: Pick<Invocation, 'runId' | 'runIdFrom'>,
   digest: string,

@@ -89,7 +89,7 @@ function readFinished({
     : null
 }
 
-/** Parses a webhook whose signature was verified. Returns null for an event that the relay doesn't use. */
+/** Parses a verified webhook. Returns null for an event that the relay doesn't use. */
 export function readWebhookEvent(name: string, body: unknown): WebhookEvent | null {
   if (!Object.hasOwn(EVENTS, name)) return null
   return EVENTS[name as keyof typeof EVENTS].safeParse(body).data ?? null

@@ -13,7 +13,7 @@ import { type FindOwners, toDeliveryRun } from '../workers/find-runs.ts'
 import { readWebhookEvent, type WebhookEvent } from './github-event.ts'
 
 interface GitHubWebhookDeps extends Pick<RouteDeps, 'store' | 'apply'> {
-  /** GITHUB_WEBHOOK_SECRET; if null, the route is disabled. */
+  /** GITHUB_WEBHOOK_SECRET; null disables the route. */
   secret: string | null
   traced?: boolean
   trustedProxies: number
@@ -25,7 +25,7 @@ interface GitHubWebhookDeps extends Pick<RouteDeps, 'store' | 'apply'> {
 }
 
 /**
- * Accepts GitHub's webhooks, and persists their data for the next poll. GitHub sends each webhook only once.
+ * Accepts GitHub's webhooks. Persists their data, because GitHub sends each webhook only once.
  * @see https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
  * @throws Problem for every refusal
  */
@@ -64,7 +64,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     }
   }
 
-  /** @returns the number of affected deliveries */
+  /** Persists a webhook's data. @returns the number of affected deliveries */
   function take(received: WebhookEvent): Promise<number> {
     if (received.kind === 'workflow_run') return takeRun(received)
     return received.kind === 'workflow_job' ? takeJob(received) : takeReview(received)
@@ -83,13 +83,13 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
       const event = { type: 'runsSeen' as const, runs, pollAt: store.clock(), webhook: true as const }
       return (await apply(delivery, event)).outcome === 'applied' ? 1 : 0
     }
-    // A workflow run without a delivery's id in its title could belong to any unbound delivery, so all unbound deliveries are polled.
+    // If the title contains no delivery's ID, the run could belong to any unbound delivery. So all of them are polled.
     const unbound = await store.findUnbound(repository)
     await Promise.all(unbound.map(({ id }) => store.wake(id, store.clock())))
     return unbound.length
   }
 
-  /** Makes the delivery due for a poll if a job started to wait, or no longer waits. Adds finished jobs to the trace. */
+  /** Makes the delivery due for a poll if a job starts to wait or stops waiting. Adds a finished job to the trace. */
   async function takeJob({ repository, runId, status, finished }: Received<'workflow_job'>): Promise<number> {
     const delivery = await findOwner(repository, runId)
     if (delivery && deps.traced && finished) {

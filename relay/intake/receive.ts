@@ -17,7 +17,7 @@ interface ReceiveDeps extends Pick<RouteDeps, 'config' | 'store'> {
   stopping?: AbortSignal
   log: Pick<ThrottledLog, 'info'>
   throttled: Pick<ThrottledLog, 'error'>
-  /** `seconds`: the time until the delivery was persisted; null if the response waits for the dispatch. */
+  /** `seconds`: how long the relay took to persist the delivery; null if the response waits for the dispatch. */
   onAccepted?: ((result: 'accepted' | 'duplicate', seconds: number | null) => void) | undefined
 }
 
@@ -45,7 +45,7 @@ export function createReceive(deps: ReceiveDeps): Receive {
     const { delivery, wait } = await parse(head, webhook)
     const accepted = await persist(delivery)
     webhook.reservation.release()
-    // The RUN_ID header isn't signed. A different run id is refused, so that Port shows that the run wasn't started.
+    // The RUN_ID header isn't signed. A webhook with another run ID is refused, so that Port shows that this run wasn't started.
     if (delivery.runId !== null && accepted.runId !== delivery.runId)
       throw new Problem(
         409,
@@ -122,10 +122,10 @@ const PATIENCE_MS = 20_000
 const POLL_MS = 100
 
 /**
- * Waits until GitHub has accepted the dispatch, because Port uses the response as the result of a synchronous action.
+ * Waits until GitHub has accepted the dispatch, because the response is the result of a synchronous action in Port.
  * Polls the store, because any relay can send the dispatch.
- * @returns the state: `queued` if the delivery is frozen, if GitHub hasn't responded within 20 s, or if the database is
- *   unavailable
+ * @returns the delivery's state; `queued` if the delivery is frozen, GitHub takes more than 20 s, or the database is
+ * unavailable
  * @throws Problem 502 with the reason if GitHub rejected the dispatch
  */
 export async function awaitDispatch(
@@ -134,10 +134,10 @@ export async function awaitDispatch(
   { stopping, patience = PATIENCE_MS }: { stopping?: AbortSignal | undefined; patience?: number } = {},
 ): Promise<State> {
   for (const until = performance.now() + patience; ; await sleep(POLL_MS)) {
-    // The delivery is persisted, so the response reports success even if the database is unavailable now.
+    // If the database is unavailable now, the response still reports success, because the delivery is persisted.
     const delivery = await store.get(id).catch(() => null)
     const state = delivery?.state ?? 'queued'
-    // If dispatchedAt is set, the delivery failed after GitHub had accepted the dispatch.
+    // If `dispatchedAt` is set, GitHub accepted the dispatch before the delivery failed.
     if (state === 'failed' && !delivery?.dispatchedAt)
       throw new Problem(502, delivery?.reason ?? 'The delivery failed.')
     const isFrozen = (delivery?.frozenBy ?? 0) > 0

@@ -1,10 +1,10 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 
 /**
- * Port signs `v1,` + base64(HMAC-SHA256(secret, timestamp + "." + body)) over the bytes of the request. Port's agent
- * signs compact JSON but sends JSON with spaces, so the body is also verified without white space outside strings.
- * Signatures are compared as text, because Base64 can encode the same bytes in several ways.
- * @param header `x-port-signature`; can contain several signatures, including unknown versions
+ * Verifies Port's signature, `v1,` + base64(HMAC-SHA256(secret, timestamp + "." + body)) over the bytes of the request.
+ * Port's agent signs compact JSON but sends JSON with spaces. So the body is also verified without white space outside
+ * strings. Signatures are compared as text, because Base64 can encode the same bytes in several ways.
+ * @param header `x-port-signature`, which can contain several signatures, also of unknown versions
  * @returns the signature in Port's format; null if no secret verifies it
  * @see https://docs.port.io/actions-and-automations/setup-backend/webhook/signature-verification
  */

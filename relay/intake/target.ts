@@ -25,8 +25,9 @@ type NamedTarget = Record<keyof Target, string | null>
 export type TargetSource = 'body' | 'url' | 'route' | 'default'
 
 /**
- * Chooses the target from the first source that sets one: signed body, URL, first matching route, `RELAY_REPOSITORY`.
- * @returns a function that throws Problem 422 if no target is set, and 403 if the target isn't in the allow-list
+ * Creates a function that chooses a webhook's target. The first of these that sets a target decides: the signed body,
+ * the URL, the first matching route, `RELAY_REPOSITORY`.
+ * @returns a function that throws Problem 422 without a target, and 403 for a target outside the allow-list
  */
 export function createTargets(targets: Config['targets']) {
   const isAllowed = matcher(targets.allowed)
@@ -57,7 +58,7 @@ export function createTargets(targets: Config['targets']) {
         403,
         `${repository} isn't in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.`,
       )
-    // GitHub ignores the case of names. Lowercase names ensure that each repository has a single queue.
+    // GitHub ignores the case of names. With lowercase names, each repository has only one queue.
     const from = body?.repository ? 'body' : url.repository ? 'url' : route ? 'route' : 'default'
     const rerunAt = (body?.rerun ?? found?.rerun) ? 0 : null
     return { repository: repository.toLowerCase(), ...chooseDispatch(body, url, route), from, rerunAt }
@@ -92,7 +93,7 @@ export function createTargets(targets: Config['targets']) {
 function routeMatcher({ match }: Route): (invocation: Invocation) => boolean {
   const tests = (['action', 'blueprint', 'operation'] as const).flatMap(field => {
     const glob = match[field]
-    // The values are names, not paths, so a star also matches `/`.
+    // The values aren't paths, so a star also matches `/`.
     return glob === undefined
       ? []
       : [{ field, test: picomatch(glob, { dot: true, posix: true, bash: true }) }]
@@ -105,8 +106,8 @@ const quote = (text: string) => JSON.stringify(text.length > 60 ? `${text.slice(
 const PARAMETERS = ['event_type', 'workflow', 'ref', 'wait']
 
 /**
- * Reads the parameters in a webhook's URL. @throws Problem 422 for an invalid parameter, because ignoring it could send
- * the delivery to the wrong target
+ * Reads the parameters in a webhook's URL. @throws Problem 422 for an invalid parameter; if the relay ignored it, the
+ * delivery could get the wrong target
  */
 export function readAddress(url: string): { url: NamedTarget; wait: boolean } {
   const [path = ''] = url.split(/[?#]/, 1)

@@ -18,7 +18,7 @@ export interface VerifiedWebhook {
   digest: string
   /** Digest of the request's path and query, which aren't signed. */
   address: string
-  /** When the signature becomes too old, in milliseconds since 1970 by the sender's clock. */
+  /** When the signature expires, in milliseconds since 1970 by the sender's clock. */
   expiresAt: number
   body: Uint8Array
   reservation: BodyReservation
@@ -27,7 +27,8 @@ export interface VerifiedWebhook {
 export type VerifyWebhook = ReturnType<typeof createVerify>
 
 /**
- * Verifies Port's webhooks: first the size, then the headers, the timestamp, and the signature. Parses the body last.
+ * Creates a function that verifies Port's webhooks. It checks the size, the headers, the timestamp, and the signature
+ * in this order. It parses the body last.
  * @param clock the wall clock, which signatures use
  * @returns a function that throws Problem for every refusal
  */
@@ -59,7 +60,7 @@ export function createVerify(
       reservation.accept()
       const { url } = c.req
       return handle({
-        // The digest starts with the time, so that a large index grows at its end.
+        // The digest starts with the time, so that new entries go to the end of a large index.
         digest: `${signedAt}.${digest(`${timestamp}.${signature}`)}`,
         address: digest(url.slice(url.indexOf('/', 'https://'.length))),
         expiresAt: signedAt + tolerance,
@@ -114,21 +115,24 @@ function checkAge(timestamp: string, now: number, tolerance: number): number {
   return signedAt
 }
 
-/** Reads the run id from the RUN_ID header, which a proxy can repeat. */
+/** Reads the run ID from the RUN_ID header. A proxy may have repeated the header. */
 function runIdHeader(c: Head): string | undefined {
   const header = c.req.header('run_id')
   const [first, ...others] = header?.split(',').map(line => line.trim()) ?? []
   return others.every(other => other === first) ? first || undefined : header
 }
 
-/** Reads a number above 1e11 as milliseconds, and other numbers as seconds; null for other text. Port documents seconds, but some samples use milliseconds. */
+/**
+ * Reads a timestamp. A number above 1e11 is in milliseconds, a smaller number in seconds; null if it isn't a number.
+ * Port documents seconds, but some samples use milliseconds.
+ */
 function readTimestamp(header: string): number | null {
   if (!/^\d{1,15}$/.test(header)) return null
   const value = Number(header)
   return value > 1e11 ? value : value * 1000
 }
 
-/** Returns undefined for an empty body. @throws Problem 400, 422: see `readJson` */
+/** Parses a body; undefined if it's empty. @throws Problem 400, 422: see `readJson` */
 export function parseBody(body: Uint8Array): unknown {
   if (body.length === 0) return undefined
   const advice = {
@@ -141,7 +145,8 @@ export function parseBody(body: Uint8Array): unknown {
 const LARGE = 64 * 1024
 
 /**
- * Parses a body in steps, so that other requests run in between. Parsing 1 MB with 20,000 keys takes tens of milliseconds.
+ * Parses a body in steps, because parsing 1 MB with 20,000 keys takes tens of milliseconds. Other requests run between
+ * the steps.
  * @throws Problem 400, 422: see `readJson`
  */
 export async function readWebhook(
@@ -160,8 +165,9 @@ export async function readWebhook(
 }
 
 /**
- * Creates a version 7 UUID, which starts with the time, so that a large index grows at its end. The random bytes come
- * from a version 4 UUID, whose bytes Node caches. Requesting random bytes would take longer than verifying the signature.
+ * Creates a version 7 UUID. It starts with the time, so that new entries go to the end of a large index. The random
+ * bytes are from a version 4 UUID, because Node caches these bytes. Requesting new random bytes would take longer than
+ * verifying the signature.
  * @see https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7; Node's randomUUIDv7 needs 24.16
  */
 export function deliveryId(now: number): string {

@@ -12,7 +12,7 @@ import type { RunClaims } from './oidc.ts'
 
 type Log = Pick<ThrottledLog, 'warn'>
 
-/** Refuses a delivery that isn't bound to the report token's run and attempt. @throws Problem 403, 410 */
+/** Returns the delivery of a report token. @throws Problem 403, 410 if the delivery isn't bound to the token's run and attempt */
 export async function boundDelivery(
   message: { delivery: string },
   bound: BoundRun,
@@ -62,7 +62,7 @@ export function checkRepository({ claims, facts: { id } }: Asked): string | null
     : `the run belongs to ${claims.repository} (repository id ${claims.repositoryId}), but the delivery was dispatched to repository id ${id}`
 }
 
-/** Checks the claims: whether the delivery's dispatch could have started the run. */
+/** Checks whether the delivery's dispatch could have started the run, according to the run's claims. */
 export function checkDispatch({ claims, delivery, facts: { defaultBranch } }: Asked): string | null {
   const { workflow, ref, attemptedAt } = delivery
   if (attemptedAt === null) return "the delivery hasn't been dispatched"
@@ -98,12 +98,12 @@ export function checkRecorded({ claims, delivery, recorded }: Asked): string | n
     : null
 }
 
-/** GitHub's times are in whole seconds. */
+/** The tolerance for GitHub's times, which are in whole seconds. */
 const LEEWAY_MS = 10_000
 
 /**
  * Refuses a run that is older than the dispatch.
- * @param namesAnother whether the title contains another delivery's id but not this delivery's id
+ * @param namesAnother whether the title contains the ID of another delivery, and doesn't contain this delivery's ID
  * @param clocks in milliseconds; `clockOffset`: GitHub's clock minus the relay's
  */
 export function checkTitleAndTime(
@@ -127,7 +127,10 @@ export type RunOrigin = Pick<WorkflowRun, 'title' | 'createdAt'>
 
 const MAX_RUNS = 1_000
 
-/** Reads a run's title and creation time once. Returns null if GitHub doesn't return the run; the next call asks GitHub again. */
+/**
+ * Creates a function that reads a run's title and creation time once. It returns null if GitHub doesn't return the run;
+ * then the next call asks GitHub again.
+ */
 export function createRunOrigins(github: Pick<RunReader, 'run'>) {
   const known = new BoundedMap<string, Promise<RunOrigin | null>>(MAX_RUNS)
 
@@ -154,7 +157,7 @@ const TYPE = 'port-report+jwt'
 const MAX_TOKEN = 2_000
 
 /**
- * Creates and verifies report tokens. Tokens aren't stored. Every relay with the same configuration accepts them.
+ * Creates functions for report tokens. Tokens aren't stored. Every relay with the same configuration accepts them.
  * @param secret the relay's GitHub credential, from which the key of the tokens is derived
  */
 export function createReportTokens(
@@ -177,7 +180,7 @@ export function createReportTokens(
         .sign(key)
       return { token, expiresAt: expires * 1000 }
     },
-    /** `renew`: whether half of the token's lifetime has passed. @throws Problem 401, with the same message for every reason */
+    /** Verifies a token. `renew`: whether half of its lifetime has passed. @throws Problem 401, with the same message for every reason */
     async verify(token: string | null): Promise<BoundRun & { renew: boolean }> {
       if (token === null) throw refuse('there is no bearer token')
       if (token.length > MAX_TOKEN) throw refuse(`the token has ${token.length} characters`)
@@ -214,6 +217,6 @@ export function createReportTokens(
 
 function deriveKey(secret: string): KeyObject {
   const info = 'port-webhook-action report token, version 1'
-  // With a KeyObject, jose imports the key only once.
+  // The result is a KeyObject, because jose imports a KeyObject only once.
   return createSecretKey(new Uint8Array(hkdfSync('sha256', secret, '', info, 32)))
 }

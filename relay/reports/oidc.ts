@@ -4,7 +4,7 @@ import { fetchLimited } from '../config/outgoing.ts'
 import { Problem } from '../http/problem.ts'
 import type { ThrottledLog } from '../log.ts'
 
-/** GitHub writes numbers as decimal strings. */
+/** A number in a claim. GitHub writes numbers as decimal strings. */
 const decimal = z.string().regex(/^[1-9]\d{0,14}$/)
 
 const runClaims = z
@@ -18,38 +18,38 @@ const runClaims = z
     /** The repository's id in decimal, which stays the same if the repository is renamed. */
     repositoryId: claims.repository_id,
     ref,
-    /** `acme/shop/.github/workflows/deploy.yml@refs/heads/main`; empty if the token has no such claim. */
+    /** Such as `acme/shop/.github/workflows/deploy.yml@refs/heads/main`; empty if the token lacks this claim. */
     workflowRef: claims.workflow_ref,
     runId: Number(claims.run_id),
     runAttempt: Number(claims.run_attempt),
   }))
 
-/** GitHub's claims about a workflow run, from a verified token. */
+/** The claims about a workflow run in a verified token from GitHub. */
 export type RunClaims = z.output<typeof runClaims>
 
 interface OidcDeps {
   issuer: string
-  /** The required audience of tokens. */
+  /** The audience that a token must have. */
   audience: string
   clock: () => number
   throttled: Pick<ThrottledLog, 'warn'>
-  /** The minimum time between two requests for keys. Forged tokens can cause such requests. */
+  /** The minimum time between two requests for keys, because forged tokens can cause such requests. */
   cooldownMs?: number
   cacheMs?: number
   timeoutMs?: number
 }
 
-/** GitHub's tokens have about 2,000 characters. */
+/** The maximum length of a token. GitHub's tokens have about 2,000 characters. */
 const MAX_TOKEN = 8_000
 const LEEWAY_S = 30
-/** GitHub's tokens live for about 5 minutes. */
+/** The maximum age of a token. GitHub's tokens expire after about 5 minutes. */
 const MAX_AGE_S = 600
 
 /**
- * Verifies GitHub's OIDC tokens with a key from the issuer's JWKS, never with a key in the token. Doesn't use the claim
- * `sub`, because its format varies by owner.
- * @returns a function that throws Problem: 401 for any invalid token, 503 if the JWKS is unavailable or doesn't contain
- * a new key yet
+ * Creates a function that verifies GitHub's OIDC tokens. The keys are from the issuer's JWKS, never from a token. The
+ * claim `sub` isn't used, because its format varies by owner.
+ * @returns a function that throws Problem 401 for an invalid token, and 503 if the JWKS is unavailable or may lack a
+ * new key
  * @see https://docs.github.com/actions/reference/security/oidc
  */
 export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Promise<RunClaims> {
@@ -63,7 +63,7 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
     const { decodeJwt, jwtVerify } = await import('jose')
     let payload: JWTPayload
     try {
-      // The issuer is checked first, because looking up the key can cause a request to the issuer.
+      // The issuer is checked first, because a key lookup can cause a request to the issuer.
       if (decodeJwt(token).iss !== issuer) throw new Error('the token is from another issuer')
       const verified = await jwtVerify(token, keys, {
         algorithms: ['RS256'],
@@ -79,14 +79,14 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
       if (error instanceof KeysUnknown) throw postpone(error)
       throw refuse((error as Error).message)
     }
-    // A token with several audiences would also be valid for other recipients.
+    // A token with several audiences is also valid for other recipients, so it is refused.
     if (payload.aud !== audience) throw refuse("the token's audience is a list")
     const { data } = runClaims.safeParse(payload)
     if (!data) throw refuse('a required claim is missing or invalid')
     return data
   }
 
-  /** Logs the reason, without any part of the token. */
+  /** Logs the reason, and returns the refusal. The log shows no part of the token. */
   function refuse(reason: string): Problem {
     throttled.warn({ reason }, "a report was refused: its OIDC token isn't accepted")
     return new Problem(
@@ -110,7 +110,7 @@ class KeysUnknown extends Error {
   }
 }
 
-/** How long the relay accepts known keys while the issuer doesn't respond. */
+/** How long the relay uses known keys while the issuer doesn't respond. */
 const LONGEST_MS = 24 * 3_600_000
 
 const NONE =
@@ -119,9 +119,9 @@ const NEWER =
   "The relay doesn't know the key of this OIDC token. It requests new keys from GitHub's OIDC issuer (GITHUB_OIDC_ISSUER) every few seconds. Send the report again."
 
 /**
- * Keeps the issuer's JWKS, even while the issuer is unavailable.
- * @returns a function for `jwtVerify`. Throws KeysUnknown if the JWKS is unavailable or may be outdated, and
- * JWKSNoMatchingKey if a newly fetched JWKS doesn't contain the key
+ * Creates a cache of the issuer's JWKS, which stays usable while the issuer is unavailable.
+ * @returns a function for `jwtVerify`. It throws KeysUnknown if the JWKS is unavailable or may be outdated, and
+ * JWKSNoMatchingKey if a new JWKS lacks the key
  */
 export function createIssuerKeys(deps: Omit<OidcDeps, 'audience' | 'clock'>): JWTVerifyGetKey {
   const { issuer, throttled, cooldownMs = 3_000, cacheMs = 600_000, timeoutMs = 5_000 } = deps
@@ -151,7 +151,7 @@ export function createIssuerKeys(deps: Omit<OidcDeps, 'audience' | 'clock'>): JW
     throw new KeysUnknown(NONE, Math.max(asked + cooldownMs - performance.now(), 0))
   }
 
-  /** Concurrent calls share one request. */
+  /** Fetches the JWKS. Concurrent calls share one request. */
   function ask(): Promise<void> {
     asking ??= fetchSet().finally(() => {
       asking = null

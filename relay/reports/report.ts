@@ -22,8 +22,8 @@ interface TakeDeps extends Pick<RouteDeps, 'store' | 'apply'> {
 }
 
 /**
- * `POST /report`: persists messages for Port from a delivery's workflow run. A report that consists only of updates
- * with a conclusion is accepted even if the quota is used up.
+ * `POST /report`: persists messages for Port from a delivery's workflow run. If all messages of a report are updates
+ * with a conclusion, the report is accepted even above the quota.
  * @throws Problem 400, 401, 403, 410, 413, 422, 429, 503
  */
 export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) => Promise<Response> {
@@ -35,7 +35,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
       [`delivery ${bound.delivery}`]: LIMITS.reportsWaiting,
       [`repository ${bound.repository}`]: LIMITS.reportsWaitingOfRepository,
     })
-    // Reports of one run are processed one at a time, so that many concurrent reports don't delay other runs.
+    // A run's reports are processed one at a time, so that concurrent reports of one run don't delay other runs.
     return inOrder(bound.delivery, () => take(c, body, bound, renew))
   }
 
@@ -51,7 +51,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
     const messages: Message[] = reports
     for (const message of messages) checkBlueprint(message, deps.isAllowed)
     const used = await store.reportUsage(delivery.id, sender)
-    // An empty report also uses space in the database.
+    // An empty report counts as one line, because it also uses space in the database.
     const lines = messages.reduce((sum, each) => sum + ('log' in each ? each.log.length : 1), 0) || 1
     const bytes = Buffer.byteLength(JSON.stringify(messages))
     const isRepeated = number <= used.lastNumber
@@ -65,7 +65,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
         ending: finishing,
       }
       const applied = await apply(delivery, event, { receipt })
-      // A user may have redelivered the delivery since, or the relay may have deleted it.
+      // In the meantime, a user may have redelivered the delivery, or the relay may have deleted it.
       if (applied.outcome === 'gone' || !isBound(applied.delivery, bound))
         throw refuseUnbound(log, delivery.id, bound)
       if (applied.outcome !== 'applied') throw refuseFinished()
@@ -105,7 +105,7 @@ function checkBlueprint(message: Message, isAllowed: TakeDeps['isAllowed']): voi
   throw new Problem(422, sentence)
 }
 
-/** Runs the tasks of a key one at a time, in order. */
+/** Creates a queue that runs the tasks with the same key one at a time, in order. */
 function createKeyedQueue() {
   const last = new Map<string, Promise<unknown>>()
   return <T>(key: string, task: () => Promise<T>): Promise<T> => {
@@ -133,7 +133,7 @@ export const startMessage = z.object({
 })
 
 const logLine = z.object({ level: z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR']), message: z.string() })
-/** Validation stops at the first invalid line, because collecting 100,000 errors takes half a second. */
+/** Whether all lines are valid. Stops at the first invalid line, because collecting 100,000 errors takes half a second. */
 const isLog = (value: unknown) =>
   Array.isArray(value) && value.length > 0 && value.every(line => logLine.safeParse(line).success)
 const isOutputs = (value: unknown) =>
@@ -165,7 +165,7 @@ const runUpdate = z.object({
     )
     .optional(),
 })
-/** Port's pattern for blueprints. Port and the allow-list could interpret characters outside the pattern differently. */
+/** Port's pattern for blueprints. Without this check, the allow-list could interpret other characters differently from Port. */
 const blueprint = z
   .string()
   .max(200)
@@ -173,7 +173,7 @@ const blueprint = z
     /^[A-Za-z0-9@_=-]+$/,
     'must be the identifier of a blueprint in Port, which consists of letters, digits, and @, _, =, or -',
   )
-/** An identifier in a URL path. Dots alone would change the path, and an empty identifier would address all entities. */
+/** An entity's identifier in a URL path. The identifier `..` would change the path, and an empty identifier would address all entities. */
 const identifier = z
   .string()
   .min(1)
@@ -193,7 +193,7 @@ const report = z.union([
   z.strictObject({ entity }),
 ])
 
-/** A sender numbers its messages from 1, and waits for each response. A repeated message has the same sender and number. */
+/** The schema of a report. A sender numbers its reports from 1, and waits for each response. A repeated report has the same sender and number. */
 export const reportMessage = z.object({
   delivery,
   sender: z.string().regex(/^[\w-]{1,64}$/),
@@ -202,7 +202,7 @@ export const reportMessage = z.object({
   finishing: z.boolean().default(false),
 })
 
-/** @throws Problem 400 without the invalid values */
+/** Parses a report or a start request. @throws Problem 400, whose message doesn't quote the invalid values */
 export function parseMessage<T>(bytes: Uint8Array, schema: z.ZodType<T>): T {
   const body = readJson(bytes, {
     notJson: 'send a report of the action',

@@ -5,14 +5,14 @@ import type { ThrottledLog } from '../log.ts'
 
 type Log = Pick<ThrottledLog, 'warn'>
 
-/** How long facts are cached: only briefly, because the default branch can change. */
+/** How long facts are cached. The time is short, because the default branch can change. */
 const FRESH_MS = 60_000
 
 /**
- * Reads a repository's id and default branch from GitHub, and caches both. Keeps the first id while the relay runs, to
- * detect another repository that takes over the name.
- * @returns a function that throws Problem: 503 if GitHub doesn't respond, 403 if GitHub returns no repository or another
- * repository
+ * Creates a function that reads a repository's ID and default branch from GitHub, and caches both. The first ID stays
+ * in memory, to detect another repository that takes over the name.
+ * @returns a function that throws Problem 503 if GitHub doesn't respond, and 403 if GitHub returns no repository or
+ * another repository
  */
 export function createRepositoryFacts(deps: {
   ask: (repository: string) => Promise<RepositoryFacts>

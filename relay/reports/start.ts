@@ -36,12 +36,13 @@ interface StartDeps extends Pick<RouteDeps, 'store' | 'github' | 'apply' | 'port
   shareInputs: ReturnType<typeof createShareInputs>
 }
 
-/** The time limit for reading the Port run, which is short because a job waits for the response. */
+/** The time limit for reading the Port run. It is short, because a job waits for the response. */
 const READ_MS = 3_000
 
 /**
- * `POST /report/start`: binds a workflow run to the delivery that started it, as GitHub's OIDC token shows. Responds
- * with a report token, the Port run's state, the items omitted from the payload, and the decrypted secret inputs.
+ * `POST /report/start`: binds a workflow run to the delivery whose dispatch started it. GitHub's OIDC token identifies
+ * the run. The response contains a report token, the Port run's state, the items that the payload omits, and the
+ * decrypted secret inputs.
  * @throws Problem 400, 401, 403, 409, 410, 413, 429, 503
  */
 export function createStart(deps: StartDeps): (c: Context, room: BodyReservation) => Promise<Response> {
@@ -70,7 +71,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     const delivery = await bind(id, claims, finishes)
     const given = await deps.shareInputs(delivery, complete)
     const isEmpty = given.payload === null && Object.keys(given.secrets).length === 0
-    // Without the secret inputs in the response, the action would treat no input as secret.
+    // If the response lacked the secret inputs, the action would treat no input as secret.
     if (!OPEN_STATES.includes(delivery.state) && !isEmpty) throw refuseFinished()
     const minting = tokens.mint({ delivery: id, ...claims })
     const [{ token, expiresAt }, run] = await Promise.all([minting, readRun(delivery)])
@@ -78,7 +79,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     return c.json({ token, expires_at: new Date(expiresAt).toISOString(), reports, run, ...given })
   }
 
-  /** Checks the delivery, and binds the run to it. If the delivery changes at the same time, checks the new version. */
+  /** Checks the delivery, and binds the run to it. If the delivery changes in the meantime, checks the new version. */
   async function bind(id: string, claims: RunClaims, reportsConclusion: boolean): Promise<Delivery> {
     const { runId, runAttempt } = claims
     for (let refusedOn = -1; ; ) {
@@ -116,7 +117,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     return checkTitleAndTime(run, delivery, namesAnother, clocks)
   }
 
-  /** @throws Problem 409 if another run is bound to the delivery */
+  /** Refuses a second run of a delivery. @throws Problem 409 if another run is bound to the delivery */
   function refuseDuplicate({ claims: { runId }, delivery }: Asked): null {
     const isOther = (run: DeliveryRun) =>
       !run.past && run.id !== runId && ['response', 'report', 'port'].includes(run.evidence)
@@ -134,7 +135,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     )
   }
 
-  /** Returns the same message for every reason. A workflow in any repository can send a start request. */
+  /** Returns a refusal that hides the reason, because a workflow in any repository can send a start request. */
   function refuse(id: string | null, claims: RunClaims, reason: string): Problem {
     const target = id === null ? deps.throttled : log
     target.warn(
@@ -147,11 +148,11 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     )
   }
 
-  /** `ended` is also true if the outbox contains the conclusion. */
+  /** Reads the Port run. `ended`: whether it has finished, or the outbox contains its conclusion. */
   async function readRun(delivery: Delivery) {
     const reading = port.read(delivery).then(run => (run === 'unread' ? null : run))
     const read: RunState | null = await within(READ_MS, reading)
-    // The id of a past run in Port doesn't make this run a duplicate.
+    // If Port shows the ID of a past run, this run isn't a duplicate.
     const isPast = delivery.runs.some(run => run.past && String(run.id) === read?.externalRunId)
     return {
       status: read?.status ?? 'unknown',
@@ -167,13 +168,13 @@ const within = <T>(ms: number, reading: Promise<T>): Promise<T | null> =>
   Promise.race([reading.catch(() => null), sleep(ms, null, { ref: false })])
 
 export interface ShareInputs {
-  /** The items that were omitted from the payload. */
+  /** The items that the payload omits. */
   payload: Pick<Invocation, 'inputs' | 'encrypted' | 'entity' | 'event'> | null
-  /** The decrypted secret inputs, without inputs that the relay can't decrypt (other scheme, older secret). */
+  /** The decrypted secret inputs. Inputs that the relay can't decrypt are omitted. */
   secrets: Record<string, string>
 }
 
-/** Reads and decrypts the inputs. @param complete whether the job requests what was omitted from the payload */
+/** Reads and decrypts the inputs. @param complete whether the job requests the items that the payload omits */
 export const createShareInputs =
   (store: Pick<Store, 'invocation'>, clientSecrets: readonly string[]) =>
   async ({ id }: Pick<Delivery, 'id'>, complete: boolean): Promise<ShareInputs> => {

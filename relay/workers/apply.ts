@@ -20,9 +20,10 @@ export interface ApplyDeps {
 export type ApplyEvent = ReturnType<typeof createApplyEvent>
 
 /**
- * Makes and logs every state change. If another change came first, decides again for the new version, except with
- * `strict`. `patienceMs`: how long to retry while the database is unavailable. `conflict`: another change came first, or
- * another delivery has the run. `gone`: the delivery was deleted.
+ * Creates the function that applies an event to a delivery and logs the change. If another change came first, the
+ * function decides again for the new version; with `strict`, it doesn't. `patienceMs`: how long to retry while the
+ * database is unavailable. `conflict`: another change came first, or another delivery has the run. `gone`: the delivery
+ * was deleted.
  */
 export function createApplyEvent(deps: ApplyDeps) {
   const { store, policy, canReport, log, onTransition, traced } = deps
@@ -65,7 +66,7 @@ export function createApplyEvent(deps: ApplyDeps) {
   }
 }
 
-/** How long the export of a trace is delayed. GitHub's job webhooks can arrive after the report that finishes the delivery. */
+/** The delay of a trace's export. GitHub's webhook about a job can arrive after the report that finishes the delivery. */
 const TRACE_DELAY_MS = 5_000
 
 function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: HistoryEntry): void {
@@ -74,17 +75,17 @@ function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: Hi
   const { reason, jobs: _, ...others } = details
   const fields = {
     ...{ delivery: id, run: runId, repository, ...target, ...others },
-    // The names of jobs and steps in the reason can contain inputs.
+    // The reason can contain the names of jobs and steps, which can contain inputs.
     ...(reason !== undefined && type !== 'runFinished' && { reason }),
   }
-  // During an outage, every delivery logs that it waits, so these lines have the level debug.
+  // Waits have the level debug, because every delivery waits during an outage.
   log[type === 'waitingNotified' ? 'debug' : 'info'](fields, HISTORY_LOG[type])
 }
 
 /** How long a stopping relay retries. */
 const STOPPING_MS = 15_000
 
-/** Retries work for `patienceMs` while the database is unavailable. @throws the last error */
+/** Repeats work for up to `patienceMs` while the database is unavailable. @throws the last error */
 export async function keepTrying<T>(
   work: () => Promise<T>,
   patienceMs: number,

@@ -33,7 +33,7 @@ export const DISPATCH_BURST = 20
 
 export type DispatchRate = ReturnType<typeof createDispatchRate>
 
-/** A token bucket. `perMinute`: RELAY_DISPATCH_RATE, 0 for no limit. `timer`: monotonic, in milliseconds. */
+/** Creates the token bucket for RELAY_DISPATCH_RATE (`perMinute`; 0: no limit). `timer`: monotonic, in milliseconds. */
 export function createDispatchRate(
   perMinute: number,
   tokens = DISPATCH_BURST,
@@ -46,7 +46,7 @@ export function createDispatchRate(
     at = now
   }
   return {
-    /** Returns how many dispatches, at most `limit`, the rate allows now. */
+    /** Returns the number of dispatches that the rate allows now, at most `limit`. */
     available(limit: number): number {
       fill()
       return perMinute === 0 ? limit : Math.max(0, Math.min(limit, Math.floor(tokens)))
@@ -58,13 +58,13 @@ export function createDispatchRate(
   }
 }
 
-/** The time for a dispatch, including requests for a token and to a moved repository's new URL. */
+/** The time for a dispatch with its requests for a token and to the new URL of a moved repository. */
 const REQUESTS_MS = 30_000
-/** The lease, which is longer than any step, so that no other relay claims the delivery during a step. */
+/** The lease of a dispatch. It is longer than any step, so no other relay claims the delivery during a step. */
 export const DISPATCH_LEASE_MS = REQUESTS_MS + 25_000
 /** How long to retry persisting GitHub's response while the database is unavailable. */
 const PATIENCE_MS = 600_000
-/** The maximum age of the list of runs in a search after a lost response. */
+/** The maximum age of the list of runs with which the relay searches after a lost response. */
 const FRESH_MS = 1_000
 export function createDispatch(deps: DispatchDeps) {
   const { store, github, pauses, freezes, apply, publicUrl, traced, onAttempt, rate } = deps
@@ -73,7 +73,7 @@ export function createDispatch(deps: DispatchDeps) {
     const { repository, attemptedAt } = claimed
     if (!claimed.isAttempt) return findLostRun(claimed, deps)
     const record = (event: DeliveryEvent) => apply(claimed, event, { patienceMs: PATIENCE_MS, stopping })
-    // The dispatch is counted before the first await, so that the next claim takes it into account.
+    // The dispatch is counted before the first `await`. Otherwise, the next claim could exceed the rate.
     rate.take()
     const [deferral, end] = await findObstacles(claimed, deps)
     if (deferral) {
@@ -95,7 +95,7 @@ export function createDispatch(deps: DispatchDeps) {
     const { kind, ...details } = outcome
     const event = { type: EVENTS[kind], attemptedAt, ...details } as DeliveryEvent
     const recorded = await record(event)
-    // Another delivery already has the run because of its title, so only the acceptance of the dispatch is recorded.
+    // The run is already bound to another delivery by its title, so only the acceptance of the dispatch is recorded.
     if (recorded.outcome === 'conflict' && event.type === 'dispatchAccepted')
       await record({ ...event, run: null })
   }
@@ -128,7 +128,8 @@ async function findObstacles(claimed: Claimed, deps: DispatchDeps): Promise<Deli
   if (run?.cancelling) return [unsent, { type: 'cancelRequested', by: 'port' }]
   if (run?.finished && !run.synchronized)
     return [unsent, { type: 'finishedInPort', runs, conclusion: run.status }]
-  // Freezes are checked last, because Port can take a long time to respond. If the database doesn't respond, assumes a freeze.
+  // Freezes are checked last, because a freeze can start while Port is slow. If the database doesn't respond, the relay
+  // assumes a freeze.
   return (await deps.freezes.holds(repository).catch(() => true)) ? [unsent] : []
 }
 
@@ -140,11 +141,11 @@ async function findLostRun(delivery: Delivery, { store, apply, port, findRuns }:
   const pollAt = store.clock() + FIRST_POLL_MS
   if (found.runs.some(each => !each.past)) {
     await apply(delivery, { type: 'runsSeen', runs: found.runs, pollAt })
-    // Port finishes a synchronous run with the response to its webhook.
+    // Port finishes a synchronous run as soon as it gets the response to the webhook. Such a finish shows nothing.
   } else if (typeof run === 'object' && run.finished && !run.synchronized && followsPort(delivery)) {
     await apply(delivery, { type: 'finishedInPort', runs: found.runs, conclusion: run.status })
   } else if (found.elsewhere) {
-    // The run id in Port belongs to a run of another repository, so the dispatch took effect.
+    // The dispatch took effect, because Port's run ID belongs to a run of another repository.
     await apply(delivery, { type: 'dispatchAccepted', attemptedAt: delivery.attemptedAt, run: null })
   } else {
     await apply(delivery, {
@@ -161,16 +162,16 @@ function readList({ candidates, snapshot, whole }: Found, repository: string, po
   if (snapshot.access === 'forbidden' && !portUnread) return { list: 'forbidden', reason } as const
   if (snapshot.access !== 'read' || !whole) return unavailable
   if (candidates.length === 0) return { list: 'empty', reason: 'no run appeared' } as const
-  // The next poll decides, because Port could still identify the run.
+  // Port could still identify the run, so the next poll decides.
   if (portUnread) return unavailable
   const ambiguous = `workflow runs in ${repository} can't be attributed to one delivery`
   return { list: 'ambiguous', reason: ambiguous } as const
 }
 
-/** Deliveries per round. With a round each second, Port's rate limit allows about this number of messages. */
+/** The number of deliveries per round. Port's rate limit allows about this many messages per second, the length of a round. */
 const AT_ONCE = 50
 
-/** Runs one round: shows in Port what the oldest waiting deliveries wait for. */
+/** Creates a function that shows in Port what the oldest waiting deliveries wait for. */
 export function createNotifyWaiting(deps: {
   store: Pick<Store, 'findWaiting' | 'heads' | 'clock'>
   pauses: RateLimitPauses

@@ -19,7 +19,7 @@ import { MAX_OTHERS, type Store } from '../store/store.ts'
 export type FindOwners = ReturnType<typeof createFindOwners>
 export type FindRuns = ReturnType<typeof createFindRuns>
 
-/** Finds the bound workflow runs of a delivery, and runs for which `match.ts` finds evidence. */
+/** Creates a function that finds a delivery's workflow runs: the bound runs, and the runs for which `match.ts` finds evidence. */
 export function createFindRuns(deps: {
   store: Pick<Store, 'findRuns' | 'attemptedBetween' | 'clock'>
   cache: RunCache
@@ -29,7 +29,7 @@ export function createFindRuns(deps: {
   startTimeout: number
 }) {
   const { store, cache, findOwners, clockOffset, startTimeout } = deps
-  /** @param options.quick read a bound run by its ID now */
+  /** @param options.quick whether to read a bound run by its ID now */
   return async (
     delivery: Delivery,
     options: { maxAge: number; externalRunId: number | null; quick?: boolean },
@@ -51,7 +51,7 @@ export function createFindRuns(deps: {
       },
       maxAge,
     )
-    // A relay that just started gets GitHub's time from this response, so clockOffset() is called again.
+    // clockOffset() is called again, because a relay that just started gets GitHub's time from this response.
     const dispatchedAt = attemptedAt + clockOffset()
     const seen = delivery.runs.map(run => refresh(run, snapshot.runs.get(run.id)))
     const whole = snapshot.access === 'read' && snapshot.covers < dispatchedAt
@@ -68,7 +68,7 @@ export function createFindRuns(deps: {
     const now = store.clock()
     const facts: BindingFacts = {
       runs,
-      // Runs that are bound by title are matched again, because Port could identify one of them.
+      // Runs that are bound by title are matched again, because Port may now identify one of them.
       taken: new Set(recorded.filter(run => run.delivery !== delivery.id || run.past).map(run => run.id)),
       undecided: new Set(),
       externalRunId: external,
@@ -84,7 +84,7 @@ export function createFindRuns(deps: {
     if (match.evidence !== 'port' && isNew) {
       const from = attemptedAt - startTimeout
       const isTitled = (run: WorkflowRun) => isNamed(run.title, delivery)
-      // Only the titles of these runs can affect the match.
+      // The titles of all other runs don't affect the match.
       const relevant = runs.filter(
         run => !facts.taken.has(run.id) && (isTitled(run) || isSinceDispatch(run, facts)),
       )
@@ -98,7 +98,7 @@ export function createFindRuns(deps: {
         return !isTitled(run) && isOfAnother(run, [], facts)
       }
       const isUndecided = (run: WorkflowRun) => isTitled(run) && !owners.has(run.id)
-      // If the list of other deliveries is truncated, it may lack a delivery with the same event type.
+      // A list with MAX_OTHERS deliveries may be incomplete, and lack a delivery with the same event type.
       const rest = others.length === MAX_OTHERS ? [{ eventType: delivery.eventType }] : []
       match = matchRuns(delivery, {
         ...facts,
@@ -111,7 +111,7 @@ export function createFindRuns(deps: {
     const isBound = evidence !== null && (present.length === 0 || evidence !== 'candidate')
     const matched = isBound ? match.runs.map(run => toDeliveryRun(run, evidence)) : []
     const bound = isBound ? mergeRuns(seen, matched) : seen
-    // GitHub's run ids increase, so a run has a larger id than the run that started it.
+    // GitHub's run IDs increase, so the ID of a run is larger than the ID of the run that started it.
     const elsewhere =
       external !== null && !facts.taken.has(external) && bound.every(run => run.past || run.id < external)
     return {
@@ -135,10 +135,10 @@ export const toDeliveryRun = (
 
 export type FindByTitle = ReturnType<typeof createFindByTitle>
 
-/** The number of ids per query. SQLite accepts 32,766 parameters: two for each id, rounded up to a power of two. */
+/** The number of IDs per query. A query has two parameters per ID, padded to a power of two. SQLite accepts 32,766 parameters. */
 const MAX_IDS = 4_000
 
-/** Finds a repository's open and finished deliveries by the ids that workflow run titles contain. */
+/** Creates a function that finds a repository's deliveries, open or finished, by the IDs in the titles of workflow runs. */
 export function createFindByTitle(store: Pick<Store, 'findByTitle'>) {
   return async (repository: string, titles: readonly string[]): Promise<Delivery[]> => {
     const ids = [...new Set(titles.flatMap(titleIds))]
@@ -150,8 +150,9 @@ export function createFindByTitle(store: Pick<Store, 'findByTitle'>) {
 }
 
 /**
- * Finds the deliveries of runs by the titles. If a title contains several ids, the run belongs to the newest delivery,
- * because a title can quote the ids of earlier deliveries, but not of later deliveries.
+ * Creates a function that finds the deliveries of runs by the runs' titles. If a title contains several IDs, the run
+ * belongs to the newest of these deliveries, because a title can quote the ID of an earlier delivery, but not of a
+ * later one.
  */
 export function createFindOwners(findByTitle: FindByTitle) {
   return async (repository: string, runs: readonly WorkflowRun[]): Promise<ReadonlyMap<number, Delivery>> => {

@@ -6,16 +6,16 @@ import type { ApplyDeps, ApplyEvent } from './apply.ts'
 
 export type Freezes = ReturnType<typeof createFreezes>
 
-/** How often freezes are read, and how old that data can be when an attempt starts. */
+/** The interval between reads of freezes. An attempt uses no older data. */
 export const FREEZES_MS = 500
 const FRESH_MS = 1_000
-/** The number of repositories per statement, and of discarded deliveries per round. */
+/** The maximum number of repositories per statement. Also the maximum number of deliveries to discard per round. */
 const REPOSITORIES = 50
 const DISCARDED = 100
 
 type Deps = Pick<ApplyDeps, 'policy' | 'log'> & { store: Store; apply: ApplyEvent; github: GitHub }
 
-/** Freezes, releases, and discards deliveries, in every relay, according to the freezes in the database. */
+/** Freezes, releases, and discards deliveries according to the freezes in the database. Every relay does this. */
 export function createFreezes({ store, policy, apply, log, github }: Deps) {
   let all: (Freeze & { matches: (repository: string) => boolean })[] = []
   let readAt = Number.NEGATIVE_INFINITY
@@ -23,7 +23,7 @@ export function createFreezes({ store, policy, apply, log, github }: Deps) {
   const active = () => all.filter(({ ending }) => ending === '')
   const find = (repository: string): Freeze | undefined => active().find(each => each.matches(repository))
 
-  /** Ends a freeze when its time is reached. Reads GitHub's clock first, because the database's clock may be wrong. */
+  /** Ends a freeze at its end time by GitHub's clock, because the database's clock may be wrong. */
   async function endInTime({ id, endsAt }: Freeze): Promise<void> {
     const isOver = () => endsAt !== null && timeoutEnd(endsAt, 0, policy) <= store.clock()
     if (isOver()) await github.checkCredential().catch(() => {})
@@ -69,7 +69,7 @@ export function createFreezes({ store, policy, apply, log, github }: Deps) {
       if (Math.abs(store.clock() - readAt) > FRESH_MS) await read()
       return find(repository) !== undefined
     },
-    /** Starts a freeze. Resolves when all matching deliveries are frozen. */
+    /** Starts a freeze. Resolves when all deliveries that match the freeze are frozen. */
     async start(given: NewFreeze): Promise<Freeze> {
       const freeze = await store.addFreeze(given)
       log.info({ freeze: freeze.id, ...given }, 'a deploy freeze started')
@@ -77,7 +77,7 @@ export function createFreezes({ store, policy, apply, log, github }: Deps) {
       await check()
       return (await store.freezes()).find(({ id }) => id === freeze.id) ?? freeze
     },
-    /** @returns false if the freeze doesn't exist, or has already ended */
+    /** Ends a freeze. @returns false if the freeze doesn't exist, or has already ended */
     async end(id: number, ending: 'release' | 'discard'): Promise<boolean> {
       const isEnded = await end(id, ending)
       await check()
@@ -86,7 +86,7 @@ export function createFreezes({ store, policy, apply, log, github }: Deps) {
   }
 }
 
-/** Runs one task at a time, so that an older read doesn't replace a newer read. */
+/** Makes calls of a task wait for each other, so that an older read doesn't replace a newer one. */
 function oneAtATime(work: () => Promise<void>, last = Promise.resolve()): () => Promise<void> {
   return () => {
     last = last.then(work, work)

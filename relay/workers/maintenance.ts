@@ -3,11 +3,11 @@ import type { GitHub } from '../github/client.ts'
 import type { Store } from '../store/store.ts'
 import type { Timeouts } from './timeouts.ts'
 
-/** The batch size, which is small so that intake never waits long for the store. */
+/** The number of deliveries per batch. It is small, so that intake never waits long. */
 const STEP = 200
 const PAUSE_MS = 50
 
-/** Deletes old deliveries, but none whose webhook was signed within `tolerance`: a copy of it could be accepted again. */
+/** Deletes old deliveries. Keeps a delivery whose webhook was signed within `tolerance`, because a copy of the webhook could be accepted again. */
 export async function purge(
   store: Pick<Store, 'purge'>,
   { now, retention, tolerance }: { now: number; retention: number; tolerance: number },
@@ -27,7 +27,7 @@ export async function purge(
 const DAY_MS = 24 * 3_600_000
 export const SOON_MS = 14 * DAY_MS
 
-/** Warns once a day about a token that expires soon, and about a wrong clock. Call the returned function periodically. */
+/** Creates a function to call periodically. It warns once a day about a token that expires soon, and about a wrong clock. */
 export function createReminders(
   { facts }: Pick<GitHub, 'facts'>,
   timeouts: Pick<Timeouts, 'problem'>,

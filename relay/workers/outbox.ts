@@ -9,12 +9,12 @@ import type { ThrottledLog } from '../log.ts'
 import type { OutboxPage, Store } from '../store/store.ts'
 import { keepTrying } from './apply.ts'
 
-/** The state of a Port run that the relay can't read, or that doesn't exist. */
+/** The state that the relay assumes for a Port run that doesn't exist or that the relay can't read. */
 export const NO_PORT_RUN: RunState = { ...UNREAD, status: 'in_progress' }
 
 export type PortAccess = ReturnType<typeof createPortAccess>
 
-/** Decides for which deliveries the relay uses Port. @param client null if PORT_CLIENT_ID isn't set */
+/** Creates the access to the runs in Port. @param client null if PORT_CLIENT_ID isn't set */
 export function createPortAccess(client: PortClient | null, store: Pick<Store, 'invocation'>) {
   const canReport = ({ runId, kind }: Pick<Delivery, 'runId' | 'kind'>) =>
     runId !== null && kind !== 'none' && client !== null
@@ -26,7 +26,7 @@ export function createPortAccess(client: PortClient | null, store: Pick<Store, '
     canReport,
     client,
     pausedUntil: () => client?.pausedUntil() ?? 0,
-    /** Reads the delivery's run in Port. Returns `unread` if Port doesn't respond or limits requests. */
+    /** Reads the delivery's run in Port. Returns `unread` if Port doesn't respond, or is rate limiting the relay. */
     async read(delivery: Delivery): Promise<RunState | 'unread'> {
       const { runId } = delivery
       if (!client || runId === null || !canReport(delivery)) return NO_PORT_RUN
@@ -34,7 +34,7 @@ export function createPortAccess(client: PortClient | null, store: Pick<Store, '
         return await client.run(runId, await workflowRunOf(delivery)).read()
       } catch (error) {
         if (error instanceof PortError && error.kind === 'unknown_run') return NO_PORT_RUN
-        // A retry wouldn't help, and the result must still be sent to Port.
+        // A retry wouldn't help. The result must be sent to Port even if the run can't be read.
         if (error instanceof PortError && error.kind === 'refused') return UNREAD
         return 'unread'
       }
@@ -49,24 +49,24 @@ export interface OutboxDeps {
   throttled: Pick<ThrottledLog, 'warn'>
   traced?: boolean
   policy: Pick<Policy, 'timeoutsFrom'>
-  /** How long a message can wait, in milliseconds. */
+  /** The longest time that a message can wait, in milliseconds. */
   retention: number
 }
 
-/** The time limit for a page. The next claim sends the rest of the page. */
+/** The time limit for a page. The next claim sends the messages that remain. */
 const WORK_MS = 10_000
-/** Four timeouts of 10 s each: for a token, the call, a new token after a 401, and the repeated call. */
+/** The longest time for a call to Port: four timeouts of 10 s for a token, the call, a new token after a 401, and the second call. */
 const CALL_MS = 40_000
-/** How long the relay retries to settle a page. The lease is longer than WORK_MS, CALL_MS, and SETTLE_MS together. */
+/** How long the relay tries to settle a page. The lease is longer than WORK_MS + CALL_MS + SETTLE_MS. */
 const SETTLE_MS = 6_000
 export const OUTBOX_LEASE_MS = WORK_MS + CALL_MS + SETTLE_MS + 2_000
 export const PORT_TIMEOUT_MS = CALL_MS / 4
-/** How often rejected batches of a page are split. After that, a rejected batch is replaced as a whole. */
+/** The maximum number of times that batches of a page are split. After that, a rejected batch is replaced as a whole. */
 const MAX_SEARCHES = 100
-/** If a label is older than this, the action may have set a newer label, so the relay first reads the run. */
+/** The age of a label above which the relay reads the run before sending the label: the action may have set a newer label. */
 const LATE_MS = 3_000
 
-/** Sends a delivery's messages to Port, in order, until a message has to be retried. */
+/** Sends a page of messages to Port in order. Stops at a message that must be retried. */
 export async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSignal): Promise<void> {
   const { store, client, log, retention } = deps
   const { delivery, runId, repository } = page
@@ -95,7 +95,7 @@ export async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: Abo
     if (failure && outcome === 'retry') {
       retryAt =
         failure.kind === 'later' ? pausedUntil() : nextAttempt(store.clock(), page.attempts, failure.retryAt)
-      // Another log line reports an outage of Port for all requests together.
+      // If Port is unreachable, one log line reports this for all requests together.
       if (failure.kind !== 'unreachable' || failure.status !== null)
         deps.throttled.warn({ ...about, ...describeFailure(failure) }, 'messages to Port are retried')
       break
@@ -106,13 +106,13 @@ export async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: Abo
     }
     batches.shift()
   }
-  // Without this record, messages that Port has accepted would be sent again.
+  // If this write failed, messages that Port has accepted would be sent again.
   const sent = { ...settledOf(page.messages, batches), ...(deps.traced && { traced: true }) }
   const now = store.clock()
   const settleAt = retryAt ?? (pausedUntil() > now ? pausedUntil() : null)
   await keepTrying(() => store.settleOutbox(page, sent, settleAt, now), SETTLE_MS)
 
-  /** Returns null if Port accepted the message. A replacement gets no `more` fields, because these fields may cause the failure. */
+  /** Sends a message. Returns null if Port accepted it. A replacement is sent without `more`, because these fields may cause the failure. */
   async function attempt(message: Message, createdAt: number, more = outputs): Promise<PortFailure | null> {
     if (!client) {
       const message = "PORT_CLIENT_ID isn't set."
@@ -130,7 +130,7 @@ export async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: Abo
     }
   }
 
-  /** Writes or deletes an entity. If Port rejects the request, a line in the run's log reports the rejection. */
+  /** Writes or deletes an entity. If Port rejects this, adds a line to the run's log. */
   async function writeEntity(port: PortClient, run: PortRun, entity: EntityMessage) {
     const { blueprint, properties, operation } = entity
     const isDelete = operation === 'delete'
@@ -156,7 +156,7 @@ export async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: Abo
     if (!message.unlessStarted) return false
     if (page.reported) return true
     if (store.clock() - createdAt < LATE_MS) return false
-    // Port shows no external run id of a node run, so the label about the dispatch is treated as outdated.
+    // For a node run, Port shows no external run ID. So the label about the dispatch counts as outdated.
     if (run.kind === 'node_run') return true
     const state = await run.read()
     return state.finished || state.externalRunId !== null || state.status === 'unknown'

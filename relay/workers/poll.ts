@@ -18,18 +18,18 @@ import type { Freezes } from './freezes.ts'
 import { NO_PORT_RUN, type PortAccess } from './outbox.ts'
 import { cancelRuns, findFailedJobs, readApprovals, readWait, rerunFailedJobs } from './run-details.ts'
 
-/** Data about a delivery that stays in memory between polls. If the data is lost, the relay only polls more often. */
+/** What a poll remembers about a delivery in memory. After a loss of this data, the relay polls more often, but correctly. */
 interface Note {
   queuedAt: number
   /** When a poll first showed that all workflow runs had finished. */
   finishedAt: number | null
   portAt: number
-  /** When a poll last read the workflow run by its ID because a job finished. */
+  /** When a poll last read the workflow run by its ID after a job's last report. */
   quickAt: number
   approvalsAt: number
 }
 
-/** How often approvals are read while a run waits. Each environment can be approved at a different time. */
+/** The interval between reads of approvals while a run waits. Each environment can be approved at a different time. */
 const APPROVALS_MS = 300_000
 const MAX_NOTES = 20_000
 const FROZEN: LogLine = {
@@ -37,7 +37,7 @@ const FROZEN: LogLine = {
   message: "The failed jobs aren't run again, because a deploy freeze applies to the repository.",
 }
 
-/** Polls one delivery per call: reads the data that `nextStep` requests, until `nextStep` returns an event to apply. */
+/** Creates a function that polls a delivery. A poll reads the data that `nextStep` requests, until `nextStep` returns an event. */
 export function createPoll(deps: {
   store: Pick<Store, 'clock'>
   github: GitHub
@@ -53,7 +53,7 @@ export function createPoll(deps: {
   approvals: RequestBudget
 }) {
   const { store, github, findRuns, findListeners, port, policy, clockOffset, details, approvals } = deps
-  /** Applies an event only to the polled version. If the delivery has changed during the poll, the next poll decides. */
+  /** Applies an event to the polled version only. If the delivery changed during the poll, the next poll decides. */
   const apply = (delivery: Delivery, event: DeliveryEvent) => deps.apply(delivery, event, { strict: true })
   const notes = new BoundedMap<string, Note>(MAX_NOTES)
 
@@ -93,7 +93,7 @@ export function createPoll(deps: {
       }
     }
 
-    /** @returns new observations, or `done` if the poll ends here */
+    /** Does a step of the poll. @returns what the step has read, or `done` if the poll ends here */
     async function take(step: Exclude<PollStep, { do: 'apply' }>): Promise<Partial<Observation> | 'done'> {
       const { repository, eventType } = delivery
       const { runs } = seen.found

@@ -11,7 +11,7 @@ import type { RequestBudget } from '../github/rate-limit-pause.ts'
 import { cleanText } from '../github/response.ts'
 import { LOCKFILE, type WorkflowFileReader } from '../github/workflow-files.ts'
 
-/** The maximum number of job logs to fetch. Port's log shows only the names of further failed jobs. */
+/** The maximum number of job logs to fetch. Port's log shows only the names of later failed jobs. */
 const MAX_LOGS = 5
 const MAX_NAMED = 50
 const BLOCKED: LogLine = { level: 'ERROR', message: `What to change: ${PROTECTION_HINT}.` }
@@ -20,20 +20,21 @@ const LOCKED: LogLine = {
   message: `The repository has the workflow lockfile ${LOCKFILE}. GitHub starts a workflow only if the lockfile lists all its actions: run "gh actions-lock", and commit the file.`,
 }
 const MAX_ANNOTATION = 1_000
-/** If more jobs than this failed, the relay doesn't run the failed jobs again, because reading annotations costs a request per job. */
+/** The number of failed jobs above which the relay doesn't run them again. The annotations cost a request per job. */
 const MAX_LOST = 20
-/** GitHub's annotations about a lost runner. */
+/** Matches GitHub's annotations about a lost runner. */
 const LOST = /lost communication|shutdown signal/i
 /** The conclusions of jobs that never started or were stopped, for example because another job failed. */
 const STOPPED: (string | null)[] = ['cancelled', 'neutral', null]
-/** The number of requests that job logs leave in the budget, so that the results of other runs don't wait. */
+/** The number of requests that reads of job logs leave in the budget for the results of other runs. */
 const LEFT_BY_LOGS = 9
 
 /**
- * Reads a failed run's jobs. Never throws. If a read fails, a log line reports it.
+ * Reads the jobs of a failed run. Never throws. A line for Port's log reports a failed read.
  *
- * @param run.mayRerun whether the relay runs the failed jobs again if every failed job lost its runner
- * @param isReported whether the action has reported the job; if so, the log isn't read, because only the action can redact it
+ * @param run.mayRerun whether the relay may run the failed jobs again, if all of them lost their runners
+ * @param isReported whether the action has reported a job; the log of such a job isn't read, because only the action
+ * can redact it
  * @returns null if the request budget is used up
  */
 export async function findFailedJobs(
@@ -136,7 +137,7 @@ function describe(job: Job): string {
     : `Job "${job.name}": ${how}${job.started ? '' : ', before a runner picked it up'}.`
 }
 
-/** Returns what a queued run waits for. The cause of a job's wait can differ from the cause that the run's status shows. */
+/** Returns what a queued run waits for. Reads the jobs, because a job can wait for something that the run's status doesn't show. */
 export async function readWait(
   repository: string,
   { run, cause }: { run: DeliveryRun; cause: 'runner' | 'concurrency' },
@@ -154,7 +155,7 @@ export async function readWait(
   return { cause, reason: mayRead ? await read().catch(() => '') : '', until: null }
 }
 
-/** @returns null if GitHub doesn't return the approvals, for example because the permission is missing */
+/** Reads the approvals of a run. @returns null if GitHub doesn't return them: for example, the permission is missing */
 export async function readApprovals(
   { repository }: Delivery,
   runs: readonly DeliveryRun[],
@@ -180,7 +181,7 @@ export async function readApprovals(
   }
 }
 
-/** @returns why GitHub refused to run the failed jobs again; null if GitHub accepted, or if its response is unknown */
+/** Asks GitHub to run the failed jobs again. @returns why GitHub refused; null if GitHub accepted, or if its response is unknown */
 export async function rerunFailedJobs(
   repository: string,
   run: DeliveryRun,
@@ -192,18 +193,18 @@ export async function rerunFailedJobs(
   } catch (error) {
     const failure = readFailure(error, { repository, now, tries: 0, permission: 'Actions: write' })
     const message = `The failed jobs can't be run again: ${failure.reason}.`
-    // A rate limit also refuses the request.
+    // GitHub also refuses the request because of a rate limit.
     const isRefused = failure.kind === 'forbidden' || [403, 429].includes((error as RequestError).status)
     return isRefused ? { level: 'WARN', message } : null
   }
 }
 
-/** If the run hasn't finished this long after the first cancellation request, the relay forces the cancellation. */
+/** The time from the first cancellation request until the relay forces the cancellation of an unfinished run. */
 const FORCE_AFTER_MS = 120_000
 const LOOK_MS = 3_000
 
 /**
- * Cancels the workflow runs of a delivery. If the runs don't finish, forces the cancellation once.
+ * Cancels a delivery's workflow runs. If they don't finish, forces the cancellation once.
  * @returns null if no run was canceled; the next poll tries again
  */
 export async function cancelRuns(

@@ -3,19 +3,19 @@ import { clockTime } from '../delivery/outcome.ts'
 import type { GitHub } from '../github/client.ts'
 import type { ClockDifference, Store } from '../store/store.ts'
 
-/** If GitHub's clock and the store's clock differ by more than this, no delivery times out. */
+/** The clock difference above which no delivery times out. */
 const MOST_MS = 300_000
-/** If the difference changes by less than UNCHANGED_MS for STABLE_MS, timeouts apply again. */
+/** After a difference has changed by less than UNCHANGED_MS for STABLE_MS, timeouts apply again. */
 const UNCHANGED_MS = 60_000
 const STABLE_MS = 3_600_000
 /** The clock difference that causes a warning. GitHub rejects an App's tokens if the clocks differ by a minute. */
 const FAR_MS = 30_000
-/** If GitHub hasn't responded this long after the start, operators see a warning. */
+/** The time after the start at which operators see a warning if GitHub hasn't responded. */
 const LATE_MS = 60_000
 
 export type Timeouts = ReturnType<typeof createTimeouts>
 
-/** Compares GitHub's clock with the store's clock, which measures timeouts. `stored`: the difference at the last start. */
+/** Compares GitHub's clock with the store's clock, by which deliveries time out. `stored`: the difference in the store. */
 export function createTimeouts(deps: {
   store: Pick<Store, 'clock' | 'saveClockDifference'>
   clockOffset: GitHub['clockOffset']
@@ -26,7 +26,7 @@ export function createTimeouts(deps: {
   const startedAt = store.clock()
   let known = deps.stored
 
-  /** The start of timeouts, in milliseconds since 1970 by the store's clock; Infinity before GitHub responds. */
+  /** Returns the time from which timeouts count, in milliseconds since 1970 by the store's clock; Infinity before GitHub's first response. */
   function from(): number {
     const offset = clockOffset()
     if (offset === null) return Number.POSITIVE_INFINITY
@@ -41,7 +41,7 @@ export function createTimeouts(deps: {
     const fields = { offset_seconds: Math.round((clockOffset() ?? 0) / 1000) }
     const isRight = changed.difference === 0
     log.warn(fields, isRight ? 'timeouts apply again' : 'timeouts are suspended: a clock is wrong')
-    // If storing the difference fails, the next check stores it again.
+    // If the write fails, the next check writes the difference again.
     store.saveClockDifference(changed).catch(() => {
       if (known === changed) known = before
     })
@@ -49,7 +49,7 @@ export function createTimeouts(deps: {
 
   return {
     from,
-    /** Tells operators that a clock is wrong, or that GitHub hasn't responded; null if the clocks agree. */
+    /** Explains to operators that a clock is wrong, or that GitHub hasn't responded; null without such a problem. */
     problem(): string | null {
       const [now, offset, countedFrom] = [store.clock(), clockOffset(), from()]
       const suspended = 'no delivery times out'

@@ -29,7 +29,7 @@ export function createTraceExporter(
 ) {
   const exporter = new OTLPTraceExporter({
     ...{ url: `${endpoint}/v1/traces`, headers, timeoutMillis: TIMEOUT_MS },
-    // The exporter's default agent wouldn't use the relay's proxy.
+    // By default, the exporter would use an agent that ignores the relay's proxy.
     httpAgentOptions: protocol => (protocol === 'http:' ? http : https).globalAgent,
   })
   const { version } = packageJson
@@ -50,7 +50,7 @@ export function createTraceExporter(
   }
 }
 
-/** Copies of unstable attribute names, because OpenTelemetry recommends not to import unstable names. */
+/** Attribute names that OpenTelemetry calls unstable. They are copied here, as OpenTelemetry recommends. */
 const CICD = {
   action: 'cicd.pipeline.action.name',
   pipeline: 'cicd.pipeline.name',
@@ -90,8 +90,8 @@ interface Part {
 export type Origin = Pick<Span, 'resource' | 'instrumentationScope'> & { githubHost: string }
 
 /**
- * Creates the trace of a finished delivery, without inputs. The spans of redeliveries are children of the first round.
- * Jobs have only ids and links, because their names can contain inputs. History entries that aren't spans are events without details.
+ * Creates the trace of a finished delivery. The trace contains no inputs, so jobs have IDs and links, but no names. The
+ * spans of redeliveries are children of the first round. History entries that aren't spans are events without details.
  */
 export function spansOf(delivery: TracedDelivery, history: Entry[], origin: Origin): Span[] {
   const rounds: { queuedAt: number; entries: Entry[] }[] = [{ queuedAt: delivery.receivedAt, entries: [] }]
@@ -158,7 +158,7 @@ function repositoryOf({ repository }: TracedDelivery): Attributes {
   return { [CICD.owner]: owner, [CICD.repository]: name }
 }
 
-/** The span of the webhook has no duration, because the duration isn't recorded. */
+/** Returns the span of the webhook. Its duration is zero, because the relay doesn't record how long the webhook took. */
 const webhook = ({ receivedAt }: TracedDelivery): Part => ({
   ...{ key: 'webhook', parent: ROOT, name: 'webhook', kind: SpanKind.SERVER },
   ...{ from: receivedAt, to: receivedAt },
@@ -190,7 +190,7 @@ function dispatches(delivery: TracedDelivery, changes: Entry[], end: number, rou
     })
   if (!round.isLast || attemptedAt === null || known.some(each => each.key === `dispatch ${attempts}`))
     return known
-  // If the relay was killed, or the run reported before the response was recorded, the history contains no response.
+  // The history has no response if the relay was killed, or if the run reported before the response was recorded.
   const to = changes.find(each => each.at >= attemptedAt && 'github_run_id' in each.details)?.at ?? end
   return [...known, dispatch(attempts, attemptedAt, to, {}, null)]
 }

@@ -7,7 +7,7 @@ const LEASE_MS = 60_000
 const FAILED =
   'the trace collector (OTEL_EXPORTER_OTLP_ENDPOINT) is unreachable or rejects traces; the relay sends them again later'
 
-/** Exports due traces. After a failure, the traces are due again when the claim expires, and keep their ids. */
+/** Creates a function that exports due traces. After a failure, these traces are due again when the claim expires. Their IDs stay the same. */
 export function createTraces(deps: {
   tracing: NonNullable<Config['tracing']>
   github: { apiUrl: string }

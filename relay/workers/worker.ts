@@ -7,7 +7,7 @@ export interface WorkerDefinition<Claim> {
   /** Called after each claim that found no work. */
   onEmpty?: () => void
   key: (claim: Claim) => string
-  /** @param stopping aborted when the worker stops */
+  /** Processes a claim. @param stopping aborted when the worker stops */
   step: (claim: Claim, stopping: AbortSignal) => Promise<void>
   concurrency: number
 }
@@ -15,15 +15,15 @@ export interface WorkerDefinition<Claim> {
 export interface Worker {
   wake(): void
   runNow(): void
-  /** Times by `performance.now()`. All workers are idle if every worker's last empty claim started after the last busy time. */
+  /** Times by `performance.now()`. `busyAt`: when the worker last had work. `idleAt`: when the worker's last empty claim started. */
   activity(): { busyAt: number; idleAt: number }
-  /** Stops claiming work, and resolves when all steps in progress have finished. */
+  /** Stops claiming work. Resolves when all steps in progress have finished. */
   stop(): Promise<void>
 }
 
 /**
- * The pause before a claim grows by a millisecond with each consecutive empty claim, so that unnecessary wake-ups don't
- * cause a busy loop. After QUIET_MS without an empty claim, the pause starts at zero again.
+ * The longest pause before a claim. Each empty claim in a row makes the pause a millisecond longer, so unnecessary
+ * wake-ups don't cause a busy loop. After QUIET_MS without an empty claim, the pause is zero again.
  */
 const LONGEST_REST_MS = 20
 const QUIET_MS = 500
@@ -31,13 +31,16 @@ const FAILURE_MS = 1_000
 const UNAVAILABLE = 'database unavailable; retrying'
 const STEP_FAILED = 'a step failed; it is retried when its lease expires'
 
-/** Claims due work when it's woken, and runs a step for each claim. If a step throws, the work is due again when its lease expires. */
+/**
+ * Starts a worker, which claims due work when it's woken, and runs a step for each claim. If a step throws, its work is
+ * due again when the lease expires.
+ */
 export function startWorker<Claim>(
   work: WorkerDefinition<Claim>,
   throttled: Pick<ThrottledLog, 'error'>,
 ): Worker {
   const active = new Map<string, Promise<void>>()
-  /** Claims of work for which a step is already in progress. The next step starts when that step finishes. */
+  /** New claims of work for which a step is in progress. When that step finishes, the step for the new claim starts. */
   const again = new Map<string, Claim>()
   const stopping = new AbortController()
   let signal = Promise.withResolvers<void>()
@@ -47,7 +50,7 @@ export function startWorker<Claim>(
 
   const start = (claim: Claim) => {
     const key = work.key(claim)
-    // Work can be claimed again because another change made it due, or because this process was suspended.
+    // Work in progress can be claimed again: a change made it due, or this process was suspended.
     if (active.has(key)) return void again.set(key, claim)
     const ended = work
       .step(claim, stopping.signal)
@@ -84,7 +87,7 @@ export function startWorker<Claim>(
         await sleep(FAILURE_MS)
       }
       if (!stopping.signal.aborted) await signal.promise
-      // A step's last change and its end wake the worker in the same turn, and together cause one claim.
+      // The last change in a step and the end of the step wake the worker in the same turn. Together, they cause one claim.
       if (active.size > 0) await nextTurn()
     }
     await Promise.all(active.values())
@@ -104,8 +107,9 @@ export function startWorker<Claim>(
 }
 
 /**
- * Repeats periodic work, one round at a time. The next round starts after `everyMs`, or earlier if the round returned a
- * shorter time. After {@link Worker.wake}, or if the round returned 0 or less, the next round starts after `soonestMs`.
+ * Repeats work in rounds. The next round starts after `everyMs`, or after the time that the last round returned, if
+ * that is shorter. After {@link Worker.wake}, and after a returned time of 0 or less, the next round starts after
+ * `soonestMs`.
  */
 export function repeat(
   name: string,

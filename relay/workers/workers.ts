@@ -23,21 +23,21 @@ import type { Timeouts } from './timeouts.ts'
 import { createTraces } from './traces.ts'
 import { repeat, startWorker, type Worker, type WorkerDefinition } from './worker.ts'
 
-/** List requests per minute, which show a finished run within a minute in up to twenty repositories. */
+/** List requests per minute. In up to twenty repositories, this shows a finished run within a minute. */
 const LISTS = 36
 const BY_ID = 8
-/** The budget for reading a run by its ID while one of its jobs finishes: for all runs, and for each run. */
+/** Two budgets, for all runs and for each run: reading a run by its ID while one of its jobs finishes. */
 const QUICK = 60
 const QUICK_OF_RUN = 10
-/** The budget for jobs, job logs, annotations, and workflow files. Reading workflow files leaves a quarter of it for failed runs. */
+/** The budget for reading jobs, job logs, annotations, and workflow files. Reads of workflow files leave a quarter of it for failed runs. */
 const DETAILS = 16
 const LEFT_BY_FILES = 4
-/** The budget for reading pending approvals. GitHub's webhooks show approvals without these requests. */
+/** The budget for reading pending approvals. With GitHub's webhooks, few of these requests are needed. */
 const APPROVALS = 6
 const MINUTE_MS = 60_000
 /**
- * Additional list requests per minute after lost responses and cancellations, because a queue or a user waits for them.
- * After a crash or during an outage of GitHub, many repositories wait at the same time.
+ * Additional list requests per minute after lost responses and cancellations, for which a queue or a user waits. The
+ * number is large, because many repositories wait after a crash or during an outage of GitHub.
  */
 const URGENT = 120
 
@@ -84,19 +84,19 @@ export function createEngine(deps: EngineDeps) {
 }
 
 const DISPATCHES_AT_ONCE = 20
-/** Concurrent polls. Deliveries of one repository wait for the same response. */
+/** The maximum number of concurrent polls. The polls of one repository wait for the same response. */
 const POLLS_AT_ONCE = 100
-/** The lease of a poll: longer than all its requests for the list of runs, a run, its jobs and logs, and the run in Port. */
+/** The lease of a poll. It is longer than all requests of a poll together. */
 export const POLL_LEASE_MS = 60_000
 const OUTBOXES_AT_ONCE = 10
 const MAINTENANCE_MS = 60_000
 const NOTIFY_MS = 1_000
-/** How often due times and pauses are read: SOONEST_MS while work is due, otherwise LATEST_MS. */
+/** The interval between reads of due times and pauses: SOONEST_MS while work is due, LATEST_MS while no work is due. */
 const SOONEST_MS = 500
 const LATEST_MS = 2_000
 const TRACES_MS = 2_000
 
-/** Starts the workers for dispatches, polls, and the outbox. Starts the periodic work. */
+/** Starts the workers for dispatches, polls, and the outbox, and the periodic work. */
 export function startWorkers(deps: {
   config: Config
   store: Store
@@ -162,7 +162,7 @@ export function startWorkers(deps: {
     byWork.watch,
     byWork.outbox,
     schedule,
-    // Periodic work runs at a fixed interval, and isn't woken by new work.
+    // Periodic work runs at a fixed interval. New work doesn't wake it.
     repeat('notify waiting', NOTIFY_MS, throttled, notifyWaiting),
     repeat('freezes', FREEZES_MS, throttled, engine.freezes.check),
     ...(tracing
