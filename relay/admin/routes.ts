@@ -26,7 +26,7 @@ export function createAdmin(deps: RouteDeps & { roles: Roles; sides: Sides; time
   const refusals = createRefusals(trustedProxies, store.clock)
   const show = (delivery: Delivery, heads: ReadonlyMap<string, Delivery>) => {
     const ofPort = sides.problems().flatMap(({ side, text }) => (side === 'port' ? plainText(text) : []))
-    return toShown(delivery, pauses.find(delivery.repository), heads, ofPort.join(' '))
+    return toShown(delivery, pauses.find(delivery.repository), heads, store.clock(), ofPort.join(' '))
   }
   const redelivery = createRedelivery({ store, apply, port })
   const shared = { roles, store, freezes, refusals, show, redelivery }

@@ -52,24 +52,26 @@ export function toShown(
   delivery: Delivery,
   pause: RateLimitPause | null,
   heads: ReadonlyMap<string, Delivery>,
+  now: number,
   ofPort = '',
 ): Shown {
   const blocker = blockerOf(delivery, heads)
   const dueAt = delivery.dueAt && Math.max(delivery.dueAt, pause?.pausedUntil ?? 0)
-  return { ...delivery, dueAt, blocker, waits: waitsFor(delivery, pause, blocker, ofPort) }
+  return { ...delivery, dueAt, blocker, waits: waitsFor(delivery, pause, blocker, now, ofPort) }
 }
 
 function waitsFor(
   delivery: Delivery,
   pause: RateLimitPause | null,
   blocker: Delivery | null,
+  now: number,
   ofPort: string,
 ) {
   const { state, reason, waitingFor, runs, shownCause, shownReason, frozenBy } = delivery
   if (state === 'dispatched') return reason ?? 'Waiting for its workflow run'
   if (state === 'queued') {
     if (frozenBy > 0) return reason
-    const { label, clause } = describeWait(delivery, waitOf(delivery, pause, blocker))
+    const { label, clause } = describeWait(delivery, waitOf(delivery, pause, blocker), now)
     // A delivery without a reason is new, or its dispatch is in progress.
     return pause || blocker || reason !== null ? clause : label
   }
@@ -78,7 +80,8 @@ function waitsFor(
   const cause = waitOnGitHub(runs)
   const known = cause === shownCause ? shownReason : ''
   const behind = cause === 'concurrency' && known && ` behind ${known}`
-  if (cause) return `${describeWait(delivery, { cause, reason: known, until: null }).label}${behind || ''}`
+  if (cause)
+    return `${describeWait(delivery, { cause, reason: known, until: null }, now).label}${behind || ''}`
   const open = decisiveRuns(runs)
   if (open.length === 0 || open.some(run => run.status !== 'completed')) return null
   return `Waiting for Port: the workflow run has finished with ${open.map(run => run.conclusion).join(', ')}${ofPort && `. ${ofPort}`}`
@@ -102,7 +105,7 @@ export const WAITS = {
   approval: 'Waiting for approval',
 } satisfies Record<WaitCause | 'approval', string>
 
-function describeWait({ repository }: Delivery, wait: Wait): { label: string; clause: string } {
+function describeWait({ repository }: Delivery, wait: Wait, now: number): { label: string; clause: string } {
   if (wait.cause === 'queue') {
     const label = `Waiting for an earlier run of ${repository}`
     return { label, clause: `${label}: ${wait.blocker.runId ?? wait.blocker.id}` }
@@ -131,8 +134,9 @@ function describeWait({ repository }: Delivery, wait: Wait): { label: string; cl
         clause: `${name}${reason && ` behind ${reason}`}: another workflow run of the group is in progress on GitHub`,
       }
     case 'error': {
-      const next = until === null ? 'searching for the workflow run' : `next attempt at ${time}`
-      return { label: name, clause: `${name}: ${reason}; ${next}` }
+      const next =
+        until === null ? '; searching for the workflow run' : until > now && `; next attempt at ${time}`
+      return { label: name, clause: `${name}: ${reason}${next || ''}` }
     }
     default:
       return { label: name, clause: `${name}: ${reason}` }
@@ -176,7 +180,7 @@ export function showWait(
   const isEarly = wait.cause !== 'frozen' && now - delivery.queuedAt < NOTIFY_AFTER_MS
   if ((isShown && shownUntil <= delivery.shownUntil + RENEWED_MS) || isEarly)
     return { change: {}, messages: [] }
-  const { label, clause } = describeWait(delivery, wait)
+  const { label, clause } = describeWait(delivery, wait, now)
   const level = wait.cause === 'queue' || wait.cause === 'frozen' ? 'INFO' : 'WARN'
   return {
     change: { shownCause: wait.cause, shownReason, shownUntil, shownAt: now },

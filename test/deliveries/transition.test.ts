@@ -12,6 +12,7 @@ import type { DeliveryEvent, EventType, NoRun } from '../../relay/delivery/event
 import { HISTORY } from '../../relay/delivery/history.ts'
 import { LOST_RESPONSE_GRACE_MS } from '../../relay/delivery/lost-response.ts'
 import { transition } from '../../relay/delivery/transition.ts'
+import { toShown } from '../../relay/delivery/waiting.ts'
 import { withoutJitter } from '../support/without-jitter.ts'
 
 withoutJitter()
@@ -218,6 +219,10 @@ describe('a dispatch', () => {
     const shown = (cause: 'error' | 'credential') =>
       transition(inState('queued'), { ...deferred, cause }, NOW, POLICY)?.history?.details.until
     expect([shown('error'), shown('credential')]).toEqual([expect.any(Number), null])
+    const failed = inState('queued', { reason: 'an error', awaitingResponseSince: null })
+    const text = (dueAt: number) => toShown({ ...failed, dueAt }, null, new Map(), NOW).waits
+    expect(text(NOW), 'the pause has just ended').toBe('Waiting for GitHub: an error')
+    expect(text(NOW + 1)).toMatch(/^Waiting for GitHub: an error; next attempt at 2/)
   })
 
   test.each(['dispatchAccepted', 'dispatchRejected', 'dispatchDeferred', 'responseLost'] as const)(

@@ -152,7 +152,7 @@ test.each([
 
 test('Port shows that a workflow run waits for a runner with labels, or in a concurrency group, and when it goes on', async () => {
   const { system, id, run } = await startWithRun({}, { status: 'queued' })
-  const shown = async () => toShown(await system.delivery(id), null, new Map()).waits
+  const shown = async () => toShown(await system.delivery(id), null, new Map(), system.now()).waits
   const gpu = { name: 'train', status: 'queued' as const, runner_name: null, labels: ['self-hosted', 'gpu'] }
   system.github.setJobs(run.id, 1, [gpu])
   await system.pass(25_000)

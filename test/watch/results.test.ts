@@ -129,7 +129,7 @@ test('after Port rate limits a read, the relay sends no reads or messages until 
   for (const run of runs) system.end(run, 'failure')
   const before = system.port.requests.length
   await system.pass(30_000)
-  expect(toShown(await system.delivery(reported), null, new Map()).waits).toBe(
+  expect(toShown(await system.delivery(reported), null, new Map(), system.now()).waits).toBe(
     'Waiting for Port: the workflow run has finished with failure',
   )
   await system.report(reported, [{ log: [{ level: 'INFO', message: 'A line of the action.' }] }])
