@@ -9,8 +9,8 @@ import { fixtureNames, readFixture } from './support/fixture.ts'
 /** The relay's limit, below GitHub's 65,535. */
 const MAX_PAYLOAD_BYTES = 64_000
 const OPTIONS = { delivery: 'd_1', relay: 'https://relay.acme.example' }
-const invocationOf = (inputs: JsonObject, more: object = {}) =>
-  readInvocation({
+const pack = (inputs: JsonObject, more: object = {}, max?: number) => {
+  const invocation = readInvocation({
     run: { id: 'r_1' },
     action: { identifier: 'deploy', blueprint: 'service', encryptedProperties: ['token'] },
     inputs,
@@ -24,8 +24,8 @@ const invocationOf = (inputs: JsonObject, more: object = {}) =>
     },
     ...more,
   })
-const pack = (inputs: JsonObject, more?: object, max?: number) =>
-  packClientPayload(invocationOf(inputs, more), OPTIONS, max)
+  return packClientPayload(invocation, OPTIONS, max)
+}
 const bytes = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
 
 test('a payload has the run id and action at the top level for run-name, and the rest under port', () => {

@@ -36,14 +36,12 @@ describe.each([...workflows, ...globSync('.github/workflows/*.yml', { cwd: root 
   })
 })
 
-describe.each(ownWorkflows)('%s', file => {
-  test('shows the run id in its title, and each job starts with the action', () => {
-    const { 'run-name': title, jobs } = parsed(file)
-    expect(title).toBe('${{ github.event.client_payload.action }} ${{ github.event.client_payload.run_id }}')
-    for (const job of Object.values<{ steps: { uses?: string }[] }>(jobs)) {
-      expect(job.steps[0]?.uses).toBe('org/port-webhook-action@v1')
-    }
-  })
+test.each(ownWorkflows)('%s shows the run id in its title, and each job starts with the action', file => {
+  const { 'run-name': title, jobs } = parsed(file)
+  expect(title).toBe('${{ github.event.client_payload.action }} ${{ github.event.client_payload.run_id }}')
+  for (const job of Object.values<{ steps: { uses?: string }[] }>(jobs)) {
+    expect(job.steps[0]?.uses).toBe('org/port-webhook-action@v1')
+  }
 })
 
 describe.each(definitions)('%s', file => {

@@ -299,34 +299,35 @@ describe('each Port error has a kind and a message that states what to do:', () 
   })
 })
 
-describe('the sender stops retrying a result only if Port itself rejects the result:', () => {
-  const ok = false
-  const rows: [status: number, body: unknown, kind: string, temporary: boolean][] = [
-    [404, { ok, error: 'not_found', message: 'The action run was not found' }, 'unknown_run', false],
-    [404, { ok, error: 'action_run_not_found', message: 'No such run' }, 'unknown_run', false],
-    [404, { ok, error: 'maintenance', message: 'Come back later' }, 'unreachable', true],
-    [404, { message: 'Not Found' }, 'unreachable', true],
-    [404, { ok, error: 'Not Found', message: 'No app for this host' }, 'unreachable', true],
-    [404, { error: 'not_found' }, 'unreachable', true],
-    [404, null, 'unreachable', true],
-    [403, { message: 'Forbidden' }, 'unreachable', true],
-    [409, { message: 'Run already finished' }, 'unreachable', true],
-    [422, { error: 'run_exhausted' }, 'unreachable', true],
-    [422, { ok, error: 'run_exhausted' }, 'finished', false],
-    [422, { ok, error: 'invalid', message: 'Action run already finished execution' }, 'finished', false],
-    [422, { ok, error: 'run_synchronized_error' }, 'synchronized', false],
-    [422, { ok, error: 'invalid_request', message: 'status is unknown' }, 'refused', false],
-    [409, { ok, error: 'x', message: 'Busy' }, 'unreachable', true],
-    [409, { ok, error: 'x', message: 'Run already finished' }, 'finished', false],
-    [500, { ok, error: 'x', message: 'Some words' }, 'unreachable', true],
-    [413, { message: 'Payload Too Large' }, 'refused', false],
-    [401, { message: 'Unauthorized' }, 'credentials', false],
-  ]
-  test.each(rows)('%i with %j counts as "%s"', async (status, body, kind, temporary) => {
+const ok = false
+const rows: [status: number, body: unknown, kind: string, temporary: boolean][] = [
+  [404, { ok, error: 'not_found', message: 'The action run was not found' }, 'unknown_run', false],
+  [404, { ok, error: 'action_run_not_found', message: 'No such run' }, 'unknown_run', false],
+  [404, { ok, error: 'maintenance', message: 'Come back later' }, 'unreachable', true],
+  [404, { message: 'Not Found' }, 'unreachable', true],
+  [404, { ok, error: 'Not Found', message: 'No app for this host' }, 'unreachable', true],
+  [404, { error: 'not_found' }, 'unreachable', true],
+  [404, null, 'unreachable', true],
+  [403, { message: 'Forbidden' }, 'unreachable', true],
+  [409, { message: 'Run already finished' }, 'unreachable', true],
+  [422, { error: 'run_exhausted' }, 'unreachable', true],
+  [422, { ok, error: 'run_exhausted' }, 'finished', false],
+  [422, { ok, error: 'invalid', message: 'Action run already finished execution' }, 'finished', false],
+  [422, { ok, error: 'run_synchronized_error' }, 'synchronized', false],
+  [422, { ok, error: 'invalid_request', message: 'status is unknown' }, 'refused', false],
+  [409, { ok, error: 'x', message: 'Busy' }, 'unreachable', true],
+  [409, { ok, error: 'x', message: 'Run already finished' }, 'finished', false],
+  [500, { ok, error: 'x', message: 'Some words' }, 'unreachable', true],
+  [413, { message: 'Payload Too Large' }, 'refused', false],
+  [401, { message: 'Unauthorized' }, 'credentials', false],
+]
+test.each(rows)(
+  'the sender stops retrying a result only if Port itself rejects it: %i with %j counts as "%s"',
+  async (status, body, kind, temporary) => {
     const { port, client } = await openPort()
     const { id } = port.createRun()
     port.fail({ match: ({ path }) => path.includes(id), status, body: body as object, times: 9 })
     const error = await failure(client.run(id).update({ conclusion: 'success' }))
     expect(error).toMatchObject({ kind, status, temporary })
-  })
-})
+  },
+)

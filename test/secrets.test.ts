@@ -9,17 +9,11 @@ const keys: Record<SecretKey['scheme'], SecretKey> = {
   'client-side': { scheme: 'client-side', privateKey: privateKeyPem },
 }
 
-const all = (['aes256-gcm', 'client-side'] as const).flatMap(scheme =>
-  vectors[scheme].cases.map(vector => ({ scheme, ...vector })),
-)
-
-test.each(all)('the $scheme secret input is decrypted to $plaintext', ({ scheme, plaintext, encrypted }) => {
-  expect(decryptSecretInput(encrypted, [keys[scheme]])).toBe(plaintext)
-})
+// action/secrets.test.ts decrypts each test vector.
 
 describe('decryption returns null for', () => {
-  const symmetric = all[0]!
-  const clientSide = all.find(vector => vector.scheme === 'client-side')!
+  const symmetric = vectors['aes256-gcm'].cases[0]!
+  const clientSide = vectors['client-side'].cases[0]!
   const flip = (base64: string) => {
     const bytes = Buffer.from(base64, 'base64')
     bytes[bytes.length - 1]! ^= 1

@@ -150,17 +150,6 @@ test('entities are read from YAML and JSON, and validated', async () => {
   await expect(readEntities('a: 1\nb: [\n')).rejects.toThrow(/^Line 9 of the file: .*: ""\.$/)
 })
 
-/** Reads one entity of each of these blueprints. */
-const entitiesOf = (...blueprints: string[]) =>
-  readEntities(JSON.stringify(blueprints.map(blueprint => ({ blueprint, identifier: 'x' }))))
-
-const portThat = (upsertEntity: (blueprint: string) => Promise<void>, late: () => boolean = () => false) => ({
-  upsertEntity,
-  deleteEntity: async () => {},
-  isDeferred: false,
-  late,
-})
-
 test.each(['1.10', '0123', '1e10', '.inf', '12345678901234567890', '0x1F', 'true'])(
   'an identifier %s without quotes is used as written',
   async written => {
@@ -200,15 +189,20 @@ test('a null value, for example from an omitted input, counts as missing', async
 })
 
 test("if no time is left, or Port is unreachable, the remaining entities aren't sent", async () => {
-  const entities = await entitiesOf('a', 'b', 'c')
+  const given = ['a', 'b', 'c'].map(blueprint => ({ blueprint, identifier: 'x' }))
+  const entities = await readEntities(JSON.stringify(given))
   const tried: string[] = []
-  const slow = portThat(
-    async blueprint => void tried.push(blueprint),
-    () => tried.length === 2,
-  )
-  const late = await sendEntities(entities, slow)
-  expect(late.problems).toEqual(["The last entity wasn't sent, because no time was left."])
-  const away = portThat(() => Promise.reject(new PortError('later', 'Wait.')))
+  const upsertEntity = async (blueprint: string) => void tried.push(blueprint)
+  const slow = {
+    upsertEntity,
+    deleteEntity: async () => {},
+    isDeferred: false,
+    late: () => tried.length === 2,
+  }
+  const { problems } = await sendEntities(entities, slow)
+  expect(problems).toEqual(["The last entity wasn't sent, because no time was left."])
+  const refuse = () => Promise.reject(new PortError('later', 'Wait.'))
+  const away = { ...slow, upsertEntity: refuse, late: () => false }
   expect((await sendEntities(entities, away)).problems).toEqual([
     "Entity a/x couldn't be upserted: Wait.",
     "The last 2 entities weren't sent, because Port couldn't be reached.",

@@ -175,20 +175,17 @@ test("lines that Port has or may have received aren't sent again", async () => {
   expect(folder.sent()).toMatchObject({ offset: 15, lost: 0 })
 })
 
-/** Writes a script that replaces the progress reporter's bundle. */
-function scriptOf(source: string): string {
-  const path = join(openFolder().root, 'progress.cjs')
-  writeFileSync(path, source)
-  return path
-}
-
 test("the progress reporter gets its keys only through standard input, and inherits none of the action's environment", async () => {
   const system = await startSystem()
-  const file = join(openFolder().root, 'given.json')
-  const script = scriptOf(`
+  const { root } = openFolder()
+  const file = join(root, 'given.json')
+  // Replaces the progress reporter's bundle.
+  const script = join(root, 'progress.cjs')
+  const source = `
     const { readFileSync, writeFileSync } = require('node:fs')
     const given = { job: JSON.parse(readFileSync(0, 'utf8')), env: process.env, cwd: process.cwd() }
-    writeFileSync(${JSON.stringify(file)}, JSON.stringify(given))`)
+    writeFileSync(${JSON.stringify(file)}, JSON.stringify(given))`
+  writeFileSync(script, source)
   const more = { RUNNER_TRACKING_ID: 'github_1', ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'request-token' }
   const runner = openRunner(system, { live: 'true', 'check-run-id': '7' }, more, script)
   await runner.run('main')

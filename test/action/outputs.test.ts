@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { mergeOutputs } from '../../port/client/run-bodies.ts'
 import { until } from '../../tools/simulator/http-server.ts'
-import { GITHUB_RUN_ID, type System, startSystem } from '../reports/open-stage.ts'
+import { GITHUB_RUN_ID, startSystem } from '../reports/open-stage.ts'
 import { startRelay, temporaryFolder } from '../support/relay.ts'
 import { runDispatched } from './play.ts'
 
@@ -32,13 +32,6 @@ const CREDENTIALS = `port-client-id: \${{ vars.PORT_CLIENT_ID }}
           port-client-secret: \${{ secrets.PORT_CLIENT_SECRET }}
           port-api-url: \${{ vars.PORT_API_URL }}`
 
-/** Simulates a workflow for a node of a Port workflow. */
-async function runNode(system: System, jobs: string) {
-  const node = system.port.createNodeRun()
-  const { dispatch } = await system.deliver({ runId: null, body: { run: { id: node.id } } })
-  return { node, running: runDispatched(system, dispatch, jobs) }
-}
-
 test.each(['directly', 'through a relay that is killed in between'])(
   'outputs of three steps are sent to a node run %s, and every later PATCH repeats the outputs',
   { timeout: 120_000 },
@@ -48,7 +41,9 @@ test.each(['directly', 'through a relay that is killed in between'])(
     const system = await startSystem({}, isDirect ? undefined : startRelay)
     const { port } = system
     const jobs = workflow(go, isDirect ? CREDENTIALS : 'live: "true"')
-    const { node, running } = await runNode(system, jobs)
+    const node = port.createNodeRun()
+    const { dispatch } = await system.deliver({ runId: null, body: { run: { id: node.id } } })
+    const running = runDispatched(system, dispatch, jobs)
     await until(() => node.output.URL !== undefined, 'Port shows the first output while the job runs')
     if (!isDirect) {
       await system.relay.kill()

@@ -2,16 +2,10 @@ import { expect, test } from 'vitest'
 import { type ReceivedRequest, until } from '../../tools/simulator/http-server.ts'
 import { send } from '../support/send.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
-import { type System, type SystemOptions, withSystem } from './system.ts'
+import { type System, withSystem } from './system.ts'
 
 const REPOSITORIES = 30
 const isDispatch = ({ method, path }: ReceivedRequest) => method === 'POST' && path.endsWith('/dispatches')
-
-const withRelays = (options: SystemOptions, act: (system: System) => Promise<void>) =>
-  withSystem({ connected: true, repositories: REPOSITORIES, runs: 'none', ...options }, async system => {
-    await Promise.all(system.relays.map(each => each.start()))
-    await act(system)
-  })
 
 /** Sends webhooks one after the other, so that their order is known. */
 async function sendAll({ port }: System, url: string, count: number, from = 0): Promise<string[]> {
@@ -22,13 +16,6 @@ async function sendAll({ port }: System, url: string, count: number, from = 0): 
   }
   return ids
 }
-
-/** Makes GitHub rate limit dispatches once the maximum of concurrent dispatches is pending. */
-const limit = ({ github }: System, times: number, wait: number) =>
-  github.fail({
-    ...{ match: isDispatch, times, delayMs: 1_500, status: 403, headers: { 'retry-after': String(wait) } },
-    body: { message: 'You have exceeded a secondary rate limit.' },
-  })
 
 /** Returns requests in the pause after the first refusal. Omits refused requests, and requests exempt from limits. */
 function tooEarly(requests: ReceivedRequest[], wait: number): string[] {
@@ -41,10 +28,16 @@ function tooEarly(requests: ReceivedRequest[], wait: number): string[] {
 }
 
 test('a rate-limit pause applies to all relays on one PostgreSQL database, and Port gets only one message', async () => {
-  await withRelays({ database: await newDatabase(), relays: 2 }, async system => {
+  const database = await newDatabase()
+  const options = { connected: true, repositories: REPOSITORIES, runs: 'none', database, relays: 2 } as const
+  await withSystem(options, async system => {
     const { port, github, relays } = system
-    // Port shows it after 30 seconds.
-    limit(system, 1, 60)
+    await Promise.all(relays.map(each => each.start()))
+    // GitHub responds once the maximum of concurrent dispatches is pending. Port shows the pause after 30 seconds.
+    github.fail({
+      ...{ match: isDispatch, delayMs: 1_500, status: 403, headers: { 'retry-after': '60' } },
+      body: { message: 'You have exceeded a secondary rate limit.' },
+    })
     const first = await sendAll(system, relays[0]!.url, 1)
     await until(() => github.requests.some(({ status }) => status === 403), 'GitHub asks to wait')
     const ids = [...first, ...(await sendAll(system, relays[1]!.url, 59, 1))]

@@ -1,21 +1,16 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { type GitHubApi, startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 
-async function openGitHub(): Promise<{ github: GitHubApi; env: Record<string, string> }> {
-  const github = await startGitHubApi()
-  onTestFinished(() => github.close())
-  github.addRepository('acme/shop')
-  return { github, env: { GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token } }
-}
-
 test.each(['SQLite', 'PostgreSQL'])(
   'a webhook that was accepted, or canceled a run, starts nothing at another URL; a refused webhook is judged again (%s)',
   async kind => {
-    const { github, env } = await openGitHub()
-    github.addRepository('acme/web')
+    const github = await startGitHubApi()
+    onTestFinished(() => github.close())
+    for (const name of ['acme/shop', 'acme/web']) github.addRepository(name)
+    const env = { GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token }
     const shared = relayEnv({ ...env, RELAY_ALLOWED_REPOSITORIES: 'acme/shop,acme/web' })
     if (kind === 'PostgreSQL') shared.RELAY_DATABASE = await newDatabase()
     let relay = await startRelay(shared)

@@ -109,15 +109,15 @@ async function wrong(...args: Parameters<typeof findings>): Promise<string[]> {
   return shown((await findings(...args)).filter(({ status }) => status !== 'ok'))
 }
 
-/** Like {@link wrong}, but checks only the configuration and the repositories, and opens no database. */
-async function wrongIn(more: Change): Promise<string[]> {
+/** Returns the findings about only the configuration and the repositories, and opens no database. */
+async function findingsIn(more: Change): Promise<string[]> {
   const env = envWith(more)
   const config = readConfig(env, readFile)
   const deps = { env, config, clock: Date.now, fetch, readFile, failed: [] }
   const checks = [configuration, ...repositoryChecks(config)]
-  const found = await Promise.all(checks.map(check => check.run(deps)))
-  return shown(found.flat()).filter(each => !each.startsWith('ok'))
+  return shown((await Promise.all(checks.map(check => check.run(deps)))).flat())
 }
+const wrongIn = async (more: Change) => (await findingsIn(more)).filter(each => !each.startsWith('ok'))
 
 /** Creates a file with this name in the test's folder. */
 function file(name: string, text: string): string {
@@ -172,12 +172,13 @@ const table = (text: string) =>
     .split('\n')
     .map(line => line.split(/ {2,}/) as [string, string])
 
-describe('for a valid configuration with unintended effects, doctor', () => {
-  test.each(table(UNWANTED))('reports the effect of %s', async (change, expected) => {
+test.each(table(UNWANTED))(
+  'for a valid configuration with unintended effects, doctor reports the effect of %s',
+  async (change, expected) => {
     const [name, value] = change.split('=') as [string, string]
     expect(await wrongIn({ [name]: value === '-' ? undefined : value })).toEqual([expected])
-  })
-})
+  },
+)
 
 /** Columns: the routes, and the finding about their repository. */
 const REPOSITORIES = `
@@ -192,6 +193,11 @@ const REPOSITORIES = `
 - { match: { action: scaffold }, repository: acme/shop }     problem: acme/shop: no workflow on main listens to repository_dispatch of type "scaffold".
 - { match: { action: "*" }, repository: acme/shop } + - { match: { action: deploy }, repository: acme/shop }  warning: RELAY_ROUTES: route 2 is unused, because route 1 matches everything.
 - { repository: acme/shop, event_type: old }                 problem: acme/shop: old.yml listens to repository_dispatch of type "old", but the workflow is disabled: enable it on GitHub.
+- { repository: acme/shop, workflow: none.yml }              problem: acme/shop has no workflow none.yml.
+- { repository: acme/shop, workflow: old.yml }               problem: acme/shop: old.yml is disabled: enable it on GitHub.
+- { repository: acme/shop, workflow: deploy.yml }            problem: acme/shop: deploy.yml has no workflow_dispatch: add it under "on".
+- { repository: acme/shop, workflow: tcp.yml }               warning: acme/shop: the input "port" of tcp.yml isn't meant for the relay, but the relay sends its payload in it, unless the Port action has an input "port": rename the workflow's input.
+- { repository: acme/shop, workflow: by-hand.yml }           warning: acme/shop: by-hand.yml declares no input "port": without it, the action doesn't know the run in Port.
 `
 
 /** Columns: a variable with its value, and the finding. */
@@ -321,36 +327,12 @@ describe('while it checks services, doctor', () => {
     expect(await wrongIn(routes(yaml.replace(' + ', '\n')))).toEqual(expected === 'ok' ? [] : [expected])
   })
 
-  test("checks a route's workflow: missing, disabled, not startable, without the input, and correct", async () => {
-    const config = readConfig(clean)
-    const to = async (workflow: string) => {
-      const route = { match: {}, repository: 'acme/shop', workflow }
-      const targets = { ...config.targets, routes: [route] }
-      const [check] = repositoryChecks({ ...config, targets })
-      const found = await check!.run({
-        env: clean,
-        config,
-        clock: Date.now,
-        fetch,
-        readFile: String,
-        failed: [],
-      })
-      return shown(found).slice(1)
-    }
-    expect(await to('none.yml')).toEqual(['problem: acme/shop has no workflow none.yml.'])
-    expect(await to('old.yml')).toEqual(['problem: acme/shop: old.yml is disabled: enable it on GitHub.'])
-    expect(await to('deploy.yml')).toEqual([
-      'problem: acme/shop: deploy.yml has no workflow_dispatch: add it under "on".',
-    ])
-    expect(await to('tcp.yml')).toEqual([
-      `warning: acme/shop: the input "port" of tcp.yml isn't meant for the relay, but the relay sends its payload in it, unless the Port action has an input "port": rename the workflow's input.`,
-    ])
-    expect(await to('by-hand.yml')).toEqual([
-      `warning: acme/shop: by-hand.yml declares no input "port": without it, the action doesn't know the run in Port.`,
-    ])
-    expect(await to('any.yml')).toEqual(['ok: acme/shop: any.yml has workflow_dispatch and declares "port".'])
+  test("checks a route's correct workflow, and whether the credential can read the workflow", async () => {
+    const route = routes('- { repository: acme/shop, workflow: any.yml }')
+    const correct = 'ok: acme/shop: any.yml has workflow_dispatch and declares "port".'
+    expect((await findingsIn(route)).at(-1)).toBe(correct)
     github.fail({ match: ({ path }) => path.includes('/contents/'), status: 403 })
-    expect(await to('any.yml')).toEqual([
+    expect(await wrongIn(route)).toEqual([
       "warning: acme/shop: any.yml can't be read: the credential needs the permission Contents: read.",
     ])
   })

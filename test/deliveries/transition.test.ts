@@ -301,56 +301,45 @@ test('a run that appears late removes the warning that nothing listens; a late r
   expect(transition(inState('running'), late, NOW, POLICY)?.change.runs).toBeUndefined()
 })
 
-test.each([
-  ['success', null, 'succeeded'],
-  ['unknown', 'success', 'succeeded'],
-  ['failure', null, 'failed'],
-  ['failure', 'success', 'failed'],
-  ['cancelled', null, 'cancelled'],
-  ['failure', 'cancelled', 'cancelled'],
-  ['unknown', null, 'unknown'],
-])(
-  'a delivery finished in Port as %s, whose run has the conclusion %s, is %s',
-  (conclusion, ofRun, outcome) => {
-    const runs = [run({ conclusion: ofRun })]
-    const event: DeliveryEvent = { type: 'finishedInPort', conclusion, runs }
-    expect(transition(inState('running'), event, NOW, POLICY)?.change.outcome).toBe(outcome)
-  },
-)
-
-test.each([
-  ['success', 'succeeded'],
-  ['failure', 'failed'],
-  ['cancelled', 'cancelled'],
-] as const)('a delivery whose only job reports %s is %s', (conclusion, outcome) => {
-  const event: DeliveryEvent = { ...EVENTS.reportReceived, messages: [{ update: { conclusion } }] }
+const inPort = (conclusion: string, ofRun: string | null): DeliveryEvent => ({
+  ...{ type: 'finishedInPort', conclusion, runs: [run({ conclusion: ofRun })] },
+})
+const reported = (conclusion: 'success' | 'failure' | 'cancelled'): DeliveryEvent => ({
+  ...EVENTS.reportReceived,
+  messages: [{ update: { conclusion } }],
+})
+test.each<[string, DeliveryEvent, string]>([
+  ['finished in Port', inPort('success', null), 'succeeded'],
+  ['finished in Port', inPort('unknown', 'success'), 'succeeded'],
+  ['finished in Port', inPort('failure', null), 'failed'],
+  ['finished in Port', inPort('failure', 'success'), 'failed'],
+  ['finished in Port', inPort('cancelled', null), 'cancelled'],
+  ['finished in Port', inPort('failure', 'cancelled'), 'cancelled'],
+  ['finished in Port', inPort('unknown', null), 'unknown'],
+  ['whose only job reported', reported('success'), 'succeeded'],
+  ['whose only job reported', reported('failure'), 'failed'],
+  ['whose only job reported', reported('cancelled'), 'cancelled'],
+])('a delivery %s (%j) is %s', (_, event, outcome) => {
   expect(transition(inState('running'), event, NOW, POLICY)?.change.outcome).toBe(outcome)
 })
 
-/** Returns every TypeScript file below a folder, and its text without comments. */
-function sources(folder: string): [path: string, text: string][] {
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter(name => name.endsWith('.ts'))
-    .map(name => {
-      const text = readFileSync(join(folder, name), 'utf8')
-      return [name, text.replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '')]
-    })
-}
 const RELAY = join(import.meta.dirname, '../../relay')
 
+/** Returns the relay's files whose text without comments matches the pattern. */
 const filesWith = (pattern: RegExp) =>
-  sources(RELAY)
-    .filter(([, text]) => pattern.test(text))
-    .map(([path]) => path)
+  readdirSync(RELAY, { recursive: true, encoding: 'utf8' })
+    .filter(name => name.endsWith('.ts'))
+    .filter(name => {
+      const text = readFileSync(join(RELAY, name), 'utf8')
+      return pattern.test(text.replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, ''))
+    })
     .sort()
 
-describe('only transitions change the state of a delivery:', () => {
-  test('only delivery/ creates changes, and a single place applies changes', () => {
-    const makers = filesWith(/(?<!\(\{ )\bchange: \{|: Change = /)
-    expect(makers.filter(path => !path.startsWith('delivery/'))).toEqual([])
-    expect(makers.length).toBeGreaterThan(2)
-    expect(filesWith(/\bstore\.apply\(/)).toEqual(['workers/apply.ts'])
-  })
+test('only transitions change the state of a delivery: only delivery/ creates changes, and a single place applies changes', () => {
+  const makers = filesWith(/(?<!\(\{ )\bchange: \{|: Change = /)
+  expect(makers.filter(path => !path.startsWith('delivery/'))).toEqual([])
+  expect(makers.length).toBeGreaterThan(2)
+  expect(filesWith(/\bstore\.apply\(/)).toEqual(['workers/apply.ts'])
 })
 
 test.each<[NoRun, RegExp]>([

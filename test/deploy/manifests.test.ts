@@ -183,20 +183,18 @@ describe('the systemd unit', () => {
   })
 })
 
-describe('the SAM template', () => {
-  const template = parse(text('lambda/template.yaml'), {
-    customTags: ['Ref', 'Sub', 'GetAtt', 'Not', 'Equals', 'Join', 'If'].flatMap(name => [
-      { tag: `!${name}`, resolve: (value: string) => ({ [name]: value }) },
-      { tag: `!${name}`, collection: 'seq' as const },
-    ]),
-  })
-  const { Properties } = template.Resources.Relay
+const template = parse(text('lambda/template.yaml'), {
+  customTags: ['Ref', 'Sub', 'GetAtt', 'Not', 'Equals', 'Join', 'If'].flatMap(name => [
+    { tag: `!${name}`, resolve: (value: string) => ({ [name]: value }) },
+    { tag: `!${name}`, collection: 'seq' as const },
+  ]),
+})
+const { Properties } = template.Resources.Relay
 
-  test('runs the bundle every minute, with variables that the relay knows', () => {
-    expect(join(folder, 'lambda', Properties.CodeUri)).toBe(join(folder, '../relay/dist/lambda'))
-    expect(Properties).toMatchObject({ Handler: 'index.handler', Runtime: 'nodejs24.x' })
-    expect(Properties.Events.WorkOff.Properties.Schedule).toBe('rate(1 minute)')
-    const names = Object.keys(Properties.Environment.Variables)
-    expect([...VARIABLES, 'NODE_EXTRA_CA_CERTS']).toEqual(expect.arrayContaining(names))
-  })
+test('the SAM template runs the bundle every minute, with variables that the relay knows', () => {
+  expect(join(folder, 'lambda', Properties.CodeUri)).toBe(join(folder, '../relay/dist/lambda'))
+  expect(Properties).toMatchObject({ Handler: 'index.handler', Runtime: 'nodejs24.x' })
+  expect(Properties.Events.WorkOff.Properties.Schedule).toBe('rate(1 minute)')
+  const names = Object.keys(Properties.Environment.Variables)
+  expect([...VARIABLES, 'NODE_EXTRA_CA_CERTS']).toEqual(expect.arrayContaining(names))
 })

@@ -116,11 +116,9 @@ test("the relay's commands match the commands page", () => {
   expect(headings.flatMap(([, heading]) => codes(heading!)).sort()).toEqual(commands.sort())
 })
 
-describe('the npm scripts', () => {
-  const scripts = Object.keys(JSON.parse(text('package.json')).scripts).filter(name => !/^post/.test(name))
+const scripts = Object.keys(JSON.parse(text('package.json')).scripts).filter(name => !/^post/.test(name))
 
-  test.each([...pages, '.ci/run'])('are the only scripts that %s mentions', page => {
-    const named = [...text(page).matchAll(/\bnpm (?:run (?!--)([\w:-]+)|(test|start)\b)/g)]
-    expect(scripts).toEqual(expect.arrayContaining(named.map(([, a, b]) => a ?? b)))
-  })
+test.each([...pages, '.ci/run'])('%s mentions only npm scripts that exist', page => {
+  const named = [...text(page).matchAll(/\bnpm (?:run (?!--)([\w:-]+)|(test|start)\b)/g)]
+  expect(scripts).toEqual(expect.arrayContaining(named.map(([, a, b]) => a ?? b)))
 })

@@ -301,25 +301,23 @@ test('accepts a response that contains the run id but no URL of the run, and no 
   expect(await dispatch()).toMatchObject({ kind: 'accepted', run: { id: 42, url: '' } })
 })
 
-describe('a workflow_dispatch without a response from GitHub', () => {
-  const notAllowed = expect.stringContaining(
-    'acme/shop is now evil/store on GitHub, which RELAY_ALLOWED_REPOSITORIES',
-  )
-  test.each<[string, object, string[], number]>([
-    ['acme/store', { kind: 'accepted' }, ['POST', 'GET', 'POST'], 1],
-    ['evil/store', { kind: 'rejected', reason: notAllowed }, ['POST', 'GET'], 0],
-  ])(
-    'is sent to the renamed repository (%s) only if the new name is allowed',
-    async (name, outcome, methods, amount) => {
-      const { api, dispatch } = await open(OFFERED)
-      api.renameRepository('acme/shop', name)
-      expect(await dispatch({}, { ref: 'main' })).toMatchObject(outcome)
-      const posted = api.requests.filter(each => !isFile(each))
-      expect(posted.map(({ method }) => method)).toEqual(methods)
-      expect(api.workflowDispatches).toHaveLength(amount)
-    },
-  )
-})
+const notAllowed = expect.stringContaining(
+  'acme/shop is now evil/store on GitHub, which RELAY_ALLOWED_REPOSITORIES',
+)
+test.each<[string, object, string[], number]>([
+  ['acme/store', { kind: 'accepted' }, ['POST', 'GET', 'POST'], 1],
+  ['evil/store', { kind: 'rejected', reason: notAllowed }, ['POST', 'GET'], 0],
+])(
+  'a workflow_dispatch without a response from GitHub is sent to the renamed repository (%s) only if the new name is allowed',
+  async (name, outcome, methods, amount) => {
+    const { api, dispatch } = await open(OFFERED)
+    api.renameRepository('acme/shop', name)
+    expect(await dispatch({}, { ref: 'main' })).toMatchObject(outcome)
+    const posted = api.requests.filter(each => !isFile(each))
+    expect(posted.map(({ method }) => method)).toEqual(methods)
+    expect(api.workflowDispatches).toHaveLength(amount)
+  },
+)
 
 /** GitHub's response to a dispatch of deploy.yml on "main", and a part of the reason. The input's value is hunter2. */
 test.each([

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
 import { migrateFiles } from '../../tools/migrate/files.ts'
 import { migrateAll, migrateOne, OPTIONS, remarksOf } from './migrated.ts'
@@ -10,10 +10,11 @@ const root = join(import.meta.dirname, '../..')
 const FOLDER = join(root, 'test/fixtures/migrate/workflows')
 const guide = (name: string) => readFileSync(join(FOLDER, name), 'utf8')
 
-describe('workflows in the style of guides', () => {
-  const called = ['called.yml', 'caller.yml']
-  const alone = readdirSync(FOLDER).filter(name => /^[a-z]+\.yml$/.test(name) && !called.includes(name))
-  test.each([...alone.map(name => [name]), called])('%s migrates to the expected file', async (...names) => {
+const called = ['called.yml', 'caller.yml']
+const alone = readdirSync(FOLDER).filter(name => /^[a-z]+\.yml$/.test(name) && !called.includes(name))
+test.each([...alone.map(name => [name]), called])(
+  'workflows in the style of guides: %s migrates to the expected file',
+  async (...names) => {
     const results = await migrateAll(Object.fromEntries(names.map(name => [name, guide(name)])))
     for (const [name, result] of results) {
       const remarks = remarksOf(result).map(line => `# ${line}\n`)
@@ -21,8 +22,8 @@ describe('workflows in the style of guides', () => {
         join(FOLDER, name.replace('.', '.after.')),
       )
     }
-  })
-})
+  },
+)
 
 const echo = { 'actions/checkout@*': join(root, 'test/fixtures/simulator/echo-action') }
 const cluster = (action: string, number = '17'): Omit<Scene, 'files'> => ({

@@ -38,19 +38,20 @@ test('the dispatch rate allows a burst of 20, then the configured number per min
   expect(unlimited.available(100)).toBe(100)
 })
 
-describe("the relay waits for GitHub's retry time, at most an hour, or for a minute if the retry time is invalid:", () => {
-  const reset = (at: number) => ({ 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(at) })
-  test.each<[string, (now: number) => Record<string, string>, number, number]>([
-    [
-      'Retry-After as a date',
-      now => ({ 'retry-after': new Date(now + 600_000).toUTCString() }),
-      598_000,
-      601_000,
-    ],
-    ['Retry-After of 0', () => ({ 'retry-after': '0' }), 60_000, 60_000],
-    ['Retry-After of 115 days', () => ({ 'retry-after': '10000000' }), 3_600_000, 3_600_000],
-    ['a reset in the past', now => reset(Math.floor(now / 1000) - 9), 60_000, 60_000],
-  ])('%s', async (_, headers, least, most) => {
+const reset = (at: number) => ({ 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(at) })
+test.each<[string, (now: number) => Record<string, string>, number, number]>([
+  [
+    'Retry-After as a date',
+    now => ({ 'retry-after': new Date(now + 600_000).toUTCString() }),
+    598_000,
+    601_000,
+  ],
+  ['Retry-After of 0', () => ({ 'retry-after': '0' }), 60_000, 60_000],
+  ['Retry-After of 115 days', () => ({ 'retry-after': '10000000' }), 3_600_000, 3_600_000],
+  ['a reset in the past', now => reset(Math.floor(now / 1000) - 9), 60_000, 60_000],
+])(
+  "the relay waits for GitHub's retry time, at most an hour, or for a minute if the retry time is invalid: %s",
+  async (_, headers, least, most) => {
     const relay = await open()
     relay.github.fail({ status: 429, headers: headers(relay.now()) })
     const id = await relay.accept('r_1')
@@ -62,8 +63,8 @@ describe("the relay waits for GitHub's retry time, at most an hour, or for a min
     expect(dueAt! - after).toBeLessThanOrEqual(most)
     expect(dueAt! - before).toBeGreaterThanOrEqual(least)
     expect(Number.isInteger(dueAt)).toBe(true)
-  })
-})
+  },
+)
 
 describe('only 204 means that GitHub accepted the dispatch:', () => {
   test.each([200, 302])('a %i is a lost response, so the delivery stays queued', async status => {
@@ -90,33 +91,31 @@ describe('only 204 means that GitHub accepted the dispatch:', () => {
   })
 })
 
-describe('during a rate-limit pause', () => {
-  test('the relay sends no request with the credential, not even for run lists, jobs, or repositories', async () => {
-    const relay = await open()
-    const { hub, now } = relay
-    for (let i = 0; i < 20; i++) relay.github.addRepository(`acme/r${i}`)
-    const budget = createRequestBudget(36, 60_000, now)
-    const budgetById = createRequestBudget(10, 60_000, now)
-    const quick = { all: budget, ofRun: () => budget }
-    const cache = createRunCache({ github: hub, perMinute: 36, budgetById, quick, clock: now })
-    relay.github.failures.secondaryLimit(60, { times: 1000 })
-    for (let second = 0; second < 50; second += 10) {
-      for (let i = 0; i < 20; i++) {
-        const want = { event: 'repository_dispatch', since: now(), runIds: [] } as const
-        expect((await cache.poll(`acme/r${i}`, want, 5_000)).access).toBe('unavailable')
-      }
-      relay.advance(10_000)
+test('during a rate-limit pause, the relay sends no request with the credential, not even for run lists, jobs, or repositories', async () => {
+  const relay = await open()
+  const { hub, now } = relay
+  for (let i = 0; i < 20; i++) relay.github.addRepository(`acme/r${i}`)
+  const budget = createRequestBudget(36, 60_000, now)
+  const budgetById = createRequestBudget(10, 60_000, now)
+  const quick = { all: budget, ofRun: () => budget }
+  const cache = createRunCache({ github: hub, perMinute: 36, budgetById, quick, clock: now })
+  relay.github.failures.secondaryLimit(60, { times: 1000 })
+  for (let second = 0; second < 50; second += 10) {
+    for (let i = 0; i < 20; i++) {
+      const want = { event: 'repository_dispatch', since: now(), runIds: [] } as const
+      expect((await cache.poll(`acme/r${i}`, want, 5_000)).access).toBe('unavailable')
     }
-    await expect(hub.repository('acme/shop')).rejects.toThrow('Nothing is sent to GitHub until')
-    await expect(hub.jobs('acme/shop', 1, 1)).rejects.toThrow('Nothing is sent to GitHub until')
-    await relay.accept('r_1')
-    await relay.step()
-    expect(relay.github.requests).toHaveLength(1)
     relay.advance(10_000)
-    relay.github.clearFailures()
-    await relay.step()
-    expect(relay.github.dispatches).toHaveLength(1)
-  })
+  }
+  await expect(hub.repository('acme/shop')).rejects.toThrow('Nothing is sent to GitHub until')
+  await expect(hub.jobs('acme/shop', 1, 1)).rejects.toThrow('Nothing is sent to GitHub until')
+  await relay.accept('r_1')
+  await relay.step()
+  expect(relay.github.requests).toHaveLength(1)
+  relay.advance(10_000)
+  relay.github.clearFailures()
+  await relay.step()
+  expect(relay.github.dispatches).toHaveLength(1)
 })
 
 test('Port shows the new end of a rate limit that goes on, without another line in its log', async () => {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describe, expect, test, vi } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { doctor } from '../../relay/cli/doctor.ts'
 import { freeze, freezes, unfreeze } from '../../relay/cli/freeze.ts'
 import { until } from '../../tools/simulator/http-server.ts'
@@ -221,8 +221,9 @@ test('discarding cancels the frozen deliveries, with a line in Port, and nothing
 
 const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
 
-describe.each(['sqlite', 'postgres'] as const)('on %s', kind => {
-  test('relays obey a freeze of another relay within a second; two freezes, commands, and a restart', async () => {
+test.each(['sqlite', 'postgres'] as const)(
+  'on %s, relays obey a freeze of another relay within a second; two freezes, commands, and a restart',
+  async kind => {
     const { port, github, env: services } = await startServices()
     github.addRepository('acme/shop')
     const database = kind === 'sqlite' ? `sqlite:${temporaryFolder()}/relay.db` : await newDatabase()
@@ -281,8 +282,8 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', kind => {
     expect(dispatched({ github } as System)).toEqual(['r_1', 'r_2'])
     expect(relay.log().filter(({ msg }) => msg === 'a deploy freeze ended')).toMatchObject([{ freeze: 2 }])
     expect((await run(freezes, [], again)).stdout).toBe('No freeze is active.')
-  })
-})
+  },
+)
 
 test('administrators freeze on the dashboard', async () => {
   const tokens = { RELAY_ADMIN_TOKEN, RELAY_VIEW_TOKEN: 'a-view-token-of-some-length' }

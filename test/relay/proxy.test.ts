@@ -5,17 +5,15 @@ import { relayEnv, runRelay, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { startServices } from '../support/services.ts'
 
-async function openServices() {
+test('a relay connects to GitHub through http_proxy, and to localhost directly, even if NO_PROXY lists other hosts; blank variables and line breaks are ignored', async () => {
   const { port, github, env } = await startServices()
   github.addRepository('acme/shop')
   const { url, hosts } = await openProxy(github.url)
-  return { port, github, url, hosts, env: relayEnv({ ...env, GITHUB_API_URL: 'http://github.example' }) }
-}
-
-test('a relay connects to GitHub through http_proxy, and to localhost directly, even if NO_PROXY lists other hosts; blank variables and line breaks are ignored', async () => {
-  const { port, github, url, hosts, env } = await openServices()
   const proxy = { NO_PROXY: 'a.example', http_proxy: `${url}\n`, HTTPS_PROXY: ' ', HTTP_PROXY: '' }
-  const relay = await startRelay({ ...env, ...proxy })
+  const relay = await startRelay({
+    ...relayEnv({ ...env, GITHUB_API_URL: 'http://github.example' }),
+    ...proxy,
+  })
   const run = port.createRun()
   await send(relay.url, { body: { run: { id: run.id }, inputs: {} } })
   await until(() => github.dispatches.length === 1 && run.logs.length > 0, 'GitHub and Port get requests')

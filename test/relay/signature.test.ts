@@ -23,10 +23,6 @@ describe.each(signatureVectors)('test vector "$name"', vector => {
       changed.body ?? body,
     )
 
-  test('has a valid signature', () => {
-    expect(verify({})).toBe(token(signature))
-  })
-
   test('is accepted as a webhook one second after its timestamp', async () => {
     const signedAt = Number(timestamp) * (timestamp.length > 11 ? 1 : 1000)
     const relay = await openReceiving({ env: { PORT_CLIENT_SECRET: secret }, clock: () => signedAt + 1000 })
@@ -108,16 +104,14 @@ describe('the signature header', () => {
   })
 })
 
-describe('white space outside strings', () => {
-  test('is the only difference between any JSON and its compact form', () => {
-    fc.assert(
-      fc.property(fc.jsonValue(), fc.constantFrom(' ', '\t', 2), (value, indent) => {
-        const pretty = Buffer.from(JSON.stringify(value, null, indent))
-        expect(Buffer.from(withoutWhitespace(pretty)).toString()).toBe(JSON.stringify(value))
-      }),
-      { numRuns: 1000 },
-    )
-  })
+test('white space outside strings is the only difference between any JSON and its compact form', () => {
+  fc.assert(
+    fc.property(fc.jsonValue(), fc.constantFrom(' ', '\t', 2), (value, indent) => {
+      const pretty = Buffer.from(JSON.stringify(value, null, indent))
+      expect(Buffer.from(withoutWhitespace(pretty)).toString()).toBe(JSON.stringify(value))
+    }),
+    { numRuns: 1000 },
+  )
 })
 
 /** Removes white space outside strings. This implementation is independent of the relay's code. */

@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import { expect, onTestFinished, test } from 'vitest'
 import { type FakeServerEnv, startFakeServer, until } from '../../tools/simulator/http-server.ts'
-import { runDispatched } from '../action/play.ts'
+import { linesOf, runDispatched } from '../action/play.ts'
 import { transcript } from '../action/transcript.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { startRelay } from '../support/relay.ts'
@@ -36,7 +36,6 @@ test("after a redelivery, the previous run can't report and doesn't block the ne
 })
 
 const line = (message: string) => ({ level: 'INFO', message })
-const said = (system: System, id: string) => system.port.run(id).logs.flatMap(log => log.message.split('\n'))
 
 /** Reports the log lines `from`…`to` of a run, two lines per message. */
 async function logLines(system: System, token: string, id: string, from: number, to: number) {
@@ -45,7 +44,6 @@ async function logLines(system: System, token: string, id: string, from: number,
     expect((await system.report(token, id, reports, { sender: 'main', number })).status).toBe(202)
   }
 }
-const lines = (to: number) => Array.from({ length: to }, (_, i) => [`${i + 1} a`, `${i + 1} b`]).flat()
 
 test('if Port is down during the whole job and the relay is killed twice, Port gets every line in order, then the status', async () => {
   const system = await startSystem({}, startRelay)
@@ -66,8 +64,9 @@ test('if Port is down during the whole job and the relay is killed twice, Port g
   expect((await system.report(token, id, end)).status).toBe(202)
 
   await system.port.start()
+  const expected = Array.from({ length: 40 }, (_, i) => [`${i + 1} a`, `${i + 1} b`]).flat()
   await until(() => portRun!.status !== 'IN_PROGRESS', 'Port shows the result')
-  expect(said(system, portRun!.id).slice(1)).toEqual([...lines(40), 'the end'])
+  expect(linesOf(portRun!).slice(1)).toEqual([...expected, 'the end'])
   expect(portRun).toMatchObject({ status: 'SUCCESS', statusLabel: 'Succeeded', summary: 'all well' })
 })
 
