@@ -204,7 +204,7 @@ test.each<[string, unknown, string | null]>([
   ['one event as text', 'workflow_dispatch', null],
   ['a list of events', ['push', 'workflow_dispatch'], "for the events push, the action doesn't run"],
   ['no inputs', { workflow_dispatch: null }, null],
-  ['25 inputs', { workflow_dispatch: { inputs: MANY } }, "25 inputs, GitHub's limit"],
+  ['25 inputs', { workflow_dispatch: { inputs: MANY } }, '25 inputs, which is the limit of GitHub'],
   [
     'an input "port"',
     { workflow_dispatch: { inputs: { port: { type: 'number' } } } },
