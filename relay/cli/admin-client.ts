@@ -53,7 +53,7 @@ export const FILTER_OPTIONS = {
   repository: text('OWNER/NAME', 'only deliveries for this repository'),
   action: text('NAME', 'only deliveries of this Port action'),
   'run-id': text('ID', 'only deliveries of this Port run'),
-  since: text('TIME', 'only those received since this time: 1h, 2d, or 2026-01-31T12:00:00Z'),
+  since: text('TIME', 'only deliveries received since this time: 1h, 2d, or 2026-01-31T12:00:00Z'),
 }
 
 /** Checks a filter as the relay does. @throws UsageError */

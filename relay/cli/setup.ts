@@ -20,7 +20,10 @@ export const setup = defineCommand({
     url: text('URL', 'the address of the relay; RELAY_PUBLIC_URL by default'),
     organization: text('NAME', 'the owner of the App; your account by default'),
     name: text('NAME', 'the name of the App, which you can change on GitHub'),
-    server: text('URL', 'GHE.com or Enterprise Server, such as https://git.example.com'),
+    server: text(
+      'URL',
+      'GHE.com or Enterprise Server instead of github.com, such as https://git.example.com',
+    ),
     output: text('FILE', 'a new file for the credentials; github-app.env by default'),
     for: choice('WHERE', ['kubectl', 'docker', 'systemd'], 'print the commands for this deployment'),
     port: text('NUMBER', 'the port of the page on this machine; a free port by default'),

@@ -2,11 +2,11 @@ import { defineCommand, JSON_OPTION, text, texts, UsageError } from './command.t
 
 export const simulate = defineCommand({
   name: 'simulate',
-  summary: 'Runs a workflow that uses the action on this machine, and shows what Port would show.',
+  summary: 'Runs a workflow on this machine, and shows what Port would show.',
   options: {
     event: text('FILE', 'the body that Port sends, or an event of the relay, as JSON'),
-    workflow: text('FILE', "the workflow; without it, a job that prints the action's outputs"),
-    type: text('TYPE', "the event type, if the relay's configuration, not the body, sets it"),
+    workflow: text('FILE', "the workflow; by default, a job that prints the action's outputs"),
+    type: text('TYPE', "the event type, if the relay's configuration sets it instead of the body"),
     secret: texts('NAME=VALUE', 'a secret of the repository'),
     var: texts('NAME=VALUE', 'a variable of the repository'),
     output: texts('STEP.NAME=VALUE', 'an output of an action that is skipped'),
