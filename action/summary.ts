@@ -72,7 +72,7 @@ export async function readSteps(
   }
 }
 
-/** Returns the name of a step that ran before this action. Compares times (in seconds) only if no step has its default name. */
+/** Returns the name of a step that ran before this action. Compares times only if no step has this action's default name. */
 function findEarlier(steps: ListedStep[], { startedAt }: { startedAt: number }): string | null {
   const own = steps.findIndex(step => step.own)
   const earlier = steps.find(

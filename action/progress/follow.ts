@@ -148,8 +148,8 @@ const MOST_A_MINUTE = 30
 const PIECE = 250_000
 
 /**
- * Sends log lines, and never the same line twice. The lines are marked as sent before the request. Only if Port certainly
- * didn't accept the lines, the mark is removed. After a lost response, post reports how many lines may be missing in Port.
+ * Sends log lines, but no line twice. The lines are marked as sent before the request. The mark is removed only if Port
+ * certainly didn't accept the lines. After a lost response, post reports how many lines may be missing in Port.
  */
 function followLog(following: Following): () => Promise<void> {
   const { job, run, folder, masks, clock, stopping, send } = following

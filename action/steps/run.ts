@@ -28,7 +28,7 @@ const MOST_BYTES = { final: 10_000_000, running: 1_000_000 }
 
 /**
  * Reads `$PORT_RUN`, which has the syntax of GitHub's environment files. A step may still be writing the last line.
- * @param options.final whether no more text will be written
+ * @param options.final whether the file is complete
  * @throws Error if the file can't be read, or isn't a regular file
  * @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#environment-files
  */

@@ -103,7 +103,7 @@ export function banner(health: Health, now: number, path: string): Html {
         'PortRelayQueueIsOld',
         html`<strong>Dispatches are delayed.</strong>${inQueue} The oldest delivery has waited for ${span(now - (queuedSince ?? now))}. GitHub is slow or failing, or RELAY_DISPATCH_RATE is too low.`,
       ],
-    // Without writes, nothing is polled, so waits for a runner may be over.
+    // Without writes, the relay doesn't poll, so the listed runs may have a runner by now.
     ...describeWithoutRunner(health.database === null ? health.waiting : [])
       .slice(0, MOST_LINES)
       .map(({ text }): Item => ['warning', 'PortRelayNoRunner', html`<strong>${withTimes(text)}</strong>`]),
