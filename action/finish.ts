@@ -17,7 +17,7 @@ import { createMasks, jobCredentials, mask, type Redact } from './secrets/redact
 import { errorLine, sendEntities } from './steps/send.ts'
 import { readSteps } from './summary.ts'
 
-/** The time limit for retries. For the final status, it is 30 s longer. GitHub stops a canceled job after 4 min 45 s. */
+/** The time limit for retries. For the final status, the limit is 30 s longer. GitHub stops a canceled job after 4 min 45 s. */
 const BUDGET_MS = 60_000
 
 /** Runs as the action's `post`: sends entities, steps, log, summary, and final status to Port. Never throws. */

@@ -53,7 +53,7 @@ export const outputOf = (kind: 'action_run' | 'node_run', outputs: JsonObject): 
   kind === 'node_run' && Object.keys(outputs).length > 0 ? { output: outputs } : {}
 
 /**
- * Whether the server may have processed the request. False if the token request failed, or if the list has the status.
+ * Whether the server may have processed the request. False if the token request failed, or for 409, 425, 429, 503.
  * @see https://www.rfc-editor.org/rfc/rfc9110#name-503-service-unavailable
  */
 export function isUncertain(error: unknown): error is PortError {

@@ -12,7 +12,7 @@ export const relay: Check = {
   name: 'relay',
   async run({ env, config, fetch }) {
     const [url, own] = [config.publicUrl, relayAddress({ PORT: env.PORT })]
-    // The proxy may expose only /healthz.
+    // A proxy may expose only /healthz.
     const paths = url === null ? [] : ['/readyz', '/healthz']
     const [atUrl, alive] = await Promise.all(paths.map(path => readHealth(fetch, url + path)))
     const found = isObject(atUrl) ? atUrl : await readHealth(fetch, `${own}/readyz`)
