@@ -16,7 +16,7 @@ const QUIET_MS = 1_500
 /** How long an invocation waits for steps in progress: after a request, and if it was scheduled. A request to GitHub or Port takes at most 10 s. */
 const REQUEST_STEP_MS = 3_000
 const SCHEDULE_STEP_MS = 12_000
-/** How many dispatches RELAY_DISPATCH_RATE allows at the start. AWS can start many relays at once. */
+/** How many dispatches RELAY_DISPATCH_RATE allows at the start. The number is small, because AWS can start many relays at once. */
 const FIRST_DISPATCHES = 2
 const RESPONSE_MS = 1_000
 const KEEP_MS = 10_000

@@ -39,7 +39,7 @@ export type AssembledRelay = Awaited<ReturnType<typeof assembleRelay>>
 
 /**
  * @param stopping aborted when this relay stops dispatching
- * @param opening the store, if the caller has already started to open it
+ * @param opening the store, if the caller is already opening it
  * @param firstDispatches how many dispatches RELAY_DISPATCH_RATE allows at the start
  * @throws Error with a message for users if the database can't be opened
  */
@@ -212,7 +212,6 @@ export async function createRelay(config: Config, log: Logger, opening?: Promise
     port: boundPort,
     /** Stops accepting requests, finishes work in progress, and closes the store, within 25 s. */
     async stop(): Promise<void> {
-      // Open idle connections would delay the stop.
       const idle = setInterval(() => server.closeIdleConnections(), 50)
       const closed = new Promise(resolve => server.close(resolve))
       const late = new AbortController()

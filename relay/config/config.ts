@@ -58,7 +58,7 @@ const variables = z.object({
   PORT_PREVIOUS_SECRETS: list
     .superRefine((secrets, ctx) => {
       const wrong = secrets.findIndex(secret => /[\s:#]/.test(secret))
-      const rule = 'must contain only secrets, without white space, colon, or #'
+      const rule = 'must contain only secrets, and a secret has no white space, colon, or #'
       if (wrong >= 0) ctx.addIssue(`${rule}: entry ${wrong + 1} contains such a character`)
     })
     .default([]),
@@ -220,7 +220,7 @@ function unknownNames(env: Env): string[] {
 }
 
 /**
- * Whether Kubernetes set a variable for a Service named `relay` or `relay-…`. Every pod gets such variables.
+ * Whether Kubernetes set this variable. Every pod gets such variables for a Service named `relay` or `relay-…`.
  * @see https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
  */
 const isServiceLink = (name: string, value: string) =>

@@ -3,7 +3,6 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import { globProblem, isExclusion } from './values.ts'
 
-/** The default event type. */
 export const DEFAULT_EVENT_TYPE = 'port_action'
 export const EVENT_TYPE_RULE = 'must be 1 to 100 characters on one line, and not blank'
 

@@ -30,7 +30,7 @@ export const secretUrl = z
   )
 
 /**
- * A Standard Webhooks signing key in base64, with or without the prefix.
+ * A signing key of Standard Webhooks in base64. The prefix can be omitted.
  * @see https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
  */
 export const signingSecret = z.string().transform((text, ctx) => {
@@ -84,7 +84,7 @@ function globList(everything: string, problemOf: (glob: string) => string | null
   })
 }
 
-/** A duration in milliseconds. The limit ensures that the current time plus a duration is a valid date. */
+/** A duration in milliseconds. Because of its limit, the current time plus a duration is always a valid date. */
 export const duration = amount(
   { ms: 1, s: 1e3, m: 6e4, h: 36e5, d: 864e5 },
   'must be a duration such as 30s, 10m, 24h or 30d',

@@ -114,7 +114,6 @@ export function seeApproval(
   }
 }
 
-/** Returns a key for each environment in a decision. */
 const keysOf = ({ environments, state }: Approval) => environments.map(name => `${name}:${state}`)
 
 function describeWaiting(pending: readonly PendingDeployment[], url: string): LogLine {

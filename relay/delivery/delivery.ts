@@ -3,9 +3,9 @@ import type { Target } from '../github/client.ts'
 import type { PauseCause } from '../github/rate-limit-pause.ts'
 
 /**
- * `queued` → `dispatched` (GitHub accepted the dispatch, or a user canceled while the response was missing) → `running`
- * (the workflow run is known) → `finished`. A delivery in an open state can become `failed` (with a reason), or
- * `cancelled` by a user. A user can redeliver a failed or canceled delivery.
+ * A delivery's state: `queued` → `dispatched` → `running` (the workflow run is known) → `finished`. `dispatched`:
+ * GitHub accepted the dispatch, or a user canceled while the response was missing. An open delivery can become `failed`
+ * (with a reason) or `cancelled` (by a user). A user can redeliver a failed or canceled delivery.
  */
 export type State = 'queued' | 'dispatched' | 'running' | 'finished' | 'failed' | 'cancelled'
 
@@ -29,11 +29,11 @@ export type Wait =
 
 export const REDELIVERABLE: readonly State[] = ['failed', 'cancelled']
 
-/** How long a workflow run waits for a runner before operators are notified. */
+/** The time without a runner after which the relay tells operators about a workflow run. */
 export const NO_RUNNER_MS = 600_000
-/** If a rate limit ends this much later than Port shows, the relay renews Port's label. */
+/** The relay renews Port's label if a rate limit ends later than the label shows, by at least this time. */
 export const RENEWED_MS = 60_000
-/** How long a pause is still shown after its end, so that a waiting dispatch can be retried first. */
+/** How long Port still shows a pause after its end. In this time, the waiting dispatch is retried. */
 export const RETRIED_MS = 10_000
 
 /** What shows that a workflow run belongs to a delivery. The strongest evidence is first. */
@@ -68,7 +68,6 @@ export interface JobResult {
   /** The job's ID on GitHub, or its name if the action doesn't know the ID. */
   job: number | string
   conclusion: Conclusion
-  /** The worst conclusion that the author set. */
   author: Conclusion
 }
 
@@ -96,7 +95,7 @@ export interface Delivery extends Target {
   version: number
   attempts: number
   firstAttemptAt: number | null
-  /** Time of the latest dispatch, recorded before the request is sent. */
+  /** When the latest dispatch was sent, recorded before the request. */
   attemptedAt: number | null
   /** If GitHub hasn't responded to the latest attempt: when the attempt was sent or its response was lost. Otherwise, null. */
   awaitingResponseSince: number | null
@@ -114,7 +113,6 @@ export interface Delivery extends Target {
   unfrozenAt: number | null
   dispatchedAt: number | null
   cancelRequestedAt: number | null
-  /** When the relay asked GitHub to cancel the workflow runs. */
   cancelSentAt: number | null
   /** Whether the relay requested a forced cancellation because the first request had no effect. */
   cancelForced: boolean
@@ -122,18 +120,18 @@ export interface Delivery extends Target {
   waitingFor: string | null
   /** The reviewers' decisions that Port's log shows. One per line, such as `production:approved`. */
   decisions: string
-  /** Outputs of the node run as JSON text; empty for none. Each update to Port replaces all outputs. */
+  /** The node run's outputs as JSON text; empty for none. Each update to Port replaces all outputs. */
   outputs: string
   reported: Reported | null
   finishingAt: number | null
-  /** Whether the relay reports the final status of a workflow that has started; false if another system reports the status. */
+  /** Whether the relay reports the final status after the workflow has started. If not, another system reports it. */
   reportWorkflowStatus: boolean
   /**
    * When the relay requested a re-run, recorded before the request. 0: the relay may request one when jobs lose their
    * runners. Null: the relay requests none.
    */
   rerunAt: number | null
-  /** Whether GitHub has sent a `workflow_run` webhook about the delivery since it was queued. */
+  /** Whether GitHub has sent a `workflow_run` webhook about the delivery since the delivery was queued. */
   runWebhook: boolean
   runs: DeliveryRun[]
 }
@@ -142,7 +140,7 @@ export interface NewDelivery
   extends Target,
     Pick<Delivery, 'id' | 'dedupeKey' | 'runId' | 'kind' | 'action' | 'receivedAt'> {
   invocation: string
-  /** Digests of the webhook's signature and of its address (path and query), separated by a space. */
+  /** Two digests with a space between them: of the webhook's signature, and of its address (path and query). */
   sentAs: string
   /** The digest of the signature. Null if the signed body contains the run ID: then the dedupe key is sufficient. */
   signature: string | null
@@ -177,7 +175,7 @@ export const HISTORY_LOG = {
   runReported: 'the workflow run reported',
   jobFinished: 'a job of the workflow run finished',
   reportReceived: 'the delivery finished: its workflow run reported the conclusion',
-  rerunRequested: 'the failed jobs lost their runner; GitHub is asked to run them again',
+  rerunRequested: 'the failed jobs lost their runners; the relay asks GitHub to run them again',
   runFinished: 'the delivery finished with its workflow run',
   finishedInPort: 'the delivery finished because its run in Port finished',
   listenerMissing: 'no workflow listens to the dispatch',
@@ -185,7 +183,8 @@ export const HISTORY_LOG = {
   runTimedOut: 'the delivery finished: RELAY_RUN_TIMEOUT has passed',
   runUnidentified: "the delivery finished: its workflow run can't be identified",
   runDeleted: 'the delivery finished: its workflow run was deleted',
-  runHidden: "the delivery finished with its job's result: GitHub refuses to show the workflow run",
+  runHidden:
+    'the delivery finished with the result that a job reported: GitHub refuses to show the workflow run',
   redelivered: 'the delivery is queued again',
   cancelRequested: 'a user canceled the delivery',
   cancelSent: 'GitHub was asked to cancel the workflow run',
@@ -205,7 +204,7 @@ export interface Transition {
   history: HistoryEntry | null
   /** Moves the delivery to the end of its repository's queue and drops its waiting messages. */
   requeue?: boolean
-  /** When to export the delivery's trace, if tracing is on; milliseconds since 1970. */
+  /** When to export the delivery's trace if tracing is on, in milliseconds since 1970. */
   traceAt?: number
 }
 

@@ -8,7 +8,6 @@ import type { DeliveryRun, Message, Wait } from './delivery.ts'
 /** A finished job. Its name is omitted, because it can contain inputs. Times are milliseconds since 1970. */
 export type FinishedJob = { id: number; conclusion: string | null; startedAt: number; finishedAt: number }
 
-/** Jobs of a finished run, as read from GitHub. */
 export interface JobsFound {
   jobs: Job[] | null
   /** The failed jobs if every failed job lost its runner; otherwise, empty. */
@@ -41,9 +40,9 @@ export type DeliveryEvent =
     } & OfAttempt)
   /** GitHub's response was lost, so the dispatch may have started a workflow run. */
   | ({ type: 'responseLost'; reason: string } & OfAttempt)
-  /** After a lost response, the relay found no workflow run. `readAt`: when reading the list started. */
+  /** After a lost response, the relay found no workflow run. `readAt`: when the read of the list started. */
   | { type: 'runNotFound'; list: RunList; readAt: number; reason: string }
-  /** Current state of the delivery's workflow runs. `pollAt`: when to poll again. `webhook`: GitHub sent the state. */
+  /** A poll or a webhook showed the delivery's workflow runs. `pollAt`: when to poll again. `webhook`: a webhook showed them. */
   /** `wait`: what the workflow runs wait for on GitHub, read only if Port doesn't show this cause yet. */
   | { type: 'runsSeen'; runs: DeliveryRun[]; pollAt: number; webhook?: true; wait?: Wait }
   /** The action sent a report, authenticated with OIDC. */
@@ -62,7 +61,7 @@ export type DeliveryEvent =
   | { type: 'runTimedOut'; cause: NoRun }
   | { type: 'runUnidentified'; cause: NoRun }
   | { type: 'runDeleted'; cause: NoRun }
-  /** GitHub refuses to show the repository's runs, and a job has reported its result. */
+  /** GitHub refuses to show the workflow run, so the delivery finishes with the result that a job reported. */
   | { type: 'runHidden'; cause: NoRun }
   /** The delivery waits in the queue. Port shows each cause once. */
   | { type: 'waitingNotified'; wait: Wait }

@@ -53,7 +53,7 @@ function outcomeOfJobs(delivery: Delivery, cause: NoRun): Ending | null {
     cause.why === 'deleted'
       ? `the workflow run in ${delivery.repository} was deleted on GitHub`
       : `the relay can't read the workflow run in ${delivery.repository}: ${cause.reason}. To get the result of the whole workflow run, give the relay the permission Actions: read`
-  return byAction(result, `This is the result that a job of the workflow run reported, because ${why}.`)
+  return byAction(result, `The result in Port is the result that a job reported, because ${why}.`)
 }
 
 /** Returns the result of a canceled delivery without a finished workflow run. Canceled if the run was deleted or never started. */

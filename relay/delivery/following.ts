@@ -62,7 +62,7 @@ export function start(delivery: Delivery, { run }: Event<'runReported'>, { now }
   )
   const attempt = Math.max(run.attempt, before?.attempt ?? 0)
   const isNew = before?.evidence !== 'report' || before.attempt !== attempt
-  // The status and conclusion of an earlier attempt are dropped.
+  // The status and conclusion of an earlier attempt don't apply to the new attempt.
   const kept = before && before.attempt < attempt ? { past: before.past } : before
   return {
     change: {

@@ -12,7 +12,6 @@ export const timelineText = (
   ...lines: (string | null | undefined)[]
 ): TimelineText => ({ title, tone, lines: lines.flatMap(line => line || []) })
 
-/** The timeline's text for each type of history entry. */
 export const HISTORY: Record<HistoryType, (details: JsonObject) => TimelineText> = {
   waitingNotified: d =>
     timelineText(WAITS[d.cause as WaitCause], 'wait', text(d.blocked_by), text(d.reason), until(d.until)),
@@ -78,7 +77,7 @@ const EVIDENCE: Record<string, string> = {
   report: "identified by the action's report, authenticated by OIDC",
   port: 'identified by the run id that the action wrote to Port',
   title: 'identified by its title, which contains the id of the Port run or the delivery',
-  candidate: 'the only candidate, because no other workflow run started in that time',
+  candidate: 'the only candidate: no other workflow run could belong to the delivery',
 }
 
 const text = (value: unknown): string | null =>

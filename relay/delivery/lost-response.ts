@@ -10,7 +10,7 @@ import { showWait, UNRECORDED } from './waiting.ts'
  * responses, the lists of runs are also late. A shorter RELAY_START_TIMEOUT shortens this period.
  */
 export const LOST_RESPONSE_GRACE_MS = 120_000
-/** When to search for the workflow run after a lost response. The last search is at the end of the grace period. */
+/** The times after a lost response at which the relay searches for the workflow run. The last search is at the end of the grace period. */
 const POLLS_MS = [2_000, 5_000, 10_000, 20_000, 40_000, 80_000]
 const LATEST_POLL_MS = 40_000
 const LOOK_MS = 10_000

@@ -18,14 +18,12 @@ export interface BindingFacts {
   taken: ReadonlySet<number>
   /** Runs that may belong to another delivery than the one whose ID their title contains. */
   undecided: ReadonlySet<number>
-  /** The run id that the action wrote to Port. */
   externalRunId: number | null
   /** GitHub's clock minus the relay's. */
   clockOffset: number
   dispatchedAt: number
   readAt: number
   startTimeout: number
-  /** Whether the list contains all runs since the dispatch. */
   whole: boolean
   /** The event types of other deliveries to the repository that were dispatched within the start timeout. */
   others: readonly { eventType: string | null }[]
@@ -36,7 +34,7 @@ export type Match = { evidence: Evidence | null; runs: WorkflowRun[] }
 type Named = Pick<Delivery, 'id' | 'runId' | 'eventType' | 'workflow' | 'ref'> & Course
 type Course = Pick<Delivery, 'receivedAt' | 'queuedAt' | 'attemptedAt' | 'runs'>
 
-/** Rules that bind runs to a delivery, strongest first. The first rule that finds a run decides. */
+/** The rules that bind runs to a delivery. The strongest is first. The first rule that finds a run decides. */
 const EVIDENCE: { evidence: Evidence; find: (delivery: Named, facts: BindingFacts) => WorkflowRun[] }[] = [
   { evidence: 'port', find: (_, { runs, externalRunId }) => runs.filter(run => run.id === externalRunId) },
   {
@@ -219,6 +217,6 @@ export function mergeRuns(known: readonly DeliveryRun[], seen: readonly Delivery
   ]
 }
 
-/** Parses Port's `externalRunId` as a GitHub run id. Returns null for any other value. */
+/** Parses Port's `externalRunId` as a GitHub run ID. Returns null if it isn't one. */
 export const toGithubRunId = (id: string | null): number | null =>
   id !== null && /^\d{1,15}$/.test(id) ? Number(id) : null

@@ -15,7 +15,6 @@ export interface Observation {
   found: Found
   /** GitHub's clock minus the store's, in milliseconds. */
   clockOffset: number
-  /** Whether the relay can send messages to the delivery's run in Port. */
   canReport: boolean
   /** The run in Port. `not read`: this poll hasn't requested it. `unread`: Port didn't respond. */
   port: RunState | 'not read' | 'unread'
@@ -26,7 +25,6 @@ export interface Observation {
   /** The jobs of the failed workflow run. A number is the time from which the request budget allows reading them. */
   jobs: JobsFound | 'not read' | number
   listeners: Listeners | 'not read'
-  /** What the workflow runs wait for on GitHub. */
   wait: Wait | 'not read'
   approvals: 'due' | 'not due' | 'read'
   /** Whether this poll has already tried to cancel the workflow runs, without effect. */
@@ -75,7 +73,7 @@ const LATEST_MS = 15_000
 /** The longest poll interval if the relay can read only Port. Each of these polls costs a request. */
 const LATEST_BLIND_MS = 60_000
 const LATEST_PORT_MS = 300_000
-/** How long to wait for Port's response before putting the result into the outbox. */
+/** How long the relay tries to read the run in Port before it puts the result into the outbox. */
 const UNREAD_MS = 300_000
 /** The maximum time to wait for the jobs of a run that has finished on GitHub. A restart of the relay doesn't extend it. */
 const JOBS_MS = 60_000

@@ -52,7 +52,7 @@ export function joinLogs(messages: readonly Message[]): Message[] {
   return joined
 }
 
-/** Combines consecutive log lines into as few requests as possible, because Port limits requests. */
+/** Combines consecutive log lines into batches, because Port limits the number of requests. */
 export function coalesce(messages: readonly WaitingMessage[]): Batch[] {
   const groups: WaitingMessage[][] = []
   /** The size of the last batch in bytes; null if no lines can be added to the batch. */
@@ -124,8 +124,8 @@ export type NextStep =
  *
  * After the retention period, every message is dropped. If a single line could cause the error, the batch is split.
  * @param failure null if Port accepted the batch
- * @param age time since the message was written, in milliseconds
- * @param retention how long a message can wait, in milliseconds
+ * @param age the time since the message was written, in milliseconds
+ * @param retention the longest time that a message can wait, in milliseconds
  */
 export function nextStep(
   batch: Batch,

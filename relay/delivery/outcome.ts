@@ -34,7 +34,7 @@ export interface Ending {
   outcome: Outcome
   conclusion: Conclusion
   label: string
-  /** The cause and the next step for the user. */
+  /** A sentence for the user: the cause, and what to do. */
   sentence: string
 }
 
@@ -206,7 +206,7 @@ export function describeDispatch({ repository, eventType, workflow, ref }: Deliv
   return `workflow ${workflow} to ${repository}${ref === null ? '' : ` on ${ref}`}`
 }
 
-/** Returns the fields of an attempt and GitHub's response for the history and the log. */
+/** Returns the attempt's fields and GitHub's response, for the history and the log. */
 export const attempted = (
   { attempts, awaitingResponseSince, attemptedAt }: Delivery,
   { response }: Pick<Event<'dispatchDeferred'>, 'response'>,

@@ -61,7 +61,7 @@ export function finalTexts(
   { conclusion, sentence, url }: { conclusion: Conclusion; sentence: string; url: string },
 ): Pick<RunUpdate, 'link' | 'summary'> {
   const { summary, links } = reported ?? NOTHING
-  // The action's link to the workflow run contains the attempt.
+  // If the action links to the workflow run, its link contains the attempt.
   const own = links.filter(link => link !== url && !link.startsWith(`${url}/attempts/`))
   const link = [url, ...own].slice(0, kind === 'node_run' ? 3 : MAX_LINKS)
   if (isWorse(conclusion, summary?.conclusion ?? 'success'))

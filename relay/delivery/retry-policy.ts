@@ -30,7 +30,7 @@ export function defer(
   const details = { ...attempted(delivery, event, now), reason }
   const last = giveUpAt(delivery, now, policy)
   if (now >= last) {
-    const sentence = `Not dispatched within ${duration(now - delivery.queuedAt)}: ${reason}.`
+    const sentence = `The delivery wasn't dispatched within ${duration(now - delivery.queuedAt)}: ${reason}.`
     return fail(delivery, { type: 'dispatchDeferred', details }, sentence, policy)
   }
   const dueAt = Math.min(until ?? now + backOff(delivery.attempts - 1, 1_000, LONGEST_WAIT_MS), last)
@@ -56,7 +56,7 @@ export function fail(
   })
 }
 
-/** Returns the time of the last retry. A delivery that waited a long time doesn't fail with its first attempt. */
+/** Returns the time after which a failed attempt isn't retried. Even after a long wait in the queue, the first attempt can be retried. */
 export function giveUpAt({ queuedAt, unfrozenAt, firstAttemptAt }: Delivery, now: number, policy: Policy) {
   const { runTimeout, startTimeout } = policy
   return Math.max(

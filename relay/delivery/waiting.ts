@@ -25,7 +25,6 @@ export function blockerOf(delivery: Delivery, heads: ReadonlyMap<string, Deliver
   return isQueued && head && head.id !== delivery.id ? head : null
 }
 
-/** Returns what a queued delivery waits for. */
 export function waitOf(delivery: Delivery, pause: RateLimitPause | null, blocker: Delivery | null): Wait {
   if (pause) return { cause: pause.cause, reason: pause.reason, until: pause.pausedUntil }
   if (blocker) return { cause: 'queue', blocker }

@@ -158,7 +158,6 @@ function appCredential(options: Options, auth: App, clock: () => number): Checke
   }
 }
 
-/** Wraps a credential so that it sends nothing during a rate-limit pause. */
 export function pausedCredential(
   credential: Credential,
   pauses: RateLimitPauses,

@@ -18,9 +18,9 @@ export type DispatchOutcome = Outcome & { response?: ResponseId }
 type Outcome =
   /** `run`: the workflow run, if GitHub's response identifies it. */
   | { kind: 'accepted'; run: { id: number; url: string } | null }
-  /** Nothing was started, and retrying wouldn't help. */
+  /** GitHub started nothing, and a retry wouldn't help. */
   | { kind: 'rejected'; reason: string }
-  /** Nothing was started, and a retry may succeed. `until`: null if GitHub specifies no time. */
+  /** GitHub started nothing, and a retry may succeed. `until`: the time that GitHub sets for the retry, or null. */
   | { kind: 'deferred'; until: number | null; reason: string; cause: PauseCause | 'error' }
   | { kind: 'response_lost'; reason: string }
 
@@ -55,7 +55,7 @@ export const CREDENTIAL_RETRY_MS = 60_000
 
 /** Why a request to GitHub failed. Times are milliseconds since 1970. Reasons are clauses, except for `no_token`. */
 type Failure =
-  /** The relay's own pause, or GitHub's rate limit. */
+  /** The relay has paused requests, or GitHub is rate limiting them. */
   | { kind: 'limited'; until: number; reason: string }
   /** GitHub didn't respond. `isSent`: false if the request certainly didn't reach GitHub. */
   | { kind: 'unreachable'; reason: string; isSent: boolean }
@@ -93,7 +93,7 @@ function classify(error: unknown, repository: string, now: number, tries: number
   return { kind: 'refused', status, message, documentation: readDocumentation(data) }
 }
 
-/** @param context.refusal the message if GitHub rejected this particular dispatch */
+/** Returns the outcome of a failed dispatch. @param context.refusal explains why GitHub rejected this dispatch */
 export function dispatchFailure(error: unknown, context: DispatchContext): DispatchOutcome {
   const response = findResponse(error)
   const outcome = toOutcome(error, context)

@@ -34,7 +34,7 @@ export class PausedError extends Error {
 /** The longest pause. GitHub's limits last at most an hour. */
 const LONGEST_PAUSE_MS = 3_600_000
 const FIRST_PAUSE_MS = 60_000
-/** If a pause ends further than this from the current time, the pause is outdated, or the clock was changed. */
+/** The maximum distance between the current time and a pause's end. A pause beyond it is outdated, or the clock was changed. */
 const FURTHEST_MS = LONGEST_PAUSE_MS + 60_000
 
 export type RateLimitPauses = ReturnType<typeof createRateLimitPauses>
@@ -168,7 +168,7 @@ export function createRequestBudget(limit: number, windowMs: number, clock: () =
     while (taken[0] !== undefined && (taken[0] <= now - windowMs || taken[0] > now)) taken.shift()
   }
   return {
-    /** Takes requests from the budget if at least `leave` requests remain for urgent work. */
+    /** Takes requests from the budget. Takes none if fewer than `leave` requests would remain for urgent work. */
     take(requests = 1, leave = 0): boolean {
       const now = clock()
       forget(now)

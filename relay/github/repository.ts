@@ -1,7 +1,6 @@
 import type { Credential } from './credentials.ts'
 import { mustBeGitHub } from './response.ts'
 
-/** The properties of a repository that a run's OIDC claims must match. */
 export interface RepositoryFacts {
   /** The repository's ID. A rename doesn't change it. */
   id: number

@@ -77,7 +77,7 @@ export function cleanText(text: string, maxLength = MAX_LENGTH): string {
   const read = text.slice(0, 4 * maxLength)
   const line = stripAnsiCodes(read)
     .replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, ' ')
-    // Characters that reorder or hide adjacent text.
+    // These characters reorder or hide the text next to them.
     .replace(/[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\p{Cs}]/gu, '')
     .replace(/ +/g, ' ')
     .trim()

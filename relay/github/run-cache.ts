@@ -55,11 +55,10 @@ const MAX_BY_ID = 1_000
 
 interface RunCacheDeps {
   github: Pick<RunReader, 'runsPage' | 'run'>
-  /** List requests per minute. */
   perMinute: number
   /** The budget for reading runs by ID. It is separate, so that many old runs don't block the lists. */
   budgetById: RequestBudget
-  /** Budgets for quick reads: one for all runs together, and one for each run. */
+  /** The budgets for quick reads: `all` for all runs together, `ofRun` for each run. */
   quick: { all: RequestBudget; ofRun: () => RequestBudget }
   clock: () => number
 }
@@ -92,7 +91,7 @@ export function createRunCache({ github, perMinute, budgetById, clock, quick }: 
   }
 
   return {
-    /** @param maxAge the maximum age of the list in milliseconds, unless the budget is used up */
+    /** Returns a repository's runs. @param maxAge the maximum age of the list in milliseconds; if the budget is used up, the list can be older */
     async poll(
       repository: string,
       { event, since, runIds, quick = false }: Want,
@@ -105,7 +104,7 @@ export function createRunCache({ github, perMinute, budgetById, clock, quick }: 
       const { list, byId } = entry
       const age = Math.max(maxAge, interval)
       const { readAt, access: before } = list.access()
-      // A 404 shows that the run was deleted only if the credential can read the list.
+      // Without access to the list, a 404 doesn't show that the run was deleted.
       if (quick && readAt !== null && before !== 'forbidden' && runIds.every(takeQuick)) {
         for (const id of runIds) await byId.read(id)
       } else {
@@ -169,7 +168,6 @@ function createRunList(repository: string, event: RunEvent, { github, budget, cl
       readAt,
       covers,
     }),
-    /** Returns the time before which no list request is sent. */
     blockedUntil: () => blockedUntil,
   }
 

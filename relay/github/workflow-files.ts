@@ -40,7 +40,6 @@ export function createWorkflowFileReader(credential: Credential) {
 }
 
 const MAX_FILES = 20
-/** The maximum size of a file that the relay reads. */
 const MAX_BYTES = 250_000
 /** The minimum time between two reads of a repository's files. */
 const REMEMBERED_MS = 300_000
@@ -69,7 +68,6 @@ export function createFindListeners(
 ) {
   const blobs = new BoundedMap<string, Types>(MAX_BLOBS)
   const repositories = createTtlCache<{
-    /** The files; null if the relay can't read them. */
     files: Promise<WorkflowFile[] | null>
     types: Map<string, Promise<Types>>
   }>(REMEMBERED_MS, clock)

@@ -18,7 +18,7 @@ export const OFFERED_INPUTS = [PAYLOAD_INPUT, 'port_context', 'port_run_id', 'ru
 export interface Offer {
   /** The values that a user entered in the form. Null values are omitted, so that the workflow's defaults apply. */
   entered: Map<string, string>
-  /** Values that the author added to the body, followed by the relay's values. */
+  /** The values that the author added to the body, and after them the relay's values. */
   others: Map<string, string>
   /** The payload for the action; null if the form has an input named `port`. */
   payload: ClientPayload | null
@@ -26,7 +26,6 @@ export interface Offer {
 
 type Texts = Record<string, string>
 
-/** The inputs to send, or why they can't be sent. */
 export type Fitted =
   | { inputs: Texts }
   /** The entered inputs that the workflow wouldn't get. */

@@ -76,7 +76,7 @@ const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => str
 
 const MAX_NAMES = 10
 
-/** Lists the names in quotes, each with the closest declared name. */
+/** Lists names in quotes. Adds the closest declared name to each name. */
 export function namesOf(names: string[], declared: string[] = []): string {
   // A declared name that is also sent isn't suggested.
   const free = declared.filter(name => !names.includes(name))
@@ -88,7 +88,7 @@ export function namesOf(names: string[], declared: string[] = []): string {
   return more > 0 ? `${shown.join(', ')}, and ${more} more` : shown.join(', ')
 }
 
-/** Explains why the workflow wouldn't get these inputs, and suggests three fixes. */
+/** Explains that the workflow doesn't declare these inputs, and suggests three fixes. */
 export function undeclaredSentence(
   { repository, workflow, ref }: Dispatched,
   names: string[],

@@ -11,9 +11,9 @@ import type { Head } from './request.ts'
 const FIRST_PIECES = 200
 
 /**
- * @param maxBytes the limit; a declared length is checked before reading
+ * @param maxBytes the maximum size; a declared length is checked before the body is read
  * @param rule what sets the limit, as the start of a clause, such as `RELAY_MAX_BODY allows`
- * @param declared result of `checkLength`, if the caller has already called it
+ * @param declared the result of `checkLength`, if the caller has called it
  * @throws Problem 413; 400 if the sender disconnected; 503 or 408 if the body was dropped
  */
 export async function readBody(

@@ -4,7 +4,7 @@ import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
 import type { Head } from './request.ts'
 
-/** Responds to a webhook. @throws Problem for every refusal */
+/** Handles a webhook, and returns the response. @throws Problem for every refusal */
 export type Receive = (
   head: Head,
   body: Readable,

@@ -1,7 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import type { Context, Hono } from 'hono'
 
-/** The statuses that a refusal can have. */
 export const PROBLEM_STATUSES = [
   400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 422, 429, 500, 502, 503,
 ] as const

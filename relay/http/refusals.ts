@@ -78,14 +78,12 @@ export function createRefusals(trustedProxies: number, clock: () => number) {
         count: [...counts.values()].reduce((sum, amount) => sum + amount, 0),
         /** The count for each status, such as `12 × 401`. */
         statuses: [...counts].map(([status, amount]) => `${amount} × ${status}`),
-        /** The reason of the newest refusal; empty if there is no refusal. */
         reason: newest,
       }
     },
   }
 }
 
-/** Describes the webhooks that were refused in the last hour, or since the relay started. */
 export function describeRefused(refused: ReturnType<Refusals['recent']>, now: number): [string, string] {
   const { since, count, statuses, reason } = refused
   const isNew = now - since < HOUR * MINUTE_MS

@@ -8,7 +8,6 @@ import { Problem, refusalOf } from './problem.ts'
 export interface Head {
   env: unknown
   req: { method: string; url: string; header(name: string): string | undefined }
-  /** Stores a fact about the request for the log of refusals. */
   set(fact: typeof VERIFIED | typeof PERSISTED, value: true): void
 }
 

@@ -6,7 +6,7 @@ import { toWorkflowRun } from '../github/runs.ts'
 
 export type WebhookEvent = z.infer<(typeof EVENTS)[keyof typeof EVENTS]>
 
-// The schemas require only fields that the relay needs and that older servers also send. GitHub can add conclusions and statuses.
+// The schemas require only fields that the relay needs. Older servers also send these. GitHub can add conclusions and statuses.
 const text = z.string().nullish().catch(null)
 const whole = z.number().int().nullish().catch(null)
 const id = z.number().int()
@@ -42,7 +42,6 @@ const EVENTS = {
       runId: job.run_id,
       /** `waiting`: the job waits for an environment's protection rules. */
       status: job.status ?? 'unknown',
-      /** Null until the job has finished. */
       finished: readFinished(job),
     })),
   deployment_review: z

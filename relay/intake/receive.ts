@@ -24,7 +24,7 @@ interface ReceiveDeps extends Pick<RouteDeps, 'config' | 'store'> {
 const METHODS = ['POST', 'PUT', 'PATCH', 'DELETE']
 const HEADERS = { 'Content-Type': 'application/json' }
 
-/** `POST /webhook`. Responds with success only after the delivery is on disk. */
+/** Creates the handler of `POST /webhook`. It responds with success only after the delivery is on disk. */
 export function createReceive(deps: ReceiveDeps): Receive {
   const { config, store, verify, stopping, log, onAccepted } = deps
   const chooseTarget = createTargets(config.targets)
@@ -41,7 +41,7 @@ export function createReceive(deps: ReceiveDeps): Receive {
   }
 
   async function receive(head: Head, webhook: VerifiedWebhook, startedAt: number): ReturnType<Receive> {
-    // A separate function parses the body, so that no parsed data stays in memory while the database writes.
+    // A separate function parses the body. After its return, the parsed data doesn't stay in memory.
     const { delivery, wait } = await parse(head, webhook)
     const accepted = await persist(delivery)
     webhook.reservation.release()

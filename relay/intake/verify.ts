@@ -14,9 +14,9 @@ import { type Identity, identityOf } from './duplicate.ts'
 import { verifySignature } from './signature.ts'
 
 export interface VerifiedWebhook {
-  /** The signing time, followed by a digest of timestamp and signature. */
+  /** The signing time and, after it, a digest of timestamp and signature. */
   digest: string
-  /** Digest of the request's path and query, which aren't signed. */
+  /** A digest of the request's path and query, which aren't signed. */
   address: string
   /** When the signature expires, in milliseconds since 1970 by the sender's clock. */
   expiresAt: number

@@ -72,7 +72,7 @@ export function checkDispatch({ claims, delivery, facts: { defaultBranch } }: As
   // GitHub starts a repository_dispatch only on the default branch.
   const refs = workflow === null || ref === null ? [`refs/heads/${defaultBranch}`] : refNames(ref)
   if (!refs.includes(claims.ref)) return `the run is on ${claims.ref}, but the dispatch was to ${refs[0]}`
-  // The file name can also contain "@".
+  // The workflow's file name can contain "@", too.
   const file = claims.workflowRef
     .replace(/@refs\/.*$/s, '')
     .split('/')

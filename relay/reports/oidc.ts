@@ -15,7 +15,7 @@ const runClaims = z
   .transform(({ repository, ref, ...claims }) => ({
     eventName: claims.event_name,
     repository,
-    /** The repository's id in decimal, which stays the same if the repository is renamed. */
+    /** The repository's ID in decimal. A rename doesn't change it. */
     repositoryId: claims.repository_id,
     ref,
     /** Such as `acme/shop/.github/workflows/deploy.yml@refs/heads/main`; empty if the token lacks this claim. */
@@ -29,7 +29,6 @@ export type RunClaims = z.output<typeof runClaims>
 
 interface OidcDeps {
   issuer: string
-  /** The audience that a token must have. */
   audience: string
   clock: () => number
   throttled: Pick<ThrottledLog, 'warn'>

@@ -123,8 +123,8 @@ function createKeyedQueue() {
 const delivery = z.string().regex(/^[\w-]{1,100}$/)
 
 /**
- * `complete`: the action requests the items that didn't fit in the payload. `finishes`: the job reports its result
- * through the relay, or the relay reports the result.
+ * A start request. `complete`: whether the action requests the items that the payload omits. `finishes`: whether the
+ * job's result is reported by the job through the relay, or by the relay.
  */
 export const startMessage = z.object({
   delivery,

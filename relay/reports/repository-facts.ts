@@ -61,7 +61,7 @@ export function createRepositoryFacts(deps: {
   function unknown(repository: string, kind: ReadFailure['kind'], reason: string): Problem {
     throttled.warn(
       { repository, reason },
-      "a report was refused: the relay can't read its repository's id and default branch from GitHub",
+      "a report was refused: the relay can't read the id and default branch of the run's repository from GitHub",
     )
     if (kind === 'forbidden')
       return new Problem(

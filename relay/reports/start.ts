@@ -105,7 +105,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     }
   }
 
-  /** Checks the run's title and creation time, if GitHub returns the run. */
+  /** Checks the run's title and creation time. Checks nothing if GitHub doesn't return the run. */
   async function checkTitle({ claims, delivery, recorded }: Asked): Promise<string | null> {
     if (recorded) return null
     const run = await within(READ_MS, deps.originOf(delivery.repository, claims.runId))

@@ -60,7 +60,7 @@ export function createDatabaseClock(timer = () => performance.now()) {
 export interface Dialect {
   least: string
   greatest: string
-  /** The clause that makes a SELECT skip rows that another relay is claiming. */
+  /** The clause with which a SELECT skips the rows that another relay is claiming. */
   skipLocked: string
   /** A statement that locks the number `?1` until the transaction ends. Null if transactions never run at the same time. */
   lockNumber: string | null

@@ -32,7 +32,6 @@ export async function openStoreForCommand(
 export const ofAnotherOrganization = (stored: string | null, clientId: string | null) =>
   `The database (RELAY_DATABASE) belongs to the Port organization with the client ID ${stored}, but PORT_CLIENT_ID is ${clientId ?? 'not set'}: correct PORT_CLIENT_ID, or use another database for this organization. docs/database.md shows how to change the stored client ID.`
 
-/** Opens only the database, without a store. */
 export const openBackend = (database: Config['database']): Promise<Backend> =>
   database.kind === 'postgres' ? openPostgres(database.url) : openSqlite(database.path)
 

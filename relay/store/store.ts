@@ -24,7 +24,6 @@ export type Work = (typeof WORK)[number]
 /** The store. When the promise of a change resolves, the change is on disk. Times are milliseconds since 1970 by the store's clock. */
 export type Store = ReturnType<typeof createStore>
 
-/** Creates the store for SQLite or PostgreSQL. */
 export function createStore(db: Backend) {
   const listeners = new Set<(work: readonly Work[]) => void>()
   const notify = (...work: Work[]) => {
@@ -47,7 +46,6 @@ export function createStore(db: Backend) {
       listeners.add(listener)
       return () => void listeners.delete(listener)
     },
-    /** Waits for statements in progress and closes the database. */
     close: () => db.close(),
   }
 }

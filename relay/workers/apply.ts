@@ -11,7 +11,6 @@ export interface ApplyDeps {
   store: Pick<Store, 'apply' | 'get' | 'clock' | 'reportUsage'>
   policy: Policy
   traced?: boolean
-  /** Whether the delivery has a run in Port to which the relay can report. */
   canReport: (delivery: Delivery) => boolean
   log: Record<'info' | 'debug', (fields: object, message: string) => void>
   onTransition: (before: Delivery, applied: Transition, now: number) => void
@@ -82,7 +81,7 @@ function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: Hi
   log[type === 'waitingNotified' ? 'debug' : 'info'](fields, HISTORY_LOG[type])
 }
 
-/** How long a stopping relay retries. */
+/** How long a stopping relay retries while the database is unavailable. */
 const STOPPING_MS = 15_000
 
 /** Repeats work for up to `patienceMs` while the database is unavailable. @throws the last error */

@@ -62,7 +62,7 @@ export function createDispatchRate(
 const REQUESTS_MS = 30_000
 /** The lease of a dispatch. It is longer than any step, so no other relay claims the delivery during a step. */
 export const DISPATCH_LEASE_MS = REQUESTS_MS + 25_000
-/** How long to retry persisting GitHub's response while the database is unavailable. */
+/** How long the relay tries to persist GitHub's response while the database is unavailable. */
 const PATIENCE_MS = 600_000
 /** The maximum age of the list of runs with which the relay searches after a lost response. */
 const FRESH_MS = 1_000
@@ -133,7 +133,7 @@ async function findObstacles(claimed: Claimed, deps: DispatchDeps): Promise<Deli
   return (await deps.freezes.holds(repository).catch(() => true)) ? [unsent] : []
 }
 
-/** Searches, after a lost response, for evidence that the dispatch started a run. */
+/** Searches for evidence that a dispatch whose response was lost started a run. */
 async function findLostRun(delivery: Delivery, { store, apply, port, findRuns }: DispatchDeps) {
   const run = await port.read(delivery)
   const externalRunId = toGithubRunId(typeof run === 'object' ? run.externalRunId : null)

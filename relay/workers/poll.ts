@@ -145,7 +145,7 @@ export function createPoll(deps: {
           const event = await cancelRuns(delivery, step.runs, { github, now: store.clock() })
           if (!event) return { cancelTried: true }
           const { delivery: current } = await apply(delivery, { type: 'runsSeen', runs, pollAt: step.pollAt })
-          // GitHub has accepted the request, so the request is recorded even if the delivery has changed.
+          // The event is recorded even if the delivery has changed, because GitHub has accepted the request.
           await deps.apply(current, event)
           return 'done'
         }

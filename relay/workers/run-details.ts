@@ -49,7 +49,7 @@ export async function findFailedJobs(
   try {
     found = await github.jobs(repository, run.id, run.attempt)
   } catch {
-    const message = "The relay couldn't read from GitHub which jobs failed; see the run on GitHub."
+    const message = "The relay couldn't read the failed jobs from GitHub. The run on GitHub shows them."
     return { jobs: null, lost: [], lines: [{ level: 'WARN', message }] }
   }
   const { jobs, total } = found
@@ -85,7 +85,7 @@ export async function findFailedJobs(
   lines.unshift(...unread.slice(0, 1), ...shown, ...causes)
   const unnamed = bad.length - MAX_NAMED + (total - jobs.length)
   if (unnamed > 0 && bad.length > 0) {
-    const message = 'The run has more jobs than are listed here; the run on GitHub shows all of them.'
+    const message = 'The run has more jobs than this log shows; the run on GitHub shows all jobs.'
     lines.push({ level: 'WARN', message })
   }
   return { jobs, lost, lines }
@@ -105,7 +105,7 @@ export async function findFailedJobs(
       return await github.annotations(repository, job.id)
     } catch (error) {
       const failure = readFailure(error, { repository, now, tries: 0, permission: 'Checks: read' })
-      const message = `The relay can't see whether job "${job.name}" lost its runner, so the relay doesn't run the job again: ${failure.reason}.`
+      const message = `The relay can't see whether job "${job.name}" lost its runner: ${failure.reason}. So the relay doesn't run the job again.`
       if (mayBeLost) unread.push({ level: 'WARN', message })
       return []
     }
@@ -205,7 +205,7 @@ const LOOK_MS = 3_000
 
 /**
  * Cancels a delivery's workflow runs. If they don't finish, forces the cancellation once.
- * @returns null if no run was canceled; the next poll tries again
+ * @returns null if no run was canceled; then the next poll tries again
  */
 export async function cancelRuns(
   { repository, cancelSentAt, cancelForced }: Delivery,

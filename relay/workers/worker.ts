@@ -4,7 +4,6 @@ import type { ThrottledLog } from '../log.ts'
 export interface WorkerDefinition<Claim> {
   name: string
   claim: (limit: number) => Promise<Claim[]>
-  /** Called after each claim that found no work. */
   onEmpty?: () => void
   key: (claim: Claim) => string
   /** Processes a claim. @param stopping aborted when the worker stops */

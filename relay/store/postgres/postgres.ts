@@ -203,8 +203,9 @@ async function checkPreparedStatements(connect: () => Client): Promise<void> {
     await user.query(check)
   } catch (error) {
     const { code, message } = error as { code?: string; message: string }
-    // 26000: unknown statement, 42P05: duplicate statement. https://www.postgresql.org/docs/current/errcodes-appendix.html
-    // With a pooler that has only one connection to the server, the third use times out.
+    // 26000: unknown statement, 42P05: duplicate statement.
+    // https://www.postgresql.org/docs/current/errcodes-appendix.html If the pooler has only one connection to the
+    // server, the third use times out.
     if (code === '26000' || code === '42P05' || message === 'Query read timeout')
       throw new PoolerRefused(error)
     throw error
@@ -230,7 +231,7 @@ const SCHEMA = `
 /** An arbitrary lock number that no other program uses. */
 const LOCK = 0x706f7274
 
-/** Creates the tables. A lock ensures that only one relay creates the tables. @throws Error if the schema has another version */
+/** Creates the tables, unless another relay already did. @throws Error if the schema has another version than this relay */
 async function createSchema(client: ClientBase): Promise<void> {
   // At this isolation level, the relay sees tables that another relay created while this relay waited for the lock.
   await client.query(

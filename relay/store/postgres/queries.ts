@@ -6,7 +6,6 @@ import { insertMany } from '../sql/intake.ts'
 
 type Value = string | number | null
 
-/** A statement whose parameters can be lists. */
 export type PostgresQuery = { sql: string; params: (Value | Value[])[] }
 
 const prepared = new Map<string, { name: string; text: string }>()

@@ -151,7 +151,6 @@ function keepReceipt(mark: Mark, { sender, number }: ReportReceipt): Statement {
   }
 }
 
-/** Returns the kinds of work that a transition can make due. */
 function workOf({ change, messages, requeue }: Transition) {
   const steps = change.state !== undefined || change.dueAt !== undefined || requeue
   return [

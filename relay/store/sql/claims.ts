@@ -18,7 +18,6 @@ import {
   toDelivery,
 } from '../database.ts'
 
-/** A queued delivery that was claimed for dispatch, with its invocation as JSON text. */
 export type Claimed = Delivery & {
   invocation: string
   leaseUntil: number
@@ -32,16 +31,14 @@ export interface Backlog {
   dueSince: Record<'dispatch' | 'watch' | 'outbox', number | null>
   /** The number of messages that wait to be sent to Port, counted up to 10,000. */
   messages: number
-  /** When the oldest waiting message was written. */
   oldestMessage: number | null
   /** The number of frozen deliveries, counted up to 10,000. */
   frozen: number
 }
 
-/** A finished delivery whose trace is due. */
 export interface TracedDelivery extends Delivery {
   traceDueAt: number
-  /** When Port had received all messages; null for a delivery without messages. */
+  /** When Port had received all messages of the delivery; null if it has no messages. */
   notifiedAt: number | null
 }
 
@@ -68,7 +65,6 @@ const OLDEST = `SELECT (SELECT min(seq) FROM deliveries WHERE ${QUEUED} AND repo
 const isOfScope = (sql: Dialect, scope: string, of: string) =>
   `rate_limit_pauses.scope IN (CAST(${scope} AS TEXT), CAST(${scope} AS TEXT) || ${sql.owner(`${of}.repository`)})`
 
-/** Whether a delivery's credential is paused. */
 const isPaused = (sql: Dialect, scope: string, now: string, of: string) => `
   EXISTS (SELECT 1 FROM rate_limit_pauses
     WHERE ${isOfScope(sql, scope, of)} AND rate_limit_pauses.paused_until > ${now})`
@@ -89,7 +85,7 @@ const CLAIM_ATTEMPT = `${CLAIM},
 export const MOST_COUNTED = 10_000
 /** The maximum number of deliveries to examine for each cause that Port shows. */
 const EXAMINED = 200
-/** If at least this many deliveries have waiting messages, Port isn't notified of waits. */
+/** The number of deliveries with waiting messages at which the relay stops notifying Port of waits. */
 const MAX_OUTBOXES = 200
 /** Extends a list until its length is a power of two. This limits the number of prepared statements. */
 export function padded<T>(values: readonly T[]): T[] {
@@ -125,7 +121,10 @@ export function claims(db: Backend) {
       for (const each of claimed) each.isAttempt = each.attemptedAt === now
       return claimed.sort((a, b) => a.seq - b.seq)
     },
-    /** Finds deliveries whose wait Port doesn't show yet. Finds none while many messages wait to be sent to Port, because results are more urgent. */
+    /**
+     * Finds deliveries whose wait Port doesn't show yet. While many messages wait to be sent to Port, finds no
+     * deliveries, because results are more urgent.
+     */
     findWaiting(now: number, before: number, limit: number, scope: string): Promise<Delivery[]> {
       const paused = isPaused(dialect, '?4', '?1', 'waiting')
       const isOver = `NOT ${isPaused(dialect, '?4', `?1 - ${RETRIED_MS}`, 'waiting')}`
@@ -187,7 +186,6 @@ export function claims(db: Backend) {
       const found = `FROM deliveries WHERE state = 'running' AND shown_cause = 'runner' AND shown_at <= ?1 ORDER BY shown_at LIMIT 200`
       return deliveriesOf(db, `SELECT ${columns(dialect, SHOWN)} ${found}`, now - NO_RUNNER_MS)
     },
-    /** Claims dispatched and running deliveries that are due. */
     async claimPolls(now: number, leaseMs: number, limit: number): Promise<Delivery[]> {
       const due = `
         SELECT seq FROM deliveries

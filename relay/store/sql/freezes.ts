@@ -3,7 +3,7 @@ import type { Delivery } from '../../delivery/delivery.ts'
 import { type Backend, columns, deliveriesOf, named, rowsOf, type Statement, stateIs } from '../database.ts'
 import { FROZEN, MOST_COUNTED, padded, QUEUED, QUEUES } from './claims.ts'
 
-/** A deploy freeze: deliveries to matching repositories stay queued. Times are milliseconds since 1970. */
+/** A deploy freeze, during which deliveries to matching repositories stay queued. Times are milliseconds since 1970. */
 export interface Freeze {
   id: number
   repositories: string

@@ -9,7 +9,6 @@ import { type Backend, columnOf, named, type Statement } from '../database.ts'
 
 export type Accepted = Target & Pick<Delivery, 'id' | 'state' | 'runId'> & { duplicate: boolean }
 
-/** The response to a cancellation. */
 export type Cancellation = { status: 200 | 202; body: string }
 
 /** Thrown if the signature was used before at another address. */

@@ -15,7 +15,6 @@ export function lookups(db: Backend) {
 
   return {
     get: async (id: string): Promise<Delivery | null> => (await find('id = ?1', id))[0] ?? null,
-    /** Returns the invocation as JSON text. */
     async invocation(id: string): Promise<string | null> {
       const [row] = await rowsOf(db, 'SELECT invocation FROM deliveries WHERE id = ?1', id)
       return row ? String(row.invocation) : null

@@ -27,7 +27,6 @@ export interface KnownProblem {
   key: string
   text: string
   since: number
-  /** Whether an alert about the start of the problem was sent. */
   isSent: boolean
   /** When the problem was resolved; null for an unresolved problem. The store keeps a resolved problem until an alert reports it as resolved. */
   resolvedAt: number | null
@@ -58,7 +57,7 @@ export const maintenance = (db: Backend) => ({
     return (rows.at(-1)?.[0]?.client_id as string | null | undefined) ?? null
   },
   /**
-   * Deletes at most `limit` finished deliveries that last changed before the given time and have no waiting messages.
+   * Deletes at most `limit` finished deliveries without waiting messages whose last change was before the given time.
    * Also deletes rate-limit pauses that ended before that time, expired cancellations, and expired revoked sessions.
    */
   async purge(before: number, limit: number): Promise<number> {
@@ -109,7 +108,7 @@ export const maintenance = (db: Backend) => ({
       { sql: 'DELETE FROM deliveries WHERE id = ?1', params: [id] },
     ])
   },
-  /** Persists a rate-limit pause. If the scope already has a pause, the pause with the later end is kept. */
+  /** Persists a rate-limit pause. If the scope already has a pause, keeps the pause that ends later. */
   async savePause({ scope, pausedUntil, cause, reason }: RateLimitPause): Promise<void> {
     const sql = `
       INSERT INTO rate_limit_pauses (scope, paused_until, cause, reason) VALUES (?1, ?2, ?3, ?4)
@@ -152,7 +151,7 @@ export const maintenance = (db: Backend) => ({
     const sql = 'UPDATE alerts SET state = ?2 WHERE holder = ?1 RETURNING holder'
     return (await rowsOf(db, sql, holder, JSON.stringify(state))).length > 0
   },
-  /** Ends a dashboard session for all relays. @param expiresAt milliseconds since 1970, by the wall clock */
+  /** Ends a dashboard session on all relays. @param expiresAt milliseconds since 1970, by the wall clock */
   async revokeSession(id: string, expiresAt: number): Promise<void> {
     const sql = 'INSERT INTO revoked_sessions (id, expires_at) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING'
     await db.run([{ sql, params: [id, expiresAt] }])

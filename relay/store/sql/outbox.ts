@@ -2,7 +2,7 @@ import type { Message } from '../../delivery/delivery.ts'
 import type { Sent, WaitingMessage } from '../../delivery/outbox-policy.ts'
 import { type Backend, columnOf, named, rowsOf, type Statement } from '../database.ts'
 
-/** A page of a delivery's first waiting messages, claimed together. */
+/** A delivery's first waiting messages, which are claimed together. */
 export interface OutboxPage {
   delivery: string
   runId: string
@@ -22,7 +22,7 @@ export type WaitingMessages = Record<'amount' | 'attempts' | 'dueAt', number>
 const PAGE_MESSAGES = 100
 const PAGE_BYTES = 1_000_000
 
-/** @param mark the delivery, and the mark of the change that the messages belong to (see `apply.ts`) */
+/** Adds messages to a delivery's outbox. @param mark the IDs of the delivery and of the change to which the messages belong (see `apply.ts`) */
 export function enqueue(
   mark: readonly [id: string, changeId: number],
   messages: readonly Message[],

@@ -151,7 +151,7 @@ function createWriter(database: DatabaseSync) {
     return rows
   }
 
-  /** @throws Error if SQLite has rolled back the whole transaction */
+  /** Runs an item, and undoes only this item if it fails. @throws Error if SQLite has rolled back the whole transaction */
   function attempt<T>(work: () => T): T | string {
     try {
       return work()

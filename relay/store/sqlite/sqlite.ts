@@ -160,7 +160,6 @@ function startCheckpoints(path: string) {
   let rest = REST_MS
 
   const start = () => {
-    // The thread's file is next to this source file, or next to the bundle.
     const file = `./sqlite-checkpoint-thread.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`
     const started = new Worker(new URL(file, import.meta.url), {
       workerData: { path, ino },
@@ -186,7 +185,6 @@ function startCheckpoints(path: string) {
     }, rest)
   }
   return {
-    /** Called after each commit with the number of changed rows. */
     written(changed: number) {
       changes += changed
       schedule()
