@@ -12,7 +12,10 @@ test('the table in docs/limits.md has the value of every limit in the code', () 
 })
 
 test('the code uses every limit, and the code that handles requests contains no other limits', () => {
-  const sources = readSources('../relay')
+  const relay = join(import.meta.dirname, '../relay')
+  const sources = readdirSync(relay, { recursive: true, encoding: 'utf8' })
+    .filter(file => file.endsWith('.ts'))
+    .map(file => ({ file: join(relay, file), text: readFileSync(join(relay, file), 'utf8') }))
   const readers = sources.filter(({ file }) => !file.endsWith('limits.ts'))
   const isRead = (name: string) =>
     readers.some(({ text }) => new RegExp(`LIMITS\\.${name}\\b|[{ ]${name}[, ][^=]*= LIMITS\\b`).test(text))
@@ -31,13 +34,6 @@ const WITHIN_OTHERS = [
   ...['MAX_KEYS', 'MAX_RUNS', 'LONGEST_MS'],
   ...['MAX_REASON', 'LONGEST_REASON', 'LONGEST_PATH', 'MOST_LISTED'],
 ]
-
-function readSources(folder: string): { file: string; text: string }[] {
-  const path = join(import.meta.dirname, folder)
-  return readdirSync(path, { recursive: true, encoding: 'utf8' })
-    .filter(file => file.endsWith('.ts'))
-    .map(file => ({ file: join(path, file), text: readFileSync(join(path, file), 'utf8') }))
-}
 
 const UNITS = { KB: 1024, MB: 1024 ** 2, s: 1_000, min: 60_000, h: 3_600_000 }
 

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { decryptSecretInput, type SecretKey } from '../port/secrets.ts'
 import vectors from './fixtures/port/encryption-vectors.json' with { type: 'json' }
 
@@ -11,26 +11,24 @@ const keys: Record<SecretKey['scheme'], SecretKey> = {
 
 // action/secrets.test.ts decrypts each test vector.
 
-describe('decryption returns null for', () => {
-  const symmetric = vectors['aes256-gcm'].cases[0]!
-  const clientSide = vectors['client-side'].cases[0]!
-  const flip = (base64: string) => {
-    const bytes = Buffer.from(base64, 'base64')
-    bytes[bytes.length - 1]! ^= 1
-    return bytes.toString('base64')
-  }
-  const otherSecret = 'another-secret-of-at-least-thirty-two-bytes'
-  test.each<[string, string, SecretKey]>([
-    ['another client secret', symmetric.encrypted, { scheme: 'aes256-gcm', clientSecret: otherSecret }],
-    ['a short client secret', symmetric.encrypted, { scheme: 'aes256-gcm', clientSecret: 'short' }],
-    ['a flipped bit', flip(symmetric.encrypted), keys['aes256-gcm']],
-    ['an empty value', '', keys['aes256-gcm']],
-    ['unencrypted text', 'not encrypted at all', keys['aes256-gcm']],
-    ['a flipped bit, client-side', flip(clientSide.encrypted), keys['client-side']],
-    ['the other scheme', symmetric.encrypted, keys['client-side']],
-    ['a key that is not PEM', clientSide.encrypted, { scheme: 'client-side', privateKey: 'no pem' }],
-    ['a public key', clientSide.encrypted, { scheme: 'client-side', privateKey: publicKeyPem }],
-  ])('%s', (_, value, key) => {
-    expect(decryptSecretInput(value, [key])).toBeNull()
-  })
+const symmetric = vectors['aes256-gcm'].cases[0]!
+const clientSide = vectors['client-side'].cases[0]!
+const flip = (base64: string) => {
+  const bytes = Buffer.from(base64, 'base64')
+  bytes[bytes.length - 1]! ^= 1
+  return bytes.toString('base64')
+}
+const otherSecret = 'another-secret-of-at-least-thirty-two-bytes'
+test.each<[string, string, SecretKey]>([
+  ['another client secret', symmetric.encrypted, { scheme: 'aes256-gcm', clientSecret: otherSecret }],
+  ['a short client secret', symmetric.encrypted, { scheme: 'aes256-gcm', clientSecret: 'short' }],
+  ['a flipped bit', flip(symmetric.encrypted), keys['aes256-gcm']],
+  ['an empty value', '', keys['aes256-gcm']],
+  ['unencrypted text', 'not encrypted at all', keys['aes256-gcm']],
+  ['a flipped bit, client-side', flip(clientSide.encrypted), keys['client-side']],
+  ['the other scheme', symmetric.encrypted, keys['client-side']],
+  ['a key that is not PEM', clientSide.encrypted, { scheme: 'client-side', privateKey: 'no pem' }],
+  ['a public key', clientSide.encrypted, { scheme: 'client-side', privateKey: publicKeyPem }],
+])('decryption returns null for %s', (_, value, key) => {
+  expect(decryptSecretInput(value, [key])).toBeNull()
 })

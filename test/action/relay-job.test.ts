@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
-import { type System, startReport, startSystem } from '../reports/open-stage.ts'
+import { startReport, startSystem } from '../reports/open-stage.ts'
 import { encryptFor, encryptWith } from './encrypt.ts'
 import { deliver, NO_TOKEN, openJob, SECRET_INPUT } from './open-relay-job.ts'
 import { seeAlso } from './open-runner.ts'
@@ -37,19 +37,14 @@ test('a job that needs the relay fails while the relay is down, and post reports
   expect(portRun!.link).toEqual([expect.stringMatching(/runs\/16000000042\/attempts\/1$/)])
 })
 
-async function endDelivery(system: System, id: string) {
-  const reports = [{ update: { conclusion: 'success' } }]
-  const message = { delivery: id, sender: 'a', number: 1, reports }
-  expect((await system.post('/report', await startReport(system, id), message)).status).toBe(202)
-}
-
 test('a re-run after the delivery has finished fails if the job needs a secret input', async () => {
   const system = await startSystem()
   const { id, payload } = await deliver(system)
   const first = openJob(system, payload, { 'github-token': '' })
   await first.run('main')
   expect(first.outputs().password).toBe(SECRET_INPUT)
-  await endDelivery(system, id)
+  const end = [{ update: { conclusion: 'success' } }]
+  expect((await system.report(await startReport(system, id), id, end)).status).toBe(202)
   const again = openJob(system, payload, { report: 'off' }, { runAttempt: 2 })
   expect(await again.run('main')).toEqual([
     `::error::The relay no longer returns "password", because the delivery has finished. Run the Port action again. If an ` +

@@ -21,10 +21,6 @@ const WORKFLOW = {
   action: 'org/port-webhook-action@v1',
 } as Workflow
 
-const openLister = () =>
-  createStepLister(WORKFLOW, { token: 't', checkRunId: '7' }, { fetch: createFetch(), clock: () => 0 })
-const page = (number: number) => nock(GITHUB).get(JOBS).query({ per_page: 100, page: number })
-
 beforeEach(() => nock.disableNetConnect())
 afterEach(() => {
   const pending = nock.pendingMocks()
@@ -41,8 +37,11 @@ async function authors(steps: string[], postsFrom = steps.length): Promise<strin
     name,
     status: 'completed',
   }))
-  page(1).reply(200, { total_count: 1, jobs: [{ id: 7, steps: numbered }] })
-  return (await openLister()())!.steps.filter(step => step.authors).map(({ name }) => name)
+  const jobs = [{ id: 7, steps: numbered }]
+  nock(GITHUB).get(JOBS).query({ per_page: 100, page: 1 }).reply(200, { total_count: 1, jobs })
+  const access = { token: 't', checkRunId: '7' }
+  const listSteps = createStepLister(WORKFLOW, access, { fetch: createFetch(), clock: () => 0 })
+  return (await listSteps())!.steps.filter(step => step.authors).map(({ name }) => name)
 }
 
 const OWN = 'Run org/port-webhook-action@v1'

@@ -25,10 +25,6 @@ function runUpdated(run: PortRun, change: { from?: Json; to?: string; origin?: s
   return body
 }
 
-/** Renders the webhook body of the automation in `examples/cancel/`. */
-const bodyOfExample = (context: JsonObject) =>
-  renderBody(JSON.parse(text('examples/cancel/automation.json')).invocationMethod.body, context)
-
 const cancel = (scene: Scene, body: unknown, more: Parameters<typeof send>[1] = {}) =>
   send(scene.relay.url, { path: '/webhook/cancel', body, ...more })
 
@@ -71,7 +67,8 @@ test.each([
     const scene = await open()
     const { run, delivery, workflowRun } = await running(scene, path)
     scene.port.endRun(run.id, 'FAILURE')
-    expect(await cancel(scene, bodyOfExample(runUpdated(run)))).toEqual({
+    const { invocationMethod } = JSON.parse(text('examples/cancel/automation.json'))
+    expect(await cancel(scene, renderBody(invocationMethod.body, runUpdated(run)))).toEqual({
       status: 202,
       body: { delivery, run_id: run.id, state: 'running' },
     })

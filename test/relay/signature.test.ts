@@ -60,7 +60,7 @@ describe.each(signatureVectors)('test vector "$name"', vector => {
 })
 
 describe('the signature header', () => {
-  const check = (header: string, secrets = [SECRET]) => verifySignature(secrets, header, TIMESTAMP, BODY)
+  const check = (header: string) => verifySignature([SECRET], header, TIMESTAMP, BODY)
   const wrong = sign(TIMESTAMP, 'something else')
 
   test('can contain several signatures, separated by commas or spaces', () => {
@@ -94,13 +94,6 @@ describe('the signature header', () => {
     ]) {
       expect(check(`v1,${spelling}`), spelling).toBeNull()
     }
-  })
-
-  test('is accepted only if it was created with one of the configured secrets', () => {
-    expect(check(SIGNATURE, ['old', SECRET])).toBe(token(SIGNATURE))
-    expect(check(SIGNATURE, [SECRET, 'next'])).toBe(token(SIGNATURE))
-    expect(check(SIGNATURE, ['old', 'next'])).toBeNull()
-    expect(check(SIGNATURE, [])).toBeNull()
   })
 })
 

@@ -1,12 +1,10 @@
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { NewDelivery } from '../../relay/delivery/delivery.ts'
 import { type Store, StoreBusy } from '../../relay/store/store.ts'
 import { fixtureNames, readFixture } from '../support/fixture.ts'
 import { openReceiving, type Receiving } from '../support/receiving.ts'
 import type { Webhook } from '../support/send.ts'
 import { SECRET, sign } from '../support/sign.ts'
-
-afterEach(() => vi.restoreAllMocks())
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 const context = (more: object = {}) => ({
@@ -25,16 +23,6 @@ async function refused(relay: Receiving, response: Awaited<ReturnType<Receiving[
   expect(JSON.stringify(body)).not.toContain(SECRET)
   expect(await relay.written()).toEqual([])
   return [status, body.detail]
-}
-
-/** Opens the intake with a store that accepts everything. */
-async function openAccepting(options: Parameters<typeof openReceiving>[0] = {}) {
-  const accepted: NewDelivery[] = []
-  const accept: Store['accept'] = async delivery => {
-    accepted.push(delivery)
-    return { ...delivery, state: 'queued', duplicate: false }
-  }
-  return { relay: await openReceiving({ ...options, store: { accept } }), accepted }
 }
 
 describe('an accepted webhook', () => {
@@ -307,45 +295,30 @@ describe('a webhook is refused', () => {
   )
 })
 
-describe('the relay checks', () => {
-  test('size, headers, timestamp, signature, JSON, target, and allow-list in this order, up to the first failure', async () => {
-    const relay = await openReceiving({ env: { RELAY_MAX_BODY: '1kb', RELAY_REPOSITORY: '' } })
-    const none = { 'content-type': 'text/plain', 'x-port-timestamp': '1', 'x-port-signature': 'v1,x' }
-    const json = { ...none, 'content-type': 'application/json' }
-    const now = { ...json, 'x-port-timestamp': String(Math.floor(Date.now() / 1000)) }
-    const junk = Buffer.from('{')
-    const large = Buffer.alloc(1025, '{')
-    const rows: [Webhook, string][] = [
-      [{ body: large, headers: { ...none, 'content-length': '1025' } }, '413 The body is larger than '],
-      [{ body: large, headers: json }, '401 The webhook is older tha'],
-      [{ body: large, headers: now }, '413 The body is larger than '],
-      [{ body: junk, headers: none }, '415 The body must be applica'],
-      [{ body: junk, headers: { ...json, 'x-port-signature': null } }, '401 The header x-port-signat'],
-      [{ body: junk, headers: json }, '401 The webhook is older tha'],
-      [{ body: junk, headers: now }, "401 The signature doesn't ma"],
-      [{ body: junk }, "400 The body isn't JSON in U"],
-      [{ body: {} }, '422 The webhook sets no repo'],
-      [{ body: {}, path: '/webhook/acme/shop' }, "403 acme/shop isn't in RELAY"],
-    ]
-    for (const [webhook, expected] of rows) {
-      const { status, body } = await relay.post(webhook)
-      expect(`${status} ${String(body.detail).slice(0, 24)}`).toBe(expected)
-    }
-    expect(await relay.written()).toEqual([])
-  })
-
-  test('the signature before it parses the body', async () => {
-    const relay = await openReceiving()
-    const parse = vi.spyOn(JSON, 'parse')
-    const decode = vi.spyOn(TextDecoder.prototype, 'decode')
-    const timestamp = String(Math.floor(Date.now() / 1000))
-    const body = Buffer.from('{"__proto__":{}}')
-    const headers = { 'x-port-timestamp': timestamp, 'x-port-signature': sign(timestamp, body, 'wrong') }
-    const response = await relay.request('/webhook', { method: 'POST', body, headers })
-    expect(response.status).toBe(401)
-    expect(parse).not.toHaveBeenCalled()
-    expect(decode).not.toHaveBeenCalled()
-  })
+test('the relay checks size, headers, timestamp, signature, JSON, target, and allow-list in this order, up to the first failure', async () => {
+  const relay = await openReceiving({ env: { RELAY_MAX_BODY: '1kb', RELAY_REPOSITORY: '' } })
+  const none = { 'content-type': 'text/plain', 'x-port-timestamp': '1', 'x-port-signature': 'v1,x' }
+  const json = { ...none, 'content-type': 'application/json' }
+  const now = { ...json, 'x-port-timestamp': String(Math.floor(Date.now() / 1000)) }
+  const junk = Buffer.from('{')
+  const large = Buffer.alloc(1025, '{')
+  const rows: [Webhook, string][] = [
+    [{ body: large, headers: { ...none, 'content-length': '1025' } }, '413 The body is larger than '],
+    [{ body: large, headers: json }, '401 The webhook is older tha'],
+    [{ body: large, headers: now }, '413 The body is larger than '],
+    [{ body: junk, headers: none }, '415 The body must be applica'],
+    [{ body: junk, headers: { ...json, 'x-port-signature': null } }, '401 The header x-port-signat'],
+    [{ body: junk, headers: json }, '401 The webhook is older tha'],
+    [{ body: junk, headers: now }, "401 The signature doesn't ma"],
+    [{ body: junk }, "400 The body isn't JSON in U"],
+    [{ body: {} }, '422 The webhook sets no repo'],
+    [{ body: {}, path: '/webhook/acme/shop' }, "403 acme/shop isn't in RELAY"],
+  ]
+  for (const [webhook, expected] of rows) {
+    const { status, body } = await relay.post(webhook)
+    expect(`${status} ${String(body.detail).slice(0, 24)}`).toBe(expected)
+  }
+  expect(await relay.written()).toEqual([])
 })
 
 describe('the target of a delivery', () => {
@@ -357,11 +330,7 @@ describe('the target of a delivery', () => {
   repository: acme/second
 - repository: acme/rest
 `
-  const open = () =>
-    openReceiving({
-      env: { RELAY_ROUTES: 'routes.yml', RELAY_ALLOWED_REPOSITORIES: 'acme/*' },
-      files: { 'routes.yml': routes },
-    })
+  const env = { RELAY_ROUTES: 'routes.yml', RELAY_ALLOWED_REPOSITORIES: 'acme/*' }
   const target = async (relay: Receiving, webhook: Parameters<Receiving['post']>[0]) => {
     const { status, body } = await relay.post(webhook)
     return status === 202 ? `${body.repository} ${body.event_type}` : status
@@ -385,7 +354,10 @@ describe('the target of a delivery', () => {
     ['/webhook', { github: { repository: null, event_type: '' } }, 'acme/rest port_action'],
   ])(
     'comes from the signed body, or else the URL, the first matching route, or RELAY_REPOSITORY: %s with %j goes to %s',
-    async (path, body, expected) => expect(await target(await open(), { path, body })).toBe(expected),
+    async (path, body, expected) => {
+      const relay = await openReceiving({ env, files: { 'routes.yml': routes } })
+      expect(await target(relay, { path, body })).toBe(expected)
+    },
   )
 
   test.each([
@@ -412,11 +384,15 @@ describe('the target of a delivery', () => {
   workflow: 4711
 - repository: acme/rest
 `
-    const openWorkflows = () =>
-      openAccepting({
-        env: { RELAY_ROUTES: 'routes.yml', RELAY_ALLOWED_REPOSITORIES: 'acme/*' },
-        files: { 'routes.yml': workflows },
-      })
+    const openWorkflows = async () => {
+      const accepted: NewDelivery[] = []
+      const accept: Store['accept'] = async delivery => {
+        accepted.push(delivery)
+        return { ...delivery, state: 'queued', duplicate: false }
+      }
+      const relay = await openReceiving({ env, files: { 'routes.yml': workflows }, store: { accept } })
+      return { relay, accepted }
+    }
     const rows: [path: string, github: object | undefined, action: string, expected: string][] = [
       ['', { workflow: 'ci.yml', ref: 'main' }, 'x', 'acme/rest ci.yml main'],
       ['', { repository: 'acme/body', workflow: 17 }, 'x', 'acme/body 17 null'],

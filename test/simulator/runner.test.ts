@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it, onTestFinished, vi } from 'vitest'
-import type { RunOptions, SimulatedJob, SimulatedStep } from '../../tools/simulator/runner/types.ts'
+import type { RunOptions } from '../../tools/simulator/runner/types.ts'
 import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
 import { temporaryFolder } from '../support/relay.ts'
 
@@ -16,31 +16,20 @@ const dispatch = {
   payload: { event_type: 'deploy_service', client_payload: clientPayload },
 }
 
-/** Runs a workflow with these jobs, as if the relay had dispatched it. */
-async function simulate(jobs: string, options: Partial<RunOptions> = {}) {
-  return await runWorkflow({
-    yaml: `name: Deploy\non: { repository_dispatch: { types: [deploy_service] } }\n${jobs}`,
+/** Runs a workflow with one job that has these steps, as if the relay had dispatched it. */
+async function simulateSteps(steps: string, options: Partial<RunOptions> = {}, more = '') {
+  const on = 'repository_dispatch: { types: [deploy_service] }'
+  const indented = steps.replaceAll('\n', '\n      ')
+  const { jobs } = await runWorkflow({
+    yaml: `name: Deploy\non: { ${on} }\njobs:\n  deploy:\n    runs-on: ubuntu-latest${more}\n    steps:\n      ${indented}`,
     event: dispatch,
     repository: 'acme/shop',
     repositoryRoot: fixtures,
     cancelGraceMs: 200,
     ...options,
   })
-}
-
-async function simulateSteps(steps: string, options: Partial<RunOptions> = {}, job = '') {
-  const indented = steps.replaceAll('\n', '\n      ')
-  const run = await simulate(
-    `jobs:\n  deploy:\n    runs-on: ubuntu-latest${job}\n    steps:\n      ${indented}`,
-    options,
-  )
-  return { run, job: run.jobs[0]!, step: (name: string) => named(run.jobs[0]!, name) }
-}
-
-function named(job: SimulatedJob, name: string): SimulatedStep {
-  const step = job.steps.find(one => one.name === name)
-  if (!step) throw new Error(`No step "${name}" in: ${job.steps.map(one => one.name).join(', ')}`)
-  return step
+  const job = jobs[0]!
+  return { job, step: (name: string) => job.steps.find(step => step.name === name)! }
 }
 
 function isRunning(pid: number): boolean {
