@@ -205,7 +205,7 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
   // If only the relay sends results to Port, any other result in Port is from a user. After a job's report, another
   // result can also be from a later job.
   const isReported = present.length > 0 && present.every(run => run.reportsConclusion) && !hasResult
-  // For node runs, Port shows a pending cancellation.
+  // Port shows that the cancellation of a node run is pending.
   const mayBeCancelled = delivery.kind === 'node_run' || isReported
   const isNamedOnly = present.length > 0 && present.every(run => run.evidence === 'title')
 

@@ -10,7 +10,7 @@ export interface Job {
   started: boolean
   /** The name of the runner; null if no runner has picked up the job. */
   runner: string | null
-  /** When the job started and finished, in milliseconds since 1970 by GitHub's clock. Null if it didn't. */
+  /** When the job started, in milliseconds since 1970 by GitHub's clock; null if it hasn't started. */
   startedAt: number | null
   finishedAt: number | null
   /** The labels of the runner for which a queued job waits. */

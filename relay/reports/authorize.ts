@@ -102,9 +102,9 @@ export function checkRecorded({ claims, delivery, recorded }: Asked): string | n
 const LEEWAY_MS = 10_000
 
 /**
- * Refuses a run that is older than the dispatch.
+ * Explains why a run's title or creation time shows that the dispatch didn't start the run; null if it may have.
  * @param namesAnother whether the title contains the ID of another delivery, and doesn't contain this delivery's ID
- * @param clocks in milliseconds; `clockOffset`: GitHub's clock minus the relay's
+ * @param clocks durations in milliseconds; `clockOffset`: GitHub's clock minus the relay's
  */
 export function checkTitleAndTime(
   run: Pick<WorkflowRun, 'title' | 'createdAt'>,

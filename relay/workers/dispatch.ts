@@ -108,7 +108,7 @@ const EVENTS = {
   response_lost: 'responseLost',
 } as const
 
-/** Returns the events that prevent the dispatch: a deferral, and an event if the run was finished or canceled in Port. */
+/** Returns the events that prevent the dispatch: the dispatch is deferred, or a user finished or canceled the run in Port. */
 async function findObstacles(claimed: Claimed, deps: DispatchDeps): Promise<DeliveryEvent[]> {
   const { repository, attemptedAt, unfrozenAt, runs } = claimed
   const deferral = { type: 'dispatchDeferred', attemptedAt } as const

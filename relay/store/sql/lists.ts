@@ -44,8 +44,8 @@ const amountOf = (where: string) =>
 export function lists(db: Backend) {
   const { dialect } = db
   /**
-   * The `seq` at which a search without an index stops. Without `after`, this is the lowest `seq` to read. With
-   * `after`, this is the highest `seq` to read plus one.
+   * The `seq` at which a search without an index stops. `before`: the lowest `seq` to read. `after`: the highest `seq`
+   * to read, plus one.
    */
   const edge = {
     before: `SELECT ${dialect.least}(CAST(?1 AS BIGINT), max(seq) + 1) - ${LIMITS.listed} FROM deliveries`,
@@ -53,8 +53,8 @@ export function lists(db: Backend) {
   }
 
   /**
-   * Returns a `seq` S: every delivery with a lower `seq` than S was received before the given time. No index contains
-   * times. But `queuedAt` grows with `seq`, and no delivery is queued before its receipt.
+   * Returns a `seq`. Every delivery with a lower `seq` was received before the given time. No index contains times. But
+   * `queuedAt` grows with `seq`, and no delivery is queued before its receipt.
    */
   async function floorOf(since: number): Promise<number> {
     const [last] = await rowsOf(db, 'SELECT max(seq) AS seq FROM deliveries')
