@@ -4,10 +4,7 @@ const KB = 1024
 const MB = 1024 * KB
 const SECOND = 1_000
 
-/**
- * The limits, in bytes, milliseconds, or as counts. docs/limits.md explains each limit. A test compares its table with
- * these values, in this order.
- */
+/** The limits, in bytes, milliseconds, or as counts. docs/limits.md explains each limit. A test compares its table with these values, in this order. */
 export const LIMITS = {
   requestLine: 16 * KB,
   /** The limit is high, because a load balancer keeps hundreds of connections open. */

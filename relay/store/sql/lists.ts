@@ -43,10 +43,7 @@ const amountOf = (where: string) =>
 
 export function lists(db: Backend) {
   const { dialect } = db
-  /**
-   * The `seq` at which a search without an index stops. `before`: the lowest `seq` to read. `after`: the highest `seq`
-   * to read, plus one.
-   */
+  /** The `seq` at which a search without an index stops. `before`: the lowest `seq` to read. `after`: the highest `seq` to read, plus one. */
   const edge = {
     before: `SELECT ${dialect.least}(CAST(?1 AS BIGINT), max(seq) + 1) - ${LIMITS.listed} FROM deliveries`,
     after: `SELECT ${dialect.greatest}(CAST(?1 AS BIGINT), min(seq) - 1) + ${LIMITS.listed + 1} FROM deliveries`,

@@ -44,10 +44,7 @@ const FURTHEST_PAUSES_MS = 65 * 60_000
 const PROBE_BYTES = 3_000
 
 export const maintenance = (db: Backend) => ({
-  /**
-   * Returns the client ID of the Port organization to which the database belongs; null if none is stored. If none is
-   * stored, stores the given one.
-   */
+  /** Returns the client ID of the Port organization to which the database belongs; null if none is stored. If none is stored, stores the given one. */
   async organization(clientId: string | null): Promise<string | null> {
     const sql = 'UPDATE organization SET client_id = ?1 WHERE client_id IS NULL'
     const rows = await db.run([
