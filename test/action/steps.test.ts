@@ -29,21 +29,6 @@ afterEach(() => {
   expect(pending).toEqual([])
 })
 
-/** Returns the names of the steps that are recognized as the author's. */
-async function authors(steps: string[], postsFrom = steps.length): Promise<string[]> {
-  // The runner leaves a gap before the numbers of post steps.
-  const numbered = steps.map((name, index) => ({
-    number: index + 1 + (index >= postsFrom ? 10 : 0),
-    name,
-    status: 'completed',
-  }))
-  const jobs = [{ id: 7, steps: numbered }]
-  nock(GITHUB).get(JOBS).query({ per_page: 100, page: 1 }).reply(200, { total_count: 1, jobs })
-  const access = { token: 't', checkRunId: '7' }
-  const listSteps = createStepLister(WORKFLOW, access, { fetch: createFetch(), clock: () => 0 })
-  return (await listSteps())!.steps.filter(step => step.authors).map(({ name }) => name)
-}
-
 const OWN = 'Run org/port-webhook-action@v1'
 
 const PREPARED = [
@@ -74,7 +59,18 @@ test.each<[string[], string[], string[]]>([
   "recognizes the runner's own steps by position and name: after %j, %j are the author's",
   async (...steps) => {
     const [before, own] = steps
-    expect(await authors(steps.flat(), before.length + own.length)).toEqual(own)
+    // The runner leaves a gap before the numbers of post steps.
+    const numbered = steps.flat().map((name, index) => ({
+      number: index + 1 + (index >= before.length + own.length ? 10 : 0),
+      name,
+      status: 'completed',
+    }))
+    const jobs = [{ id: 7, steps: numbered }]
+    nock(GITHUB).get(JOBS).query({ per_page: 100, page: 1 }).reply(200, { total_count: 1, jobs })
+    const access = { token: 't', checkRunId: '7' }
+    const listSteps = createStepLister(WORKFLOW, access, { fetch: createFetch(), clock: () => 0 })
+    const found = (await listSteps())!.steps.filter(step => step.authors).map(({ name }) => name)
+    expect(found).toEqual(own)
   },
 )
 

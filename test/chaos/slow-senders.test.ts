@@ -10,19 +10,20 @@ import { startSystem } from '../reports/open-stage.ts'
 import { relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 
-describe('the relay disconnects slow senders, and serves other senders in the meantime:', () => {
-  const slow = [
-    // Node itself would wait for 60 and 300 s.
-    ['headers that never end', null, 'x-slow: 1\r\n', /^HTTP\/1\.1 408 /, 50_000],
-    [
-      'a body that never ends',
-      'content-length: 100000',
-      '{',
-      /408 [\s\S]*connection: close[\s\S]*at least 8192 bytes per second/i,
-      200_000,
-    ],
-  ] as const
-  test.each(slow)('%s', async (_, length, drip, refusal, withinMs) => {
+const slow = [
+  // Node itself would wait for 60 and 300 s.
+  ['headers that never end', null, 'x-slow: 1\r\n', /^HTTP\/1\.1 408 /, 50_000],
+  [
+    'a body that never ends',
+    'content-length: 100000',
+    '{',
+    /408 [\s\S]*connection: close[\s\S]*at least 8192 bytes per second/i,
+    200_000,
+  ],
+] as const
+test.each(slow)(
+  'the relay disconnects slow senders, and serves other senders in the meantime: %s',
+  async (_, length, drip, refusal, withinMs) => {
     const head = length === null ? 'POST /webhook HTTP/1.1\r\nhost: x\r\n' : webhookHead(length)
     const relay = await startRelay(relayEnv())
     const began = performance.now()
@@ -42,8 +43,8 @@ describe('the relay disconnects slow senders, and serves other senders in the me
     expect(await response).toMatch(refusal)
     expect(performance.now() - began).toBeLessThan(withinMs)
     expect((await send(relay.url, { body: { after: 1 } })).status).toBe(202)
-  })
-})
+  },
+)
 
 describe('memory for bodies', () => {
   const open = (trustedProxies = 0) => {
