@@ -100,7 +100,6 @@ export interface Policy {
 /** `now`: milliseconds since 1970, by the store's clock. */
 export type Context = { now: number; policy: Policy }
 
-/** Returns when a timeout or grace period ends. */
 export const timeoutEnd = (
   start: number,
   timeout: number,

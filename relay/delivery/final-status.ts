@@ -84,7 +84,6 @@ export const canRerun = (
   cancelRequestedAt === null &&
   cancelSentAt === null
 
-/** Adds the first attempt's failure to the result of the second attempt. */
 function withFirstAttempt({ rerunAt, reason }: Delivery, { attempt }: DeliveryRun, ending: Ending): Ending {
   if (!rerunAt || ending.conclusion !== 'failure') return ending
   const before =

@@ -142,7 +142,6 @@ function describeWait({ repository }: Delivery, wait: Wait, now: number): { labe
   }
 }
 
-/** Explains to operators why nothing is dispatched from a repository's queue. */
 export function describeStalled({ stalledSince, ...head }: Stalled): string {
   const { id, repository, runId } = head
   const wait = waitOf(head, null, null)

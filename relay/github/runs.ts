@@ -13,7 +13,6 @@ export interface WorkflowRun {
   workflow: string | null
   /** The run's branch or tag; null if GitHub doesn't return it. */
   ref: string | null
-  /** The event that started the run, such as `repository_dispatch`. */
   event: string
   /** The workflow's `run-name`. Without one, the event type of a `repository_dispatch`, or the name of a dispatched workflow. */
   title: string

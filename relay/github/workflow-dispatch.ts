@@ -21,7 +21,6 @@ import {
 } from './workflow-refusal.ts'
 import type { WorkflowInputs } from './workflow-triggers.ts'
 
-/** What the relay knows about a workflow's inputs. */
 interface Known {
   /** The inputs in the workflow file; null if the relay can't read the file. */
   file: WorkflowInputs | null

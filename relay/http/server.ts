@@ -14,7 +14,6 @@ const AGAINST_SLOW_SENDERS = {
   keepAliveTimeout: 65_000,
 }
 
-/** The response for each error code of Node's parser. */
 const UNREADABLE: Record<string, string> = {
   HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
   HPE_CHUNK_EXTENSIONS_OVERFLOW: '413 Content Too Large',

@@ -24,7 +24,6 @@ const runClaims = z
     runAttempt: Number(claims.run_attempt),
   }))
 
-/** The claims about a workflow run in a verified token from GitHub. */
 export type RunClaims = z.output<typeof runClaims>
 
 interface OidcDeps {

@@ -21,7 +21,6 @@ import { cancelRuns, findFailedJobs, readApprovals, readWait, rerunFailedJobs } 
 /** What a poll remembers about a delivery in memory. After a loss of this data, the relay polls more often, but correctly. */
 interface Note {
   queuedAt: number
-  /** When a poll first showed that all workflow runs had finished. */
   finishedAt: number | null
   portAt: number
   /** When a poll last read the workflow run by its ID after a job's last report. */

@@ -22,7 +22,6 @@ const LOCKED: LogLine = {
 const MAX_ANNOTATION = 1_000
 /** The number of failed jobs above which the relay doesn't run them again. The annotations cost a request per job. */
 const MAX_LOST = 20
-/** Matches GitHub's annotations about a lost runner. */
 const LOST = /lost communication|shutdown signal/i
 /** The conclusions of jobs that never started or were stopped, for example because another job failed. */
 const STOPPED: (string | null)[] = ['cancelled', 'neutral', null]

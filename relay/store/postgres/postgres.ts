@@ -11,7 +11,6 @@ const CONNECT_MS = 5_000
 /** The server's timeout for a statement. It is shorter than the client's timeout. */
 const STATEMENT_MS = 10_000
 const RESPONSE_MS = 15_000
-/** The interval between reads of the server's time. */
 const TIME_MS = 30_000
 const TIME = { sql: 'SELECT extract(epoch FROM clock_timestamp())::float8 * 1000 AS now', params: [] }
 

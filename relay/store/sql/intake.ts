@@ -11,13 +11,11 @@ export type Accepted = Target & Pick<Delivery, 'id' | 'state' | 'runId'> & { dup
 
 export type Cancellation = { status: 200 | 202; body: string }
 
-/** Thrown if the signature was used before at another address. */
 export class SignatureUsed extends Error {
   override name = 'SignatureUsed'
   override message = 'The signature was used before'
 }
 
-/** Thrown if too many webhooks wait to be persisted. */
 export class StoreBusy extends Error {
   override name = 'StoreBusy'
   override message = 'Too many deliveries wait to be persisted'
@@ -71,7 +69,6 @@ export function insertMany(deliveries: readonly NewDelivery[]) {
 
 const digestOf = (sentAs: string) => sentAs.slice(0, sentAs.indexOf(' '))
 
-/** Returns the dedupe key of a delivery with a Port run. */
 export const runKey = (runId: string) => `run:${runId}`
 
 const SAME = named('id', 'state', 'runId', 'repository', 'eventType', 'workflow', 'ref', 'sentAs')
