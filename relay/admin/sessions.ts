@@ -8,7 +8,6 @@ import { type AdminTokens, isSame, type Role } from './auth.ts'
 
 const COOKIE = 'relay_session'
 const LIFETIME_MS = 12 * 3_600_000
-const MAX_KNOWN = 100
 
 export interface Session {
   id: string
@@ -27,8 +26,8 @@ export function createSessions(
 ) {
   const tokens = { admin: adminToken, view: viewToken }
   const keys = new Map<Role, Promise<Buffer>>()
-  /** The sessions that this relay accepted last. Without the database, only these sessions can read pages. */
-  const known = new BoundedMap<string, true>(MAX_KNOWN)
+  /** Whether each recent session is revoked. Without the database, only sessions that aren't can read pages. */
+  const known = new BoundedMap<string, boolean>(100)
 
   /** Returns the key for the sessions of a role, from the role's token. With scrypt, guessing a token from a cookie is expensive. */
   function keyOf(role: Role): Promise<Buffer> | null {
@@ -48,11 +47,10 @@ export function createSessions(
       const expiresAt = Number(expires)
       if (!role || !key || !(expiresAt > clock())) return null
       const isRevoked = await store.isSessionRevoked(id).catch(error => {
-        if (c.req.method === 'GET') return !known.has(id)
-        throw error
+        if (c.req.method !== 'GET') throw error
+        return known.get(id) ?? true
       })
-      if (isRevoked) known.delete(id)
-      else known.set(id, true)
+      known.set(id, isRevoked)
       if (isRevoked) return null
       const csrf = createHmac('sha256', key).update(`form ${cookie}`).digest('base64url')
       return { id, role, expiresAt, csrf }
@@ -61,7 +59,7 @@ export function createSessions(
       const key = await keyOf(role)
       if (!key) return
       const id = randomBytes(12).toString('base64url')
-      known.set(id, true)
+      known.set(id, false)
       const content = `${role}.${clock() + LIFETIME_MS}.${id}`
       await setSignedCookie(c, COOKIE, content, key, {
         httpOnly: true,
@@ -74,7 +72,7 @@ export function createSessions(
     },
     async end(c: Context, session: Session | null): Promise<void> {
       if (session)
-        await store.revokeSession(session.id, session.expiresAt).then(() => known.delete(session.id))
+        await store.revokeSession(session.id, session.expiresAt).then(() => known.set(session.id, true))
       deleteCookie(c, COOKIE, { path: '/' })
     },
   }

@@ -18,9 +18,10 @@ export const OUTCOMES: readonly Outcome[] = ['succeeded', 'failed', 'cancelled',
 
 /**
  * The cause of a wait. Before the dispatch: an earlier delivery, a pause of the credential, GitHub's error, the dispatch
- * rate, or a freeze. On GitHub: a runner or a concurrency group.
+ * rate, or a freeze. On GitHub: a runner or a concurrency group; hidden if GitHub refuses to show the runs.
  */
-export type WaitCause = 'queue' | PauseCause | 'error' | 'rate' | 'frozen' | 'runner' | 'concurrency'
+export type WaitCause = 'queue' | PauseCause | 'error' | 'rate' | 'frozen' | WaitCauseOnGitHub
+type WaitCauseOnGitHub = 'runner' | 'concurrency' | 'hidden'
 
 /** Why a delivery waits. `until` is null while the relay searches for the workflow run. */
 export type Wait =

@@ -10,6 +10,8 @@ import { CANCELLED, finish, names, nothingListens, outcomeInPort, outcomeOf } fr
 import { addReport } from './reported.ts'
 import { showWait, waitOnGitHub } from './waiting.ts'
 
+const ON_GITHUB: Delivery['shownCause'][] = ['runner', 'concurrency', 'hidden']
+
 /** Records the polled workflow runs, and binds new runs to the delivery. */
 export function see(
   delivery: Delivery,
@@ -25,12 +27,13 @@ export function see(
   const first = runs[delivery.runs.length]
   if (!first && wait) {
     const shown = showWait(delivery, wait, now)
-    const history = { type: 'waitingNotified' as const, details: { cause: wait.cause } }
+    const entry = { type: 'waitingNotified' as const, details: { cause: wait.cause } }
+    const history = shown.messages.length > 0 ? entry : null
     return { change: { ...change, ...shown.change }, messages: shown.messages, history }
   }
   if (!first) {
-    const isOver = ['runner', 'concurrency'].includes(delivery.shownCause) && waitOnGitHub(runs) === null
-    const isRunning = isOver && !isFinished(runs) && delivery.waitingFor === null
+    const isOver = ON_GITHUB.includes(delivery.shownCause) && waitOnGitHub(runs) === null
+    const isRunning = isOver && runs.length > 0 && !isFinished(runs) && delivery.waitingFor === null
     return {
       change: { ...change, ...(isOver && { shownCause: '' }) },
       messages: isRunning ? [{ update: { statusLabel: 'Running' }, unlessStarted: true }] : [],

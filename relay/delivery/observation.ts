@@ -123,10 +123,14 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
   switch (verdict.kind) {
     case 'poll again': {
       const cause = waitOnGitHub(runs)
-      const isNew =
-        cause !== null && delivery.shownCause !== cause && seen.now >= startedAt(delivery) + NOTIFY_AFTER_MS
+      const isLate = now >= startedAt(delivery) + NOTIFY_AFTER_MS
+      // While GitHub refuses to show the runs, the last known wait may be over.
+      const isOld = (cause !== null || runs.length === 0) && isRefused(found.snapshot) && !delivery.runWebhook
+      const isNew = isLate && !isOld && cause !== null && delivery.shownCause !== cause
       if (isNew && seen.wait === 'not read') return { do: 'read wait', run: open[0] as DeliveryRun, cause }
-      const wait = isNew && seen.wait !== 'not read' && { wait: seen.wait }
+      const hidden = { cause: 'hidden' as const, reason: found.snapshot.reason ?? '', until: null }
+      const known = isNew && seen.wait !== 'not read' && { wait: seen.wait }
+      const wait = isLate && isOld ? { wait: hidden } : known
       return findListener(delivery, seen, pollAt) ?? apply({ type: 'runsSeen', runs, pollAt, ...wait })
     }
     case 'canceled in Port':
@@ -256,8 +260,7 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
     // A workflow run in another repository may continue the work. Only Port shows its result.
     if (!(found.elsewhere && isSuccess(run))) return { kind: 'run finished', run }
   }
-  const isHidden = blind && snapshot.access === 'forbidden' && snapshot.refusedFor >= REFUSED_MS
-  if (hasResult && isHidden && !delivery.runWebhook) {
+  if (hasResult && blind && isRefused(snapshot) && !delivery.runWebhook) {
     return { kind: 'runHidden', cause: tooLate(present, found, blind, policy) }
   }
   if (now >= finishBy) {
@@ -299,6 +302,7 @@ const startedAt = (delivery: Delivery) => delivery.dispatchedAt ?? delivery.queu
 
 /** The time for which GitHub must refuse access before the relay treats the refusal as final. */
 const REFUSED_MS = 60_000
+const isRefused = ({ access, refusedFor }: Snapshot) => access === 'forbidden' && refusedFor >= REFUSED_MS
 
 /** Decides about a delivery that still has no known run after `startBy`. @returns null to let a later poll decide */
 function decideStartTimeout(

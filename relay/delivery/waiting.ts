@@ -56,34 +56,30 @@ export function toShown(
 ): Shown {
   const blocker = blockerOf(delivery, heads)
   const dueAt = delivery.dueAt && Math.max(delivery.dueAt, pause?.pausedUntil ?? 0)
-  return { ...delivery, dueAt, blocker, waits: waitsFor(delivery, pause, blocker, now, ofPort) }
-}
+  return { ...delivery, dueAt, blocker, waits: waits() }
 
-function waitsFor(
-  delivery: Delivery,
-  pause: RateLimitPause | null,
-  blocker: Delivery | null,
-  now: number,
-  ofPort: string,
-) {
-  const { state, reason, waitingFor, runs, shownCause, shownReason, frozenBy } = delivery
-  if (state === 'dispatched') return reason ?? 'Waiting for its workflow run'
-  if (state === 'queued') {
-    if (frozenBy > 0) return reason
-    const { label, clause } = describeWait(delivery, waitOf(delivery, pause, blocker), now)
-    // A delivery without a reason is new, or its dispatch is in progress.
-    return pause || blocker || reason !== null ? clause : label
+  function waits() {
+    const { state, reason, waitingFor, runs, shownCause, shownReason, frozenBy } = delivery
+    const hidden = shownCause === 'hidden' ? `${WAITS.hidden}: ${shownReason}` : null
+    if (state === 'dispatched') return reason ?? hidden ?? 'Waiting for its workflow run'
+    if (state === 'queued') {
+      if (frozenBy > 0) return reason
+      const { label, clause } = describeWait(delivery, waitOf(delivery, pause, blocker), now)
+      // A delivery without a reason is new, or its dispatch is in progress.
+      return pause || blocker || reason !== null ? clause : label
+    }
+    if (state !== 'running') return null
+    if (hidden) return hidden
+    if (waitingFor !== null) return `${WAITS.approval}: ${waitingFor}`
+    const cause = waitOnGitHub(runs)
+    const known = cause === shownCause ? shownReason : ''
+    const behind = cause === 'concurrency' && known && ` behind ${known}`
+    if (cause)
+      return `${describeWait(delivery, { cause, reason: known, until: null }, now).label}${behind || ''}`
+    const open = decisiveRuns(runs)
+    if (open.length === 0 || open.some(run => run.status !== 'completed')) return null
+    return `Waiting for Port: the workflow run has finished with ${open.map(run => run.conclusion).join(', ')}${ofPort && `. ${ofPort}`}`
   }
-  if (state !== 'running') return null
-  if (waitingFor !== null) return `${WAITS.approval}: ${waitingFor}`
-  const cause = waitOnGitHub(runs)
-  const known = cause === shownCause ? shownReason : ''
-  const behind = cause === 'concurrency' && known && ` behind ${known}`
-  if (cause)
-    return `${describeWait(delivery, { cause, reason: known, until: null }, now).label}${behind || ''}`
-  const open = decisiveRuns(runs)
-  if (open.length === 0 || open.some(run => run.status !== 'completed')) return null
-  return `Waiting for Port: the workflow run has finished with ${open.map(run => run.conclusion).join(', ')}${ofPort && `. ${ofPort}`}`
 }
 
 export const UNRECORDED = "GitHub's response wasn't recorded"
@@ -101,6 +97,7 @@ export const WAITS = {
   frozen: 'Frozen',
   runner: 'Waiting for a runner',
   concurrency: 'Waiting in its concurrency group',
+  hidden: "GitHub doesn't show the workflow run",
   approval: 'Waiting for approval',
 } satisfies Record<WaitCause | 'approval', string>
 

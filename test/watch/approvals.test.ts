@@ -150,8 +150,24 @@ test.each([
   expect(reads(system)).toBeLessThanOrEqual(1)
 })
 
-test('Port shows that a workflow run waits for a runner with labels, or in a concurrency group, and when it goes on', async () => {
-  const { system, id, run } = await startWithRun({}, { status: 'queued' })
+test('Port shows why GitHub refuses to show whether a workflow run has started, until GitHub no longer refuses', async () => {
+  const system = await startSystem({ startTimeout: 1_800_000, runTimeout: 3_600_000 })
+  const refusal = { status: 404, body: { message: 'Not Found' }, times: 99 }
+  const heal = system.github.fail({ ...refusal, match: ({ path }) => path.includes('/actions/runs') })
+  const id = await system.dispatch(RUN)
+  system.run(`deploy ${RUN}`, { status: 'in_progress' })
+  const shown = async () => toShown(await system.delivery(id), null, new Map(), system.now()).waits
+  await system.pass(180_000)
+  const hidden = "GitHub doesn't show the workflow run"
+  expect([label(system), await shown()]).toEqual([hidden, expect.stringMatching(/: the .* Actions: read/)])
+  expect((await system.history(id)).filter(type => type === 'waitingNotified')).toHaveLength(1)
+  heal()
+  await system.pass(310_000)
+  expect([label(system), await shown()]).toEqual(['Running', null])
+})
+
+test('Port shows that a workflow run waits for a runner with labels, is hidden, or waits in a concurrency group, and when it goes on', async () => {
+  const { system, id, run } = await startWithRun({ runTimeout: 3_600_000 }, { status: 'queued' })
   const shown = async () => toShown(await system.delivery(id), null, new Map(), system.now()).waits
   const gpu = { name: 'train', status: 'queued' as const, runner_name: null, labels: ['self-hosted', 'gpu'] }
   system.github.setJobs(run.id, 1, [gpu])
@@ -162,10 +178,17 @@ test('Port shows that a workflow run waits for a runner with labels, or in a con
   const unserved = async () =>
     (await system.store.withoutRunner(system.now() + NO_RUNNER_MS)).map(each => each.id)
   expect(await unserved()).toEqual([id])
+  const match = ({ path }: { path: string }) => path.includes('/actions/runs')
+  const heal = system.github.fail({ match, status: 404, body: { message: 'Not Found' }, times: 99 })
+  await system.pass(180_000)
+  const hidden = "GitHub doesn't show the workflow run"
+  const clause = `${hidden}: the relay's token or App lacks Actions: read on acme/shop (404: Not Found)`
+  expect([label(system), await shown(), await unserved()]).toEqual([hidden, clause, []])
+  heal()
   system.github.setRun(run.id, { status: 'pending' })
   system.github.setConcurrencyGroup('deploy/production', [77, run.id])
   system.github.setJobs(run.id, 1, [{ ...gpu, status: 'pending' }])
-  await system.pass(30_000)
+  await system.pass(400_000)
   const behind = `Waiting in its concurrency group behind ${system.github.serverUrl}/acme/shop/actions/runs/77`
   expect([label(system), await shown()]).toEqual(['Waiting in its concurrency group', behind])
   expect(await unserved()).toEqual([])

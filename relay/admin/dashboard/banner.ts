@@ -38,7 +38,6 @@ export interface Health {
 }
 
 export const RUN_AGAIN = 'Afterwards, run the Port actions of refused webhooks again.'
-
 export const BACKLOG_MS = 60_000
 /** The maximum number of lines about stalled queues, and about repositories without a runner. */
 export const MOST_LINES = 3
