@@ -129,8 +129,7 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
       const isNew = isLate && !isOld && cause !== null && delivery.shownCause !== cause
       if (isNew && seen.wait === 'not read') return { do: 'read wait', run: open[0] as DeliveryRun, cause }
       const hidden = { cause: 'hidden' as const, reason: found.snapshot.reason ?? '', until: null }
-      const known = isNew && seen.wait !== 'not read' && { wait: seen.wait }
-      const wait = isLate && isOld ? { wait: hidden } : known
+      const wait = isLate && isOld ? { wait: hidden } : isNew && { wait: seen.wait as Wait }
       return findListener(delivery, seen, pollAt) ?? apply({ type: 'runsSeen', runs, pollAt, ...wait })
     }
     case 'canceled in Port':
