@@ -62,7 +62,7 @@ async function readDocument(text: string, line: number): Promise<Entities> {
   }
 }
 
-/** @param as `written` returns numbers and similar values as the texts that the author wrote */
+/** @param as if this is `written`, numbers and similar values are returned as the author wrote them */
 async function parse(text: string, as: 'values' | 'written'): Promise<Json | Error> {
   try {
     return JSON.parse(text, as === 'written' ? toSource : undefined)

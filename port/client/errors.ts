@@ -113,7 +113,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
     }
     // Port documents the error code for a finished run only for logs and entities, so the message is also checked.
     if (code === 'run_synchronized_error') {
-      const cure = 'set "synchronized": false in the Port action or in the node to report the job.'
+      const cure = 'to report the job, set "synchronized": false in the Port action or in the node.'
       return error(
         'synchronized',
         `${run} is synchronous, so Port uses the response to its webhook as the result; ${cure}`,

@@ -31,6 +31,6 @@ export async function endFreeze(freezes: Freezes, id: string, discard: boolean):
   if (/^\d{1,15}$/.test(id) && (await freezes.end(Number(id), discard ? 'discard' : 'release'))) return
   throw new Problem(
     404,
-    `There is no active freeze ${id}. GET /api/freezes and the command freezes list them.`,
+    `There is no active freeze ${id}. To list the active freezes, use GET /api/freezes or the command "freezes".`,
   )
 }

@@ -16,7 +16,7 @@ export interface JobsFound {
   lines: LogLine[]
 }
 
-/** Why the relay couldn't follow a delivery's workflow run until it finished. Durations are in milliseconds. */
+/** Why the relay knows no result of a delivery's workflow run. Durations are in milliseconds. */
 export type NoRun =
   | { why: 'nothing listens' }
   | { why: 'not seen'; reason: string; startTimeout: number }

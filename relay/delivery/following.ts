@@ -90,7 +90,7 @@ const jobDetails = ({ id, conclusion, startedAt, finishedAt }: FinishedJob) => (
   ...{ job_id: id, conclusion, started_at: startedAt, finished_at: finishedAt },
 })
 
-/** Forwards messages to Port. Keeps the results of jobs for the final update. A conclusion that names no job finishes the delivery. */
+/** Forwards messages to Port. Keeps the results of jobs for the final update. A conclusion without a job finishes the delivery. */
 export function report(
   delivery: Delivery,
   { messages, attempt, ending }: Event<'reportReceived'>,

@@ -25,7 +25,7 @@ export const isUnknownField = (message: string, field: string): boolean =>
 const UNKNOWN_FIELD =
   /^(?:Invalid request\.\s+)?(?:(?:Invalid|Unknown|Unexpected|Unpermitted|Unrecognized) (?:field|key|parameter|property|argument)s?:? )?["'`]?(?<field>\w+)\b/
 
-/** The messages for users for each of GitHub's 422 messages. They omit the values that GitHub quotes. */
+/** The text for users, by the message of GitHub's response with status 422. The texts omit the values that GitHub quotes. */
 const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => string][] = [
   [
     /^Required input '(?<name>.*)' not provided/s,

@@ -102,7 +102,7 @@ export function checkRecorded({ claims, delivery, recorded }: Asked): string | n
 const LEEWAY_MS = 10_000
 
 /**
- * Explains why a run's title or creation time shows that the dispatch didn't start the run; null if it may have.
+ * Returns why the dispatch can't have started the run, by the run's title or creation time; null if the dispatch can have.
  * @param namesAnother whether the title contains the ID of another delivery, and doesn't contain this delivery's ID
  * @param clocks durations in milliseconds; `clockOffset`: GitHub's clock minus the relay's
  */

@@ -64,7 +64,7 @@ const REQUESTS_MS = 30_000
 export const DISPATCH_LEASE_MS = REQUESTS_MS + 25_000
 /** How long the relay tries to persist GitHub's response while the database is unavailable. */
 const PATIENCE_MS = 600_000
-/** The maximum age of the list of runs with which the relay searches after a lost response. */
+/** The maximum age of a list of runs in which the relay searches for a run after a lost response. */
 const FRESH_MS = 1_000
 export function createDispatch(deps: DispatchDeps) {
   const { store, github, pauses, freezes, apply, publicUrl, traced, onAttempt, rate } = deps
