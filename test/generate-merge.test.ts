@@ -70,7 +70,7 @@ const FORMS = `
 { x: {}, y: {}, z: {} } | { form.properties.a: { type: string, visible: { jqQuery: ".form.x==1" } }, hook.body.y: "{{ .inputs|.y }}", title: "a\\nz" } | { a: {} } | [] | ["The workflow doesn't read these inputs: x, y, z."]
 {} | { form.properties.run_id: { type: string }, form.properties.ctx: { type: object }, form.required: [ctx] } | { run_id: {}, ctx: {} } | [] | []
 {} | { trigger.userInputs: null, hook.body: [1] } | {} | [] | []
-{ a: {}, x: {} } | { form.order: null, form.steps: [{ title: T, order: [x, a] }, { title: U }] } | { a: {}, b: {} } | [-form.properties.x, +form.properties.b, ~form.steps] | ["In Port, add these inputs to a step of the form: b."]
+{ a: {}, x: {} } | { form.order: null, form.steps: [{ title: T, order: [x, a] }, { title: U }] } | { a: {}, b: {} } | [-form.properties.x, +form.properties.b, ~form.steps] | ["In Port, add these inputs to one of the steps of the form: b."]
 event | { form.properties.x: { type: string }, hook.body.run: null } | event | [+hook.body.run] | ["The workflow doesn't read these inputs: x."]
 event | { hook.url: "https://r.example/webhook/acme/shop?event_type=deploy", hook.body.action.identifier: Deploy! } | event | [] | []
 { a: {} } | { hook.url: "https://relay.example.com/webhook/Acme/Shop?workflow=deploy.yml&ref=v2" } | { a: {} } | [~hook.url] | []

@@ -149,7 +149,7 @@ const PIECE = 250_000
 
 /**
  * Sends log lines, but no line twice. The lines are marked as sent before the request. The mark is removed only if Port
- * certainly didn't accept the lines. After a lost response, post reports how many lines may be missing in Port.
+ * certainly didn't accept the lines. If a response is lost, the post step says how many lines may be missing in Port.
  */
 function followLog(following: Following): () => Promise<void> {
   const { job, run, folder, masks, clock, stopping, send } = following

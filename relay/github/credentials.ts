@@ -23,7 +23,7 @@ export interface Credential {
 /** A credential with a check: `check` sends a request that shows whether GitHub accepts the credential. */
 type CheckedCredential = Credential & { check(): Promise<void> }
 
-/** Thrown if the relay gets no token for a repository. `system`: what GitHub refused, the App's installation or the token. */
+/** Thrown if the relay gets no token for a repository. `system`: what GitHub refused (the installation or the token). */
 export class CredentialError extends Error {
   override name = 'CredentialError'
   readonly system: 'installation' | 'token'

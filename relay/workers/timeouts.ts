@@ -5,7 +5,7 @@ import type { ClockDifference, Store } from '../store/store.ts'
 
 /** The clock difference above which no delivery times out. */
 const MOST_MS = 300_000
-/** After a difference has changed by less than UNCHANGED_MS for STABLE_MS, timeouts apply again. */
+/** Timeouts apply again when the clocks' difference has been stable (changes below UNCHANGED_MS) for STABLE_MS. */
 const UNCHANGED_MS = 60_000
 const STABLE_MS = 3_600_000
 /** The clock difference that causes a warning. GitHub rejects an App's tokens if the clocks differ by a minute. */

@@ -91,7 +91,7 @@ export const POLL_LEASE_MS = 60_000
 const OUTBOXES_AT_ONCE = 10
 const MAINTENANCE_MS = 60_000
 const NOTIFY_MS = 1_000
-/** The interval between reads of due times and pauses: SOONEST_MS while work is due, LATEST_MS while no work is due. */
+/** How often due times and rate-limit pauses are read: every SOONEST_MS while work is due, otherwise every LATEST_MS. */
 const SOONEST_MS = 500
 const LATEST_MS = 2_000
 const TRACES_MS = 2_000

@@ -132,7 +132,7 @@ function mergeForm(
   const tell = (names: string[], sentence: string) =>
     names.length > 0 && notes.push(`${sentence}: ${names.join(', ')}.`)
   tell(remaining(others), "The workflow doesn't read these inputs")
-  if (existing.steps) tell(added, 'In Port, add these inputs to a step of the form')
+  if (existing.steps) tell(added, 'In Port, add these inputs to one of the steps of the form')
   if (mapped.length > 0) tell(added, 'In Port, add these inputs to "inputs" in the body')
   return {
     ...existing,

@@ -105,7 +105,7 @@ export function claims(db: Backend) {
      * Repositories are ordered by their last dispatch, so a long queue doesn't delay short queues. The claim records an
      * attempt on disk, because a dispatch isn't idempotent. After a crash, a relay first searches for the workflow run
      * of this attempt.
-     * @param scope the scope of rate-limit pauses, or with an App, the prefix of its owners' scopes
+     * @param scope the scope of rate-limit pauses; with an App, the common prefix of the scopes, one for each owner
      */
     async claimQueued(now: number, leaseMs: number, limit: number, scope: string): Promise<Claimed[]> {
       const due = `
