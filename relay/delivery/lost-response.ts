@@ -1,18 +1,10 @@
 import { duration } from '../../port/text.ts'
 import type { Delivery, HistoryEntry, Transition } from './delivery.ts'
-import { type Context, type Event, type Policy, timeoutEnd } from './events.ts'
+import { type Context, type Event, timeoutEnd } from './events.ts'
 import { attempted, howToName } from './outcome.ts'
-import { fail, giveUpAt } from './retry-policy.ts'
+import { fail, giveUpAt, graceEnd, nextPoll } from './retry-policy.ts'
 import { showWait, UNRECORDED } from './waiting.ts'
 
-/**
- * How long the relay waits after a lost response before it dispatches again. When an incident at GitHub loses
- * responses, the lists of runs are also late. A shorter RELAY_START_TIMEOUT shortens this period.
- */
-export const LOST_RESPONSE_GRACE_MS = 120_000
-/** The times after a lost response at which the relay searches for the workflow run. The last search is at the end of the grace period. */
-const POLLS_MS = [2_000, 5_000, 10_000, 20_000, 40_000, 80_000]
-const LATEST_POLL_MS = 40_000
 const LOOK_MS = 10_000
 
 export function loseResponse(
@@ -84,14 +76,3 @@ export function pollAgainOrRetry(
     }
   }
 }
-
-/** Returns the end of the grace period or of the start timeout, whichever is earlier. */
-const graceEnd = (since: number, policy: Policy) =>
-  timeoutEnd(since, Math.min(LOST_RESPONSE_GRACE_MS, policy.startTimeout), policy)
-
-const nextPoll = (since: number, now: number, policy: Policy) =>
-  Math.min(
-    since + (POLLS_MS.find(poll => since + poll > now) ?? Infinity),
-    now + LATEST_POLL_MS,
-    graceEnd(since, policy),
-  )

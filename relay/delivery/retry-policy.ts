@@ -6,6 +6,14 @@ import { attempted, failed, finish } from './outcome.ts'
 import { showWait } from './waiting.ts'
 
 const LONGEST_WAIT_MS = 60_000
+/**
+ * How long the relay waits after a lost response before it dispatches again. When an incident at GitHub loses
+ * responses, the lists of runs are also late. A shorter RELAY_START_TIMEOUT shortens this period.
+ */
+export const LOST_RESPONSE_GRACE_MS = 120_000
+/** The times after a lost response at which the relay searches for the workflow run. The last search is at the end of the grace period. */
+const POLLS_MS = [2_000, 5_000, 10_000, 20_000, 40_000, 80_000]
+const LATEST_POLL_MS = 40_000
 
 export function reject(
   delivery: Delivery,
@@ -64,3 +72,15 @@ export function giveUpAt({ queuedAt, unfrozenAt, firstAttemptAt }: Delivery, now
     timeoutEnd(firstAttemptAt ?? now, Math.min(startTimeout, runTimeout), policy),
   )
 }
+
+/** Returns the end of the grace period or of the start timeout, whichever is earlier. */
+export const graceEnd = (since: number, policy: Policy) =>
+  timeoutEnd(since, Math.min(LOST_RESPONSE_GRACE_MS, policy.startTimeout), policy)
+
+/** Returns when the relay searches for the workflow run next, after a lost response. */
+export const nextPoll = (since: number, now: number, policy: Policy) =>
+  Math.min(
+    since + (POLLS_MS.find(poll => since + poll > now) ?? Infinity),
+    now + LATEST_POLL_MS,
+    graceEnd(since, policy),
+  )

@@ -10,7 +10,7 @@ import {
 } from '../../relay/delivery/delivery.ts'
 import type { DeliveryEvent, EventType, NoRun } from '../../relay/delivery/events.ts'
 import { HISTORY } from '../../relay/delivery/history.ts'
-import { LOST_RESPONSE_GRACE_MS } from '../../relay/delivery/lost-response.ts'
+import { LOST_RESPONSE_GRACE_MS } from '../../relay/delivery/retry-policy.ts'
 import { transition } from '../../relay/delivery/transition.ts'
 import { toShown } from '../../relay/delivery/waiting.ts'
 import { withoutJitter } from '../support/without-jitter.ts'
