@@ -161,7 +161,7 @@ function refuseInfinite(value: unknown, key: string): void {
 }
 
 /** Finds numbers that may exceed 1.8e308: such a number has an exponent or at least 309 digits. */
-const MAY_OVERFLOW = /\d[eE]|(?<!\d)\d{309}/
+const MAY_OVERFLOW = /(?:^|[:,[\s])-?\d[\d.]*[eE]|(?<!\d)\d{309}/
 
 /** Measures the depth of valid JSON, and counts its keys. Doesn't recurse or decode strings. */
 function scanJson(json: Uint8Array) {
