@@ -30,7 +30,7 @@ export type Wait =
 
 export const REDELIVERABLE: readonly State[] = ['failed', 'cancelled']
 
-/** The time without a runner after which the relay tells operators about a workflow run. */
+/** The time without a runner after which the relay raises an alert about a workflow run. */
 export const NO_RUNNER_MS = 600_000
 /** The relay renews Port's label if a rate limit ends later than the label shows, by at least this time. */
 export const RENEWED_MS = 60_000

@@ -31,7 +31,7 @@ const UNAVAILABLE = 'database unavailable; retrying'
 const STEP_FAILED = 'a step failed; it is retried when its lease expires'
 
 /**
- * Starts a worker, which claims due work when it's woken, and runs a step for each claim. If a step throws, its work is
+ * Starts a worker, which claims due work when `wake` is called, and runs a step for each claim. If a step throws, its work is
  * due again when the lease expires.
  */
 export function startWorker<Claim>(
