@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Generator } from './load/load.ts'
 import { signWebhooks } from './load/webhooks.ts'
 import { type Server, startServer } from './processes.ts'
-import { relayEnvironment } from './relay-environment.ts'
+import { CLONE, relayEnvironment } from './relay-environment.ts'
 import { percentile } from './statistics.ts'
 
 const CONNECTIONS = 64
@@ -41,9 +41,7 @@ export async function against(
   for (const kind of ['SQLite', 'PostgreSQL']) {
     const start = async (main: string, name: string) => {
       const database = kind === 'SQLite' ? `sqlite:${join(folder.path, name)}` : await createDatabase()
-      return startServer(join(main, 'relay/main.ts'), relayEnvironment(database), [
-        '--max-semi-space-size=16',
-      ])
+      return startServer(join(main, CLONE.file), { ...relayEnvironment(database), ...CLONE.env }, CLONE.flags)
     }
     await using here = await start(root, 'here.db')
     await using there = await start(clone, 'there.db')

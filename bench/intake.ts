@@ -96,6 +96,7 @@ interface IntakeRow extends Case {
   /** The server's CPU time per request, in microseconds. */
   cpuUs: Spread
   cpuOfGroupCommit: Spread | null
+  writtenKb: Spread
   p50: Spread
   p99: Spread
   p99OfGroupCommit: Spread | null
@@ -212,6 +213,7 @@ function toRow(rounds: Round[], { connections, size }: Case, c: number, name: Se
     },
     cpuUs: own('cpuUs'),
     cpuOfGroupCommit: relative('cpuUs', 'groupCommit'),
+    writtenKb: own('writtenKb'),
     p50: own('p50'),
     p99: own('p99'),
     p99OfGroupCommit: relative('p99', 'groupCommit'),

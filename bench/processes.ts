@@ -50,6 +50,15 @@ export function cpuTime(pid: number | undefined): number {
   }
 }
 
+/** Returns the bytes that a process wrote to the disk; NaN if the system has no /proc. */
+export function bytesWritten(pid: number | undefined): number {
+  try {
+    return Number(readFileSync(`/proc/${pid}/io`, 'utf8').match(/^write_bytes: (\d+)/m)?.[1])
+  } catch {
+    return Number.NaN
+  }
+}
+
 /** Returns a process's current and peak resident memory, in MB. */
 export function memory({ child }: Pick<Server, 'child'>): { now: number; peak: number } {
   try {

@@ -34,7 +34,8 @@ export function render(results: Results): string {
     part('Intake: webhooks per second; load generator on the same machine', [
       [
         ...['connections', 'body', 'server', '/s', 'of Hono', 'of group commit', 'of pg-boss'],
-        ...['CPU µs', 'of group commit', 'p50 ms', 'p99 ms', 'of group commit', 'generator', ''],
+        ...['CPU µs', 'of group commit', 'KB written'],
+        ...['p50 ms', 'p99 ms', 'of group commit', 'generator', ''],
       ],
       ...intake.rows.map(row => [
         String(row.connections),
@@ -46,6 +47,7 @@ export function render(results: Results): string {
         text(row.of.pgBoss, 1),
         text(row.cpuUs, 0),
         text(row.cpuOfGroupCommit, 2),
+        text(row.writtenKb, 1),
         text(row.p50, 1),
         text(row.p99, 1),
         text(row.p99OfGroupCommit, 2),

@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { mkdtempDisposableSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { cpuTime, type Server } from '../processes.ts'
+import { bytesWritten, cpuTime, type Server } from '../processes.ts'
 import { type Webhooks, writeFiles } from './webhooks.ts'
 
 /** The result of one load generator run. */
@@ -10,6 +10,8 @@ export interface Figures {
   perSecond: number
   /** CPU time of all server threads per request, in microseconds. */
   cpuUs: number
+  /** What the server wrote to the disk per request, in KB. PostgreSQL's own processes aren't included. */
+  writtenKb: number
   /** Response times, in milliseconds. */
   p50: number
   p99: number
@@ -43,9 +45,10 @@ export function chooseGenerator(): Generator {
   return {
     name: isThere ? (version.match(/^wrk \S+/)?.[0] ?? 'wrk') : "Node (wrk isn't installed)",
     async run(server, webhooks, connections, seconds) {
-      const before = cpuTime(server.child.pid)
+      const { pid } = server.child
+      const before = [cpuTime(pid), bytesWritten(pid)] as const
       const result = await send(server.url, webhooks, connections, seconds)
-      const used = cpuTime(server.child.pid) - before
+      const [used, written] = [cpuTime(pid) - before[0], bytesWritten(pid) - before[1]]
       const { requests, durationMs, p50, p99, refused, failed, generatorCpuUs } = result
       // Requests that are pending at the time limit don't count as failed.
       if (refused > 0 || failed > 0)
@@ -54,6 +57,7 @@ export function chooseGenerator(): Generator {
       return {
         perSecond: (requests * 1000) / durationMs,
         cpuUs: used / requests,
+        writtenKb: written / requests / 1024,
         ...{ p50, p99 },
         generatorCores: generatorCpuUs / 1000 / durationMs,
       }

@@ -65,10 +65,13 @@ type Options = ReturnType<typeof octokitOptions>
 // Octokit is loaded on first use, because loading it takes longer than everything else at startup.
 
 function tokenCredential(options: Options, token: string): CheckedCredential {
-  let octokit: Octokit | undefined
-  const open = async () => {
+  let octokit: Promise<Octokit> | undefined
+  const load = async () => {
     const { Octokit } = await import('@octokit/rest')
-    octokit ??= rejectPages(new Octokit({ ...options, auth: token }))
+    return rejectPages(new Octokit({ ...options, auth: token }))
+  }
+  const open = () => {
+    octokit ??= load()
     return octokit
   }
   return {

@@ -54,14 +54,16 @@ export function openSqliteFile(path: string) {
 
 function open(path: string): DatabaseSync {
   const database = new DatabaseSync(path, { timeout: 5000 })
-  // A larger cache wouldn't be faster, because the operating system also caches the file. A separate
-  // thread runs checkpoints. A commit runs a checkpoint only if the log exceeds 256 MB.
+  // With smaller pages, a random key of an index writes fewer bytes. A larger cache wouldn't be faster, because the
+  // operating system also caches the file. A separate thread runs checkpoints. A commit runs a checkpoint only if the
+  // log exceeds 256 MB.
   database.exec(`
+    PRAGMA page_size = 2048;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     PRAGMA temp_store = MEMORY;
     PRAGMA cache_size = -4096;
-    PRAGMA wal_autocheckpoint = 65536;`)
+    PRAGMA wal_autocheckpoint = 131072;`)
   createSchema(database)
   // This relay has locked the file, so all existing leases belong to stopped relays. The statement releases them.
   database.exec(`

@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs'
+import { closeSync, openSync, statSync } from 'node:fs'
 import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import { type Backend, type Row, type Statement, sqlite } from '../database.ts'
@@ -70,6 +70,8 @@ export async function openSqlite(path: string): Promise<Backend> {
     flush()
     // The results of claims come first, because a dispatch takes longer than the response to a webhook.
     settle(requests, rows)
+    // A claim in the same batch doesn't find deliveries that were received after the claim's time.
+    if (inserts.length > 1) onInsert()
     settle(inserts, inserted)
   })
   const exited = new Promise<void>(resolve => {
@@ -77,6 +79,7 @@ export async function openSqlite(path: string): Promise<Backend> {
       if (!closing)
         throw new Error(`The thread of the database ${path} ended unexpectedly (exit code ${code})`)
       ended = new Error(`The database ${path} is closed`)
+      checkpoints.closeFile()
       for (const { inserts, requests } of [writing ?? nothing(), collected]) {
         for (const { reject } of [...inserts, ...requests]) reject(ended)
       }
@@ -139,12 +142,11 @@ function settle<T>(waiting: Waiting<T>[], responses: (T | string)[]): void {
 }
 
 /**
- * The minimum pause between two checkpoints. A checkpoint that reaches the end of the log delays commits: after a pause
- * of 200 ms, by 40 ms. A slow checkpoint competes with commits for the disk, so the pause after it is RESTS times as
- * long as the checkpoint.
+ * The minimum pause between two checkpoints. A longer pause makes the checkpoint longer, and a long checkpoint delays
+ * commits: after a pause of 200 ms, by 40 ms. A slow checkpoint competes with commits for the disk, so the pause after
+ * it is as long as the checkpoint.
  */
-const REST_MS = 50
-const RESTS = 4
+const REST_MS = 20
 const LONGEST_REST_MS = 1_000
 /** The number of changed rows that makes a checkpoint due. The first commit after a checkpoint needs a second sync. */
 const ENOUGH_CHANGES = 250
@@ -152,6 +154,8 @@ const ENOUGH_CHANGES = 250
 /** Runs checkpoints in a separate thread. If commits ran the checkpoints, intake would be a quarter slower with a million deliveries. */
 function startCheckpoints(path: string) {
   const { ino } = statSync(path)
+  // It is closed after the database, because closing it releases the process's locks of the file.
+  const file = openSync(path, 'r')
   let thread: Worker | undefined
   let timer: NodeJS.Timeout | undefined
   let changes = 0
@@ -160,14 +164,14 @@ function startCheckpoints(path: string) {
   let rest = REST_MS
 
   const start = () => {
-    const file = `./sqlite-checkpoint-thread.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`
-    const started = new Worker(new URL(file, import.meta.url), {
-      workerData: { path, ino },
+    const source = `./sqlite-checkpoint-thread.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`
+    const started = new Worker(new URL(source, import.meta.url), {
+      workerData: { path, ino, file },
       resourceLimits: { maxYoungGenerationSizeMb: 1 },
     })
     started.on('message', (took: number) => {
       busy = false
-      rest = Math.min(Math.max(REST_MS, RESTS * took), LONGEST_REST_MS)
+      rest = Math.min(Math.max(REST_MS, took), LONGEST_REST_MS)
       schedule()
     })
     // Errors are ignored. Without this thread, a commit runs a checkpoint when the log is too long.
@@ -194,5 +198,6 @@ function startCheckpoints(path: string) {
       clearTimeout(timer)
       await thread?.terminate()
     },
+    closeFile: () => closeSync(file),
   }
 }

@@ -2,7 +2,16 @@ import { expect, test } from 'vitest'
 import type { Change, WaitCause } from '../../../relay/delivery/delivery.ts'
 
 import type { Store } from '../../../relay/store/store.ts'
-import { acceptAll, aDispatched, aFailed, applyTo, aTransition, get, type Place } from '../place.ts'
+import {
+  acceptAll,
+  aDelivery,
+  aDispatched,
+  aFailed,
+  applyTo,
+  aTransition,
+  get,
+  type Place,
+} from '../place.ts'
 
 export function claimTests(place: Place): void {
   test('claims only the oldest delivery per repository until that delivery leaves the queue', async () => {
@@ -31,6 +40,19 @@ export function claimTests(place: Place): void {
       await store.apply(claimed!, aTransition({ change }), now)
     }
     expect(order).toEqual(['acme/long', 'acme/other', 'acme/long', 'acme/long'])
+  })
+
+  test('a delivery is claimed at once even if it was received in the same turn as another one, but later', async () => {
+    const store = await place.open()
+    const claims: ReturnType<typeof claim>[] = []
+    let now = 1000
+    store.onWork(() => claims.push(claim(store, now)))
+    const accept = (repository: string) => store.accept(aDelivery({ repository, receivedAt: now }))
+    const first = accept('acme/a')
+    now++
+    const accepted = await Promise.all([first, accept('acme/b')])
+    const claimed = (await Promise.all(claims)).flat()
+    expect(claimed.map(({ id }) => id)).toEqual(accepted.map(({ id }) => id))
   })
 
   test('deliveries without a runner come without the summaries of their jobs, which can have megabytes', async () => {
