@@ -36,7 +36,7 @@ const COSTS: Record<'sqlite' | 'postgres', Record<string, Partial<Counts>>> = {
     dispatch: { statements: 7, rows: 6, commits: 2, threads: 2, wakes: 1, github: 1 },
     messages: { statements: 5, rows: 5, commits: 2, claims: 1, threads: 3, port: 2 },
     run: { statements: 55, rows: 31, commits: 22, claims: 13, threads: 35, wakes: 6, github: 4, port: 7 },
-    sixteen: { statements: 16, rows: 16, commits: 1, threads: 1, wakes: 2 },
+    sixteen: { statements: 16, rows: 16, commits: 1, threads: 1, wakes: 1 },
     claimed: { statements: 2, rows: 2, commits: 1, threads: 1, wakes: 1 },
   },
   postgres: {

@@ -71,7 +71,7 @@ export async function openSqlite(path: string): Promise<Backend> {
     // The results of claims come first, because a dispatch takes longer than the response to a webhook.
     settle(requests, rows)
     // A claim in the same batch doesn't find deliveries that were received after the claim's time.
-    if (inserts.length > 1) onInsert()
+    if (requests.length > 0 && inserts.length > 1) onInsert()
     settle(inserts, inserted)
   })
   const exited = new Promise<void>(resolve => {
