@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest'
+import pg from 'pg'
+import { expect, onTestFinished, test } from 'vitest'
 import { type ReceivedRequest, until } from '../../tools/simulator/http-server.ts'
 import { send } from '../support/send.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
@@ -39,7 +40,12 @@ test('a rate-limit pause applies to all relays on one PostgreSQL database, and P
       body: { message: 'You have exceeded a secondary rate limit.' },
     })
     const first = await sendAll(system, relays[0]!.url, 1)
-    await until(() => github.requests.some(({ status }) => status === 403), 'GitHub asks to wait')
+    // Until the pause is in the database, the other relay sends dispatches.
+    const client = new pg.Client(database)
+    await client.connect()
+    onTestFinished(() => client.end())
+    const isPaused = async () => (await client.query('SELECT 1 FROM rate_limit_pauses')).rows.length > 0
+    await until(isPaused, 'the pause is persisted')
     const ids = [...first, ...(await sendAll(system, relays[1]!.url, 59, 1))]
     const waiting = (id: string) =>
       port.run(id).logs.filter(({ message }) => message.startsWith("Waiting for GitHub's rate limit"))
