@@ -154,7 +154,7 @@ const ENOUGH_CHANGES = 250
 /** Runs checkpoints in a separate thread. If commits ran the checkpoints, intake would be a quarter slower with a million deliveries. */
 function startCheckpoints(path: string) {
   const { ino } = statSync(path)
-  // It is closed after the database, because closing it releases the process's locks of the file.
+  // The file is closed after the database, because closing a file releases all of the process's locks on it.
   const file = openSync(path, 'r')
   let thread: Worker | undefined
   let timer: NodeJS.Timeout | undefined
