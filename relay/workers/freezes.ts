@@ -6,9 +6,9 @@ import type { ApplyDeps, ApplyEvent } from './apply.ts'
 
 export type Freezes = ReturnType<typeof createFreezes>
 
-/** The interval between reads of freezes. An attempt uses no older data. */
-export const FREEZES_MS = 500
+/** The maximum age of the freezes that an attempt uses. The interval between reads is shorter, so attempts rarely wait for a read. */
 const FRESH_MS = 1_000
+export const FREEZES_MS = 900
 /** The maximum number of repositories per statement. Also the maximum number of deliveries to discard per round. */
 const REPOSITORIES = 50
 const DISCARDED = 100
