@@ -228,8 +228,8 @@ export const octokitOptions = (
   request: {
     retries: 0,
     fetch(url: string, init?: RequestInit) {
-      const headers = new Headers(init?.headers)
-      headers.set('x-github-api-version', API_VERSION)
+      // Octokit passes the headers as an object with lower-case names.
+      const headers = { ...(init?.headers as Record<string, string>), 'x-github-api-version': API_VERSION }
       return send(url, { ...init, headers })
     },
   },

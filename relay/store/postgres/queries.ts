@@ -72,7 +72,10 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
       const rows = await put(insertMany(batch.map(each => each.delivery)))
       if (rows.length > 0) written()
       const inserted = new Set(rows.map(row => row.id))
-      for (const { delivery, resolve } of batch) resolve(inserted.has(delivery.id))
+      // The claim is sent before the responses to the webhooks, because a dispatch takes longer.
+      setImmediate(() => {
+        for (const { delivery, resolve } of batch) resolve(inserted.has(delivery.id))
+      })
     } catch (error) {
       if (batch.length > 1 && isOfOneRow(error)) {
         for (const each of batch) await write([each])

@@ -68,11 +68,12 @@ export async function openSqlite(path: string): Promise<Backend> {
     writing = null
     checkpoints.written(changed)
     flush()
-    // The results of claims come first, because a dispatch takes longer than the response to a webhook.
     settle(requests, rows)
     // A claim in the same batch doesn't find deliveries that were received after the claim's time.
     if (requests.length > 0 && inserts.length > 1) onInsert()
-    settle(inserts, inserted)
+    // Dispatches leave before the responses to webhooks, because a dispatch takes longer. `fetch` waits for one event loop
+    // turn before it reuses a connection.
+    setImmediate(setImmediate, () => settle(inserts, inserted))
   })
   const exited = new Promise<void>(resolve => {
     thread.once('exit', code => {
