@@ -2,8 +2,9 @@ import { createServer } from 'node:http'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import * as conventions from '@opentelemetry/semantic-conventions/incubating'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { traceId } from '../../relay/delivery/trace-context.ts'
+import { openStore } from '../../relay/store/open.ts'
 import type { GitHubRun } from '../../tools/simulator/github/github.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { listenHere } from '../support/listen-here.ts'
@@ -73,18 +74,23 @@ const attributesOf = ({ attributes }: Span) =>
 
 test('if a relay takes over a delivery from a killed relay, one trace without inputs is exported through the proxy', async () => {
   const { port, github, env, deliver, runOf } = await open()
-  const collector = await startCollector()
+  const [collector, database] = await Promise.all([startCollector(), newDatabase()])
   const traced = {
-    ...{ ...env, RELAY_DATABASE: await newDatabase(), HTTP_PROXY: collector.url },
+    ...{ ...env, RELAY_DATABASE: database, HTTP_PROXY: collector.url },
     OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector.example:4318',
     OTEL_EXPORTER_OTLP_HEADERS: 'api-key=a%20key',
   }
   const [first, second] = await Promise.all([startRelay(traced), startRelay(traced)])
   const delivery = await deliver(first.url)
   const run = await runOf()
-  const dispatched = [first, second].find(({ log }) => log().some(({ attempt }) => attempt === 1)) ?? first
+  const isRecorded = ({ log }: typeof first) => log().some(({ attempt }) => attempt === 1)
+  await until(() => [first, second].some(isRecorded), 'the dispatch is recorded')
+  // A relay that is killed while it sends messages leaves a lease of a minute.
+  const store = await openStore({ kind: 'postgres', url: database })
+  onTestFinished(store.close)
+  await until(async () => !(await store.waitingMessages(delivery)), 'Port has the messages')
+  const [dispatched, left] = isRecorded(first) ? [first, second] : [second, first]
   await dispatched.kill()
-  const left = dispatched === first ? second : first
   const failed = { ...FAILED, completed_at: new Date().toISOString() }
   const named = ['build an-input-value', 'test'].map(name => ({ name, ...failed }))
   const jobs = github.setJobs(run.id, 1, named)
