@@ -131,49 +131,55 @@ export function readJson(
   advice: { notJson: string; tooDeep: string },
   maxKeys = Number.POSITIVE_INFINITY,
 ): unknown {
-  const { depth, keys } = scanJson(body)
+  const { depth, keys, mayOverflow } = scanJson(body)
   if (keys > maxKeys)
     throw new Problem(422, `The body has more than ${maxKeys} keys: send fewer, or encode a part as text.`)
-  let [text, value]: [string, unknown] = ['', null]
+  let value: unknown
   try {
-    text = utf8.decode(body)
-    value = JSON.parse(text)
+    value = JSON.parse(utf8.decode(body))
   } catch {
     throw new Problem(400, `The body isn't JSON in UTF-8: ${advice.notJson}.`)
   }
   if (depth > LIMITS.jsonDepth)
     throw new Problem(400, `The body is nested more than ${LIMITS.jsonDepth} levels deep: ${advice.tooDeep}.`)
-  if (MAY_OVERFLOW.test(text)) refuseInfinite(value, '')
+  if (mayOverflow) refuseInfinite(value, '')
   return value
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /** Refuses a number that becomes Infinity. JSON would write null for Infinity, and null isn't the signed value. */
-function refuseInfinite(value: unknown, key: string): void {
+function refuseInfinite(value: unknown, key: string | number): void {
   if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY) {
-    const where = key === '' ? '' : ` at ${JSON.stringify(key)}`
+    const where = key === '' ? '' : ` at ${JSON.stringify(String(key))}`
     const sentence = `The number${where} is larger than 1.8e308, the largest number that JSON parsers can represent: send the number as text.`
     throw new Problem(400, sentence)
   }
-  if (typeof value !== 'object' || value === null) return
-  for (const [name, each] of Object.entries(value)) refuseInfinite(each, name)
+  if (Array.isArray(value)) value.forEach(refuseInfinite)
+  else if (typeof value === 'object' && value !== null)
+    for (const [name, each] of Object.entries(value)) refuseInfinite(each, name)
 }
 
-/** Finds numbers that may exceed 1.8e308: such a number has an exponent or at least 309 digits. */
-const MAY_OVERFLOW = /(?:^|[:,[\s])-?\d[\d.]*[eE]|(?<!\d)\d{309}/
+/** The number of digits of 1.8e308, the largest number that JSON parsers can represent. */
+const DIGITS = 309
 
-/** Measures the depth of valid JSON, and counts its keys. Doesn't recurse or decode strings. */
+/**
+ * Measures the depth of valid JSON, and counts its keys. `mayOverflow`: a number has an exponent, or all numbers together
+ * have at least 309 digits. Doesn't recurse or decode strings.
+ */
 function scanJson(json: Uint8Array) {
-  let [level, depth, keys] = [0, 0, 0]
+  let [level, depth, keys, digits, hasExponent] = [0, 0, 0, 0, false]
   for (let i = 0; i < json.length; i++) {
-    const byte = json[i]
+    const byte = json[i] as number
     if (byte === 0x22) {
       for (i++; i < json.length && json[i] !== 0x22; i++) if (json[i] === 0x5c) i++
     } else if (byte === 0x7b || byte === 0x5b) {
       if (++level > depth) depth = level
     } else if (byte === 0x7d || byte === 0x5d) level--
     else if (byte === 0x3a) keys++
+    else if (byte >= 0x30 && byte <= 0x39) digits++
+    // An "e" after a digit or a point isn't part of `true` or `false`.
+    else if ((byte === 0x65 || byte === 0x45) && (json[i - 1] as number) <= 0x39) hasExponent = true
   }
-  return { depth, keys }
+  return { depth, keys, mayOverflow: hasExponent || digits >= DIGITS }
 }
