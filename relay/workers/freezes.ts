@@ -6,8 +6,9 @@ import type { ApplyDeps, ApplyEvent } from './apply.ts'
 
 export type Freezes = ReturnType<typeof createFreezes>
 
-/** The maximum age of the freezes that an attempt uses. The interval between reads is shorter, so attempts rarely wait for a read. */
+/** If the last read is older, an attempt reads the freezes again. */
 const FRESH_MS = 1_000
+/** The interval between reads. It is shorter than FRESH_MS, so attempts rarely read. */
 export const FREEZES_MS = 900
 /** The maximum number of repositories per statement. Also the maximum number of deliveries to discard per round. */
 const REPOSITORIES = 50
@@ -19,6 +20,7 @@ type Deps = Pick<ApplyDeps, 'policy' | 'log'> & { store: Store; apply: ApplyEven
 export function createFreezes({ store, policy, apply, log, github }: Deps) {
   let all: (Freeze & { matches: (repository: string) => boolean })[] = []
   let readAt = Number.NEGATIVE_INFINITY
+  let reading: Promise<void> | undefined
 
   const active = () => all.filter(({ ending }) => ending === '')
   const find = (repository: string): Freeze | undefined => active().find(each => each.matches(repository))
@@ -66,7 +68,13 @@ export function createFreezes({ store, policy, apply, log, github }: Deps) {
     find,
     active: (): readonly Freeze[] => active(),
     async holds(repository: string): Promise<boolean> {
-      if (Math.abs(store.clock() - readAt) > FRESH_MS) await read()
+      if (Math.abs(store.clock() - readAt) > FRESH_MS) {
+        // Attempts share a read. Otherwise, each attempt would wait for the reads of all earlier attempts.
+        reading ??= read().finally(() => {
+          reading = undefined
+        })
+        await reading
+      }
       return find(repository) !== undefined
     },
     /** Starts a freeze. Resolves when all deliveries that match the freeze are frozen. */

@@ -90,7 +90,7 @@ const POLLS_AT_ONCE = 100
 export const POLL_LEASE_MS = 60_000
 const OUTBOXES_AT_ONCE = 10
 const MAINTENANCE_MS = 60_000
-const NOTIFY_MS = 2_000
+const NOTIFY_MS = 1_000
 /** How often due times and rate-limit pauses are read: every SOONEST_MS while work is due, otherwise every LATEST_MS. */
 const SOONEST_MS = 500
 const LATEST_MS = 2_000

@@ -219,6 +219,20 @@ test('discarding cancels the frozen deliveries, with a line in Port, and nothing
   }
 })
 
+test('dispatches read the freezes at most once a second, and share a read', async () => {
+  const system = await open()
+  const { freezes } = system.engine()
+  const read = vi.spyOn(system.store, 'freezes')
+  const hold = () => Promise.all([1, 2, 3].map(() => freezes.holds('acme/shop')))
+  await hold()
+  system.advance(1_000)
+  await hold()
+  expect(read).toHaveBeenCalledTimes(1)
+  system.advance(1)
+  await hold()
+  expect(read).toHaveBeenCalledTimes(2)
+})
+
 const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
 
 test.each(['sqlite', 'postgres'] as const)(
