@@ -96,15 +96,17 @@ function countPostgres(counts: Counts): void {
   onTestFinished(() => void Object.assign(pg.Client.prototype, { query }))
 }
 
+async function open(kind: keyof typeof COSTS) {
+  const path = join(temporaryFolder(), 'relay.db')
+  const store = await openStore(kind === 'sqlite' ? { kind, path } : { kind, url: await newDatabase() })
+  onTestFinished(store.close)
+  return store
+}
+
 test.each(['sqlite', 'postgres'] as const)('what a delivery costs on %s', async kind => {
   const counts = { ...NOTHING }
   ;(kind === 'sqlite' ? countSqlite : countPostgres)(counts)
-  const store = await openStore(
-    kind === 'sqlite'
-      ? { kind, path: join(temporaryFolder(), 'relay.db') }
-      : { kind, url: await newDatabase() },
-  )
-  onTestFinished(store.close)
+  const store = await open(kind)
   store.onWork(() => counts.wakes++)
   const system = await startSystem({ file: store })
   const relay = await openReceiving({ store: { ...store, clock: system.now } })
@@ -149,6 +151,23 @@ test.each(['sqlite', 'postgres'] as const)('what a delivery costs on %s', async 
   expect(system.port.run(RUN).status).toBe('SUCCESS')
   expect(costs).toEqual(COSTS[kind])
 })
+
+test.each(['sqlite', 'postgres'] as const)(
+  'on %s, an idle relay starts a dispatch before it responds to the webhook',
+  async kind => {
+    const store = await open(kind)
+    const order: string[] = []
+    store.onWork(async () => {
+      const claim = store.claimQueued(Date.now(), 1, 1, '')
+      // On PostgreSQL, the claim has its own commit, and the relay responds to the webhook in the meantime.
+      if (kind === 'sqlite') await claim
+      setImmediate(() => order.push('dispatch'))
+    })
+    await store.accept(aDelivery())
+    order.push('response')
+    expect(order).toEqual(['dispatch', 'response'])
+  },
+)
 
 test('on PostgreSQL, claims read as little with 10,000 waiting deliveries as with one, with plans made for one', async () => {
   const backend = await openBackend({ kind: 'postgres', url: await newDatabase() })

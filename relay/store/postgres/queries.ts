@@ -72,7 +72,7 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
       const rows = await put(insertMany(batch.map(each => each.delivery)))
       if (rows.length > 0) written()
       const inserted = new Set(rows.map(row => row.id))
-      // The claim is sent before the responses to the webhooks, because a dispatch takes longer.
+      // An idle relay claims the deliveries first, and responds to the webhooks while PostgreSQL writes the claim.
       setImmediate(() => {
         for (const { delivery, resolve } of batch) resolve(inserted.has(delivery.id))
       })
