@@ -178,7 +178,7 @@ function scanJson(json: Uint8Array) {
     } else if (byte === 0x7d || byte === 0x5d) level--
     else if (byte === 0x3a) keys++
     else if (byte >= 0x30 && byte <= 0x39) digits++
-    // An "e" after a digit or a point isn't part of `true` or `false`.
+    // The "e" of an exponent comes after a digit. The "e" of `true` and `false` comes after a letter.
     else if ((byte === 0x65 || byte === 0x45) && (json[i - 1] as number) <= 0x39) hasExponent = true
   }
   return { depth, keys, mayOverflow: hasExponent || digits >= DIGITS }

@@ -168,8 +168,8 @@ function readList({ candidates, snapshot, whole }: Found, repository: string, po
   return { list: 'ambiguous', reason: ambiguous } as const
 }
 
-/** The number of deliveries per round. Port's rate limit allows about 50 messages per second, and there are at most two rounds. */
-const AT_ONCE = 25
+/** The number of deliveries per round. Port's rate limit allows about this many messages per second, the length of a round. */
+const AT_ONCE = 50
 
 /** Creates a function that shows in Port what the oldest waiting deliveries wait for. */
 export function createNotifyWaiting(deps: {

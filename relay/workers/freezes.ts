@@ -6,7 +6,7 @@ import type { ApplyDeps, ApplyEvent } from './apply.ts'
 
 export type Freezes = ReturnType<typeof createFreezes>
 
-/** If the last read is older, an attempt reads the freezes again. */
+/** An attempt reads the freezes again if the last read is older than this. */
 const FRESH_MS = 1_000
 /** The interval between reads. It is shorter than FRESH_MS, so attempts rarely read. */
 export const FREEZES_MS = 900

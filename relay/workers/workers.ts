@@ -90,6 +90,7 @@ const POLLS_AT_ONCE = 100
 export const POLL_LEASE_MS = 60_000
 const OUTBOXES_AT_ONCE = 10
 const MAINTENANCE_MS = 60_000
+const NOTIFY_MS = 1_000
 /** How often due times and rate-limit pauses are read: every SOONEST_MS while work is due, otherwise every LATEST_MS. */
 const SOONEST_MS = 500
 const LATEST_MS = 2_000
@@ -109,14 +110,14 @@ export function startWorkers(deps: {
 }): Worker[] {
   const { config, store, github, timeouts, engine, pauses, rate, log, throttled } = deps
   const { tracing } = config
-  const notifyWaiting = createNotifyWaiting({ ...engine, store, pauses })
+  let hasQueue = true
   const findDue = async () => {
     const now = store.clock()
     const [due, active] = await Promise.all([store.nextDue(), store.activePauses(now)])
     pauses.add(active)
     const waits = WORK.map(kind => (due[kind] ?? Number.POSITIVE_INFINITY) - now)
     for (const [i, kind] of WORK.entries()) if ((waits[i] ?? 0) <= 0) byWork[kind].wake()
-    if (due.dispatch !== null || engine.freezes.active().length > 0) await notifyWaiting()
+    hasQueue = due.dispatch !== null
     return Math.min(...waits)
   }
   const schedule = repeat('due work', LATEST_MS, throttled, findDue, SOONEST_MS)
@@ -153,6 +154,7 @@ export function startWorkers(deps: {
     for (const kind of work) byWork[kind].wake()
   })
   const remind = createReminders(github, timeouts, { clock: Date.now, log })
+  const notifyWaiting = createNotifyWaiting({ ...engine, store, pauses })
   const stop = () => {
     forget()
     return byWork.dispatch.stop()
@@ -163,6 +165,10 @@ export function startWorkers(deps: {
     byWork.outbox,
     schedule,
     // Periodic work runs at a fixed interval. New work doesn't wake it.
+    repeat('notify waiting', NOTIFY_MS, throttled, async () => {
+      // Frozen deliveries have no due time.
+      if (hasQueue || engine.freezes.active().length > 0) await notifyWaiting()
+    }),
     repeat('freezes', FREEZES_MS, throttled, engine.freezes.check),
     ...(tracing
       ? [repeat('traces', TRACES_MS, throttled, createTraces({ ...deps, ...config, tracing }))]

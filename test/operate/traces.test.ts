@@ -81,13 +81,13 @@ test('if a relay takes over a delivery from a killed relay, one trace without in
     OTEL_EXPORTER_OTLP_HEADERS: 'api-key=a%20key',
   }
   const [first, second] = await Promise.all([startRelay(traced), startRelay(traced)])
+  const store = await openStore({ kind: 'postgres', url: database })
+  onTestFinished(store.close)
   const delivery = await deliver(first.url)
   const run = await runOf()
   const isRecorded = ({ log }: typeof first) => log().some(({ attempt }) => attempt === 1)
   await until(() => [first, second].some(isRecorded), 'the dispatch is recorded')
   // A relay that is killed while it sends messages leaves a lease of a minute.
-  const store = await openStore({ kind: 'postgres', url: database })
-  onTestFinished(store.close)
   await until(async () => !(await store.waitingMessages(delivery)), 'Port has the messages')
   const [dispatched, left] = isRecorded(first) ? [first, second] : [second, first]
   await dispatched.kill()

@@ -71,8 +71,8 @@ export async function openSqlite(path: string): Promise<Backend> {
     settle(requests, rows)
     // A claim in the same batch doesn't find deliveries that were received after the claim's time.
     if (requests.length > 0 && inserts.length > 1) onInsert()
-    // The responses to webhooks wait for two event loop turns, so that an idle relay dispatches earlier: `fetch` waits for
-    // one turn before it uses an open connection again.
+    // An idle relay sends the dispatch before it responds to the webhook. This takes two event loop turns, because `fetch`
+    // waits for one turn before it uses an open connection again.
     setImmediate(setImmediate, () => settle(inserts, inserted))
   })
   const exited = new Promise<void>(resolve => {
