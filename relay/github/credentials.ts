@@ -62,12 +62,21 @@ export function createCredential(
 
 type Options = ReturnType<typeof octokitOptions>
 
-// Octokit is loaded on first use, because loading it takes longer than everything else at startup.
+/**
+ * Loads Octokit on first use, because loading it takes longer than everything else at startup. Omits the log of requests,
+ * which parses each request a second time.
+ */
+async function loadOctokit() {
+  const { Octokit } = await import('@octokit/rest')
+  return class extends Octokit {
+    static override plugins = Octokit.plugins.filter(({ name }) => name !== 'requestLog')
+  }
+}
 
 function tokenCredential(options: Options, token: string): CheckedCredential {
   let octokit: Promise<Octokit> | undefined
   const load = async () => {
-    const { Octokit } = await import('@octokit/rest')
+    const Octokit = await loadOctokit()
     return rejectPages(new Octokit({ ...options, auth: token }))
   }
   const open = () => {
@@ -137,10 +146,7 @@ function appCredential(options: Options, auth: App, clock: () => number): Checke
   }
 
   async function create(installation: { installationId?: number } = {}): Promise<Octokit> {
-    const [{ Octokit }, { createAppAuth }] = await Promise.all([
-      import('@octokit/rest'),
-      import('@octokit/auth-app'),
-    ])
+    const [Octokit, { createAppAuth }] = await Promise.all([loadOctokit(), import('@octokit/auth-app')])
     const given = { ...auth, ...installation }
     return rejectPages(new Octokit({ ...options, authStrategy: createAppAuth, auth: given }))
   }

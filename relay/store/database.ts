@@ -13,15 +13,17 @@ export interface Backend {
   /**
    * Runs a statement that claims work. Doesn't wait for the disk, because it does no harm if a crash loses the claim.
    * The claim is on disk no later than the next durable change.
+   * @param attempts whether the claim records attempts. Then it waits for the disk, and can share a commit with
+   *   deliveries that are being inserted.
    */
-  claim(statement: Statement): Promise<Row[]>
+  claim(statement: Statement, attempts?: boolean): Promise<Row[]>
   /**
    * Writes a delivery, and resolves when it is on disk.
    * @returns false if the dedupe key exists or the signature was used before. The existing delivery can be the same
    *   delivery, if the response to an earlier write was lost.
    */
   insert(delivery: NewDelivery): Promise<boolean>
-  /** Calls the listener when this relay has accepted deliveries. */
+  /** Calls the listener when deliveries are being inserted, and when inserted deliveries may still need a claim. */
   onWork(listener: () => void): void
   close(): Promise<void>
 }

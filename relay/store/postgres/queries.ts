@@ -29,7 +29,7 @@ const clean = (value: Value) =>
 const BATCHES = 2
 const MAX_ROWS = 500
 const MAX_SIZE = 8 * 1024 * 1024
-/** The time after which a lost connection is an error for the sender. Within this time, the write is repeated. */
+/** The time after which a failed write is an error for the sender. Within this time, the write is repeated. */
 const AGAIN_WITHIN_MS = 2_000
 
 interface Waiting {
@@ -38,21 +38,26 @@ interface Waiting {
   reject: (error: unknown) => void
 }
 
-/** Writes deliveries in batches. Deliveries that arrive during commits go into the next batch. */
-export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>, written: () => void) {
+type Claim = { statement: PostgresQuery; resolve: (rows: Promise<Row[]>) => void }
+
+/**
+ * Writes deliveries in batches. Deliveries that arrive during commits go into the next batch. An idle relay claims a
+ * delivery in the transaction that inserts it, so that the dispatch doesn't need another commit.
+ */
+export function createIntake(run: (statements: PostgresQuery[]) => Promise<Row[][]>, onWork: () => void) {
+  let claim: Claim | null = null
   let collected: Waiting[] = []
-  let active = 0
-  let scheduled = false
+  let [active, scheduled] = [0, false]
 
   const flush = () => {
     scheduled = false
     while (active < BATCHES && collected.length > 0) {
-      const batch = take()
       active++
-      void write(batch).finally(() => {
+      void write(take(), claim).finally(() => {
         active--
         flush()
       })
+      claim = null
     }
   }
 
@@ -67,44 +72,55 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
     return batch
   }
 
-  async function write(batch: Waiting[]): Promise<void> {
+  async function write(batch: Waiting[], claiming: Claim | null): Promise<void> {
     try {
-      const rows = await put(insertMany(batch.map(each => each.delivery)))
-      if (rows.length > 0) written()
+      const began = performance.now()
+      const insert = insertMany(batch.map(each => each.delivery))
+      const sent = run(claiming ? [insert, claiming.statement] : [insert])
+      claiming?.resolve(sent.then(responses => responses[1] ?? []).catch(() => []))
+      let needsClaim = !claiming || batch.length > 1
+      const [rows = []] = await sent.catch(error => {
+        if ((!claiming && !isCut(error)) || performance.now() - began > AGAIN_WITHIN_MS) throw error
+        needsClaim = true
+        // The insert is repeated without the claim. It doesn't change existing rows.
+        return run([insert])
+      })
+      // A claim in the same transaction doesn't find deliveries that were received after the claim's time.
+      if (rows.length > 0 && needsClaim) onWork()
       const inserted = new Set(rows.map(row => row.id))
-      // An idle relay claims the deliveries first, and responds to the webhooks while PostgreSQL writes the claim.
-      setImmediate(() => {
+      // An idle relay sends the dispatch before it responds to the webhook. This takes two event loop turns, because `fetch`
+      // waits for one turn before it uses an open connection again.
+      setImmediate(setImmediate, () => {
         for (const { delivery, resolve } of batch) resolve(inserted.has(delivery.id))
       })
     } catch (error) {
       if (batch.length > 1 && isOfOneRow(error)) {
-        for (const each of batch) await write([each])
+        for (const each of batch) await write([each], null)
         return
       }
       for (const { reject } of batch) reject(error)
     }
   }
 
-  /** Runs a statement that doesn't change existing rows. If the response is lost, runs the statement again. */
-  async function put(statement: PostgresQuery): Promise<Row[]> {
-    const began = performance.now()
-    try {
-      return await query(statement)
-    } catch (error) {
-      if (!isCut(error) || performance.now() - began > AGAIN_WITHIN_MS) throw error
-      return await query(statement)
-    }
-  }
-
-  return (delivery: NewDelivery) =>
-    new Promise<boolean>((resolve, reject) => {
-      collected.push({ delivery, resolve, reject })
-      // Deliveries that arrive in one event loop turn share a commit.
-      if (active < BATCHES && !scheduled) {
+  return {
+    insert: (delivery: NewDelivery) =>
+      new Promise<boolean>((resolve, reject) => {
+        collected.push({ delivery, resolve, reject })
+        if (active >= BATCHES || scheduled) return
         scheduled = true
-        setImmediate(flush)
-      }
-    })
+        if (active === 0) onWork()
+        // Deliveries that arrive in one event loop turn share a commit, so that a later one can't be claimed first. A batch
+        // with a claim doesn't wait for the others, because the worker claims nothing else during its commit.
+        process.nextTick(() => (claim ? flush() : setImmediate(flush)))
+      }),
+    async claim(statement: PostgresQuery): Promise<Row[]> {
+      // During a commit, a claim in the next transaction could miss the older deliveries of this commit.
+      if (!scheduled || active > 0 || claim) return (await run([statement]))[0] ?? []
+      return new Promise(resolve => {
+        claim = { statement, resolve }
+      })
+    },
+  }
 }
 
 /**

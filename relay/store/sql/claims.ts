@@ -98,6 +98,15 @@ export function claims(db: Backend) {
   const { among, greatest, skipLocked } = dialect
   const claim = async <T extends Delivery>(sql: string, ...params: (string | number)[]) =>
     (await db.claim({ sql, params })).map(row => toDelivery<T>(row))
+  const queued = `
+    ${HEADS(dialect, 'head.seq')}
+    AND head.${stateIs("'queued'")} AND head.due_at <= ?1 AND head.lease_until <= ?1
+      AND NOT ${isPaused(dialect, '?4', '?1', 'head')} AND (head.awaiting_response_since IS NOT NULL OR ${IS_FREE})
+    ORDER BY (
+      SELECT max(attempted_at) FROM deliveries attempted
+      WHERE attempted.repository = head.repository AND attempted.attempted_at IS NOT NULL
+    ) NULLS FIRST, head.due_at, head.seq LIMIT ?3 ${skipLocked.replace('UPDATE', 'UPDATE OF head')}`
+  const claimQueued = `${CLAIM_ATTEMPT} WHERE ${among('seq', queued)} RETURNING ${columns(dialect)}, ${named('invocation', 'leaseUntil')}`
 
   return {
     /**
@@ -108,17 +117,8 @@ export function claims(db: Backend) {
      * @param scope the scope of rate-limit pauses; with an App, the common prefix of the scopes, one for each owner
      */
     async claimQueued(now: number, leaseMs: number, limit: number, scope: string): Promise<Claimed[]> {
-      const due = `
-        ${HEADS(dialect, 'head.seq')}
-        AND head.${stateIs("'queued'")} AND head.due_at <= ?1 AND head.lease_until <= ?1
-          AND NOT ${isPaused(dialect, '?4', '?1', 'head')} AND (head.awaiting_response_since IS NOT NULL OR ${IS_FREE})
-        ORDER BY (
-          SELECT max(attempted_at) FROM deliveries attempted
-          WHERE attempted.repository = head.repository AND attempted.attempted_at IS NOT NULL
-        ) NULLS FIRST, head.due_at, head.seq LIMIT ?3 ${skipLocked.replace('UPDATE', 'UPDATE OF head')}`
-      const sql = `${CLAIM_ATTEMPT} WHERE ${among('seq', due)} RETURNING ${columns(dialect)}, ${named('invocation', 'leaseUntil')}`
-      const claimed = await deliveriesOf<Claimed>(db, sql, now, now + leaseMs, limit, scope)
-      for (const each of claimed) each.isAttempt = each.attemptedAt === now
+      const rows = await db.claim({ sql: claimQueued, params: [now, now + leaseMs, limit, scope] }, true)
+      const claimed = rows.map(row => ({ ...toDelivery<Claimed>(row), isAttempt: row.attemptedAt === now }))
       return claimed.sort((a, b) => a.seq - b.seq)
     },
     /**

@@ -64,6 +64,7 @@ const INSERT_MANY = `
 /** @returns a statement that returns the written rows */
 export function insertMany(deliveries: readonly NewDelivery[]) {
   const rows = deliveries.map(toRow)
+  if (rows.length === 1) return { sql: `${INSERT} RETURNING id`, params: rows[0]! }
   return { sql: INSERT_MANY, params: LISTS.map((_, i) => rows.map(row => row[i] ?? null)) }
 }
 

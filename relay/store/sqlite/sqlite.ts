@@ -102,11 +102,11 @@ export async function openSqlite(path: string): Promise<Backend> {
       onInsert = listener
     },
     run,
-    async claim(statement) {
-      claims++
+    async claim(statement, attempts) {
+      if (!attempts) claims++
       const rows = run([statement])
       // The store's thread can write while the main thread prepares the response.
-      flush()
+      if (!attempts) flush()
       return (await rows)[0] ?? []
     },
     insert(delivery) {

@@ -1,6 +1,7 @@
 import { connect, createServer } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openStore } from '../../../relay/store/open.ts'
+import type { Store } from '../../../relay/store/store.ts'
 import { listenHere } from '../../support/listen-here.ts'
 import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
 import {
@@ -69,6 +70,17 @@ function postgresTests(place: Place): void {
       { id: first, duplicate: true },
     ])
     expect(await store.list({}, { limit: 100 })).toHaveLength(21)
+  })
+
+  test('if the connection is cut before a batch is claimed, the batch is written and then claimed', async () => {
+    const { address, cutBefore } = await cutting(await place.empty())
+    const store = await place.open(address)
+    const claims: ReturnType<Store['claimQueued']>[] = []
+    store.onWork(() => claims.push(store.claimQueued(2000, 500, 10, 'owner:')))
+    cutBefore('awaiting_response_since')
+    const { id, duplicate } = await store.accept(aDelivery())
+    expect(duplicate).toBe(false)
+    expect((await Promise.all(claims)).map(claimed => claimed.map(each => each.id))).toEqual([[], [id]])
   })
 
   test('a call rejects if the server no longer responds; later calls use a new connection', async () => {

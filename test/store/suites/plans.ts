@@ -46,13 +46,15 @@ export function planTests(place: Place): void {
         note(statements)
         return backend.run(statements)
       },
-      claim(statement) {
+      claim(statement, attempts) {
         note([statement])
-        return backend.claim(statement)
+        return backend.claim(statement, attempts)
       },
       insert(delivery) {
-        const many = insertMany([delivery, aDelivery()]) as unknown as Statement
-        note([place.kind === 'postgres' ? many : { sql: INSERT, params: toRow(delivery) }])
+        const inserts = [insertMany([delivery]), insertMany([delivery, aDelivery()])]
+        note(
+          place.kind === 'postgres' ? (inserts as Statement[]) : [{ sql: INSERT, params: toRow(delivery) }],
+        )
         return backend.insert(delivery)
       },
     }
