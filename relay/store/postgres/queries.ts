@@ -29,7 +29,7 @@ const clean = (value: Value) =>
 const BATCHES = 2
 const MAX_ROWS = 500
 const MAX_SIZE = 8 * 1024 * 1024
-/** The time after which a failed write is an error for the sender. Within this time, the write is repeated. */
+/** A write whose connection is lost, or that fails together with a claim, is repeated once, unless it took longer than this. */
 const AGAIN_WITHIN_MS = 2_000
 
 interface Waiting {
@@ -85,7 +85,7 @@ export function createIntake(run: (statements: PostgresQuery[]) => Promise<Row[]
         // The insert is repeated without the claim. It doesn't change existing rows.
         return run([insert])
       })
-      // A claim in the same transaction doesn't find deliveries that were received after the claim's time.
+      // The claim was made after the first delivery was received. It doesn't find deliveries that were received later.
       if (rows.length > 0 && needsClaim) onWork()
       const inserted = new Set(rows.map(row => row.id))
       // An idle relay sends the dispatch before it responds to the webhook. This takes two event loop turns, because `fetch`
@@ -109,12 +109,11 @@ export function createIntake(run: (statements: PostgresQuery[]) => Promise<Row[]
         if (active >= BATCHES || scheduled) return
         scheduled = true
         if (active === 0) onWork()
-        // Deliveries that arrive in one event loop turn share a commit, so that a later one can't be claimed first. A batch
-        // with a claim doesn't wait for the others, because the worker claims nothing else during its commit.
+        // Deliveries that arrive in one event loop turn share a commit. A batch with a claim is sent at once.
         process.nextTick(() => (claim ? flush() : setImmediate(flush)))
       }),
     async claim(statement: PostgresQuery): Promise<Row[]> {
-      // During a commit, a claim in the next transaction could miss the older deliveries of this commit.
+      // During a commit, a claim in the next transaction would find newer deliveries, but not those of this commit.
       if (!scheduled || active > 0 || claim) return (await run([statement]))[0] ?? []
       return new Promise(resolve => {
         claim = { statement, resolve }
