@@ -1,5 +1,6 @@
 import { packClientPayload } from '../../port/payload.ts'
 import type { Invocation } from '../../port/types.ts'
+import { matcher } from '../config/routes.ts'
 import type { Delivery, Wait } from '../delivery/delivery.ts'
 import type { DeliveryEvent } from '../delivery/events.ts'
 import { FIRST_POLL_MS, followsPort, toGithubRunId } from '../delivery/match.ts'
@@ -22,7 +23,7 @@ export interface DispatchDeps {
   port: PortAccess
   findRuns: FindRuns
   apply: ApplyEvent
-  freezes: Pick<Freezes, 'holds' | 'find'>
+  freezes: Pick<Freezes, 'find'>
   publicUrl: string | null
   traced?: boolean
   onAttempt: (outcome: DispatchOutcome['kind']) => void
@@ -110,7 +111,7 @@ const EVENTS = {
 
 /** Returns the events that prevent the dispatch: the dispatch is deferred, or a user finished or canceled the run in Port. */
 async function findObstacles(claimed: Claimed, deps: DispatchDeps): Promise<DeliveryEvent[]> {
-  const { repository, attemptedAt, unfrozenAt, runs } = claimed
+  const { repository, attemptedAt, unfrozenAt, runs, freezes } = claimed
   const deferral = { type: 'dispatchDeferred', attemptedAt } as const
   const paused = deps.pauses.find(repository)
   if (paused) return [{ ...deferral, ...paused, until: paused.pausedUntil }]
@@ -128,9 +129,9 @@ async function findObstacles(claimed: Claimed, deps: DispatchDeps): Promise<Deli
   if (run?.cancelling) return [unsent, { type: 'cancelRequested', by: 'port' }]
   if (run?.finished && !run.synchronized)
     return [unsent, { type: 'finishedInPort', runs, conclusion: run.status }]
-  // Freezes are checked last, because a freeze can start while Port is slow. If the database doesn't respond, the relay
-  // assumes a freeze.
-  return (await deps.freezes.holds(repository).catch(() => true)) ? [unsent] : []
+  // Freezes are checked last, because a freeze can start while Port is slow. The claim shows freezes of other relays.
+  const isFrozen = freezes?.split('\n').some(glob => matcher([glob])(repository))
+  return isFrozen || deps.freezes.find(repository) ? [unsent] : []
 }
 
 /** Searches for evidence that a dispatch whose response was lost started a run. */

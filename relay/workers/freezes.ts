@@ -6,10 +6,6 @@ import type { ApplyDeps, ApplyEvent } from './apply.ts'
 
 export type Freezes = ReturnType<typeof createFreezes>
 
-/** An attempt reads the freezes again if the last read is older than this. */
-const FRESH_MS = 1_000
-/** The interval between reads. It is shorter than FRESH_MS, so attempts rarely read. */
-export const FREEZES_MS = 900
 /** The maximum number of repositories per statement. Also the maximum number of deliveries to discard per round. */
 const REPOSITORIES = 50
 const DISCARDED = 100
@@ -19,8 +15,6 @@ type Deps = Pick<ApplyDeps, 'policy' | 'log'> & { store: Store; apply: ApplyEven
 /** Freezes, releases, and discards deliveries according to the freezes in the database. Every relay does this. */
 export function createFreezes({ store, policy, apply, log, github }: Deps) {
   let all: (Freeze & { matches: (repository: string) => boolean })[] = []
-  let readAt = Number.NEGATIVE_INFINITY
-  let reading: Promise<void> | undefined
 
   const active = () => all.filter(({ ending }) => ending === '')
   const find = (repository: string): Freeze | undefined => active().find(each => each.matches(repository))
@@ -47,9 +41,7 @@ export function createFreezes({ store, policy, apply, log, github }: Deps) {
   }
 
   const read = oneAtATime(async () => {
-    const began = store.clock()
     all = (await store.freezes()).map(each => ({ ...each, matches: matcher([each.repositories]) }))
-    readAt = began
   })
   const check = oneAtATime(async () => {
     for (const freeze of active()) await endInTime(freeze)
@@ -64,19 +56,12 @@ export function createFreezes({ store, policy, apply, log, github }: Deps) {
   })
 
   return {
+    read,
+    /** Applies the freezes in the database. */
     check,
+    isKnown: () => all.length > 0,
     find,
     active: (): readonly Freeze[] => active(),
-    async holds(repository: string): Promise<boolean> {
-      if (Math.abs(store.clock() - readAt) > FRESH_MS) {
-        // Attempts share a read. Otherwise, each attempt would wait for the reads of all earlier attempts.
-        reading ??= read().finally(() => {
-          reading = undefined
-        })
-        await reading
-      }
-      return find(repository) !== undefined
-    },
     /** Starts a freeze. Resolves when all deliveries that match the freeze are frozen. */
     async start(given: NewFreeze): Promise<Freeze> {
       const freeze = await store.addFreeze(given)

@@ -43,7 +43,7 @@ export function createPoll(deps: {
   findRuns: FindRuns
   findListeners: ReturnType<typeof createFindListeners>
   apply: ApplyEvent
-  freezes: Pick<Freezes, 'holds'>
+  freezes: Pick<Freezes, 'read' | 'find'>
   port: PortAccess
   policy: Policy
   /** GitHub's clock minus the store's, in milliseconds. */
@@ -125,7 +125,8 @@ export function createPoll(deps: {
           return { wait: await readWait(repository, step, { github, budget: details }) }
         case 'rerun': {
           const { run, found } = step
-          if (await deps.freezes.holds(repository)) {
+          await deps.freezes.read()
+          if (deps.freezes.find(repository)) {
             const lines = [FROZEN, ...found.lines]
             await apply(delivery, { type: 'runFinished', run, runs, found: { ...found, lines } })
             return 'done'

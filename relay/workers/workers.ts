@@ -15,7 +15,7 @@ import {
   type DispatchRate,
 } from './dispatch.ts'
 import { createFindRuns, type FindOwners } from './find-runs.ts'
-import { createFreezes, FREEZES_MS } from './freezes.ts'
+import { createFreezes } from './freezes.ts'
 import { createReminders, purge } from './maintenance.ts'
 import { createPortAccess, OUTBOX_LEASE_MS, type OutboxDeps, sendPage } from './outbox.ts'
 import { createPoll } from './poll.ts'
@@ -91,7 +91,8 @@ export const POLL_LEASE_MS = 60_000
 const OUTBOXES_AT_ONCE = 10
 const MAINTENANCE_MS = 60_000
 const NOTIFY_MS = 1_000
-/** How often due times and rate-limit pauses are read: every SOONEST_MS while work is due, otherwise every LATEST_MS. */
+const FREEZES_MS = 1_000
+/** How often due times, rate-limit pauses, and freezes are read: every SOONEST_MS while work is due, otherwise every LATEST_MS. */
 const SOONEST_MS = 500
 const LATEST_MS = 2_000
 const TRACES_MS = 2_000
@@ -110,10 +111,11 @@ export function startWorkers(deps: {
 }): Worker[] {
   const { config, store, github, timeouts, engine, pauses, rate, log, throttled } = deps
   const { tracing } = config
+  const { freezes } = engine
   let hasQueue = true
   const findDue = async () => {
     const now = store.clock()
-    const [due, active] = await Promise.all([store.nextDue(), store.activePauses(now)])
+    const [due, active] = await Promise.all([store.nextDue(), store.activePauses(now), freezes.read()])
     pauses.add(active)
     const waits = WORK.map(kind => (due[kind] ?? Number.POSITIVE_INFINITY) - now)
     for (const [i, kind] of WORK.entries()) if ((waits[i] ?? 0) <= 0) byWork[kind].wake()
@@ -167,9 +169,11 @@ export function startWorkers(deps: {
     // Periodic work runs at a fixed interval. New work doesn't wake it.
     repeat('notify waiting', NOTIFY_MS, throttled, async () => {
       // Frozen deliveries have no due time.
-      if (hasQueue || engine.freezes.active().length > 0) await notifyWaiting()
+      if (hasQueue || freezes.active().length > 0) await notifyWaiting()
     }),
-    repeat('freezes', FREEZES_MS, throttled, engine.freezes.check),
+    repeat('freezes', FREEZES_MS, throttled, async () => {
+      if (freezes.isKnown()) await freezes.check()
+    }),
     ...(tracing
       ? [repeat('traces', TRACES_MS, throttled, createTraces({ ...deps, ...config, tracing }))]
       : []),

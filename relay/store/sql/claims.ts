@@ -23,6 +23,8 @@ export type Claimed = Delivery & {
   leaseUntil: number
   /** Whether the claim recorded a new attempt; false if the response to an earlier attempt is missing. */
   isAttempt: boolean
+  /** The globs of the active freezes, one per line; null if there are none. */
+  freezes: string | null
 }
 
 /** The work that waits. Times are milliseconds since 1970. A time is null if no such work waits. */
@@ -106,7 +108,8 @@ export function claims(db: Backend) {
       SELECT max(attempted_at) FROM deliveries attempted
       WHERE attempted.repository = head.repository AND attempted.attempted_at IS NOT NULL
     ) NULLS FIRST, head.due_at, head.seq LIMIT ?3 ${skipLocked.replace('UPDATE', 'UPDATE OF head')}`
-  const claimQueued = `${CLAIM_ATTEMPT} WHERE ${among('seq', queued)} RETURNING ${columns(dialect)}, ${named('invocation', 'leaseUntil')}`
+  const claimQueued = `${CLAIM_ATTEMPT} WHERE ${among('seq', queued)} RETURNING ${columns(dialect)}, ${named('invocation', 'leaseUntil')},
+    (SELECT string_agg(repositories, '\n') FROM freezes WHERE ending = '') AS freezes`
 
   return {
     /**
