@@ -1,4 +1,4 @@
-import { existsSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { Worker } from 'node:worker_threads'
@@ -95,17 +95,24 @@ test('a commit with a delivery waits for the disk; a commit with only a claim do
   ])
 })
 
-test('commits are moved into the database file while the store is open, and no WAL file is left after closing', async () => {
+test('a thread with a lower priority moves commits into the file while the store is open; closing leaves no WAL file', async () => {
   const path = somewhere()
   const store = await openStore({ kind: 'sqlite', path })
   const invocation = JSON.stringify({ inputs: { text: 'x'.repeat(1000) } })
   await Promise.all(Array.from({ length: 1_000 }, () => store.accept(aDelivery({ invocation }))))
   // Commits trigger checkpoints only beyond 256 MB. The last few deliveries can wait for the next checkpoint.
   await until(() => statSync(path).size > 500_000, 'the file has grown')
+  expect(niceValues()).toContain('10')
   await store.close()
   expect(statSync(path).size).toBeGreaterThan(1_000_000)
   expect(existsSync(`${path}-wal`)).toBe(false)
 })
+
+/** Returns the nice values of this process's threads. @see https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html */
+const niceValues = () =>
+  readdirSync('/proc/self/task').map(
+    id => readFileSync(`/proc/self/task/${id}/stat`, 'utf8').split(') ')[1]?.split(' ')[16],
+  )
 
 const somewhere = () => join(temporaryFolder(), 'made', 'relay.db')
 

@@ -1,4 +1,5 @@
-import { fdatasyncSync, statSync } from 'node:fs'
+import { fdatasyncSync, readlinkSync, statSync } from 'node:fs'
+import { constants, setPriority } from 'node:os'
 import { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
@@ -30,9 +31,12 @@ port.on('message', () => {
         fdatasyncSync(file)
         syncedAt = began
       }
+      // With a lower priority, this thread doesn't delay commits on a busy CPU. Only Linux has a priority for each thread.
+      const thread = Number(readlinkSync('/proc/thread-self').split('/').at(-1))
+      setPriority(thread, constants.priority.PRIORITY_BELOW_NORMAL)
     }
   } catch {
-    // An error, such as a full disk, is ignored here: commits report the same error, and the log keeps the data.
+    // Errors are ignored here. Commits also report an error such as a full disk, and the log keeps the data.
   }
   port.postMessage(performance.now() - began)
 })
