@@ -4,6 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { MIMEType } from 'node:util'
 import { readInvocation } from '../../port/invocation/invocation.ts'
 import type { Invocation } from '../../port/types.ts'
+import { remembering } from '../cache.ts'
 import type { Config } from '../config/config.ts'
 import { LIMITS } from '../config/limits.ts'
 import { checkLength, readBody, readJson } from '../http/body.ts'
@@ -58,11 +59,10 @@ export function createVerify(
           "The signature doesn't match: PORT_CLIENT_SECRET or PORT_PREVIOUS_SECRETS must contain the client secret of the Port organization that sends the webhook, and no proxy may change the body.",
         )
       reservation.accept()
-      const { url } = c.req
       return handle({
         // The digest starts with the time, so that new entries go to the end of a large index.
         digest: `${signedAt}.${digest(`${timestamp}.${signature}`)}`,
-        address: digest(url.slice(url.indexOf('/', 'https://'.length))),
+        address: addressOf(c.req.url),
         expiresAt: signedAt + tolerance,
         ...{ body, reservation },
       })
@@ -70,6 +70,7 @@ export function createVerify(
 }
 
 const digest = (text: string) => hash('sha256', text, 'base64url')
+const addressOf = remembering(url => digest(url.slice(url.indexOf('/', 'https://'.length))))
 
 function checkContentType(c: Head): void {
   const type = c.req.header('content-type')
