@@ -38,6 +38,7 @@ export function createVerify(
   clock: () => number,
 ) {
   const { tolerance, maxBody } = config.webhook
+  const addressOf = remembering(url => digest(url.slice(url.indexOf('/', 'https://'.length))))
   const withReservation = createBodyMemory({
     arrivingBytes: LIMITS.webhookArriving * maxBody,
     processingBytes: LIMITS.webhookProcessing * maxBody,
@@ -70,7 +71,6 @@ export function createVerify(
 }
 
 const digest = (text: string) => hash('sha256', text, 'base64url')
-const addressOf = remembering(url => digest(url.slice(url.indexOf('/', 'https://'.length))))
 
 function checkContentType(c: Head): void {
   const type = c.req.header('content-type')

@@ -23,7 +23,7 @@ export interface DispatchDeps {
   port: PortAccess
   findRuns: FindRuns
   apply: ApplyEvent
-  freezes: Pick<Freezes, 'find'>
+  freezes: Pick<Freezes, 'find' | 'read'>
   publicUrl: string | null
   traced?: boolean
   onAttempt: (outcome: DispatchOutcome['kind']) => void
@@ -129,9 +129,10 @@ async function findObstacles(claimed: Claimed, deps: DispatchDeps): Promise<Deli
   if (run?.cancelling) return [unsent, { type: 'cancelRequested', by: 'port' }]
   if (run?.finished && !run.synchronized)
     return [unsent, { type: 'finishedInPort', runs, conclusion: run.status }]
-  // Freezes are checked last, because a freeze can start while Port is slow. The claim shows freezes of other relays.
-  const isFrozen = freezes?.split('\n').some(glob => matcher([glob])(repository))
-  return isFrozen || deps.freezes.find(repository) ? [unsent] : []
+  if (freezes?.split('\n').some(glob => matcher([glob])(repository))) return [unsent]
+  // Freezes are checked last, because a freeze can start while Port is slow. The known freeze can have ended before the claim.
+  if (deps.freezes.find(repository)) await deps.freezes.read().catch(() => {})
+  return deps.freezes.find(repository) ? [unsent] : []
 }
 
 /** Searches for evidence that a dispatch whose response was lost started a run. */

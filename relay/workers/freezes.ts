@@ -56,8 +56,9 @@ export function createFreezes({ store, policy, apply, log, github }: Deps) {
   })
 
   return {
+    /** Reads the freezes from the database. */
     read,
-    /** Applies the freezes in the database. */
+    /** Reads the freezes, and freezes, releases, or discards deliveries accordingly. */
     check,
     isKnown: () => all.length > 0,
     find,
@@ -79,10 +80,12 @@ export function createFreezes({ store, policy, apply, log, github }: Deps) {
   }
 }
 
-/** Makes calls of a task wait for each other, so that an older read doesn't replace a newer one. */
+/** Makes calls of a task wait for each other, so that an older read doesn't replace a newer one. Waiting calls share a run. */
 function oneAtATime(work: () => Promise<void>, last = Promise.resolve()): () => Promise<void> {
-  return () => {
-    last = last.then(work, work)
-    return last
+  let waiting: Promise<void> | undefined
+  const start = () => {
+    waiting = undefined
+    return work()
   }
+  return () => (waiting ??= last = last.then(start, start))
 }

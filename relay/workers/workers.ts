@@ -111,15 +111,15 @@ export function startWorkers(deps: {
 }): Worker[] {
   const { config, store, github, timeouts, engine, pauses, rate, log, throttled } = deps
   const { tracing } = config
-  const { freezes } = engine
   let hasQueue = true
   const findDue = async () => {
     const now = store.clock()
-    const [due, active] = await Promise.all([store.nextDue(), store.activePauses(now), freezes.read()])
+    const [due, active] = await Promise.all([store.nextDue(), store.activePauses(now)])
     pauses.add(active)
     const waits = WORK.map(kind => (due[kind] ?? Number.POSITIVE_INFINITY) - now)
     for (const [i, kind] of WORK.entries()) if ((waits[i] ?? 0) <= 0) byWork[kind].wake()
     hasQueue = due.dispatch !== null
+    await engine.freezes.read()
     return Math.min(...waits)
   }
   const schedule = repeat('due work', LATEST_MS, throttled, findDue, SOONEST_MS)
@@ -169,10 +169,10 @@ export function startWorkers(deps: {
     // Periodic work runs at a fixed interval. New work doesn't wake it.
     repeat('notify waiting', NOTIFY_MS, throttled, async () => {
       // Frozen deliveries have no due time.
-      if (hasQueue || freezes.active().length > 0) await notifyWaiting()
+      if (hasQueue || engine.freezes.active().length > 0) await notifyWaiting()
     }),
     repeat('freezes', FREEZES_MS, throttled, async () => {
-      if (freezes.isKnown()) await freezes.check()
+      if (engine.freezes.isKnown()) await engine.freezes.check()
     }),
     ...(tracing
       ? [repeat('traces', TRACES_MS, throttled, createTraces({ ...deps, ...config, tracing }))]

@@ -232,6 +232,15 @@ test('a claim shows freezes of other relays, so a dispatch reads no freezes', as
   expect(read).not.toHaveBeenCalled()
 })
 
+test('a freeze that another relay has ended delays no dispatch', async () => {
+  const system = await open()
+  const { id } = await system.start()
+  await system.store.endFreeze(id, 'release')
+  await system.accept('r_1')
+  await system.step()
+  expect(dispatched(system)).toEqual(['r_1'])
+})
+
 const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
 
 test.each(['sqlite', 'postgres'] as const)(

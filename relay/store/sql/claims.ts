@@ -23,7 +23,7 @@ export type Claimed = Delivery & {
   leaseUntil: number
   /** Whether the claim recorded a new attempt; false if the response to an earlier attempt is missing. */
   isAttempt: boolean
-  /** The globs of the active freezes, one per line; null if there are none. */
+  /** The globs of the active freezes, one per line; null if there are none. A glob contains no white space. */
   freezes: string | null
 }
 

@@ -1,4 +1,4 @@
-import { fdatasyncSync, readlinkSync, statSync } from 'node:fs'
+import { fdatasyncSync, statSync } from 'node:fs'
 import { constants, setPriority } from 'node:os'
 import { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
@@ -31,9 +31,8 @@ port.on('message', () => {
         fdatasyncSync(file)
         syncedAt = began
       }
-      // With a lower priority, this thread doesn't delay commits on a busy CPU. Only Linux has a priority for each thread.
-      const thread = Number(readlinkSync('/proc/thread-self').split('/').at(-1))
-      setPriority(thread, constants.priority.PRIORITY_BELOW_NORMAL)
+      // On a busy CPU, checkpoints with a lower priority delay commits less. Only on Linux, this changes a single thread.
+      if (process.platform === 'linux') setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
     }
   } catch {
     // Errors are ignored here. Commits also report an error such as a full disk, and the log keeps the data.

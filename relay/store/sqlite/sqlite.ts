@@ -143,8 +143,8 @@ function settle<T>(waiting: Waiting<T>[], responses: (T | string)[]): void {
 }
 
 /**
- * The minimum pause between two checkpoints. A longer pause makes the checkpoint longer, and a long checkpoint delays
- * commits. A slow checkpoint competes with commits for the disk, so the pause after it is as long as the checkpoint.
+ * The minimum pause between two checkpoints. With longer pauses, fewer pages are written twice. A slow checkpoint
+ * competes with commits for the disk, so the pause after it is as long as the checkpoint.
  */
 const REST_MS = 60
 const LONGEST_REST_MS = 1_000
