@@ -27,9 +27,3 @@ export function createTtlCache<T>(ttl: number, clock: () => number, limit = 1_00
     delete: (key: string) => void entries.delete(key),
   }
 }
-
-/** Returns a function that remembers the results for the 100 newest texts. */
-export function remembering<T>(compute: (text: string) => T): (text: string) => T {
-  const known = new BoundedMap<string, T>(100)
-  return text => known.get(text) ?? known.set(text, compute(text)).get(text)!
-}

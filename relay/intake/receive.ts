@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { remembering } from '../cache.ts'
 import { LIMITS } from '../config/limits.ts'
 import type { NewDelivery, State } from '../delivery/delivery.ts'
 import type { Target } from '../github/client.ts'
@@ -29,7 +28,6 @@ const HEADERS = { 'Content-Type': 'application/json' }
 export function createReceive(deps: ReceiveDeps): Receive {
   const { config, store, verify, stopping, log, onAccepted } = deps
   const chooseTarget = createTargets(config.targets)
-  const readUrl = remembering(readAddress)
 
   return async (head, body) => {
     if (!METHODS.includes(head.req.method))
@@ -77,7 +75,7 @@ export function createReceive(deps: ReceiveDeps): Receive {
       const sentence = `The webhook has ${invocation.encrypted.length} encrypted inputs; at most ${limit} are accepted. Encrypt fewer inputs of the Port action.`
       throw new Problem(422, sentence)
     }
-    const { url, wait } = readUrl(head.req.url)
+    const { url, wait } = readAddress(head.req.url)
     const { from, ...target } = chooseTarget(invocation, url)
     const { runId, kind, action } = invocation
     const now = store.clock()

@@ -4,7 +4,6 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { MIMEType } from 'node:util'
 import { readInvocation } from '../../port/invocation/invocation.ts'
 import type { Invocation } from '../../port/types.ts'
-import { remembering } from '../cache.ts'
 import type { Config } from '../config/config.ts'
 import { LIMITS } from '../config/limits.ts'
 import { checkLength, readBody, readJson } from '../http/body.ts'
@@ -38,7 +37,6 @@ export function createVerify(
   clock: () => number,
 ) {
   const { tolerance, maxBody } = config.webhook
-  const addressOf = remembering(url => digest(url.slice(url.indexOf('/', 'https://'.length))))
   const withReservation = createBodyMemory({
     arrivingBytes: LIMITS.webhookArriving * maxBody,
     processingBytes: LIMITS.webhookProcessing * maxBody,
@@ -60,10 +58,11 @@ export function createVerify(
           "The signature doesn't match: PORT_CLIENT_SECRET or PORT_PREVIOUS_SECRETS must contain the client secret of the Port organization that sends the webhook, and no proxy may change the body.",
         )
       reservation.accept()
+      const { url } = c.req
       return handle({
         // The digest starts with the time, so that new entries go to the end of a large index.
         digest: `${signedAt}.${digest(`${timestamp}.${signature}`)}`,
-        address: addressOf(c.req.url),
+        address: digest(url.slice(url.indexOf('/', 'https://'.length))),
         expiresAt: signedAt + tolerance,
         ...{ body, reservation },
       })

@@ -97,15 +97,33 @@ test('a commit with a delivery waits for the disk; a commit with only a claim do
 
 test('a thread with a lower priority moves commits into the file while the store is open; closing leaves no WAL file', async () => {
   const path = somewhere()
+  const posted = vi.spyOn(Worker.prototype, 'postMessage')
   const store = await openStore({ kind: 'sqlite', path })
   const invocation = JSON.stringify({ inputs: { text: 'x'.repeat(1000) } })
   await Promise.all(Array.from({ length: 1_000 }, () => store.accept(aDelivery({ invocation }))))
   // Commits trigger checkpoints only beyond 256 MB. The last few deliveries can wait for the next checkpoint.
   await until(() => statSync(path).size > 500_000, 'the file has grown')
   await until(() => niceValues().includes('10'), 'the thread has lowered its priority')
+  await until(() => posted.mock.calls.some(([message]) => message === 'end checkpoint'), 'it is synced')
+  posted.mockRestore()
   await store.close()
   expect(statSync(path).size).toBeGreaterThan(1_000_000)
   expect(existsSync(`${path}-wal`)).toBe(false)
+})
+
+test('the end of a checkpoint lets the next commit start the log again', () => {
+  const path = somewhere()
+  const file = open(path)
+  const write = () => file.run({ inserts: [toRow(aDelivery())], requests: [], claims: false })
+  // See https://www.sqlite.org/fileformat2.html#walformat
+  const starts = () => readFileSync(`${path}-wal`).readUInt32BE(12)
+  write()
+  const first = starts()
+  write()
+  expect(starts()).toBe(first)
+  file.endCheckpoint()
+  write()
+  expect(starts()).toBe(first + 1)
 })
 
 /** Returns the nice values of this process's threads. @see https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html */

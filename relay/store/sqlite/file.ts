@@ -42,6 +42,12 @@ export function openSqliteFile(path: string) {
         // Without this check, SQLite would continue to write to the deleted file.
         return failed(batch, `the file ${file} was deleted or replaced: put it back, or restart the relay`)
       },
+      /** Moves the rest of the log into the file. The next commit then starts the log again. Commits report errors. */
+      endCheckpoint() {
+        try {
+          if (isThere()) database.exec('PRAGMA wal_checkpoint(PASSIVE)')
+        } catch {}
+      },
       close() {
         database.close()
         owner.close()

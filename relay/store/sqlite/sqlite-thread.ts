@@ -7,8 +7,9 @@ import { type Batch, openSqliteFile } from './file.ts'
 const port = parentPort as MessagePort
 try {
   const file = openSqliteFile(String(workerData))
-  port.on('message', (batch: Batch | 'close') => {
-    if (batch !== 'close') return port.postMessage(file.run(batch))
+  port.on('message', (message: Batch | 'end checkpoint' | 'close') => {
+    if (message === 'end checkpoint') return file.endCheckpoint()
+    if (message !== 'close') return port.postMessage(file.run(message))
     file.close()
     port.close()
   })

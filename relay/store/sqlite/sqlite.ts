@@ -39,7 +39,7 @@ export async function openSqlite(path: string): Promise<Backend> {
   thread.removeAllListeners('error')
   let closing = false
 
-  const checkpoints = startCheckpoints(path)
+  const checkpoints = startCheckpoints(path, () => thread.postMessage('end checkpoint'))
   let collected = nothing()
   let writing: Collected | null = null
   let claims = 0
@@ -143,16 +143,16 @@ function settle<T>(waiting: Waiting<T>[], responses: (T | string)[]): void {
 }
 
 /**
- * The minimum pause between two checkpoints. With longer pauses, fewer pages are written twice. A slow checkpoint
- * competes with commits for the disk, so the pause after it is as long as the checkpoint.
+ * The minimum pause between two checkpoints. A longer pause makes the checkpoint longer, and a long checkpoint delays
+ * commits. A slow checkpoint competes with commits for the disk, so the pause after it is as long as the checkpoint.
  */
-const REST_MS = 60
+const REST_MS = 20
 const LONGEST_REST_MS = 1_000
 /** The number of changed rows that makes a checkpoint due. The first commit after a checkpoint needs a second sync. */
 const ENOUGH_CHANGES = 250
 
 /** Runs checkpoints in a separate thread. If commits ran the checkpoints, intake would be a quarter slower with a million deliveries. */
-function startCheckpoints(path: string) {
+function startCheckpoints(path: string, endCheckpoint: () => void) {
   const { ino } = statSync(path)
   // The file is closed after the database, because closing a file releases all of the process's locks on it.
   const file = openSync(path, 'r')
@@ -169,8 +169,9 @@ function startCheckpoints(path: string) {
       workerData: { path, ino, file },
       resourceLimits: { maxYoungGenerationSizeMb: 1 },
     })
-    started.on('message', (took: number) => {
+    started.on('message', ({ took, isSynced }: { took: number; isSynced: boolean }) => {
       busy = false
+      if (isSynced) endCheckpoint()
       rest = Math.min(Math.max(REST_MS, took), LONGEST_REST_MS)
       schedule()
     })
