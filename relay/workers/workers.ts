@@ -171,9 +171,7 @@ export function startWorkers(deps: {
       // Frozen deliveries have no due time.
       if (hasQueue || engine.freezes.active().length > 0) await notifyWaiting()
     }),
-    repeat('freezes', FREEZES_MS, throttled, async () => {
-      if (engine.freezes.isKnown()) await engine.freezes.check()
-    }),
+    repeat('freezes', FREEZES_MS, throttled, engine.freezes.checkKnown),
     ...(tracing
       ? [repeat('traces', TRACES_MS, throttled, createTraces({ ...deps, ...config, tracing }))]
       : []),

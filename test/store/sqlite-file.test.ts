@@ -98,6 +98,7 @@ test('a commit with a delivery waits for the disk; a commit with only a claim do
 test('a thread with a lower priority moves commits into the file while the store is open; closing leaves no WAL file', async () => {
   const path = somewhere()
   const posted = vi.spyOn(Worker.prototype, 'postMessage')
+  onTestFinished(() => posted.mockRestore())
   const store = await openStore({ kind: 'sqlite', path })
   const invocation = JSON.stringify({ inputs: { text: 'x'.repeat(1000) } })
   await Promise.all(Array.from({ length: 1_000 }, () => store.accept(aDelivery({ invocation }))))
@@ -105,10 +106,14 @@ test('a thread with a lower priority moves commits into the file while the store
   await until(() => statSync(path).size > 500_000, 'the file has grown')
   await until(() => niceValues().includes('10'), 'the thread has lowered its priority')
   await until(() => posted.mock.calls.some(([message]) => message === 'end checkpoint'), 'it is synced')
-  posted.mockRestore()
   await store.close()
   expect(statSync(path).size).toBeGreaterThan(1_000_000)
   expect(existsSync(`${path}-wal`)).toBe(false)
+})
+
+test('a SQLite version that can lose commits is refused', async () => {
+  await expect(openSqlite(somewhere(), '3.51.2')).rejects.toThrow('update Node to 24.15')
+  await (await openSqlite(somewhere(), '3.51.10')).close()
 })
 
 test('the end of a checkpoint lets the next commit start the log again', () => {

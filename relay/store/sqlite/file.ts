@@ -42,7 +42,7 @@ export function openSqliteFile(path: string) {
         // Without this check, SQLite would continue to write to the deleted file.
         return failed(batch, `the file ${file} was deleted or replaced: put it back, or restart the relay`)
       },
-      /** Moves the rest of the log into the file. The next commit then starts the log again. Commits report errors. */
+      /** Moves the rest of the log into the file. The next commit can then start the log again. After an error, the log stays. */
       endCheckpoint() {
         try {
           if (isThere()) database.exec('PRAGMA wal_checkpoint(PASSIVE)')
@@ -61,7 +61,7 @@ export function openSqliteFile(path: string) {
 function open(path: string): DatabaseSync {
   const database = new DatabaseSync(path, { timeout: 5000 })
   // With smaller pages, a random key of an index writes fewer bytes. A larger cache wouldn't be faster, because the
-  // operating system also caches the file. A separate thread runs checkpoints. A commit runs a checkpoint only if the
+  // operating system also caches the file. A separate thread runs checkpoints, and `endCheckpoint` ends them. A commit runs a checkpoint only if the
   // log exceeds 256 MB.
   database.exec(`
     PRAGMA page_size = 2048;

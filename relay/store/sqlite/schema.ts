@@ -81,7 +81,6 @@ export const SCHEMA = `
   CREATE INDEX deliveries_repository ON deliveries (repository, state, outcome, seq) WHERE state <> 'queued';
   -- purge
   CREATE INDEX deliveries_finished ON deliveries (updated_at) WHERE state IN ('finished', 'failed', 'cancelled');
-
   -- claimTraces
   CREATE INDEX deliveries_traced ON deliveries (trace_due_at) WHERE trace_due_at IS NOT NULL;
 

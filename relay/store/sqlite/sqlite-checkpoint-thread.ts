@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 
 /*
- * The thread that runs passive checkpoints. They move most of SQLite's log to the file, and don't delay commits. Once a second, the thread that commits then moves the rest, and starts the log again. See https://www.sqlite.org/c3ref/wal_checkpoint_v2.html
+ * The thread that runs passive checkpoints. They move most of SQLite's log to the file while commits continue. Once a second, the thread that commits moves the rest, so that its next commit starts the log again. See https://www.sqlite.org/c3ref/wal_checkpoint_v2.html
  *
  * SQLite finds the log by the file's name. If the file is missing or was replaced, for example by a backup, SQLite would delete the log. So in this case, the thread doesn't open the file.
  */
@@ -14,7 +14,7 @@ const { path, ino, file } = workerData as { path: string; ino: number; file: num
 const location = pathToFileURL(path)
 location.searchParams.set('mode', 'rw')
 let database: DatabaseSync | undefined
-/** The minimum time between two syncs of the file. While the file is synced, commits take longer. */
+/** The minimum time between two syncs of the file. Commits take longer during a sync, but without it, the end of a checkpoint would delay them more. */
 const SYNC_MS = 1_000
 let syncedAt = Number.NEGATIVE_INFINITY
 
@@ -26,7 +26,7 @@ port.on('message', () => {
       database.exec('PRAGMA synchronous = FULL; PRAGMA wal_checkpoint(PASSIVE)')
       if (began - syncedAt >= SYNC_MS) {
         fdatasyncSync(file)
-        // The first sync takes long, and the log grows in the meantime. This leaves little for the thread that commits.
+        // The log grows during the first, long sync. The second checkpoint leaves little for the thread that commits.
         database.exec('PRAGMA wal_checkpoint(PASSIVE)')
         fdatasyncSync(file)
         syncedAt = began

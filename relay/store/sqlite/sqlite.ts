@@ -20,9 +20,12 @@ const resourceLimits = { maxYoungGenerationSizeMb: 6 }
 
 /**
  * Opens the file in a separate thread. Combines calls that arrive during a commit into the next commit.
- * @throws Error if the file can't be opened or another relay has locked it; the message includes the path
+ * @throws Error with the path if the file can't be opened or another relay has locked it; also if SQLite is too old
  */
-export async function openSqlite(path: string): Promise<Backend> {
+export async function openSqlite(path: string, version = process.versions.sqlite ?? ''): Promise<Backend> {
+  // Older versions can lose commits. See https://www.sqlite.org/wal.html#walresetbug
+  if (version.localeCompare('3.51.3', 'en', { numeric: true }) < 0)
+    throw new Error(`SQLite ${version} can lose data: update Node to 24.15, or use PostgreSQL.`)
   // The command line can set a semi-space size, which would override the limits of the new thread.
   setFlagsFromString('--max-semi-space-size=0')
   // The thread's file is next to this source file or next to the bundle.
