@@ -117,30 +117,10 @@ export const named = (...fields: string[]) =>
   fields.map(field => `${columnOf(field)} AS "${field}"`).join(', ')
 
 const DELIVERY = named(
-  ...['seq', 'id', 'dedupeKey', 'runId', 'kind', 'action', 'repository', 'eventType'],
-  ...['workflow', 'ref', 'state', 'outcome', 'reason', 'receivedAt', 'queuedAt', 'updatedAt', 'dueAt'],
-  ...['version', 'changeId', 'attempts', 'firstAttemptAt', 'attemptedAt', 'awaitingResponseSince', 'rerunAt'],
-  ...[
-    'frozenBy',
-    'unfrozenAt',
-    'shownCause',
-    'shownUntil',
-    'shownReason',
-    'shownAt',
-    'dispatchedAt',
-    'cancelSentAt',
-  ],
-  ...[
-    'cancelRequestedAt',
-    'cancelForced',
-    'waitingFor',
-    'decisions',
-    'outputs',
-    'reported',
-    'finishingAt',
-    'runWebhook',
-  ],
-  'reportWorkflowStatus',
+  ...`seq id dedupeKey runId kind action repository eventType workflow ref state outcome reason receivedAt queuedAt
+  updatedAt dueAt version changeId attempts firstAttemptAt attemptedAt awaitingResponseSince rerunAt frozenBy
+  unfrozenAt shownCause shownUntil shownReason shownAt dispatchedAt cancelSentAt cancelRequestedAt cancelForced
+  waitingFor decisions outputs reported finishingAt runWebhook reportWorkflowStatus`.match(/\w+/g)!,
 )
 
 /** The columns for lists, without the jobs' reports, because reading these for many deliveries takes too long. */

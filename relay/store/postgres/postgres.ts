@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
-import type { Client, ClientBase, ClientConfig, Pool, PoolClient } from 'pg'
+import type { Client, ClientBase, ClientConfig, Pool } from 'pg'
 import type { Backend, DatabaseClock, Row } from '../database.ts'
 import { createDatabaseClock, postgres } from '../database.ts'
 import { SCHEMA_VERSION, SCHEMA as SQLITE, versionRefusal } from '../sqlite/schema.ts'
@@ -74,20 +74,21 @@ export async function openPostgres(url: string): Promise<Backend> {
   await readTime(pool, clock)
   const reading = setInterval(() => readTime(pool, clock).catch(() => {}), TIME_MS)
   let closing: Promise<void> | undefined
-  const run = async (statements: PostgresQuery[]) => {
-    const [only, ...others] = statements
-    if (only && others.length === 0) return [await runOne(pool, only)]
-    return runTogether(pool, statements)
-  }
-  const intake = createIntake(run, () => onWork())
+  const intake = createIntake(
+    statement => runOne(pool, statement),
+    () => onWork(),
+  )
   return {
     dialect: postgres,
     clock,
-    run,
+    async run(statements) {
+      const [only, ...others] = statements
+      if (only && others.length === 0) return [await runOne(pool, only)]
+      return runTogether(pool, statements)
+    },
     async claim(statement, attempts) {
       if (attempts) return intake.claim(statement)
-      const [, rows = []] = await runTogether(pool, [NOT_ON_DISK, statement])
-      return rows
+      return (await runTogether(pool, [NOT_ON_DISK, statement]))[1] ?? []
     },
     insert: intake.insert,
     onWork(each) {
@@ -128,12 +129,9 @@ async function runOne(pool: Pool, statement: PostgresQuery): Promise<Row[]> {
 
 /** Sends all statements of a transaction at once, without waiting for responses in between. If one fails, nothing is committed. */
 async function runTogether(pool: Pool, statements: PostgresQuery[]): Promise<Row[][]> {
-  let client: PoolClient
-  try {
-    client = await pool.connect()
-  } catch (error) {
+  const client = await pool.connect().catch(error => {
     throw failure(error)
-  }
+  })
   const responses = await Promise.allSettled([
     client.query('BEGIN'),
     ...statements.map(statement => client.query(toQuery(statement))),

@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto'
 import type { QueryConfig } from 'pg'
 import type { NewDelivery } from '../../delivery/delivery.ts'
-import type { Row } from '../database.ts'
-import { insertMany } from '../sql/intake.ts'
+import type { Row, Statement } from '../database.ts'
+import { insertClaimed, insertMany } from '../sql/intake.ts'
 
 type Value = string | number | null
 
@@ -29,7 +29,7 @@ const clean = (value: Value) =>
 const BATCHES = 2
 const MAX_ROWS = 500
 const MAX_SIZE = 8 * 1024 * 1024
-/** A write whose connection is lost, or that fails together with a claim, is repeated once, unless it took longer than this. */
+/** A write whose connection is lost is repeated once, unless it took longer than this. */
 const AGAIN_WITHIN_MS = 2_000
 
 interface Waiting {
@@ -38,13 +38,13 @@ interface Waiting {
   reject: (error: unknown) => void
 }
 
-type Claim = { statement: PostgresQuery; resolve: (rows: Promise<Row[]>) => void }
+type Claim = { params: Statement['params']; resolve: (rows: Row[]) => void }
 
 /**
- * Writes deliveries in batches. Deliveries that arrive during commits go into the next batch. An idle relay claims a
- * delivery in the transaction that inserts it, so that the dispatch doesn't need another commit.
+ * Writes deliveries in batches. Deliveries that arrive during commits go into the next batch. An idle relay inserts a
+ * delivery as claimed, so that its dispatch doesn't need another statement. The worker claims all other deliveries.
  */
-export function createIntake(run: (statements: PostgresQuery[]) => Promise<Row[][]>, onWork: () => void) {
+export function createIntake(run: (statement: PostgresQuery) => Promise<Row[]>, onWork: () => void) {
   let claim: Claim | null = null
   let collected: Waiting[] = []
   let [active, scheduled] = [0, false]
@@ -75,18 +75,17 @@ export function createIntake(run: (statements: PostgresQuery[]) => Promise<Row[]
   async function write(batch: Waiting[], claiming: Claim | null): Promise<void> {
     try {
       const began = performance.now()
-      const insert = insertMany(batch.map(each => each.delivery))
-      const sent = run(claiming ? [insert, claiming.statement] : [insert])
-      claiming?.resolve(sent.then(responses => responses[1] ?? []).catch(() => []))
-      let needsClaim = !claiming || batch.length > 1
-      const [rows = []] = await sent.catch(error => {
-        if ((!claiming && !isCut(error)) || performance.now() - began > AGAIN_WITHIN_MS) throw error
-        needsClaim = true
-        // The insert is repeated without the claim. It doesn't change existing rows.
-        return run([insert])
+      const [first, ...others] = batch.map(each => each.delivery) as [NewDelivery]
+      const isClaim = claiming && others.length === 0
+      const statement = isClaim ? insertClaimed(first, claiming.params) : insertMany([first, ...others])
+      const rows = await run(statement).catch(error => {
+        if (!isCut(error) || performance.now() - began > AGAIN_WITHIN_MS) throw error
+        return run(statement)
       })
-      // The claim was made after the first delivery was received. It doesn't find deliveries that were received later.
-      if (rows.length > 0 && needsClaim) onWork()
+      const claimed = rows.filter(row => Number(row.attempts) > 0)
+      claiming?.resolve(claimed)
+      // A claim that is part of an insert finds no other delivery.
+      if (claiming ? claimed.length === 0 : rows.length > 0) onWork()
       const inserted = new Set(rows.map(row => row.id))
       // An idle relay sends the dispatch before it responds to the webhook. This takes two event loop turns, because `fetch`
       // waits for one turn before it uses an open connection again.
@@ -94,6 +93,7 @@ export function createIntake(run: (statements: PostgresQuery[]) => Promise<Row[]
         for (const { delivery, resolve } of batch) resolve(inserted.has(delivery.id))
       })
     } catch (error) {
+      claiming?.resolve([])
       if (batch.length > 1 && isOfOneRow(error)) {
         for (const each of batch) await write([each], null)
         return
@@ -112,11 +112,11 @@ export function createIntake(run: (statements: PostgresQuery[]) => Promise<Row[]
         // Deliveries that arrive in one event loop turn share a commit. A batch with a claim is sent at once.
         process.nextTick(() => (claim ? flush() : setImmediate(flush)))
       }),
-    async claim(statement: PostgresQuery): Promise<Row[]> {
-      // During a commit, a claim in the next transaction would find newer deliveries, but not those of this commit.
-      if (!scheduled || active > 0 || claim) return (await run([statement]))[0] ?? []
+    async claim(statement: Statement): Promise<Row[]> {
+      // During a commit, a claimed insert could overtake the deliveries of this commit.
+      if (!scheduled || active > 0 || claim) return run(statement)
       return new Promise(resolve => {
-        claim = { statement, resolve }
+        claim = { params: statement.params, resolve }
       })
     },
   }

@@ -67,14 +67,17 @@ const OLDEST = `SELECT (SELECT min(seq) FROM deliveries WHERE ${QUEUED} AND repo
 const isOfScope = (sql: Dialect, scope: string, of: string) =>
   `rate_limit_pauses.scope IN (CAST(${scope} AS TEXT), CAST(${scope} AS TEXT) || ${sql.owner(`${of}.repository`)})`
 
-const isPaused = (sql: Dialect, scope: string, now: string, of: string) => `
+export const isPaused = (sql: Dialect, scope: string, now: string, of: string) => `
   EXISTS (SELECT 1 FROM rate_limit_pauses
     WHERE ${isOfScope(sql, scope, of)} AND rate_limit_pauses.paused_until > ${now})`
 
 /** A condition: the repository has no frozen delivery. No delivery may overtake a frozen delivery. */
-const IS_FREE = `NOT EXISTS (
+export const IS_FREE = `NOT EXISTS (
   SELECT 1 FROM freezes WHERE (SELECT min(seq) FROM deliveries
     WHERE ${FROZEN} AND frozen_by = freezes.seq AND repository = head.repository) IS NOT NULL)`
+
+export const claimedColumns = (sql: Dialect) => `${columns(sql)}, ${named('invocation', 'leaseUntil')},
+  (SELECT string_agg(repositories, '\n') FROM freezes WHERE ending = '') AS freezes`
 
 const CLAIM = 'UPDATE deliveries SET version = version + 1, lease_until = ?2'
 const CLAIM_ATTEMPT = `${CLAIM},
@@ -108,8 +111,7 @@ export function claims(db: Backend) {
       SELECT max(attempted_at) FROM deliveries attempted
       WHERE attempted.repository = head.repository AND attempted.attempted_at IS NOT NULL
     ) NULLS FIRST, head.due_at, head.seq LIMIT ?3 ${skipLocked.replace('UPDATE', 'UPDATE OF head')}`
-  const claimQueued = `${CLAIM_ATTEMPT} WHERE ${among('seq', queued)} RETURNING ${columns(dialect)}, ${named('invocation', 'leaseUntil')},
-    (SELECT string_agg(repositories, '\n') FROM freezes WHERE ending = '') AS freezes`
+  const claimQueued = `${CLAIM_ATTEMPT} WHERE ${among('seq', queued)} RETURNING ${claimedColumns(dialect)}`
 
   return {
     /**

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
 import type { Change, WaitCause } from '../../../relay/delivery/delivery.ts'
-
 import type { Store } from '../../../relay/store/store.ts'
 import {
   acceptAll,
@@ -53,6 +52,21 @@ export function claimTests(place: Place): void {
     const accepted = await Promise.all([first, accept('acme/b')])
     const claimed = (await Promise.all(claims)).flat()
     expect(claimed.map(({ id }) => id)).toEqual(accepted.map(({ id }) => id))
+  })
+
+  test('a delivery that is claimed while it is received does not overtake queued or frozen deliveries, or ignore a pause', async () => {
+    const store = await place.open()
+    const given = ['frozen/a', 'acme/a', 'paused/a', 'acme/free'].map(repository => ({ repository }))
+    const [, queued] = await acceptAll(store, ...given.slice(0, 2))
+    const freeze = await store.addFreeze({ repositories: 'frozen/*', reason: 'no', since: 1, endsAt: null })
+    await store.freezeQueues(freeze, ['frozen/a'], 1000)
+    await store.savePause({ scope: 'owner:paused', pausedUntil: 5000, cause: 'limit', reason: '' })
+    const claims: ReturnType<typeof claim>[] = []
+    store.onWork(() => claims.push(claim(store, 2000)))
+    const free = (await acceptAll(store, ...given)).at(-1)!
+    const claimed = (await Promise.all(claims)).flat()
+    expect(claimed.map(({ id }) => id)).toEqual([queued, free])
+    expect(claimed[1]).toEqual({ ...claimed[0], ...(await get(store, free)), freezes: 'frozen/*' })
   })
 
   test('deliveries without a runner come without the summaries of their jobs, which can have megabytes', async () => {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { type Change, OUTCOMES, STATES } from '../../../relay/delivery/delivery.ts'
 import type { Backend, Row, Statement } from '../../../relay/store/database.ts'
 import { openBackend } from '../../../relay/store/open.ts'
-import { INSERT, insertMany, toRow } from '../../../relay/store/sql/intake.ts'
+import { INSERT, insertClaimed, insertMany, toRow } from '../../../relay/store/sql/intake.ts'
 import type { Filter, Store } from '../../../relay/store/store.ts'
 import { createStore } from '../../../relay/store/store.ts'
 import {
@@ -51,7 +51,8 @@ export function planTests(place: Place): void {
         return backend.claim(statement, attempts)
       },
       insert(delivery) {
-        const inserts = [insertMany([delivery]), insertMany([delivery, aDelivery()])]
+        const claimed = insertClaimed(delivery, [1000, 2000, 1, 'owner:'])
+        const inserts = [insertMany([delivery]), insertMany([delivery, aDelivery()]), claimed]
         note(
           place.kind === 'postgres' ? (inserts as Statement[]) : [{ sql: INSERT, params: toRow(delivery) }],
         )
