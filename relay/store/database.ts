@@ -14,7 +14,7 @@ export interface Backend {
    * Runs a statement that claims work. Doesn't wait for the disk, because it does no harm if a crash loses the claim.
    * The claim is on disk no later than the next durable change.
    * @param attempts whether the claim records attempts. Then it waits for the disk, and can share a commit with
-   *   deliveries that are being inserted.
+   *   deliveries that are being inserted. With PostgreSQL, it then finds only the inserted delivery.
    */
   claim(statement: Statement, attempts?: boolean): Promise<Row[]>
   /**

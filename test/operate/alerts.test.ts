@@ -42,9 +42,7 @@ async function open() {
   const relay = () =>
     createAlerts({
       ...{ config, store, scope: 'owner:', throttled: { warn: fields => void logged.push(fields) } },
-      sides: {
-        ...{ problems: () => sides, isUsed: () => true, isKnown: () => true, check: async () => {} },
-      },
+      sides: { ...{ problems: () => sides, isUsed: () => true, isKnown: () => true, check: async () => {} } },
       refusals: { recent: () => refused },
       checkDatabase: async () =>
         database.isUp ? { ok: true } : { ok: false, detail: "It doesn't accept writes." },

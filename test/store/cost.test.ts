@@ -50,7 +50,6 @@ const COSTS: Record<'sqlite' | 'postgres', Record<string, Partial<Counts>>> = {
   },
 }
 
-/** Counts what the SQLite thread receives and returns. */
 function countSqlite(counts: Counts): void {
   const { postMessage } = Worker.prototype
   const heard = new WeakSet<Worker>()
@@ -178,11 +177,7 @@ test('on PostgreSQL, claims read as little with 10,000 waiting deliveries as wit
     reads.push(Number(rows.pop()?.[0]?.read) - Number(before?.[0]?.read ?? 0))
     return rows
   }
-  const store = createStore({
-    ...backend,
-    run,
-    claim: async statement => (await run([statement]))[0] ?? [],
-  })
+  const store = createStore({ ...backend, run, claim: async statement => (await run([statement]))[0] ?? [] })
   onTestFinished(store.close)
   for (const amount of [1, 99, 9_900]) {
     await Promise.all(Array.from({ length: amount }, () => store.accept(aDelivery())))

@@ -84,7 +84,7 @@ export function createIntake(run: (statement: PostgresQuery) => Promise<Row[]>, 
       })
       const claimed = rows.filter(row => Number(row.attempts) > 0)
       claiming?.resolve(claimed)
-      // A claim that is part of an insert finds no other delivery.
+      // Such a claim finds no other delivery. The next claim does, at the latest after the round that finds due work.
       if (claiming ? claimed.length === 0 : rows.length > 0) onWork()
       const inserted = new Set(rows.map(row => row.id))
       // An idle relay sends the dispatch before it responds to the webhook. This takes two event loop turns, because `fetch`

@@ -72,7 +72,7 @@ function postgresTests(place: Place): void {
     expect(await store.list({}, { limit: 100 })).toHaveLength(21)
   })
 
-  test('if the connection is cut before a claimed delivery is written, the write is repeated', async () => {
+  test('if the connection is cut before a claimed delivery is written, the write is repeated; if a write fails, the claim ends', async () => {
     const { address, cutBefore } = await cutting(await place.empty())
     const store = await place.open(address)
     const claims: ReturnType<Store['claimQueued']>[] = []
@@ -80,7 +80,8 @@ function postgresTests(place: Place): void {
     cutBefore('awaiting_response_since')
     const { id, duplicate } = await store.accept(aDelivery())
     expect(duplicate).toBe(false)
-    expect((await Promise.all(claims)).map(claimed => claimed.map(each => each.id))).toEqual([[id]])
+    await expect(store.accept(aDelivery({ receivedAt: 1.5 }))).rejects.toThrow('PostgreSQL')
+    expect((await Promise.all(claims)).map(claimed => claimed.map(each => each.id))).toEqual([[id], []])
   })
 
   test('a call rejects if the server no longer responds; later calls use a new connection', async () => {
