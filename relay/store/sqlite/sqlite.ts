@@ -149,7 +149,7 @@ function settle<T>(waiting: Waiting<T>[], responses: (T | string)[]): void {
  * The minimum pause between two checkpoints. A longer pause makes the checkpoint longer, and a long checkpoint delays
  * commits. A slow checkpoint competes with commits for the disk, so the pause after it is as long as the checkpoint.
  */
-const REST_MS = 100
+const REST_MS = 20
 const LONGEST_REST_MS = 1_000
 /** The number of changed rows that makes a checkpoint due. The first commit after a checkpoint needs a second sync. */
 const ENOUGH_CHANGES = 250
