@@ -9,12 +9,6 @@ type Waiting<T> = { resolve: (response: T) => void; reject: (error: Error) => vo
 
 type Collected = { batch: Batch; inserts: Waiting<boolean>[]; requests: Waiting<Row[][]>[] }
 
-/**
- * The number of deliveries in one event loop turn at which a commit starts before the turn ends. PostgreSQL has no such
- * limit, because its concurrent commits could change the order of the deliveries.
- */
-const ENOUGH_ROWS = 16
-
 /** Limits the memory for short-lived objects such as batches. Node's default is ten times as much. */
 const resourceLimits = { maxYoungGenerationSizeMb: 6 }
 
@@ -60,9 +54,7 @@ export async function openSqlite(path: string, version = process.versions.sqlite
     thread.postMessage(writing.batch)
   }
   const schedule = () => {
-    if (writing) return
-    if (collected.inserts.length >= ENOUGH_ROWS) return flush()
-    if (scheduled) return
+    if (writing || scheduled) return
     scheduled = true
     setImmediate(flush)
   }
