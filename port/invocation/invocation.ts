@@ -24,7 +24,8 @@ export function readInvocation(sent: unknown, runIdHeader?: string | null): Invo
   const inBody = isObject(whole) ? findRunId(whole) : null
   const inHeader = runKind(runIdHeader) === 'none' ? null : (runIdHeader ?? null)
   const runId = inBody ?? inHeader
-  const workflowRunId = isObject(whole) ? findWorkflowRunId(whole) : undefined
+  const kind = runKind(runId)
+  const workflowRunId = kind === 'node_run' ? findWorkflowRunId(object(whole)) : undefined
   const { inputs: given, entered, own, contexts, ...asked } = readBody(body)
   const inputs: JsonObject = {}
   for (const fields of given)
@@ -34,11 +35,11 @@ export function readInvocation(sent: unknown, runIdHeader?: string | null): Invo
     inputs,
     runId,
     runIdFrom: inBody ? 'body' : inHeader ? 'header' : null,
-    kind: runKind(runId),
-    ...(workflowRunId && runKind(runId) === 'node_run' && { workflowRunId }),
+    kind,
+    ...(workflowRunId && { workflowRunId }),
     forWorkflow: forWorkflow(
       { ...contextsOf(ofAuthor, body), ...contexts },
-      { inputs: given, entered, own, runId },
+      { names: Object.keys(inputs), entered, own, runId },
     ),
   }
 }
@@ -78,22 +79,20 @@ const findWorkflowRunId = ({ workflowRun, context, port_context }: JsonObject) =
 
 function forWorkflow(
   contexts: ForWorkflow,
-  { inputs, entered, own, runId }: Pick<Asked, 'inputs' | 'entered' | 'own'> & { runId: string | null },
+  { names, entered, own, runId }: Pick<Asked, 'entered' | 'own'> & { names: string[]; runId: string | null },
 ): ForWorkflow | undefined {
-  const [notEntered, inside] = [new Set<string>(), new Set<string>()]
-  for (const fields of inputs) {
-    for (const name of fields.keys()) {
-      const form = entered.findLast(each => each.has(name))
-      // A user can't have entered the id of the run, because the run starts only after the user submits the form.
-      if (form && (runId === null || form.get(name) !== runId)) continue
-      if (form || own.some(each => each.has(name))) notEntered.add(name)
-      else inside.add(name)
-    }
-  }
+  const others = names.filter(name => {
+    const form = entered.findLast(each => each.has(name))
+    // A user can't have entered the id of the run, because the run starts only after the user submits the form.
+    return !form || (runId !== null && form.get(name) === runId)
+  })
+  const isOutside = (name: string) => entered.some(each => each.has(name)) || own.some(each => each.has(name))
+  const notEntered = others.filter(isOutside)
+  const inside = others.filter(name => !isOutside(name))
   const read: ForWorkflow = {
     ...contexts,
-    ...(notEntered.size > 0 && { notEntered: [...notEntered] }),
-    ...(inside.size > 0 && { inside: [...inside] }),
+    ...(notEntered.length > 0 && { notEntered }),
+    ...(inside.length > 0 && { inside }),
   }
   return Object.keys(read).length > 0 ? read : undefined
 }

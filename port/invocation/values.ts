@@ -34,7 +34,9 @@ function outline(value: JsonObject): JsonObject {
   )
 }
 
-export const object = (value: unknown): JsonObject => (isObject(value) ? value : {})
+const NO_FIELDS: JsonObject = Object.freeze({})
+
+export const object = (value: unknown): JsonObject => (isObject(value) ? value : NO_FIELDS)
 
 /** Returns a name or identifier, or null if it has control characters or is longer than any name in Port. */
 export const text = (value: unknown): string | null =>

@@ -115,9 +115,13 @@ export function createBodyMemory(
     }
   }
 
-  return <T>(c: Head, handle: (reservation: ReturnType<typeof open>) => Promise<T>): Promise<T> => {
+  return async <T>(c: Head, handle: (reservation: ReturnType<typeof open>) => Promise<T>): Promise<T> => {
     const reservation = open(senderAddress(c, trustedProxies), () => c.set(VERIFIED, true))
-    return handle(reservation).finally(reservation.release)
+    try {
+      return await handle(reservation)
+    } finally {
+      reservation.release()
+    }
   }
 }
 

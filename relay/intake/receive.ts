@@ -80,7 +80,12 @@ export function createReceive(deps: ReceiveDeps): Receive {
     const { runId, kind, action } = invocation
     const now = store.clock()
     const delivery: NewDelivery = {
-      ...{ id: deliveryId(now), ...identity, runId, kind, action, ...target },
+      id: deliveryId(now),
+      ...identity,
+      runId,
+      kind,
+      action,
+      ...target,
       reportWorkflowStatus: invocation.github?.reportWorkflowStatus ?? true,
       invocation: JSON.stringify({
         ...invocation,

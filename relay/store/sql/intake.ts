@@ -1,5 +1,5 @@
 import { LIMITS } from '../../config/limits.ts'
-import type { Delivery, NewDelivery } from '../../delivery/delivery.ts'
+import type { Delivery, NewDelivery, State } from '../../delivery/delivery.ts'
 import type { Target } from '../../github/client.ts'
 import { type Backend, columnOf, named, postgres, type Statement } from '../database.ts'
 import { claimedColumns, IS_FREE, isPaused, QUEUED } from './claims.ts'
@@ -97,27 +97,14 @@ const SAME = named('id', 'state', 'runId', 'repository', 'eventType', 'workflow'
 type Same = Omit<Accepted, 'duplicate'> & { sentAs: string }
 
 const accepted = (
-  { id, state, runId, repository, eventType, workflow, ref }: Omit<Same, 'sentAs'>,
+  { id, runId, repository, eventType, workflow, ref }: Omit<Same, 'state' | 'sentAs'>,
+  state: State,
   duplicate: boolean,
 ): Accepted => ({ id, state, runId, repository, eventType, workflow, ref, duplicate })
 
 export function intake(db: Backend) {
   let waiting = 0
   let waitingSize = 0
-
-  /** Refuses a webhook if too many webhooks wait to be persisted, to limit memory. */
-  async function admit<T>(size: number, persist: () => Promise<T>): Promise<T> {
-    const { waitingWebhooks, waitingBytes } = LIMITS
-    if (waiting >= waitingWebhooks || waitingSize + size > waitingBytes) throw new StoreBusy()
-    waiting++
-    waitingSize += size
-    try {
-      return await persist()
-    } finally {
-      waiting--
-      waitingSize -= size
-    }
-  }
 
   /** Finds a cancellation with the same signature. Finds a delivery with the same signature; without one, a delivery with the same dedupe key. */
   async function findEarlier({ dedupeKey, sentAs }: Pick<NewDelivery, 'dedupeKey' | 'sentAs'>) {
@@ -137,19 +124,28 @@ export function intake(db: Backend) {
   return {
     /**
      * Persists a delivery. A delivery with a known dedupe key or signature is a duplicate, and changes nothing.
-     * @throws StoreBusy if too many webhooks wait to be persisted; SignatureUsed if the signature was used at another
-     * address
+     * @throws StoreBusy if too many webhooks wait to be persisted, because their memory is limited; SignatureUsed if the
+     * signature was used at another address
      */
-    accept: (delivery: NewDelivery): Promise<Accepted> =>
-      admit(delivery.invocation.length, async () => {
+    async accept(delivery: NewDelivery): Promise<Accepted> {
+      const size = delivery.invocation.length
+      const { waitingWebhooks, waitingBytes } = LIMITS
+      if (waiting >= waitingWebhooks || waitingSize + size > waitingBytes) throw new StoreBusy()
+      waiting++
+      waitingSize += size
+      try {
         while (true) {
-          if (await db.insert(delivery)) return accepted({ ...delivery, state: 'queued' }, false)
+          if (await db.insert(delivery)) return accepted(delivery, 'queued', false)
           const { cancellation, signed, delivery: earlier } = await findEarlier(delivery)
           if (cancellation || (signed && signed.sentAs !== delivery.sentAs)) throw new SignatureUsed()
-          if (earlier) return accepted(earlier, earlier.id !== delivery.id)
+          if (earlier) return accepted(earlier, earlier.state, earlier.id !== delivery.id)
           // The delivery that caused the conflict was deleted in the meantime, so the loop inserts again.
         }
-      }),
+      } finally {
+        waiting--
+        waitingSize -= size
+      }
+    },
     /** Returns the cancellation with this signature; null if there is none. @throws SignatureUsed if a delivery has this signature */
     async findCancellation(
       identity: Pick<NewDelivery, 'dedupeKey' | 'sentAs'>,
