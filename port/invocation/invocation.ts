@@ -25,7 +25,7 @@ export function readInvocation(sent: unknown, runIdHeader?: string | null): Invo
   const inHeader = runKind(runIdHeader) === 'none' ? null : (runIdHeader ?? null)
   const runId = inBody ?? inHeader
   const kind = runKind(runId)
-  const workflowRunId = kind === 'node_run' ? findWorkflowRunId(object(whole)) : undefined
+  const workflowRunId = kind === 'node_run' && isObject(whole) ? findWorkflowRunId(whole) : null
   const { inputs: given, entered, own, contexts, ...asked } = readBody(body)
   const inputs: JsonObject = {}
   for (const fields of given)
@@ -81,14 +81,14 @@ function forWorkflow(
   contexts: ForWorkflow,
   { names, entered, own, runId }: Pick<Asked, 'entered' | 'own'> & { names: string[]; runId: string | null },
 ): ForWorkflow | undefined {
-  const others = names.filter(name => {
+  const [notEntered, inside]: [string[], string[]] = [[], []]
+  for (const name of names) {
     const form = entered.findLast(each => each.has(name))
     // A user can't have entered the id of the run, because the run starts only after the user submits the form.
-    return !form || (runId !== null && form.get(name) === runId)
-  })
-  const isOutside = (name: string) => entered.some(each => each.has(name)) || own.some(each => each.has(name))
-  const notEntered = others.filter(isOutside)
-  const inside = others.filter(name => !isOutside(name))
+    if (form && (runId === null || form.get(name) !== runId)) continue
+    if (form || own.some(each => each.has(name))) notEntered.push(name)
+    else inside.push(name)
+  }
   const read: ForWorkflow = {
     ...contexts,
     ...(notEntered.length > 0 && { notEntered }),

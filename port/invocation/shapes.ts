@@ -265,7 +265,7 @@ const NOTHING: Asked = {
   ...{ inputs: [], entered: [], own: [], encrypted: [] },
 }
 
-const runContext = (value: Json | undefined) => (isRunContext(value) ? object(value) : {})
+const runContext = (value: Json | undefined) => object(isRunContext(value) ? value : null)
 
 function readAction(value: Json | undefined) {
   const action = object(value)

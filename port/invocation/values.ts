@@ -36,6 +36,7 @@ function outline(value: JsonObject): JsonObject {
 
 const NO_FIELDS: JsonObject = Object.freeze({})
 
+/** Returns an object unchanged. For any other value, returns an empty object that can't be changed. */
 export const object = (value: unknown): JsonObject => (isObject(value) ? value : NO_FIELDS)
 
 /** Returns a name or identifier, or null if it has control characters or is longer than any name in Port. */

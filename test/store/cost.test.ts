@@ -20,7 +20,7 @@ import { aDelivery } from './place.ts'
 
 /*
  * What a webhook, its dispatch, its messages to Port, its run until success, a webhook that is claimed as soon as
- * the worker is woken, and sixteen webhooks at once cost. The numbers don't depend on the machine. Whoever raises a number
+ * the worker is woken, and forty webhooks at once cost. The numbers don't depend on the machine. Whoever raises a number
  * explains the reason in the commit.
  */
 
@@ -38,7 +38,7 @@ const COSTS: Record<'sqlite' | 'postgres', Record<string, Partial<Counts>>> = {
     messages: { statements: 5, rows: 5, commits: 2, claims: 1, threads: 3, port: 2 },
     run: { statements: 55, rows: 31, commits: 22, claims: 13, threads: 35, wakes: 6, github: 4, port: 7 },
     claimed: { statements: 2, rows: 2, commits: 1, threads: 1, wakes: 1 },
-    sixteen: { statements: 16, rows: 16, commits: 1, threads: 1, wakes: 1 },
+    forty: { statements: 40, rows: 40, commits: 1, threads: 1, wakes: 1 },
   },
   postgres: {
     webhook: { statements: 1, rows: 1, commits: 1, wakes: 2 },
@@ -46,7 +46,7 @@ const COSTS: Record<'sqlite' | 'postgres', Record<string, Partial<Counts>>> = {
     messages: { statements: 6, rows: 5, commits: 2, claims: 1, port: 2 },
     run: { statements: 71, rows: 31, commits: 23, claims: 13, wakes: 6, github: 4, port: 7 },
     claimed: { statements: 1, rows: 1, commits: 1, wakes: 1 },
-    sixteen: { statements: 1, rows: 16, commits: 1, wakes: 2 },
+    forty: { statements: 1, rows: 40, commits: 1, wakes: 2 },
   },
 }
 
@@ -146,7 +146,7 @@ test.each(['sqlite', 'postgres'] as const)('what a delivery costs on %s', async 
       await Promise.all([webhook('r_claimed'), promise])
       forget()
     }),
-    sixteen: await costOf(() => Promise.all(Array.from({ length: 16 }, (_, i) => webhook(`r_${i}`)))),
+    forty: await costOf(() => Promise.all(Array.from({ length: 40 }, (_, i) => webhook(`r_${i}`)))),
   }
   expect(system.port.run(RUN).status).toBe('SUCCESS')
   expect(costs).toEqual(COSTS[kind])

@@ -124,7 +124,7 @@ export function intake(db: Backend) {
   return {
     /**
      * Persists a delivery. A delivery with a known dedupe key or signature is a duplicate, and changes nothing.
-     * @throws StoreBusy if too many webhooks wait to be persisted, because their memory is limited; SignatureUsed if the
+     * @throws StoreBusy if the webhooks that wait to be persisted would use too much memory; SignatureUsed if the
      * signature was used at another address
      */
     async accept(delivery: NewDelivery): Promise<Accepted> {

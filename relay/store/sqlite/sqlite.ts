@@ -56,6 +56,7 @@ export async function openSqlite(path: string, version = process.versions.sqlite
   const schedule = () => {
     if (writing || scheduled) return
     scheduled = true
+    // The deliveries of an event loop turn share a commit.
     setImmediate(flush)
   }
   thread.on('message', ({ inserted, rows, changed }: Responses) => {
