@@ -7,7 +7,7 @@ import { Problem } from '../http/problem.ts'
 import { type Head, PERSISTED } from '../http/request.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { RouteDeps } from '../route-deps.ts'
-import { type Accepted, SignatureUsed, type Store, StoreBusy } from '../store/store.ts'
+import { SignatureUsed, type Store, StoreBusy } from '../store/store.ts'
 import { usedElsewhere } from './duplicate.ts'
 import { createTargets, readAddress } from './target.ts'
 import { deliveryId, readWebhook, type VerifiedWebhook, type VerifyWebhook } from './verify.ts'
@@ -43,7 +43,7 @@ export function createReceive(deps: ReceiveDeps): Receive {
   async function receive(head: Head, webhook: VerifiedWebhook, startedAt: number): ReturnType<Receive> {
     // A separate function parses the body. After its return, the parsed data doesn't stay in memory.
     const { delivery, wait } = await parse(head, webhook)
-    const accepted = await persist(delivery)
+    const accepted = await store.accept(delivery).catch(refuse)
     webhook.reservation.release()
     // The RUN_ID header isn't signed. A webhook with another run ID is refused, so that Port shows that this run wasn't started.
     if (delivery.runId !== null && accepted.runId !== delivery.runId)
@@ -52,20 +52,24 @@ export function createReceive(deps: ReceiveDeps): Receive {
         'A webhook with this signature was received for another run, so this run isn\'t started. Only the RUN_ID header, which isn\'t signed, distinguishes the two webhooks. Add "port_context": { "runId": "{{ .run.id }}" } to the body of the Port action.',
       )
     head.set(PERSISTED, true)
-    const { id, runId, repository, state, duplicate } = accepted
+    const { id, runId, state, duplicate } = accepted
     const seconds = wait ? null : (performance.now() - startedAt) / 1000
     onAccepted?.(duplicate ? 'duplicate' : 'accepted', seconds)
+    const target = targetOf(accepted)
     log.info(
-      { delivery: id, run: runId, repository, ...dispatchOf(accepted), duplicate },
+      { delivery: id, run: runId, ...target, duplicate },
       duplicate ? 'the webhook duplicates an accepted delivery' : 'the delivery is accepted',
     )
-    const response = {
-      ...{ delivery: id, run_id: runId, repository, ...dispatchOf(accepted) },
-      ...(duplicate && { duplicate }),
-    }
     const reached = wait ? await awaitDispatch(id, store, { stopping }) : state
     const status = (wait ? reached === 'queued' : !duplicate) ? 202 : 200
-    return { status, headers: HEADERS, text: JSON.stringify({ ...response, state: reached }) }
+    const response = {
+      delivery: id,
+      run_id: runId,
+      ...target,
+      ...(duplicate && { duplicate }),
+      state: reached,
+    }
+    return { status, headers: HEADERS, text: JSON.stringify(response) }
   }
 
   async function parse(head: Head, webhook: VerifiedWebhook) {
@@ -97,30 +101,26 @@ export function createReceive(deps: ReceiveDeps): Receive {
     return { delivery, wait }
   }
 
-  async function persist(delivery: NewDelivery): Promise<Accepted> {
-    try {
-      return await store.accept(delivery)
-    } catch (error) {
-      if (error instanceof SignatureUsed) throw usedElsewhere()
-      if (error instanceof StoreBusy)
-        throw new Problem(
-          503,
-          "Too many deliveries are waiting to be persisted; this delivery wasn't accepted. Send the webhook again shortly.",
-          { 'retry-after': '1' },
-        )
-      const what = "a delivery couldn't be persisted, or the database's response was lost"
-      deps.throttled.error({ err: error }, what)
+  function refuse(error: unknown): never {
+    if (error instanceof SignatureUsed) throw usedElsewhere()
+    if (error instanceof StoreBusy)
       throw new Problem(
         503,
-        "The relay's database (RELAY_DATABASE) doesn't accept writes; this delivery may not have been accepted. Send the webhook again: if the delivery was accepted, the response reports a duplicate.",
-        { 'retry-after': '10' },
+        "Too many deliveries are waiting to be persisted; this delivery wasn't accepted. Send the webhook again shortly.",
+        { 'retry-after': '1' },
       )
-    }
+    const what = "a delivery couldn't be persisted, or the database's response was lost"
+    deps.throttled.error({ err: error }, what)
+    throw new Problem(
+      503,
+      "The relay's database (RELAY_DATABASE) doesn't accept writes; this delivery may not have been accepted. Send the webhook again: if the delivery was accepted, the response reports a duplicate.",
+      { 'retry-after': '10' },
+    )
   }
 }
 
-const dispatchOf = ({ eventType, workflow, ref }: Omit<Target, 'repository'>) =>
-  workflow === null ? { event_type: eventType } : { workflow, ref }
+const targetOf = ({ repository, eventType, workflow, ref }: Target) =>
+  workflow === null ? { repository, event_type: eventType } : { repository, workflow, ref }
 
 /** The maximum wait for the dispatch. Port's agent waits 30 s for a response. */
 const PATIENCE_MS = 20_000
