@@ -25,7 +25,7 @@ export function readInvocation(sent: unknown, runIdHeader?: string | null): Invo
   const inHeader = runKind(runIdHeader) === 'none' ? null : (runIdHeader ?? null)
   const runId = inBody ?? inHeader
   const kind = runKind(runId)
-  const workflowRunId = kind === 'node_run' && isObject(whole) ? findWorkflowRunId(whole) : null
+  const workflowRunId = kind === 'node_run' && isObject(whole) ? findWorkflowRunId(whole) : undefined
   const { inputs: given, entered, own, contexts, ...asked } = readBody(body)
   const inputs: JsonObject = {}
   for (const fields of given)

@@ -43,7 +43,7 @@ export function createReceive(deps: ReceiveDeps): Receive {
   async function receive(head: Head, webhook: VerifiedWebhook, startedAt: number): ReturnType<Receive> {
     // A separate function parses the body. After its return, the parsed data doesn't stay in memory.
     const { delivery, wait } = await parse(head, webhook)
-    const accepted = await store.accept(delivery).catch(refuse)
+    const accepted = await store.accept(delivery).catch(notPersisted)
     webhook.reservation.release()
     // The RUN_ID header isn't signed. A webhook with another run ID is refused, so that Port shows that this run wasn't started.
     if (delivery.runId !== null && accepted.runId !== delivery.runId)
@@ -55,9 +55,9 @@ export function createReceive(deps: ReceiveDeps): Receive {
     const { id, runId, state, duplicate } = accepted
     const seconds = wait ? null : (performance.now() - startedAt) / 1000
     onAccepted?.(duplicate ? 'duplicate' : 'accepted', seconds)
-    const target = targetOf(accepted)
+    const fields = targetFields(accepted)
     log.info(
-      { delivery: id, run: runId, ...target, duplicate },
+      { delivery: id, run: runId, ...fields, duplicate },
       duplicate ? 'the webhook duplicates an accepted delivery' : 'the delivery is accepted',
     )
     const reached = wait ? await awaitDispatch(id, store, { stopping }) : state
@@ -65,7 +65,7 @@ export function createReceive(deps: ReceiveDeps): Receive {
     const response = {
       delivery: id,
       run_id: runId,
-      ...target,
+      ...fields,
       ...(duplicate && { duplicate }),
       state: reached,
     }
@@ -101,7 +101,7 @@ export function createReceive(deps: ReceiveDeps): Receive {
     return { delivery, wait }
   }
 
-  function refuse(error: unknown): never {
+  function notPersisted(error: unknown): never {
     if (error instanceof SignatureUsed) throw usedElsewhere()
     if (error instanceof StoreBusy)
       throw new Problem(
@@ -119,7 +119,7 @@ export function createReceive(deps: ReceiveDeps): Receive {
   }
 }
 
-const targetOf = ({ repository, eventType, workflow, ref }: Target) =>
+const targetFields = ({ repository, eventType, workflow, ref }: Target) =>
   workflow === null ? { repository, event_type: eventType } : { repository, workflow, ref }
 
 /** The maximum wait for the dispatch. Port's agent waits 30 s for a response. */

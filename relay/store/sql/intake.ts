@@ -124,8 +124,8 @@ export function intake(db: Backend) {
   return {
     /**
      * Persists a delivery. A delivery with a known dedupe key or signature is a duplicate, and changes nothing.
-     * @throws StoreBusy if the webhooks that wait to be persisted would use too much memory; SignatureUsed if the
-     * signature was used at another address
+     * @throws StoreBusy if too many webhooks or bytes wait to be persisted; SignatureUsed if the signature was used at
+     * another address
      */
     async accept(delivery: NewDelivery): Promise<Accepted> {
       const size = delivery.invocation.length

@@ -56,7 +56,7 @@ export async function openSqlite(path: string, version = process.versions.sqlite
   const schedule = () => {
     if (writing || scheduled) return
     scheduled = true
-    // The deliveries of an event loop turn share a commit.
+    // What arrives in the rest of this event loop turn shares the commit.
     setImmediate(flush)
   }
   thread.on('message', ({ inserted, rows, changed }: Responses) => {
