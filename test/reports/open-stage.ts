@@ -66,21 +66,6 @@ interface Response {
   body: JsonObject
 }
 
-/** Retries if another process takes the port. The port is chosen first, because the relay's environment contains it. */
-async function openOnFreePort(
-  environment: (port: number) => Env,
-  open: (env: Env) => Promise<Relay>,
-): Promise<{ all: Env; relay: Relay }> {
-  for (let tries = 1; ; tries++) {
-    const all = environment(await freePort())
-    try {
-      return { all, relay: await open(all) }
-    } catch (error) {
-      if (tries === 5 || !String(error).includes('EADDRINUSE')) throw error
-    }
-  }
-}
-
 /**
  * @param env overrides the relay's environment
  * @param open `startRelay` for a relay that is killed
@@ -93,14 +78,14 @@ export async function startSystem(
   onTestFinished(() => issuer.close())
   const { port, github } = services
   const { id: repositoryId } = github.addRepository(REPOSITORY, { refs: ['release'], workflows: WORKFLOWS })
-  const environment = (listen: number) =>
-    relayEnv({
-      ...services.env,
-      ...{ PORT: String(listen), GITHUB_OIDC_ISSUER: issuer.url, RELAY_DISPATCH_RATE: '0' },
-      RELAY_PUBLIC_URL: `http://127.0.0.1:${listen}`,
-      ...env,
-    })
-  const { all, relay } = await openOnFreePort(environment, open)
+  const listen = await freePort()
+  const all = relayEnv({
+    ...services.env,
+    ...{ PORT: String(listen), GITHUB_OIDC_ISSUER: issuer.url, RELAY_DISPATCH_RATE: '0' },
+    RELAY_PUBLIC_URL: `http://127.0.0.1:${listen}`,
+    ...env,
+  })
+  const relay = await open(all)
   const { url } = relay
   const system: System = {
     ...{ port, github, issuer, relay, url, repositoryId },

@@ -19,7 +19,7 @@ import { freePort } from './free-port.ts'
 export type TestPostgres = Awaited<ReturnType<typeof startPostgres>>
 
 /**
- * Starts a server, which takes about one second. If another process takes the port meanwhile, uses another port.
+ * Starts a server, which takes about one second.
  *
  * @throws Error with the program's output if it doesn't start
  */
@@ -28,7 +28,7 @@ export async function startPostgres(options: { folder?: string; settings?: Recor
   const folder = mkdtempSync(join(options.folder ?? tmpdir(), 'relay-pg-'))
   const data = join(folder, 'data')
   if (user) chownSync(folder, user.uid, user.gid)
-  let port = 0
+  const port = await freePort()
   const settings = { listen_addresses: '127.0.0.1', unix_socket_directories: '', ...options.settings }
   const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
   let server: ReturnType<typeof run> | undefined
@@ -59,14 +59,7 @@ export async function startPostgres(options: { folder?: string; settings?: Recor
     // With many connections, password checks, which take 5 ms of CPU time each, would slow the tests.
     if (options.settings?.max_connections) kind.push('--set=scram_iterations=1')
     await run(join(bin, 'initdb'), [`--pgdata=${data}`, ...how, ...kind], user).ended
-    for (let tries = 1; port === 0; tries++) {
-      port = await freePort()
-      await start().catch(error => {
-        if (tries === 5 || !/Address already in use/.test(error.message)) throw error
-        server = undefined
-        port = 0
-      })
-    }
+    await start()
   } catch (error) {
     await close().catch(() => {})
     throw error
