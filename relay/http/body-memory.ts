@@ -26,8 +26,9 @@ export function createBodyMemory(
   const { arrivingBytes, processingBytes, trustedProxies } = options
   const arriving = new Set<Arriving>()
   const heldBySender = createSums()
-  const processing = createSums()
+  const processedByKey = createSums()
   let held = 0
+  let processed = 0
   let checking: NodeJS.Timeout | null = null
 
   function add(body: Arriving, bytes: number): void {
@@ -65,58 +66,72 @@ export function createBodyMemory(
     }
   }
 
-  function open(sender: string, onVerified: () => void) {
-    const body: Arriving = { sender, since: 0, bytes: 0, drop: () => {} }
-    let accepted: string[] = []
-    let processed = 0
-    return {
-      /** Starts measuring how long the body takes to arrive. @param onDrop called after the relay dropped the body and released its memory */
-      arrive(onDrop: (problem: Problem) => void): void {
-        body.since = performance.now()
-        body.drop = problem => {
+  class Reservation {
+    #bytes = 0
+    #shares: string[] = []
+    readonly #head: Head
+    constructor(head: Head) {
+      this.#head = head
+    }
+
+    /**
+     * Starts measuring how long the body takes to arrive.
+     * @param onDrop called after the relay dropped the body and released its memory
+     * @returns `take` reserves memory. If too little memory is available, it drops the slowest body, and throws Problem
+     * 503 if this is the slowest. `end` releases the memory.
+     */
+    arrive(onDrop: (problem: Problem) => void) {
+      const body: Arriving = {
+        sender: senderAddress(this.#head, trustedProxies),
+        since: performance.now(),
+        bytes: 0,
+        drop(problem) {
           remove(body)
           onDrop(problem)
-        }
-        arriving.add(body)
-        checking ??= setInterval(checkRates, CHECK_RATE_MS).unref()
-      },
-      /** Reserves memory. If too little memory is available, drops the slowest body. @throws Problem 503 if this body is the slowest */
-      take(bytes: number): void {
+        },
+      }
+      arriving.add(body)
+      checking ??= setInterval(checkRates, CHECK_RATE_MS).unref()
+      const take = (bytes: number) => {
         if (bytes > arrivingBytes) throw overloaded()
-        const now = performance.now()
         while (held + bytes > arrivingBytes) {
-          const victim = slowest(now) ?? body
+          const victim = slowest(performance.now()) ?? body
           if (victim === body) throw overloaded()
           victim.drop(overloaded())
         }
         add(body, bytes)
-      },
-      /**
-       * Marks the body as complete and its sender as verified. From now on, the body isn't dropped.
-       * @param shares the maximum number of bytes by key; it applies to all bodies with this key that are being
-       * processed
-       * @throws Problem 429 if the body exceeds a share; 503 if too many bodies are being processed
-       */
-      accept(shares: Record<string, number> = {}): void {
-        onVerified()
-        processed = body.bytes
-        remove(body)
-        for (const [key, most] of Object.entries(shares))
-          if (processing.of(key) + processed > most) throw overShare(key, most)
-        if (processing.of(ALL) + processed > processingBytes) throw overloaded()
-        accepted = [ALL, ...Object.keys(shares)]
-        for (const key of accepted) processing.add(key, processed)
-      },
-      release(): void {
-        remove(body)
-        for (const key of accepted) processing.add(key, -processed)
-        accepted = []
-      },
+      }
+      return { take, end: () => remove(body) }
+    }
+
+    /**
+     * Reserves memory for a complete body, and marks its sender as verified.
+     * @param shares the maximum number of bytes by key; it applies to all bodies with this key that are being
+     * processed
+     * @throws Problem 429 if the body exceeds a share; 503 if too many bodies are being processed
+     */
+    accept(bytes: number, shares: Record<string, number> = {}): void {
+      this.#head.set(VERIFIED, true)
+      for (const [key, most] of Object.entries(shares))
+        if (processedByKey.of(key) + bytes > most) throw overShare(key, most)
+      if (processed + bytes > processingBytes) throw overloaded()
+      this.#shares = Object.keys(shares)
+      this.#process(bytes)
+    }
+
+    release(): void {
+      this.#process(-this.#bytes)
+    }
+
+    #process(bytes: number): void {
+      this.#bytes += bytes
+      processed += bytes
+      for (const key of this.#shares) processedByKey.add(key, bytes)
     }
   }
 
-  return async <T>(c: Head, handle: (reservation: ReturnType<typeof open>) => Promise<T>): Promise<T> => {
-    const reservation = open(senderAddress(c, trustedProxies), () => c.set(VERIFIED, true))
+  return async <T>(c: Head, handle: (reservation: Reservation) => Promise<T>): Promise<T> => {
+    const reservation = new Reservation(c)
     try {
       return await handle(reservation)
     } finally {
@@ -125,7 +140,6 @@ export function createBodyMemory(
   }
 }
 
-const ALL = ''
 const MANY = 1_000
 
 /** Adds up bytes by key. Deletes keys with the sum 0 only when there are many, because each deletion creates garbage. */

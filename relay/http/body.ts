@@ -13,7 +13,6 @@ const FIRST_PIECES = 200
 /**
  * @param maxBytes the maximum size; a declared length is checked before the body is read
  * @param rule what sets the limit, as the start of a clause, such as `RELAY_MAX_BODY allows`
- * @param declared the result of `checkLength`, if the caller has called it
  * @throws Problem 413; 400 if the sender disconnected; 503 or 408 if the body was dropped
  */
 export async function readBody(
@@ -22,30 +21,27 @@ export async function readBody(
   maxBytes: number,
   reservation: BodyReservation,
   rule = RULE,
-  declared = checkLength(c, maxBytes, rule),
 ): Promise<Uint8Array> {
+  const declared = checkLength(c, maxBytes, rule)
   // Usually, the body arrives together with the head. When this function continues, Node has parsed the body.
   await null
-  if (stream.readableLength === declared) {
-    reservation.take(declared)
-    return stream.read() ?? NOTHING
-  }
+  if (stream.readableLength === declared) return stream.read() ?? NOTHING
   let body = NOTHING
   let [length, pieces] = [0, 0]
   try {
-    await eachChunk(stream, reservation, chunk => {
+    await eachChunk(stream, reservation, (chunk, take) => {
       if (++pieces > FIRST_PIECES && length < pieces * LIMITS.bodyPiece) throw TOO_SMALL
       const needed = length + chunk.length
       if (needed > maxBytes) throw tooLarge(maxBytes, rule)
       if (length === 0) {
-        reservation.take(needed)
+        take(needed)
         body = chunk
       } else {
         // Chunks are copied into one buffer, because each stored chunk would use hundreds of additional bytes.
         if (needed > body.length) {
           // The buffer grows only when bytes arrive. A declared length alone reserves no memory.
           const size = Math.max(needed, Math.min(2 * needed, declared ?? maxBytes))
-          reservation.take(size - body.length)
+          take(size - body.length)
           const grown = Buffer.allocUnsafeSlow(size)
           grown.set(body)
           body = grown
@@ -54,7 +50,7 @@ export async function readBody(
       }
       length = needed
     })
-    return body.subarray(0, length)
+    return length === body.length ? body : new Uint8Array(body.subarray(0, length))
   } catch (error) {
     if (error instanceof Problem) throw error
     throw new Problem(400, "The body didn't arrive completely.")
@@ -81,32 +77,32 @@ export function bodyOf(c: Context): Readable {
 function eachChunk(
   stream: Readable,
   reservation: BodyReservation,
-  take: (chunk: Uint8Array<ArrayBuffer>) => void,
+  add: (chunk: Uint8Array<ArrayBuffer>, take: (bytes: number) => void) => void,
 ): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = (problem: unknown) => {
-      stream.off('data', onData)
-      // The connection stays open for the response, but reading stops. A body of small pieces is drained, so that the
-      // pieces don't accumulate.
-      if (problem === TOO_SMALL) stream.resume()
-      else stream.pause()
-      reject(problem)
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const stop = (problem: unknown) => {
+    stream.off('data', onData)
+    // The connection stays open for the response, but reading stops. A body of small pieces is drained, so that the
+    // pieces don't accumulate.
+    if (problem === TOO_SMALL) stream.resume()
+    else stream.pause()
+    reject(problem)
+  }
+  const onData = (chunk: Buffer<ArrayBuffer>) => {
+    try {
+      add(chunk, arriving.take)
+    } catch (error) {
+      stop(error)
     }
-    const onData = (chunk: Buffer<ArrayBuffer>) => {
-      try {
-        take(chunk)
-      } catch (error) {
-        stop(error)
-      }
-    }
-    reservation.arrive(stop)
-    // Node's `finished` isn't used: its many listeners would take as long as verifying the signature.
-    const onClose = () => {
-      if (!stream.readableEnded) reject(new Error('closed'))
-    }
-    if (stream.closed) onClose()
-    else stream.on('end', resolve).on('error', reject).on('close', onClose).on('data', onData)
-  })
+  }
+  const arriving = reservation.arrive(stop)
+  // Node's `finished` isn't used: its many listeners would take as long as verifying the signature.
+  const onClose = () => {
+    if (!stream.readableEnded) reject(new Error('closed'))
+  }
+  if (stream.closed) onClose()
+  else stream.on('end', resolve).on('error', reject).on('close', onClose).on('data', onData)
+  return promise.finally(arriving.end)
 }
 
 /** Checks the declared length of a body. @returns the length; null if none is declared. @throws Problem 413 if it's too large */

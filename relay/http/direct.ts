@@ -24,8 +24,7 @@ export function serveDirectly(receive: Receive, others: RequestListener): Reques
     const { host = '' } = headers
     if (!URL.test(url) || !HOST.test(host)) return others(incoming, outgoing)
     const facts: Fact[] = []
-    // Repeated headers are joined as in Hono. Node's `headers` would omit some of them.
-    const header = (name: string) => incoming.headersDistinct[name]?.join(', ')
+    const header = (name: string) => headers[name] as string | undefined
     const req = { method, url: `http://${host}${url}`, header }
     receive({ env: { incoming }, req, set: fact => void facts.push(fact) }, incoming).then(
       ({ status, headers, text }) =>

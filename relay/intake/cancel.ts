@@ -7,8 +7,7 @@ import { Problem } from '../http/problem.ts'
 import type { ThrottledLog } from '../log.ts'
 import { type Cancellation, SignatureUsed, type Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
-import { usedElsewhere } from './duplicate.ts'
-import { readWebhook, type VerifiedWebhook, type VerifyWebhook } from './verify.ts'
+import { readWebhook, usedElsewhere, type VerifiedWebhook, type VerifyWebhook } from './verify.ts'
 
 /**
  * `POST /webhook/cancel`: cancels the delivery of a Port run. The body is `{"run_id": "r_…"}`, or a Port automation's

@@ -51,7 +51,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     const body = await readBody(c, bodyOf(c), LIMITS.githubBody, reservation, "GitHub's webhooks can be")
     const expected = createHmac('sha256', secret).update(body).digest()
     if (!timingSafeEqual(Buffer.from(signature.slice(PREFIX.length), 'hex'), expected)) throw unsigned()
-    reservation.accept()
+    reservation.accept(body.length)
     const event = c.req.header('x-github-event') ?? 'unknown'
     const received = KNOWN.includes(event) ? readWebhookEvent(event, readJson(body, JSON_ADVICE)) : null
     if (!received || (received.kind === 'workflow_run' && !EVENTS.includes(received.run.event)))

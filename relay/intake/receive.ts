@@ -8,9 +8,8 @@ import { type Head, PERSISTED } from '../http/request.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { RouteDeps } from '../route-deps.ts'
 import { SignatureUsed, type Store, StoreBusy } from '../store/store.ts'
-import { usedElsewhere } from './duplicate.ts'
 import { createTargets, readAddress } from './target.ts'
-import { deliveryId, readWebhook, type VerifiedWebhook, type VerifyWebhook } from './verify.ts'
+import { deliveryId, readWebhook, usedElsewhere, type VerifiedWebhook, type VerifyWebhook } from './verify.ts'
 
 interface ReceiveDeps extends Pick<RouteDeps, 'config' | 'store'> {
   verify: VerifyWebhook

@@ -6,11 +6,12 @@ import { readInvocation } from '../../port/invocation/invocation.ts'
 import type { Invocation } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
 import { LIMITS } from '../config/limits.ts'
+import type { NewDelivery } from '../delivery/delivery.ts'
 import { checkLength, readBody, readJson } from '../http/body.ts'
 import { type BodyReservation, createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import type { Head } from '../http/request.ts'
-import { type Identity, identityOf } from './duplicate.ts'
+import { runKey } from '../store/sql/intake.ts'
 import { verifySignature } from './signature.ts'
 
 export interface VerifiedWebhook {
@@ -45,19 +46,19 @@ export function createVerify(
 
   return <T>(c: Head, stream: Readable, handle: (webhook: VerifiedWebhook) => Promise<T>): Promise<T> =>
     withReservation(c, async reservation => {
-      const declared = checkLength(c, maxBody)
+      checkLength(c, maxBody)
       checkContentType(c)
       const timestamp = requireHeader(c, 'x-port-timestamp')
       const header = requireHeader(c, 'x-port-signature')
       const signedAt = checkAge(timestamp, clock(), tolerance)
-      const body = await readBody(c, stream, maxBody, reservation, undefined, declared)
+      const body = await readBody(c, stream, maxBody, reservation)
       const signature = verifySignature(config.port.secrets, header, timestamp, body)
       if (signature === null)
         throw new Problem(
           401,
           "The signature doesn't match: PORT_CLIENT_SECRET or PORT_PREVIOUS_SECRETS must contain the client secret of the Port organization that sends the webhook, and no proxy may change the body.",
         )
-      reservation.accept()
+      reservation.accept(body.length)
       const { url } = c.req
       return handle({
         // The digest starts with the time, so that new entries go to the end of a large index.
@@ -155,14 +156,23 @@ export async function readWebhook(
 ): Promise<{
   json: unknown
   invocation: Invocation
-  identity: Identity
+  identity: Pick<NewDelivery, 'dedupeKey' | 'sentAs' | 'signature'>
 }> {
   const json = parseBody(body)
   if (body.length > LARGE) await nextTurn()
   const invocation = readInvocation(json, runIdHeader(c))
   if (body.length > LARGE) await nextTurn()
-  return { json, invocation, identity: identityOf(invocation, digest, address) }
+  const { runId, runIdFrom } = invocation
+  const dedupeKey = runId ? runKey(runId) : `signed:${digest}`
+  const signature = runIdFrom === 'body' ? null : digest
+  return { json, invocation, identity: { dedupeKey, sentAs: `${digest} ${address}`, signature } }
 }
+
+export const usedElsewhere = () =>
+  new Problem(
+    409,
+    "A webhook with this signature was received at another address. The address isn't signed, so a signature is valid for one address only: send each webhook to a single URL.",
+  )
 
 /**
  * Creates a version 7 UUID. It starts with the time, so that new entries go to the end of a large index. The random

@@ -222,6 +222,6 @@ export async function readBytes(
   shares?: Record<string, number>,
 ): Promise<Uint8Array> {
   const bytes = await readBody(c, bodyOf(c), maxBytes, room, 'a report can be')
-  room.accept(shares)
+  room.accept(bytes.length, shares)
   return bytes
 }

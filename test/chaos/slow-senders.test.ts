@@ -54,7 +54,7 @@ describe('memory for bodies', () => {
     app.post('/', c =>
       withReservation(c, async room => {
         const body = await readBody(c, bodyOf(c), 1_000, room)
-        room.accept(JSON.parse(c.req.header('shares') ?? '{}'))
+        room.accept(body.length, JSON.parse(c.req.header('shares') ?? '{}'))
         const held = c.req.header('hold')
         if (held) await holding.get(held)?.promise
         return c.text(String(body.length))
