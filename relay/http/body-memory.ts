@@ -2,7 +2,7 @@ import { LIMITS } from '../config/limits.ts'
 import { Problem } from './problem.ts'
 import { type Head, senderAddress, VERIFIED } from './request.ts'
 
-export type BodyReservation = Parameters<Parameters<ReturnType<typeof createBodyMemory>>[1]>[0]
+export type BodyReservation = ReturnType<ReturnType<typeof createBodyMemory>>
 
 interface Arriving {
   sender: string
@@ -18,7 +18,7 @@ const CHECK_RATE_MS = 500
  * slowest body is dropped. Slowness is the elapsed time multiplied by the bytes that the sender's address uses. So a
  * sender with many or slow connections loses only its own bodies. A body that arrives below the minimum rate is always
  * dropped. Complete bodies of verified senders use the budget `processingBytes`.
- * @returns a function that runs a request's handler, and then releases the memory for its body
+ * @returns a function that creates a request's reservation; the caller must release it after the response
  */
 export function createBodyMemory(
   options: Record<'arrivingBytes' | 'processingBytes' | 'trustedProxies', number>,
@@ -130,14 +130,7 @@ export function createBodyMemory(
     }
   }
 
-  return async <T>(c: Head, handle: (reservation: Reservation) => Promise<T>): Promise<T> => {
-    const reservation = new Reservation(c)
-    try {
-      return await handle(reservation)
-    } finally {
-      reservation.release()
-    }
-  }
+  return (head: Head) => new Reservation(head)
 }
 
 const MANY = 1_000

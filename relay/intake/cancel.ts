@@ -27,7 +27,7 @@ export function createCancel({
 }): (c: Context) => Promise<Response> {
   return c =>
     verify(c, bodyOf(c), async webhook => {
-      const { json, identity } = await readWebhook(c, webhook)
+      const { json, identity } = await readWebhook(webhook)
       try {
         const earlier = await store.findCancellation(identity)
         const response = earlier ?? (await cancel(json as Json | undefined, webhook))

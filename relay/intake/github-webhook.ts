@@ -31,18 +31,20 @@ interface GitHubWebhookDeps extends Pick<RouteDeps, 'store' | 'apply'> {
  */
 export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Promise<Response> {
   const { secret, trustedProxies, store, apply, findOwners, clockOffset } = deps
-  const withReservation = createBodyMemory({
+  const reserve = createBodyMemory({
     arrivingBytes: LIMITS.githubArriving,
     processingBytes: LIMITS.githubProcessing,
     trustedProxies,
   })
 
   return async c => {
-    if (secret !== null) return withReservation(c, reservation => receive(c, secret, reservation))
-    throw new Problem(
-      404,
-      "This relay doesn't accept GitHub's webhooks: set GITHUB_WEBHOOK_SECRET to the secret of the GitHub App's webhook.",
-    )
+    if (secret === null)
+      throw new Problem(
+        404,
+        "This relay doesn't accept GitHub's webhooks: set GITHUB_WEBHOOK_SECRET to the secret of the GitHub App's webhook.",
+      )
+    const reservation = reserve(c)
+    return receive(c, secret, reservation).finally(() => reservation.release())
   }
 
   async function receive(c: Context, secret: string, reservation: BodyReservation): Promise<Response> {

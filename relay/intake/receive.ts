@@ -4,7 +4,7 @@ import type { NewDelivery, State } from '../delivery/delivery.ts'
 import type { Target } from '../github/client.ts'
 import type { Receive } from '../http/direct.ts'
 import { Problem } from '../http/problem.ts'
-import { type Head, PERSISTED } from '../http/request.ts'
+import { PERSISTED } from '../http/request.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { RouteDeps } from '../route-deps.ts'
 import { SignatureUsed, type Store, StoreBusy } from '../store/store.ts'
@@ -21,6 +21,12 @@ interface ReceiveDeps extends Pick<RouteDeps, 'config' | 'store'> {
 }
 
 const METHODS = ['POST', 'PUT', 'PATCH', 'DELETE']
+const wrongMethod = () =>
+  new Problem(
+    405,
+    'Webhooks from Port must use POST, PUT, PATCH, or DELETE: select one of these methods in the Port action or node.',
+    { allow: METHODS.join(', ') },
+  )
 const HEADERS = { 'Content-Type': 'application/json' }
 
 /** Creates the handler of `POST /webhook`. It responds with success only after the delivery is on disk. */
@@ -28,20 +34,12 @@ export function createReceive(deps: ReceiveDeps): Receive {
   const { config, store, verify, stopping, log, onAccepted } = deps
   const chooseTarget = createTargets(config.targets)
 
-  return async (head, body) => {
-    if (!METHODS.includes(head.req.method))
-      throw new Problem(
-        405,
-        'Webhooks from Port must use POST, PUT, PATCH, or DELETE: select one of these methods in the Port action or node.',
-        { allow: METHODS.join(', ') },
-      )
-    const startedAt = performance.now()
-    return verify(head, body, webhook => receive(head, webhook, startedAt))
-  }
+  return (head, body) =>
+    METHODS.includes(head.req.method) ? verify(head, body, receive) : Promise.reject(wrongMethod())
 
-  async function receive(head: Head, webhook: VerifiedWebhook, startedAt: number): ReturnType<Receive> {
+  async function receive(webhook: VerifiedWebhook): ReturnType<Receive> {
     // A separate function parses the body. After its return, the parsed data doesn't stay in memory.
-    const { delivery, wait } = await parse(head, webhook)
+    const { delivery, wait } = await parse(webhook)
     const accepted = await store.accept(delivery).catch(notPersisted)
     webhook.reservation.release()
     // The RUN_ID header isn't signed. A webhook with another run ID is refused, so that Port shows that this run wasn't started.
@@ -50,9 +48,9 @@ export function createReceive(deps: ReceiveDeps): Receive {
         409,
         'A webhook with this signature was received for another run, so this run isn\'t started. Only the RUN_ID header, which isn\'t signed, distinguishes the two webhooks. Add "port_context": { "runId": "{{ .run.id }}" } to the body of the Port action.',
       )
-    head.set(PERSISTED, true)
+    webhook.head.set(PERSISTED, true)
     const { id, runId, state, duplicate } = accepted
-    const seconds = wait ? null : (performance.now() - startedAt) / 1000
+    const seconds = wait ? null : (performance.now() - webhook.arrivedAt) / 1000
     onAccepted?.(duplicate ? 'duplicate' : 'accepted', seconds)
     const fields = targetFields(accepted)
     log.info(
@@ -71,14 +69,14 @@ export function createReceive(deps: ReceiveDeps): Receive {
     return { status, headers: HEADERS, text: JSON.stringify(response) }
   }
 
-  async function parse(head: Head, webhook: VerifiedWebhook) {
-    const { invocation, identity } = await readWebhook(head, webhook)
+  async function parse(webhook: VerifiedWebhook) {
+    const { invocation, identity } = await readWebhook(webhook)
     const limit = LIMITS.encryptedInputs
     if (invocation.encrypted.length > limit) {
       const sentence = `The webhook has ${invocation.encrypted.length} encrypted inputs; at most ${limit} are accepted. Encrypt fewer inputs of the Port action.`
       throw new Problem(422, sentence)
     }
-    const { url, wait } = readAddress(head.req.url)
+    const { url, wait } = readAddress(webhook.head.req.url)
     const { from, ...target } = chooseTarget(invocation, url)
     const { runId, kind, action } = invocation
     const now = store.clock()

@@ -15,6 +15,9 @@ import { runKey } from '../store/sql/intake.ts'
 import { verifySignature } from './signature.ts'
 
 export interface VerifiedWebhook {
+  head: Head
+  /** When the webhook arrived, by `performance.now()`. */
+  arrivedAt: number
   /** The signing time and, after it, a digest of timestamp and signature. */
   digest: string
   /** A digest of the request's path and query, which aren't signed. */
@@ -38,20 +41,26 @@ export function createVerify(
   clock: () => number,
 ) {
   const { tolerance, maxBody } = config.webhook
-  const withReservation = createBodyMemory({
+  const reserve = createBodyMemory({
     arrivingBytes: LIMITS.webhookArriving * maxBody,
     processingBytes: LIMITS.webhookProcessing * maxBody,
     trustedProxies: config.trustedProxies,
   })
 
-  return <T>(c: Head, stream: Readable, handle: (webhook: VerifiedWebhook) => Promise<T>): Promise<T> =>
-    withReservation(c, async reservation => {
-      checkLength(c, maxBody)
-      checkContentType(c)
-      const timestamp = requireHeader(c, 'x-port-timestamp')
-      const header = requireHeader(c, 'x-port-signature')
+  return async <T>(
+    head: Head,
+    stream: Readable,
+    handle: (webhook: VerifiedWebhook) => Promise<T>,
+  ): Promise<T> => {
+    const arrivedAt = performance.now()
+    const reservation = reserve(head)
+    try {
+      checkLength(head, maxBody)
+      checkContentType(head)
+      const timestamp = requireHeader(head, 'x-port-timestamp')
+      const header = requireHeader(head, 'x-port-signature')
       const signedAt = checkAge(timestamp, clock(), tolerance)
-      const body = await readBody(c, stream, maxBody, reservation)
+      const body = await readBody(head, stream, maxBody, reservation)
       const signature = verifySignature(config.port.secrets, header, timestamp, body)
       if (signature === null)
         throw new Problem(
@@ -59,15 +68,18 @@ export function createVerify(
           "The signature doesn't match: PORT_CLIENT_SECRET or PORT_PREVIOUS_SECRETS must contain the client secret of the Port organization that sends the webhook, and no proxy may change the body.",
         )
       reservation.accept(body.length)
-      const { url } = c.req
-      return handle({
+      const { url } = head.req
+      return await handle({
         // The digest starts with the time, so that new entries go to the end of a large index.
         digest: `${signedAt}.${digest(`${timestamp}.${signature}`)}`,
         address: digest(url.slice(url.indexOf('/', 'https://'.length))),
         expiresAt: signedAt + tolerance,
-        ...{ body, reservation },
+        ...{ head, arrivedAt, body, reservation },
       })
-    })
+    } finally {
+      reservation.release()
+    }
+  }
 }
 
 const digest = (text: string) => hash('sha256', text, 'base64url')
@@ -150,17 +162,14 @@ const LARGE = 64 * 1024
  * the steps.
  * @throws Problem 400, 422: see `readJson`
  */
-export async function readWebhook(
-  c: Head,
-  { digest, address, body }: Pick<VerifiedWebhook, 'digest' | 'address' | 'body'>,
-): Promise<{
+export async function readWebhook({ head, digest, address, body }: VerifiedWebhook): Promise<{
   json: unknown
   invocation: Invocation
   identity: Pick<NewDelivery, 'dedupeKey' | 'sentAs' | 'signature'>
 }> {
   const json = parseBody(body)
   if (body.length > LARGE) await nextTurn()
-  const invocation = readInvocation(json, runIdHeader(c))
+  const invocation = readInvocation(json, runIdHeader(head))
   if (body.length > LARGE) await nextTurn()
   const { runId, runIdFrom } = invocation
   const dedupeKey = runId ? runKey(runId) : `signed:${digest}`

@@ -50,7 +50,7 @@ export function createReports(
     isAllowed: { upsert: matcher(config.reportBlueprints), delete: matcher(config.reportDeleteBlueprints) },
     rate: createTokenBuckets(LIMITS.reportRate),
   })
-  const withReservation = createBodyMemory({
+  const reserve = createBodyMemory({
     arrivingBytes: LIMITS.reportArriving,
     processingBytes: LIMITS.reportProcessing,
     trustedProxies: config.trustedProxies,
@@ -61,7 +61,11 @@ export function createReports(
     c.header('cache-control', 'no-store')
   })
   for (const [path, handle] of Object.entries({ '/start': start, '/inputs': give, '/': take }))
-    app.post(path, c => withReservation(c, room => handle(c, room)).catch(orStoreFailure))
+    app.post(path, c => {
+      const room = reserve(c)
+      const response = handle(c, room).catch(orStoreFailure)
+      return response.finally(() => room.release())
+    })
   app.all('*', (c: Context) => {
     if (c.req.path.match(/^\/report(\/start|\/inputs)?$/))
       throw new Problem(405, 'Send reports with POST.', { allow: 'POST' })

@@ -48,18 +48,18 @@ test.each(slow)(
 
 describe('memory for bodies', () => {
   const open = (trustedProxies = 0) => {
-    const withReservation = createBodyMemory({ arrivingBytes: 100, processingBytes: 150, trustedProxies })
+    const reserve = createBodyMemory({ arrivingBytes: 100, processingBytes: 150, trustedProxies })
     const app = new Hono()
     app.onError((error, c) => sendProblem(c, error as Problem))
-    app.post('/', c =>
-      withReservation(c, async room => {
-        const body = await readBody(c, bodyOf(c), 1_000, room)
-        room.accept(body.length, JSON.parse(c.req.header('shares') ?? '{}'))
-        const held = c.req.header('hold')
-        if (held) await holding.get(held)?.promise
-        return c.text(String(body.length))
-      }),
-    )
+    app.post('/', async c => {
+      const room = reserve(c)
+      const body = await readBody(c, bodyOf(c), 1_000, room)
+      room.accept(body.length, JSON.parse(c.req.header('shares') ?? '{}'))
+      const held = c.req.header('hold')
+      if (held) await holding.get(held)?.promise
+      room.release()
+      return c.text(String(body.length))
+    })
     const holding = new Map<string, PromiseWithResolvers<void>>()
     return {
       holding,
