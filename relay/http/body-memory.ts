@@ -14,11 +14,11 @@ interface Arriving {
 const CHECK_RATE_MS = 500
 
 /**
- * Creates the memory for the bodies of one kind of route. All arriving bodies share one budget. When it is used up, the
- * slowest body is dropped. Slowness is the elapsed time multiplied by the bytes that the sender's address uses. So a
- * sender with many or slow connections loses only its own bodies. A body that arrives below the minimum rate is always
- * dropped. Complete bodies of verified senders use the budget `processingBytes`.
- * @returns a function that creates a request's reservation; the caller must release it after the response
+ * Creates the memory for the bodies of one kind of route. All bodies that arrive after their heads share one budget.
+ * When it is used up, the slowest body is dropped. Slowness is the elapsed time multiplied by the bytes that the
+ * sender's address uses. So a sender with many or slow connections loses only its own bodies. A body that arrives below
+ * the minimum rate is always dropped. Complete bodies of verified senders use the budget `processingBytes`.
+ * @returns a function that creates a request's reservation; the caller must release it after handling the request
  */
 export function createBodyMemory(
   options: Record<'arrivingBytes' | 'processingBytes' | 'trustedProxies', number>,
@@ -42,7 +42,8 @@ export function createBodyMemory(
     add(body, -body.bytes)
   }
 
-  function slowest(now: number): Arriving | null {
+  function slowest(): Arriving | null {
+    const now = performance.now()
     let found: Arriving | null = null
     let most = -1
     for (const body of arriving) {
@@ -77,8 +78,8 @@ export function createBodyMemory(
     /**
      * Starts measuring how long the body takes to arrive.
      * @param onDrop called after the relay dropped the body and released its memory
-     * @returns `take` reserves memory. If too little memory is available, it drops the slowest body, and throws Problem
-     * 503 if this is the slowest. `end` releases the memory.
+     * @returns `take` reserves memory. It drops the slowest bodies until enough memory is available. If this body is the
+     * slowest, it throws Problem 503 instead. `end` releases the memory.
      */
     arrive(onDrop: (problem: Problem) => void) {
       const body: Arriving = {
@@ -95,7 +96,7 @@ export function createBodyMemory(
       const take = (bytes: number) => {
         if (bytes > arrivingBytes) throw overloaded()
         while (held + bytes > arrivingBytes) {
-          const victim = slowest(performance.now()) ?? body
+          const victim = slowest() ?? body
           if (victim === body) throw overloaded()
           victim.drop(overloaded())
         }
@@ -105,9 +106,8 @@ export function createBodyMemory(
     }
 
     /**
-     * Reserves memory for a complete body, and marks its sender as verified.
-     * @param shares the maximum number of bytes by key; it applies to all bodies with this key that are being
-     * processed
+     * Reserves memory for a complete body, and marks its sender as verified. Call it once.
+     * @param shares the maximum number of bytes by key, for all bodies with this key that are being processed
      * @throws Problem 429 if the body exceeds a share; 503 if too many bodies are being processed
      */
     accept(bytes: number, shares: Record<string, number> = {}): void {

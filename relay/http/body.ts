@@ -23,7 +23,8 @@ export async function readBody(
   rule = RULE,
 ): Promise<Uint8Array> {
   const declared = checkLength(c, maxBytes, rule)
-  // Usually, the body arrives together with the head. When this function continues, Node has parsed the body.
+  // Usually, the body arrives together with the head. When this function continues, Node has parsed the body. Such a body
+  // reserves no memory, because its signature is verified before Node reads other data.
   await null
   if (stream.readableLength === declared) return stream.read() ?? NOTHING
   let body = NOTHING
@@ -50,6 +51,7 @@ export async function readBody(
       }
       length = needed
     })
+    // A copy frees the unused part of the buffer, which `accept` doesn't count.
     return length === body.length ? body : new Uint8Array(body.subarray(0, length))
   } catch (error) {
     if (error instanceof Problem) throw error

@@ -5,13 +5,14 @@ import { LIMITS } from '../config/limits.ts'
 import { type Receive, serveDirectly } from './direct.ts'
 import { networkOf } from './request.ts'
 
-/** Time limits for headers, bodies, and idle connections. A load balancer usually closes an idle connection after 60 s. */
-const AGAINST_SLOW_SENDERS = {
+/** Limits headers, bodies, and idle connections. A load balancer usually closes an idle connection after 60 s. Repeated headers are joined, as in Hono. */
+const OPTIONS = {
   maxHeaderSize: LIMITS.requestLine,
   headersTimeout: LIMITS.headersTime,
   requestTimeout: LIMITS.requestTime,
   connectionsCheckingInterval: 2_000,
   keepAliveTimeout: 65_000,
+  joinDuplicateHeaders: true,
 }
 
 const UNREADABLE: Record<string, string> = {
@@ -31,7 +32,7 @@ export function createRelayServer(
   const listener = receive ? serveDirectly(receive, others) : others
   const pipelined = 'A request arrived before the response to the previous request (pipelining).'
   const requests = oneAtATime(({ remoteAddress = '' }) => onRefusal(400, pipelined, remoteAddress))
-  const server = createServer({ ...AGAINST_SLOW_SENDERS, ...requests.options }, listener)
+  const server = createServer({ ...OPTIONS, ...requests.options }, listener)
   server.timeout = LIMITS.stalledTime
   limitConnections(server, LIMITS.connections, requests.isBusy)
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {

@@ -7,7 +7,7 @@ import { Problem } from '../http/problem.ts'
 import type { ThrottledLog } from '../log.ts'
 import { type Cancellation, SignatureUsed, type Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
-import { readWebhook, usedElsewhere, type VerifiedWebhook, type VerifyWebhook } from './verify.ts'
+import { readWebhook, usedElsewhere, type VerifyWebhook } from './verify.ts'
 
 /**
  * `POST /webhook/cancel`: cancels the delivery of a Port run. The body is `{"run_id": "r_…"}`, or a Port automation's
@@ -30,7 +30,7 @@ export function createCancel({
       const { json, identity } = await readWebhook(webhook)
       try {
         const earlier = await store.findCancellation(identity)
-        const response = earlier ?? (await cancel(json as Json | undefined, webhook))
+        const response = earlier ?? (await cancel(json as Json | undefined))
         if (!earlier) await store.saveCancellation(webhook, response)
         return c.body(response.body, response.status, { 'content-type': 'application/json' })
       } catch (error) {
@@ -43,13 +43,12 @@ export function createCancel({
       }
     })
 
-  async function cancel(json: Json | undefined, { reservation }: VerifiedWebhook): Promise<Cancellation> {
+  async function cancel(json: Json | undefined): Promise<Cancellation> {
     const respond = (status: 200 | 202, body: JsonObject) => ({ status, body: JSON.stringify(body) })
     const asked = readCancel(json)
     if ('ignored' in asked) return respond(200, asked)
     const { runId } = asked
     const [delivery] = await store.list({ runId }, { limit: 1 })
-    reservation.release()
     if (!delivery) return respond(200, { ignored: `the relay has no delivery for run ${runId}` })
     const { outcome, delivery: now } = await apply(delivery, { type: 'cancelRequested', by: 'port' })
     const response = { delivery: delivery.id, run_id: runId, state: now.state }

@@ -41,7 +41,6 @@ export function createReceive(deps: ReceiveDeps): Receive {
     // A separate function parses the body. After its return, the parsed data doesn't stay in memory.
     const { delivery, wait } = await parse(webhook)
     const accepted = await store.accept(delivery).catch(notPersisted)
-    webhook.reservation.release()
     // The RUN_ID header isn't signed. A webhook with another run ID is refused, so that Port shows that this run wasn't started.
     if (delivery.runId !== null && accepted.runId !== delivery.runId)
       throw new Problem(

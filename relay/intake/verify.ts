@@ -8,7 +8,7 @@ import type { Config } from '../config/config.ts'
 import { LIMITS } from '../config/limits.ts'
 import type { NewDelivery } from '../delivery/delivery.ts'
 import { checkLength, readBody, readJson } from '../http/body.ts'
-import { type BodyReservation, createBodyMemory } from '../http/body-memory.ts'
+import { createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import type { Head } from '../http/request.ts'
 import { runKey } from '../store/sql/intake.ts'
@@ -25,7 +25,6 @@ export interface VerifiedWebhook {
   /** When the signature expires, in milliseconds since 1970 by the sender's clock. */
   expiresAt: number
   body: Uint8Array
-  reservation: BodyReservation
 }
 
 export type VerifyWebhook = ReturnType<typeof createVerify>
@@ -74,7 +73,7 @@ export function createVerify(
         digest: `${signedAt}.${digest(`${timestamp}.${signature}`)}`,
         address: digest(url.slice(url.indexOf('/', 'https://'.length))),
         expiresAt: signedAt + tolerance,
-        ...{ head, arrivedAt, body, reservation },
+        ...{ head, arrivedAt, body },
       })
     } finally {
       reservation.release()

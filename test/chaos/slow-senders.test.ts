@@ -1,11 +1,12 @@
 import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
+import { type AddressInfo, connect, type Socket } from 'node:net'
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { Hono } from 'hono'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { bodyOf, readBody } from '../../relay/http/body.ts'
 import { createBodyMemory } from '../../relay/http/body-memory.ts'
 import { type Problem, sendProblem } from '../../relay/http/problem.ts'
+import { createRelayServer } from '../../relay/http/server.ts'
 import { startSystem } from '../reports/open-stage.ts'
 import { relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
@@ -63,6 +64,7 @@ describe('memory for bodies', () => {
     const holding = new Map<string, PromiseWithResolvers<void>>()
     return {
       holding,
+      fetch: app.fetch,
       /** Sends a body that starts with this many bytes. `end` ends it. */
       send(bytes: number, headers: Record<string, string> = {}) {
         const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
@@ -117,6 +119,26 @@ describe('memory for bodies', () => {
     const third = memory.send(100)
     third.end()
     expect((await third.answer).status).toBe(200)
+  })
+
+  test("isn't used by a body that arrives with its head, but is limited while such a body is processed", async () => {
+    const memory = open()
+    const server = createRelayServer(memory.fetch).listen(0, '127.0.0.1')
+    onTestFinished(() => void server.close())
+    await once(server, 'listening')
+    memory.holding.set('a', Promise.withResolvers())
+    const arriving = memory.send(100)
+    await arrived()
+    const { port } = server.address() as AddressInfo
+    const [first, second] = await openSockets(`http://127.0.0.1:${port}`, 2)
+    const post = (bytes: number) =>
+      `POST / HTTP/1.1\r\nhost: x\r\nhold: a\r\ncontent-length: ${bytes}\r\n\r\n`
+    first!.write(post(50) + 'x'.repeat(50))
+    await arrived()
+    second!.write(post(101) + 'x'.repeat(101))
+    expect(await responseOf(second!)).toMatch(/^HTTP\/1\.1 503 /)
+    arriving.end()
+    expect((await arriving.answer).status).toBe(200)
   })
 
   test('is also limited for the verified bodies that count toward a share', async () => {

@@ -18,17 +18,13 @@ import { freePort } from './free-port.ts'
 /** A real PostgreSQL server on 127.0.0.1. It flushes writes as in production, unless `settings` change that. */
 export type TestPostgres = Awaited<ReturnType<typeof startPostgres>>
 
-/**
- * Starts a server, which takes about one second.
- *
- * @throws Error with the program's output if it doesn't start
- */
+/** Starts a server, which takes about one second. @throws Error with the program's output if it doesn't start */
 export async function startPostgres(options: { folder?: string; settings?: Record<string, string> } = {}) {
   const { bin, user } = await findPrograms()
   const folder = mkdtempSync(join(options.folder ?? tmpdir(), 'relay-pg-'))
   const data = join(folder, 'data')
   if (user) chownSync(folder, user.uid, user.gid)
-  const port = await freePort()
+  let port = 0
   const settings = { listen_addresses: '127.0.0.1', unix_socket_directories: '', ...options.settings }
   const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
   let server: ReturnType<typeof run> | undefined
@@ -59,6 +55,7 @@ export async function startPostgres(options: { folder?: string; settings?: Recor
     // With many connections, password checks, which take 5 ms of CPU time each, would slow the tests.
     if (options.settings?.max_connections) kind.push('--set=scram_iterations=1')
     await run(join(bin, 'initdb'), [`--pgdata=${data}`, ...how, ...kind], user).ended
+    port = await freePort()
     await start()
   } catch (error) {
     await close().catch(() => {})
