@@ -14,7 +14,7 @@ interface Arriving {
 const CHECK_RATE_MS = 500
 
 /**
- * Creates the memory for the bodies of one kind of route. All bodies that arrive after their heads share one budget.
+ * Creates the memory for the bodies of one kind of route. All bodies that arrive after their heads share `arrivingBytes`.
  * When it is used up, the slowest body is dropped. Slowness is the elapsed time multiplied by the bytes that the
  * sender's address uses. So a sender with many or slow connections loses only its own bodies. A body that arrives below
  * the minimum rate is always dropped. Complete bodies of verified senders use the budget `processingBytes`.
@@ -78,8 +78,8 @@ export function createBodyMemory(
     /**
      * Starts measuring how long the body takes to arrive.
      * @param onDrop called after the relay dropped the body and released its memory
-     * @returns `take` reserves memory. It drops the slowest bodies until enough memory is available. If this body is the
-     * slowest, it throws Problem 503 instead. `end` releases the memory.
+     * @returns `take` reserves memory. It drops the slowest bodies until enough memory is available. `take` throws Problem
+     * 503 if this body is the slowest, or is too large by itself. `end` releases the memory.
      */
     arrive(onDrop: (problem: Problem) => void) {
       const body: Arriving = {

@@ -24,7 +24,7 @@ export async function readBody(
 ): Promise<Uint8Array> {
   const declared = checkLength(c, maxBytes, rule)
   // Usually, the body arrives together with the head. When this function continues, Node has parsed the body. Such a body
-  // reserves no memory, because its signature is verified before Node reads other data.
+  // needs no memory for arriving: the caller verifies and accepts it before Node reads other data.
   await null
   if (stream.readableLength === declared) return stream.read() ?? NOTHING
   let body = NOTHING

@@ -16,7 +16,7 @@ import { verifySignature } from './signature.ts'
 
 export interface VerifiedWebhook {
   head: Head
-  /** When the webhook arrived, by `performance.now()`. */
+  /** When the webhook's head arrived, in milliseconds by `performance.now()`. */
   arrivedAt: number
   /** The signing time and, after it, a digest of timestamp and signature. */
   digest: string
@@ -31,9 +31,9 @@ export type VerifyWebhook = ReturnType<typeof createVerify>
 
 /**
  * Creates a function that verifies Port's webhooks. It checks the size, the headers, the timestamp, and the signature
- * in this order. It parses the body last.
+ * in this order.
  * @param clock the wall clock, which signatures use
- * @returns a function that throws Problem for every refusal
+ * @returns a function that calls `handle` with the webhook, and then releases its memory; throws Problem for every refusal
  */
 export function createVerify(
   config: Pick<Config, 'port' | 'webhook' | 'trustedProxies'>,
@@ -54,7 +54,7 @@ export function createVerify(
     const arrivedAt = performance.now()
     const reservation = reserve(head)
     try {
-      checkLength(head, maxBody)
+      checkLength(head, maxBody) // The length is checked first, and again in `readBody`.
       checkContentType(head)
       const timestamp = requireHeader(head, 'x-port-timestamp')
       const header = requireHeader(head, 'x-port-signature')

@@ -121,7 +121,7 @@ describe('memory for bodies', () => {
     expect((await third.answer).status).toBe(200)
   })
 
-  test("isn't used by a body that arrives with its head, but is limited while such a body is processed", async () => {
+  test("for arriving isn't used by a body that arrives with its head; such a body counts while it is processed", async () => {
     const memory = open()
     const server = createRelayServer(memory.fetch).listen(0, '127.0.0.1')
     onTestFinished(() => void server.close())
