@@ -60,7 +60,7 @@ export function createFreezes({ store, policy, apply, log, github }: Deps) {
     read,
     /** Reads the freezes, and freezes, releases, or discards deliveries accordingly. */
     check,
-    checkKnown: async () => (all.length > 0 ? check() : undefined),
+    isKnown: () => all.length > 0,
     find,
     active: (): readonly Freeze[] => active(),
     /** Starts a freeze. Resolves when all deliveries that match the freeze are frozen. */

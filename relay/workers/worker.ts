@@ -107,8 +107,8 @@ export function startWorker<Claim>(
 
 /**
  * Repeats work in rounds. The next round starts after `everyMs`, or after the time that the last round returned, if
- * that is shorter. After {@link Worker.wake}, and after a returned time of 0 or less, the next round starts after
- * `soonestMs`.
+ * that is shorter. After {@link Worker.wake}, after a failure, and after a returned time of 0 or less, the next round
+ * starts after `soonestMs`.
  */
 export function repeat(
   name: string,
@@ -129,10 +129,12 @@ export function repeat(
   }
   const round = async () => {
     ;[startedAt, isWoken] = [performance.now(), false]
-    const wait = await work(() => isStopped).catch(error => {
+    const returned = await work(() => isStopped).catch(error => {
       throttled.error({ err: error, work: name }, UNAVAILABLE)
+      return 0
     })
-    plan(startedAt + Math.min(Number(wait) > 0 ? Number(wait) : soonestMs, isWoken ? soonestMs : everyMs))
+    const wait = Number(returned ?? everyMs)
+    plan(startedAt + Math.min(wait > 0 ? wait : soonestMs, isWoken ? soonestMs : everyMs))
   }
   const start = () => {
     clearTimeout(timer)

@@ -90,8 +90,8 @@ const POLLS_AT_ONCE = 100
 export const POLL_LEASE_MS = 60_000
 const OUTBOXES_AT_ONCE = 10
 const MAINTENANCE_MS = 60_000
-const NOTIFY_MS = 1_000
-const FREEZES_MS = 1_000
+/** The shortest time between two rounds that notify Port about waiting deliveries, and between two rounds for freezes. */
+const WAITING_MS = 1_000
 /** How often due times, rate-limit pauses, and freezes are read: every SOONEST_MS while work is due, otherwise every LATEST_MS. */
 const SOONEST_MS = 500
 const LATEST_MS = 2_000
@@ -111,15 +111,18 @@ export function startWorkers(deps: {
 }): Worker[] {
   const { config, store, github, timeouts, engine, pauses, rate, log, throttled } = deps
   const { tracing } = config
-  let hasQueue = true
+  const notifyWaiting = createNotifyWaiting({ ...engine, store, pauses })
+  const notify = repeat('notify waiting', MAINTENANCE_MS, throttled, notifyWaiting, WAITING_MS)
+  const freeze = repeat('freezes', MAINTENANCE_MS, throttled, engine.freezes.check, WAITING_MS)
   const findDue = async () => {
     const now = store.clock()
-    const [due, active] = await Promise.all([store.nextDue(), store.activePauses(now)])
+    const [due, active] = await Promise.all([store.nextDue(), store.activePauses(now), engine.freezes.read()])
     pauses.add(active)
     const waits = WORK.map(kind => (due[kind] ?? Number.POSITIVE_INFINITY) - now)
     for (const [i, kind] of WORK.entries()) if ((waits[i] ?? 0) <= 0) byWork[kind].wake()
-    hasQueue = due.dispatch !== null
-    await engine.freezes.read()
+    // Frozen deliveries have no due time.
+    if (due.dispatch !== null || engine.freezes.isKnown()) notify.wake()
+    if (engine.freezes.isKnown()) freeze.wake()
     return Math.min(...waits)
   }
   const schedule = repeat('due work', LATEST_MS, throttled, findDue, SOONEST_MS)
@@ -156,7 +159,6 @@ export function startWorkers(deps: {
     for (const kind of work) byWork[kind].wake()
   })
   const remind = createReminders(github, timeouts, { clock: Date.now, log })
-  const notifyWaiting = createNotifyWaiting({ ...engine, store, pauses })
   const stop = () => {
     forget()
     return byWork.dispatch.stop()
@@ -166,12 +168,8 @@ export function startWorkers(deps: {
     byWork.watch,
     byWork.outbox,
     schedule,
-    // Periodic work runs at a fixed interval. New work doesn't wake it.
-    repeat('notify waiting', NOTIFY_MS, throttled, async () => {
-      // Frozen deliveries have no due time.
-      if (hasQueue || engine.freezes.active().length > 0) await notifyWaiting()
-    }),
-    repeat('freezes', FREEZES_MS, throttled, engine.freezes.checkKnown),
+    notify,
+    freeze,
     ...(tracing
       ? [repeat('traces', TRACES_MS, throttled, createTraces({ ...deps, ...config, tracing }))]
       : []),
