@@ -141,7 +141,7 @@ export interface NewDelivery
   extends Target,
     Pick<Delivery, 'id' | 'dedupeKey' | 'runId' | 'kind' | 'action' | 'receivedAt'> {
   invocation: string
-  /** Two digests with a space between them: of the webhook's signature, and of its address (path and query). */
+  /** The digest of the webhook's signature, a space, and the webhook's address (path and query). */
   sentAs: string
   /** The digest of the signature. Null if the signed body contains the run ID: then the dedupe key is sufficient. */
   signature: string | null

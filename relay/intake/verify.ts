@@ -20,7 +20,7 @@ export interface VerifiedWebhook {
   arrivedAt: number
   /** The signing time and, after it, a digest of timestamp and signature. */
   digest: string
-  /** A digest of the request's path and query, which aren't signed. */
+  /** The request's path and query, which aren't signed. */
   address: string
   /** When the signature expires, in milliseconds since 1970 by the sender's clock. */
   expiresAt: number
@@ -71,7 +71,7 @@ export function createVerify(
       return await handle({
         // The digest starts with the time, so that new entries go to the end of a large index.
         digest: `${signedAt}.${digest(`${timestamp}.${signature}`)}`,
-        address: digest(url.slice(url.indexOf('/', 'https://'.length))),
+        address: url.slice(url.indexOf('/', 'https://'.length)),
         expiresAt: signedAt + tolerance,
         ...{ head, arrivedAt, body },
       })
