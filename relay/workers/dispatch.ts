@@ -170,7 +170,7 @@ function readList({ candidates, snapshot, whole }: Found, repository: string, po
   return { list: 'ambiguous', reason: ambiguous } as const
 }
 
-/** The number of deliveries per round. Port's rate limit allows about this many messages per second, the length of a round. */
+/** The number of deliveries per round. Port's rate limit allows about this many messages per second. A round takes at least a second. */
 const AT_ONCE = 50
 
 /** Creates a function that shows in Port what the oldest waiting deliveries wait for. */

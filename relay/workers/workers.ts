@@ -168,8 +168,8 @@ export function startWorkers(deps: {
     byWork.watch,
     byWork.outbox,
     schedule,
-    notify,
-    freeze,
+    // Only look-ups wake these workers.
+    ...[notify, freeze].map(worker => ({ ...worker, wake() {} })),
     ...(tracing
       ? [repeat('traces', TRACES_MS, throttled, createTraces({ ...deps, ...config, tracing }))]
       : []),

@@ -128,7 +128,7 @@ export function intake(db: Backend) {
      * another address
      */
     async accept(delivery: NewDelivery): Promise<Accepted> {
-      const size = delivery.invocation.length
+      const size = delivery.invocation.length + delivery.sentAs.length
       const { waitingWebhooks, waitingBytes } = LIMITS
       if (waiting >= waitingWebhooks || waitingSize + size > waitingBytes) throw new StoreBusy()
       waiting++
