@@ -3,9 +3,9 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse } from 'yaml'
-import { freePort } from '../test/support/free-port.ts'
 import { type GitHubApi, startGitHubApi } from '../tools/simulator/github/github.ts'
 import { type OidcIssuer, startOidcIssuer } from '../tools/simulator/github/oidc-issuer.ts'
+import { keepPort } from '../tools/simulator/keep-port.ts'
 import { type PortWithPage, startPortApi } from '../tools/simulator/port/port.ts'
 import { type LogLine, type Relay, startRelay } from './start-relay.ts'
 
@@ -67,7 +67,7 @@ export async function startSystem({ oidc, settings, onLog, entry }: SystemOption
     startPortApi(),
     startGitHubApi({ autoRun: true }),
     startOidcIssuer(),
-    freePort(),
+    keepPort(),
   ])
   const { id: repositoryId } = github.addRepository(REPOSITORY, {
     refs: ['release'],

@@ -18,11 +18,11 @@ import { parseJson } from '../port/text.ts'
 import { isObject, type JsonObject } from '../port/types.ts'
 import { blocks, pages, root, text } from '../test/docs/pages.ts'
 import { ALERT_SECRET, openAlertEndpoint } from '../test/support/alert-endpoint.ts'
-import { freePort } from '../test/support/free-port.ts'
 import { send } from '../test/support/send.ts'
 import { renderBody } from '../tools/generate/render-body.ts'
 import { startGitHubApi } from '../tools/simulator/github/github.ts'
 import { startOidcIssuer } from '../tools/simulator/github/oidc-issuer.ts'
+import { keepPort } from '../tools/simulator/keep-port.ts'
 import { startPortApi } from '../tools/simulator/port/port.ts'
 
 const LIMIT_MS = 900_000
@@ -48,7 +48,7 @@ const [port, github, issuer, alerts, listen] = await Promise.all([
   startGitHubApi(),
   startOidcIssuer(),
   openAlertEndpoint(),
-  freePort(),
+  keepPort(),
 ])
 const workflows = [
   {

@@ -1,7 +1,7 @@
 import { createServer, type Socket } from 'node:net'
 import { expect, test } from 'vitest'
 import { describeNetworkError, wasNotSent } from '../port/client/errors.ts'
-import { freePort } from './support/free-port.ts'
+import { keepPort } from '../tools/simulator/keep-port.ts'
 import { listenHere } from './support/listen-here.ts'
 
 /** Opens a port on this machine. `response` is called with each connection. */
@@ -21,8 +21,8 @@ const failure = (url: string, init?: RequestInit) =>
 
 const writeHttp = (socket: Socket) => void socket.write('HTTP/1.1 400 Bad Request\r\n\r\n')
 test.each<[string, () => Promise<string>]>([
-  ['the connection is refused', async () => `http://127.0.0.1:${await freePort()}`],
-  ['the connection is refused on every address', async () => `http://localhost:${await freePort()}`],
+  ['the connection is refused', async () => `http://127.0.0.1:${await keepPort()}`],
+  ['the connection is refused on every address', async () => `http://localhost:${await keepPort()}`],
   ['the host is unknown', async () => 'http://relay.invalid'],
   ['the server does not speak TLS', async () => `https://127.0.0.1:${await listen(writeHttp)}`],
 ])('recognizes that nothing was sent if %s', async (_, url) => {

@@ -3,9 +3,9 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { until } from '../../tools/simulator/http-server.ts'
+import { keepPort } from '../../tools/simulator/keep-port.ts'
 import { builtRelay } from '../support/built-relay.ts'
 import { TEST_ENV } from '../support/environment.ts'
-import { freePort } from '../support/free-port.ts'
 
 const KEPT = 256 * 1024
 
@@ -23,7 +23,7 @@ export type RelayProcess = Awaited<ReturnType<typeof prepareRelay>>
 /** Creates a relay that isn't running yet. `flags` are Node flags. */
 export async function prepareRelay(env: Record<string, string>, flags: string[] = []) {
   // The bundle starts in half the time that the sources take.
-  const [main, port] = [join(await builtRelay(), 'main.js'), await freePort()]
+  const [main, port] = [join(await builtRelay(), 'main.js'), await keepPort()]
   let child: ChildProcess | undefined
   let output = ''
   const asked = new WeakSet<ChildProcess>()

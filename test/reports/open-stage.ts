@@ -5,8 +5,8 @@ import type { Dispatch, GitHubApi } from '../../tools/simulator/github/github.ts
 import { type OidcIssuer, type OidcRun, startOidcIssuer } from '../../tools/simulator/github/oidc-issuer.ts'
 import type { WorkflowDispatch } from '../../tools/simulator/github/types.ts'
 import { until } from '../../tools/simulator/http-server.ts'
+import { keepPort } from '../../tools/simulator/keep-port.ts'
 import type { PortApi, PortRun } from '../../tools/simulator/port/port.ts'
-import { freePort } from '../support/free-port.ts'
 import { type Env, openRelayHere, type Relay, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { startServices } from '../support/services.ts'
@@ -78,7 +78,7 @@ export async function startSystem(
   onTestFinished(() => issuer.close())
   const { port, github } = services
   const { id: repositoryId } = github.addRepository(REPOSITORY, { refs: ['release'], workflows: WORKFLOWS })
-  const listen = await freePort()
+  const listen = await keepPort()
   const all = relayEnv({
     ...services.env,
     ...{ PORT: String(listen), GITHUB_OIDC_ISSUER: issuer.url, RELAY_DISPATCH_RATE: '0' },

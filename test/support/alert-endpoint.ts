@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { Webhook } from 'standardwebhooks'
+import { keepPort } from '../../tools/simulator/keep-port.ts'
 
 export const ALERT_SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
 
@@ -29,12 +29,12 @@ export async function openAlertEndpoint() {
     received.push({ id: String(request.headers['webhook-id']), body: body as AlertBody })
     response.writeHead(state.status).end('ok')
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
+  const port = await keepPort()
+  await once(server.listen(port, '127.0.0.1'), 'listening')
   const stop = () => {
     server.closeAllConnections()
     server.close()
   }
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/services/T0/secret-of-slack`
+  const url = `http://127.0.0.1:${port}/services/T0/secret-of-slack`
   return { url, received, state, stop }
 }

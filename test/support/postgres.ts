@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import pg from 'pg'
-import { freePort } from './free-port.ts'
+import { keepPort } from '../../tools/simulator/keep-port.ts'
 
 /** A real PostgreSQL server on 127.0.0.1. It flushes writes as in production, unless `settings` change that. */
 export type TestPostgres = Awaited<ReturnType<typeof startPostgres>>
@@ -55,7 +55,7 @@ export async function startPostgres(options: { folder?: string; settings?: Recor
     // With many connections, password checks, which take 5 ms of CPU time each, would slow the tests.
     if (options.settings?.max_connections) kind.push('--set=scram_iterations=1')
     await run(join(bin, 'initdb'), [`--pgdata=${data}`, ...how, ...kind], user).ended
-    port = await freePort()
+    port = await keepPort()
     await start()
   } catch (error) {
     await close().catch(() => {})

@@ -8,6 +8,7 @@ import { readConfig } from '../../relay/config/config.ts'
 import { createLog } from '../../relay/log.ts'
 import { createRelay } from '../../relay/relay.ts'
 import { until } from '../../tools/simulator/http-server.ts'
+import { keepPort } from '../../tools/simulator/keep-port.ts'
 import { TEST_ENV } from './environment.ts'
 import { SECRET } from './sign.ts'
 import { openStoreHere } from './store-here.ts'
@@ -60,7 +61,7 @@ export async function startRelay(env: Env = {}, flags: string[] = []): Promise<R
 export async function openRelayHere(env: Env = {}): Promise<Relay> {
   let printed = ''
   const log = createLog(env.LOG_LEVEL ?? 'info', { write: (line: string) => (printed += line) })
-  const config = readConfig({ HOST: '127.0.0.1', PORT: '0', ...env })
+  const config = readConfig({ HOST: '127.0.0.1', PORT: String(await keepPort()), ...env })
   const { database } = config
   const opening = database.kind === 'sqlite' ? openStoreHere(database.path) : undefined
   const relay = await createRelay(config, log, opening)

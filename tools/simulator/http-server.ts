@@ -1,9 +1,10 @@
-import type { AddressInfo } from 'node:net'
+import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createAdaptorServer, type HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { type Context, Hono } from 'hono'
 import { isLoopback } from '../../port/text.ts'
+import { keepPort } from './keep-port.ts'
 
 /** A received request. */
 export type ReceivedRequest = {
@@ -120,15 +121,12 @@ export async function startFakeServer<E extends FakeServerEnv>(
     return c.json({ message: `The fake server failed: ${error.message}` }, 500)
   })
 
-  let server = createAdaptorServer({ fetch: app.fetch })
-  const listen = (port: number) =>
-    new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
-      server.listen(port, '127.0.0.1', resolve)
-    })
-  await listen(0)
-  const { port } = server.address() as AddressInfo
-
+  const server = createAdaptorServer({ fetch: app.fetch })
+  const port = await keepPort()
+  const start = async () => {
+    if (!server.listening) await once(server.listen(port, '127.0.0.1'), 'listening')
+  }
+  await start()
   const stop = async () => {
     if (!server.listening) return
     const closed = new Promise(resolve => server.close(resolve))
@@ -148,20 +146,7 @@ export async function startFakeServer<E extends FakeServerEnv>(
     },
     clearFailures: () => failures.clear(),
     stop,
-    start: async () => {
-      if (server.listening) return
-      // In the meantime, the system may have assigned the port to another process.
-      await until(() => {
-        server = createAdaptorServer({ fetch: app.fetch })
-        return listen(port).then(
-          () => true,
-          error => {
-            if (error.code !== 'EADDRINUSE') throw error
-            return false
-          },
-        )
-      }, `port ${port} is free again`)
-    },
+    start,
     close: async () => {
       ended.abort()
       await stop()
