@@ -15,15 +15,15 @@ const SOURCES = ['{relay,action,port}/**/*.ts', 'tools/{migrate,generate}/**/*.t
 
 const BUDGET = {
   files: 200,
-  sourceLines: 27_700,
-  testLines: 27_500,
+  sourceLines: 28_000,
+  testLines: 28_000,
   /** A lower limit: many tiny files are harder to follow than fewer ones. */
   medianLines: 130,
   largestFile: 350,
   dependencies: 24,
   devDependencies: 26,
   /** `docs/*.md` and README.md. */
-  docsBytes: 167_500,
+  docsBytes: 168_500,
 }
 
 function linesOf(patterns: string[]): number[] {
