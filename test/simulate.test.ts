@@ -51,7 +51,7 @@ test('lists unknown outputs that the workflow reads and permissions that a job l
 test('runs a workflow from its repository, with its files, secrets, and variables', async () => {
   const { simulate, cwd } = openSimulationFolder({
     '.github/workflows/deploy.yml': workflow(`${USES}
-      - { uses: actions/checkout@v6, with: { fetch-depth: 0 } }
+      - { uses: actions/checkout@v7, with: { fetch-depth: 0 } }
       - { uses: actions/setup-node@v6, with: { node-version: 24 } }
       - run: test ! -e ignored.txt
       - name: Roll out

@@ -41,15 +41,17 @@ test('the scripts install packages only with a lock file', () => {
   expect(Object.values(scripts).join('\n')).not.toMatch(/\bnpx\b|npm (i|install)\b/)
 })
 
-test('a release needs every check, publishes with provenance and an SBOM, and moves v1 last', () => {
+test('a release needs every check, is drafted before anything is published, and moves v1 last', () => {
   const { jobs } = parse(text('.github/workflows/release.yml'))
   expect(jobs.check.steps.map(({ run }: Step) => run)).toContain('.ci/run')
-  for (const name of ['package', 'image']) expect(jobs[name].needs).toBe('check')
+  expect(jobs.draft.needs).toBe('check')
+  for (const name of ['package', 'image']) expect(jobs[name].needs).toBe('draft')
   expect(jobs.release.needs).toEqual(['package', 'image'])
   const all = (name: string) => jobs[name].steps.map(({ run, uses }: Step) => run ?? uses).join('\n')
-  expect(all('package')).toMatch(/npm sbom[\s\S]*attest-build-provenance[\s\S]*npm publish --provenance/)
-  expect(all('image')).toMatch(/--provenance mode=max --sbom true[\s\S]*attest-build-provenance/)
-  expect(all('release')).toMatch(/\$DIGEST[\s\S]*gh release create[\s\S]*refs\/tags\/\$major/)
+  expect(all('draft')).toMatch(/gh release create .* --draft --verify-tag/)
+  expect(all('package')).toMatch(/npm sbom[\s\S]*actions\/attest@[\s\S]*npm publish --provenance .*$/)
+  expect(all('image')).toMatch(/--provenance mode=max --sbom true[\s\S]*actions\/attest@/)
+  expect(all('release')).toMatch(/\$DIGEST[\s\S]*--draft=false[\s\S]*refs\/tags\/\$major/)
 })
 
 test('only jobs that publish, scan, or open an issue have write permissions, and only if they request them', () => {
@@ -59,7 +61,7 @@ test('only jobs that publish, scan, or open an issue have write permissions, and
       .map(([name]) => `${file.replace('.github/workflows/', '')} ${name}`),
   )
   expect(writing.sort()).toEqual([
-    ...['release.yml image', 'release.yml package', 'release.yml release'],
+    ...['release.yml draft', 'release.yml image', 'release.yml package', 'release.yml release'],
     ...['scan.yml codeql', 'schemas.yml compare', 'site.yml publish'],
   ])
 })
