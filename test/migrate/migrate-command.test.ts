@@ -38,6 +38,20 @@ test('--write writes the files; a second run changes nothing; a refused file exi
   expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining("x.yml:1: The file isn't") })
 })
 
+test('a workflow without "on:" is named with its line, and the other workflows are written', async () => {
+  const bad = 'name: Nightly\ntrue:\n  push:\njobs:\n  a:\n    runs-on: x\n    steps: [{ run: "true" }]\n'
+  const folder = folderWith({ 'bad.yml': bad, 'deploy.yml': text('deploy.yml') })
+  const result = await run(migrate, ['--write', join(folder, 'bad.yml'), join(folder, 'deploy.yml')])
+  expect(result).toMatchObject({
+    code: 1,
+    stdout: `${folder}/bad.yml: unchanged\n${folder}/deploy.yml: rewritten`,
+    stderr: expect.stringContaining(
+      `${folder}/bad.yml:2: GitHub doesn't know the key "true": write "on:" instead.`,
+    ),
+  })
+  expect(readFileSync(join(folder, 'bad.yml'), 'utf8')).toBe(bad)
+})
+
 test('--write does not follow a link that the repository contains', async () => {
   const folder = folderWith({ 'deploy.yml': text('deploy.yml'), rc: 'alias ll=ls' })
   const file = join(folder, 'deploy.yml')

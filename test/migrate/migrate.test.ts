@@ -142,6 +142,8 @@ test.each<[string, object, string]>([
   ['a script', { run: `curl ${API}/actions/runs/$ID -d '{"status": "SUCCESS"}'` }, 'updates'],
   ['an action of the repository', { uses: './report', with: { run: RUN } }, 'updates'],
   ['an action with a secret', { uses: './a', with: { x: '${{ secrets.PORT_CLIENT_SECRET }}' } }, 'updates'],
+  ['an action of another repository', { uses: 'acme/report@v1', with: { run: RUN } }, 'updates'],
+  ["another repository's action without the run", { uses: 'acme/lint@v1', with: { x: 'y' } }, 'auto'],
   ['another action of Port', { uses: 'port-labs/port-sender@v0.2', with: {} }, 'updates'],
   ['a script that writes entities', { run: `curl ${API}/blueprints/service/entities -d @x` }, 'auto'],
   ['an exporter', { uses: 'port-labs/ocean-sail@v1', with: { x: 'y' } }, 'auto'],
@@ -149,6 +151,38 @@ test.each<[string, object, string]>([
   const { text } = await migrateOne(workflow([{ ...LOGGED, name: 'Log' }, step]))
   const [first] = jobsOf(text).main!.steps
   expect((first!.with as Keys | undefined)?.report ?? 'auto').toBe(report)
+})
+
+test.each<[string, Keys, string]>([
+  ['the run id', { with: { run_id: RUN } }, 'updates'],
+  ['a secret of Port', { secrets: { token: '${{ secrets.PORT_CLIENT_SECRET }}' } }, 'updates'],
+  ['neither the run id nor a secret', { with: { name: 'x' } }, 'auto'],
+])('if a workflow of another repository gets %s, the action has report: %s', async (_, keys, report) => {
+  const call = { uses: 'acme/shared/.github/workflows/deploy.yml@v1', ...keys }
+  const { text, ...result } = await migrateOne(workflow([{ ...LOGGED, name: 'Log' }], { jobs: { call } }))
+  const [first] = jobsOf(text).main!.steps
+  expect((first!.with as Keys | undefined)?.report ?? 'auto').toBe(report)
+  const remark = `${call.uses} stays, and may finish the Port run`
+  expect(remarksOf(result).some(line => line.includes(remark))).toBe(report === 'updates')
+})
+
+test('a remark lists what a rejected entity no longer stops, and what it no longer starts', async () => {
+  const steps = [
+    entity({}, { name: 'Entity' }),
+    LOGGED,
+    WORK,
+    { name: 'Undo', if: 'failure()', run: 'undo' },
+    { name: 'Clean up', if: 'always()', run: 'clean' },
+  ]
+  const text = workflow(steps, { jobs: { next: { 'runs-on': 'x', needs: ['main'], steps: [WORK] } } })
+  const line = (part: string) => text.split('\n').findIndex(each => each.includes(part)) + 1
+  expect(remarksOf(await migrateOne(text))).toContain(
+    `${line('name: Entity')}: if Port rejects the entity, the job now continues: GitHub runs line ${line('name: Work')}, line ${line('next:') + 1}, and skips line ${line('name: Undo')}.`,
+  )
+  const ignored = workflow([entity({}, { 'continue-on-error': true }), WORK])
+  expect(remarksOf(await migrateOne(ignored)).join()).not.toContain('if Port rejects')
+  const alone = workflow([WORK, entity(), LOGGED])
+  expect(remarksOf(await migrateOne(alone)).join()).not.toContain('if Port rejects')
 })
 
 const CONCLUDE = 'echo conclusion=failure >> "${PORT_RUN:-/dev/null}"'
@@ -279,6 +313,13 @@ const FLOW_GROUP = workflow([{ parallel: [] }]).replace('[]', `[${JSON.stringify
 test.each([
   ["a file that isn't YAML", 'on: [', "The file isn't YAML"],
   ['a file that is not a workflow', 'a: b', "The file isn't a workflow"],
+  [
+    'several documents',
+    `${workflow([LOGGED])}---\na: b`,
+    'contains several YAML documents: remove the line "---"',
+  ],
+  ['a workflow without triggers', workflow([LOGGED]).replace('on:', 'when:'), 'has no triggers: add "on:"'],
+  ['a workflow with "true:"', workflow([LOGGED]).replace('on:', 'true:'), 'the key "true": write "on:"'],
   ['aliases', ALIASES, 'YAML aliases'],
   ['a job in flow style', FLOW, 'in flow style'],
   ['a parallel group in flow style', FLOW_GROUP, 'in flow style'],

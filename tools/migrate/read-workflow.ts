@@ -1,4 +1,4 @@
-import { isMap, parseDocument } from 'yaml'
+import { isMap, parseDocument, type YAMLParseError } from 'yaml'
 import { contextsIn } from '../../relay/github/workflow-triggers.ts'
 import {
   type Facts,
@@ -64,10 +64,11 @@ export function readWorkflow(
 ): Workflow {
   const document = parseDocument(edits.text, { keepSourceTokens: true, logLevel: 'error' })
   const [error] = document.errors
-  if (error) throw new Problem(`The file isn't YAML: ${error.message.split('\n')[0]}`, error.pos[0])
+  if (error) throw new Problem(yamlProblem(error), error.pos[0])
   const root = yaml.mapOf(document.contents)
   if (!root || !isMap(yaml.nodeAt(root, 'jobs')))
     throw new Problem("The file isn't a workflow: it has no jobs.")
+  if (!yaml.pairOf(root, 'on')) throw noTriggers(root)
   const on = yaml.nodeAt(root, 'on')
   const events = isMap(on) ? yaml.keysOf(on) : yaml.textList(on)
   const inputs = ['workflow_dispatch', 'workflow_call'].flatMap(event =>
@@ -85,6 +86,22 @@ export function readWorkflow(
   const concludes = isAlone && !others && !readSteps({ ...workflow, remark: () => {} }, true, keepLogs)
   workflow.finishes = readSteps(workflow, concludes, keepLogs) || others
   return workflow
+}
+
+const yamlProblem = ({ code, message }: YAMLParseError): string =>
+  code === 'MULTIPLE_DOCS'
+    ? 'The file contains several YAML documents: remove the line "---" and all that follows it.'
+    : `The file isn't YAML: ${message.split('\n')[0]}`
+
+/** Tools for YAML 1.1 read the key `on` as a boolean, and write it as `true`. */
+function noTriggers(root: yaml.Mapping): Problem {
+  const wrong = root.items.find(({ key }) => /^(true|yes|y)$/i.test(String(key.value)))
+  return wrong
+    ? new Problem(
+        `GitHub doesn't know the key "${wrong.key.source}": write "on:" instead.`,
+        yaml.startOf(wrong.key),
+      )
+    : new Problem('The workflow has no triggers: add "on:".')
 }
 
 function readJob(map: yaml.Mapping, edits: yaml.TextEdits, called: ReadonlyMap<string, Migrated>): Job {
@@ -137,11 +154,35 @@ function readSteps(workflow: Workflow, concludes: boolean, keepLogs: boolean): b
         say(`${error.message} The step stays unchanged, and keeps its Port credentials.`)
         mayFinish ||= yaml.textsOf(yaml.nodeAt(map, 'with')).has('status')
       }
+      if (step.reports?.some(({ kind }) => kind === 'entity')) noteOrder(steps.slice(index), job, workflow)
       for (const [, name] of step.reports?.length ? textOf(map, edits).matchAll(/\binputs\.([\w-]+)/g) : [])
         if (!inputs.includes(name!)) say(`the input "${name}" isn't declared, so it's empty here.`)
     }
   }
   return mayFinish
+}
+
+/** Adds a remark about what follows a migrated entity, because a rejected entity no longer stops the job. */
+function noteOrder([step, ...rest]: Step[], job: yaml.Mapping, { root, edits, remark }: Workflow): void {
+  if (yaml.textAt(step!.map, 'continue-on-error') === 'true') return
+  const own = rest.map(({ map }) => map).filter(map => !isPortAction(map))
+  const name = yaml.itemsOf(yaml.nodeAt(root, 'jobs')).find(({ value }) => value === job)?.key.value
+  const jobs = yaml.itemsOf(yaml.nodeAt(root, 'jobs')).flatMap(({ value }) => yaml.mapOf(value) ?? [])
+  const next = jobs.filter(map => yaml.textList(yaml.nodeAt(map, 'needs')).includes(String(name)))
+  const after = [...own, ...next].map(map => ({ map, condition: yaml.textAt(map, 'if') ?? '' }))
+  const isOfFailure = ({ condition }: (typeof after)[number]) => /\bfailure\(\)/.test(condition)
+  const lines = (found: typeof after) => found.map(({ map }) => `line ${edits.lineOf(yaml.startOf(map))}`)
+  const now = lines(after.filter(each => !/\b(failure|always|cancelled)\(\)/.test(each.condition)))
+  const notNow = lines(after.filter(isOfFailure))
+  const changes = [
+    now.length > 0 && `runs ${now.join(', ')}`,
+    notNow.length > 0 && `skips ${notNow.join(', ')}`,
+  ].filter(part => part !== false)
+  if (changes.length > 0)
+    remark(
+      yaml.startOf(step!.map),
+      `if Port rejects the entity, the job now continues: GitHub ${changes.join(', and ')}.`,
+    )
 }
 
 /** Conditions that depend only on the job's result. Messages with such a condition aren't needed, because the action logs the result. */
@@ -163,8 +204,9 @@ function noteOthers({ root, contexts, edits, jobs, remark }: Workflow): boolean 
     for (const map of [job, ...steps.map(step => step.map)]) {
       const uses = yaml.textAt(map, 'uses') ?? ''
       const text = map === job ? '' : textOf(map, edits)
+      const isOurs = /(^|\/)port-webhook-action@/.test(uses)
       const isHanded =
-        /^\.\//.test(uses) && !(map === job && calls) && getsRun(map, { root, contexts, job, step: map })
+        uses !== '' && !isOurs && !(map === job && calls) && getsRun(map, { root, contexts, job, step: map })
       const isPorts = /^port-labs\/(?!ocean)/i.test(uses)
       if (isPortAction(map) || !(isHanded || isPorts || PORT_API.test(text))) continue
       const finishes = isHanded || isPorts || (/actions\/runs/i.test(text) && /status/i.test(text))
@@ -177,9 +219,11 @@ function noteOthers({ root, contexts, edits, jobs, remark }: Workflow): boolean 
   return mayFinish
 }
 
-/** Whether the Port run or a Port secret is passed to one of the repository's actions or workflows. */
+/** Whether the Port run or a Port secret is passed to an action or a called workflow. */
 const getsRun = (map: yaml.Mapping, scope: Scope): boolean =>
-  [...yaml.textsOf(yaml.nodeAt(map, 'with')).values()].some(
-    text =>
-      /\bsecrets\.port_|inputs\.port_(context|payload)\b(?!\s*\))/i.test(text) || isOwnRunId(text, scope),
+  ['with', 'secrets', 'env'].some(key =>
+    [...yaml.textsOf(yaml.nodeAt(map, key)).values()].some(
+      text =>
+        /\bsecrets\.port_|inputs\.port_(context|payload)\b(?!\s*\))/i.test(text) || isOwnRunId(text, scope),
+    ),
   )

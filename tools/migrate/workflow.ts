@@ -15,7 +15,7 @@ export function migrateWorkflow(
   const edits = new yaml.TextEdits(text)
   const remarks: Migrated['remarks'] = []
   const remark = (at: number, message: string) => {
-    remarks.push({ line: text.slice(0, at).split('\n').length, message })
+    remarks.push({ line: edits.lineOf(at), message })
   }
   try {
     const reports = rewrite(readWorkflow(edits, options, called, remark), options)

@@ -77,6 +77,10 @@ export class TextEdits {
     this.replace(at, at, (isOpen ? '\n' : '') + lines.map(line => `${' '.repeat(column)}${line}\n`).join(''))
   }
 
+  lineOf(at: number): number {
+    return this.text.slice(0, at).split('\n').length
+  }
+
   lineStart(at: number): number {
     return this.text.lastIndexOf('\n', at - 1) + 1
   }
