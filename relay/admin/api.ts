@@ -3,7 +3,7 @@ import { bodyLimit } from 'hono/body-limit'
 import { z } from 'zod'
 import { parseJson } from '../../port/text.ts'
 import { isObject } from '../../port/types.ts'
-import type { Delivery, HistoryEntry } from '../delivery/delivery.ts'
+import type { HistoryEntry, Listed } from '../delivery/delivery.ts'
 import { boundRun } from '../delivery/match.ts'
 import type { Shown } from '../delivery/waiting.ts'
 import { Problem, refuseOthers } from '../http/problem.ts'
@@ -22,7 +22,7 @@ type AdminApiDeps = Pick<RouteDeps, 'store' | 'freezes'> & {
   roles: Roles
   redelivery: Redelivery
   refusals: Refusals
-  show: (delivery: Delivery, heads: ReadonlyMap<string, Delivery>) => Shown
+  show: (delivery: Listed, heads: ReadonlyMap<string, Listed>) => Shown
 }
 
 /**
@@ -77,7 +77,7 @@ export function createAdminApi({ roles, store, freezes, redelivery, refusals, sh
     const { deliveries, more } = await redelivery.find(filter, limit)
     if (isDry) {
       const ends = await redelivery.readEnds(deliveries)
-      const portRunOf = ({ id }: Delivery) => ({ port_run_ended: ends.get(id) ?? null })
+      const portRunOf = ({ id }: Listed) => ({ port_run_ended: ends.get(id) ?? null })
       const shown = deliveries.map(each => ({ ...showDelivery(each), ...portRunOf(each) }))
       return c.json({ dry_run: true, deliveries: shown, redelivered: 0, more })
     }
@@ -155,7 +155,7 @@ const tooLarge = () => {
 export type ShownDelivery = ReturnType<typeof showDelivery>
 export type ShownEvent = ReturnType<typeof showEvents>[number]
 
-function showDelivery(d: Delivery & Partial<Shown>) {
+function showDelivery(d: Listed & Partial<Shown>) {
   const run = boundRun(d)
   return {
     delivery: d.id,
@@ -181,7 +181,7 @@ function showDelivery(d: Delivery & Partial<Shown>) {
   }
 }
 
-function showEvents(delivery: Delivery, events: (HistoryEntry & { at: number })[]) {
+function showEvents(delivery: Listed, events: (HistoryEntry & { at: number })[]) {
   return [
     { time: iso(delivery.receivedAt), type: 'accepted', details: {} },
     ...events.map(({ at, type, details }) => ({ time: iso(at), type, details })),

@@ -1,5 +1,5 @@
 import type { Context } from 'hono'
-import { type Delivery, OPEN_STATES, REDELIVERABLE } from '../delivery/delivery.ts'
+import { type Delivery, type Listed, OPEN_STATES, REDELIVERABLE } from '../delivery/delivery.ts'
 import { Problem } from '../http/problem.ts'
 import type { RouteDeps } from '../route-deps.ts'
 import type { Filter, Store } from '../store/store.ts'
@@ -20,12 +20,12 @@ export async function knownDelivery(c: Context, store: Pick<Store, 'get'>): Prom
   return delivery
 }
 
-export function mustBeRedeliverable({ id, state }: Delivery): void {
+export function mustBeRedeliverable({ id, state }: Pick<Delivery, 'id' | 'state'>): void {
   if (REDELIVERABLE.includes(state)) return
   throw new Problem(409, `Delivery ${id} is ${state}: only failed or canceled deliveries can be redelivered.`)
 }
 
-export function mustBeOpen({ id, state }: Delivery): void {
+export function mustBeOpen({ id, state }: Pick<Delivery, 'id' | 'state'>): void {
   if (OPEN_STATES.includes(state)) return
   throw new Problem(409, `Delivery ${id} is ${state}: only open deliveries can be canceled.`)
 }
@@ -36,18 +36,18 @@ const unknown = (id: string) =>
 export function createRedelivery({ store, apply, port }: Pick<RouteDeps, 'store' | 'apply' | 'port'>) {
   return {
     /** Returns the newest matching deliveries, oldest first. `more`: whether older deliveries match as well. */
-    async find(filter: Filter, limit: number): Promise<{ deliveries: Delivery[]; more: boolean }> {
-      const deliveries: Delivery[] = []
+    async find(filter: Filter, limit: number): Promise<{ deliveries: Listed[]; more: boolean }> {
+      const deliveries: Listed[] = []
       let before: number | undefined | null
       while (before !== null && deliveries.length <= limit) {
-        const page: Delivery[] = await store.list(filter, { limit: PAGE, before })
+        const page: Listed[] = await store.list(filter, { limit: PAGE, before })
         deliveries.push(...page)
         before = page.length === PAGE ? page.at(-1)!.seq : await store.listedTo(filter, { before })
       }
       return { deliveries: deliveries.slice(0, limit).reverse(), more: deliveries.length > limit }
     },
     /** Returns whether each delivery's Port run has finished; null if there is no Port run, or reading takes too long. */
-    async readEnds(deliveries: readonly Delivery[]): Promise<Map<string, boolean | null>> {
+    async readEnds(deliveries: readonly Listed[]): Promise<Map<string, boolean | null>> {
       const ends = new Map<string, boolean | null>(deliveries.map(({ id }) => [id, null]))
       const waiting = deliveries.filter(port.canReport)
       const deadline = performance.now() + READING_MS
@@ -72,10 +72,13 @@ export function createRedelivery({ store, apply, port }: Pick<RouteDeps, 'store'
       )
     },
     /** @returns the deliveries that were redelivered */
-    async redeliverAll(deliveries: readonly Delivery[]): Promise<Delivery[]> {
-      const redelivered: Delivery[] = []
-      for (const each of deliveries)
-        if ((await apply(each, { type: 'redelivered' })).outcome === 'applied') redelivered.push(each)
+    async redeliverAll(deliveries: readonly Listed[]): Promise<Listed[]> {
+      const redelivered: Listed[] = []
+      for (const each of deliveries) {
+        const delivery = await store.get(each.id)
+        const applied = delivery && (await apply(delivery, { type: 'redelivered' }))
+        if (applied?.outcome === 'applied') redelivered.push(each)
+      }
       return redelivered
     },
     /** @throws Problem 409 if the delivery isn't open */

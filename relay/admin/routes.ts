@@ -1,7 +1,7 @@
 import { html } from 'hono/html'
 import packageJson from '../../package.json' with { type: 'json' }
 import { createTtlCache } from '../cache.ts'
-import type { Delivery } from '../delivery/delivery.ts'
+import type { Listed } from '../delivery/delivery.ts'
 import { boundRun } from '../delivery/match.ts'
 import { toShown } from '../delivery/waiting.ts'
 import type { Job, JobReader } from '../github/jobs.ts'
@@ -24,7 +24,7 @@ export function createAdmin(deps: RouteDeps & { roles: Roles; sides: Sides; time
   const { config, roles, store, apply, freezes, port, github, pauses, sides, timeouts, log, throttled } = deps
   const { trustedProxies } = config
   const refusals = createRefusals(trustedProxies, store.clock)
-  const show = (delivery: Delivery, heads: ReadonlyMap<string, Delivery>) => {
+  const show = (delivery: Listed, heads: ReadonlyMap<string, Listed>) => {
     const ofPort = sides.problems().flatMap(({ side, text }) => (side === 'port' ? plainText(text) : []))
     return toShown(delivery, pauses.find(delivery.repository), heads, store.clock(), ofPort.join(' '))
   }
@@ -92,11 +92,11 @@ const MAX_KEPT = 100
  */
 const PER_MINUTE = 20
 
-function createSteps(github: Pick<JobReader, 'jobs'>): (delivery: Delivery) => Promise<Html> {
+function createSteps(github: Pick<JobReader, 'jobs'>): (delivery: Listed) => Promise<Html> {
   const kept = createTtlCache<Promise<Job[]>>(KEPT_MS, () => performance.now(), MAX_KEPT)
   const bound = createTokenBuckets(PER_MINUTE)
 
-  function read({ repository }: Delivery, id: number, attempt: number): Promise<Job[]> | null {
+  function read({ repository }: Listed, id: number, attempt: number): Promise<Job[]> | null {
     const key = `${repository}/${id}/${attempt}`
     const known = kept.get(key)
     if (known) return known

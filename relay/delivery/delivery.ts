@@ -137,6 +137,9 @@ export interface Delivery extends Target {
   runs: DeliveryRun[]
 }
 
+/** A delivery in a list, without the jobs' reports, because reading these for many deliveries takes too long. */
+export type Listed = Omit<Delivery, 'reported'>
+
 export interface NewDelivery
   extends Target,
     Pick<Delivery, 'id' | 'dedupeKey' | 'runId' | 'kind' | 'action' | 'receivedAt'> {

@@ -1,3 +1,4 @@
+import { RESET } from './columns.ts'
 import type { Delivery, DeliveryRun, Transition } from './delivery.ts'
 import type { Context, Event } from './events.ts'
 import { FIRST_POLL_MS } from './match.ts'
@@ -67,29 +68,8 @@ const runOfResponse = ({ id, url }: { id: number; url: string }): DeliveryRun =>
 export function redeliver(delivery: Delivery, _: Event<'redelivered'>, { now }: Context): Transition {
   return {
     change: {
-      state: 'queued',
-      outcome: '',
-      reason: null,
-      queuedAt: now,
-      dueAt: now,
-      attempts: 0,
-      firstAttemptAt: null,
-      attemptedAt: null,
-      awaitingResponseSince: null,
-      shownCause: '',
-      shownUntil: 0,
-      frozenBy: 0,
-      unfrozenAt: null,
-      dispatchedAt: null,
-      cancelRequestedAt: null,
-      cancelSentAt: null,
-      cancelForced: false,
-      waitingFor: null,
-      decisions: '',
-      outputs: '',
-      reported: null,
-      finishingAt: null,
-      runWebhook: false,
+      ...RESET,
+      ...{ state: 'queued', queuedAt: now, dueAt: now },
       rerunAt: delivery.rerunAt && 0,
       runs: delivery.runs.map(run => ({ ...run, past: true })),
     },

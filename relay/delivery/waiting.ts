@@ -4,6 +4,7 @@ import {
   type Change,
   type Delivery,
   type DeliveryRun,
+  type Listed,
   type Message,
   RENEWED_MS,
   type Stalled,
@@ -19,13 +20,13 @@ import { clockTime } from './outcome.ts'
 export const NOTIFY_AFTER_MS = 30_000
 
 /** Returns the earlier delivery that a delivery waits for. @param heads each repository's oldest queued delivery */
-export function blockerOf(delivery: Delivery, heads: ReadonlyMap<string, Delivery>): Delivery | null {
+export function blockerOf(delivery: Listed, heads: ReadonlyMap<string, Listed>): Listed | null {
   const head = heads.get(delivery.repository)
   const isQueued = delivery.state === 'queued' && delivery.frozenBy === 0
   return isQueued && head && head.id !== delivery.id ? head : null
 }
 
-export function waitOf(delivery: Delivery, pause: RateLimitPause | null, blocker: Delivery | null): Wait {
+export function waitOf(delivery: Listed, pause: RateLimitPause | null, blocker: Listed | null): Wait {
   if (pause) return { cause: pause.cause, reason: pause.reason, until: pause.pausedUntil }
   if (blocker) return { cause: 'queue', blocker }
   const { awaitingResponseSince, dueAt, reason } = delivery
@@ -44,13 +45,13 @@ export function waitOnGitHub(runs: readonly DeliveryRun[]): 'runner' | 'concurre
 const QUEUED = ['queued', 'pending']
 
 /** A delivery, the earlier delivery that it waits for, and the text that describes the wait. */
-export type Shown = Delivery & { blocker: Delivery | null; waits: string | null }
+export type Shown = Listed & { blocker: Listed | null; waits: string | null }
 
 /** Describes a delivery's wait for the dashboard, the commands, and the API. @param ofPort Port's current problem, or an empty text */
 export function toShown(
-  delivery: Delivery,
+  delivery: Listed,
   pause: RateLimitPause | null,
-  heads: ReadonlyMap<string, Delivery>,
+  heads: ReadonlyMap<string, Listed>,
   now: number,
   ofPort = '',
 ): Shown {
@@ -101,7 +102,7 @@ export const WAITS = {
   approval: 'Waiting for approval',
 } satisfies Record<WaitCause | 'approval', string>
 
-function describeWait({ repository }: Delivery, wait: Wait, now: number): { label: string; clause: string } {
+function describeWait({ repository }: Listed, wait: Wait, now: number): { label: string; clause: string } {
   if (wait.cause === 'queue') {
     const label = `Waiting for an earlier run of ${repository}`
     return { label, clause: `${label}: ${wait.blocker.runId ?? wait.blocker.id}` }
@@ -147,9 +148,9 @@ export function describeStalled({ stalledSince, ...head }: Stalled): string {
 }
 
 /** Explains to operators, for each repository, which workflow runs wait for a runner. @param found deliveries, longest wait first */
-export function describeWithoutRunner(found: readonly Delivery[]) {
+export function describeWithoutRunner(found: readonly Listed[]) {
   return [...Map.groupBy(found, each => each.repository)].map(([repository, all]) => {
-    const [{ id, action, shownReason, shownAt: since }] = all as [Delivery]
+    const [{ id, action, shownReason, shownAt: since }] = all as [Listed]
     const many =
       all.length === 1
         ? `1 workflow run of ${repository} has`

@@ -48,7 +48,8 @@ export function createCancel({
     const asked = readCancel(json)
     if ('ignored' in asked) return respond(200, asked)
     const { runId } = asked
-    const [delivery] = await store.list({ runId }, { limit: 1 })
+    const [listed] = await store.list({ runId }, { limit: 1 })
+    const delivery = listed && (await store.get(listed.id))
     if (!delivery) return respond(200, { ignored: `the relay has no delivery for run ${runId}` })
     const { outcome, delivery: now } = await apply(delivery, { type: 'cancelRequested', by: 'port' })
     const response = { delivery: delivery.id, run_id: runId, state: now.state }

@@ -1,4 +1,5 @@
-import type { Delivery, DeliveryRun, NewDelivery } from '../delivery/delivery.ts'
+import { type Columns, RUN, reading } from '../delivery/columns.ts'
+import type { NewDelivery } from '../delivery/delivery.ts'
 
 /** An SQL statement with the values of its parameters `?1`, `?2`, and so on. Lists and objects are JSON text. */
 export type Statement = { sql: string; params: (string | number | null)[] }
@@ -34,11 +35,6 @@ export const rowsOf = async <T = Row>(
   sql: string,
   ...params: Statement['params']
 ): Promise<T[]> => ((await db.run([{ sql, params }]))[0] ?? []) as T[]
-
-/** Runs a statement that selects {@link columns}, and returns the deliveries. */
-export const deliveriesOf = async <T extends Delivery = Delivery>(
-  ...given: Parameters<typeof rowsOf>
-): Promise<T[]> => (await rowsOf(...given)).map(row => toDelivery<T>(row))
 
 export type DatabaseClock = ReturnType<typeof createDatabaseClock>
 
@@ -116,44 +112,32 @@ export const columnOf = (field: string) => field.replace(/[A-Z]/g, letter => `_$
 export const named = (...fields: string[]) =>
   fields.map(field => `${columnOf(field)} AS "${field}"`).join(', ')
 
-const DELIVERY = named(
-  ...`seq id dedupeKey runId kind action repository eventType workflow ref state outcome reason receivedAt queuedAt
-  updatedAt dueAt version changeId attempts firstAttemptAt attemptedAt awaitingResponseSince rerunAt frozenBy
-  unfrozenAt shownCause shownUntil shownReason shownAt dispatchedAt cancelSentAt cancelRequestedAt cancelForced
-  waitingFor decisions outputs reported finishingAt runWebhook reportWorkflowStatus`.match(/\w+/g)!,
-)
+/** The columns that a statement returns, and the function that converts its rows. */
+export type Selection<T> = { names: string; read: (row: Row) => T }
 
-/** The columns for lists, without the jobs' reports, because reading these for many deliveries takes too long. */
-export const SHOWN = DELIVERY.replace('reported AS', 'NULL AS')
-
-const RUN = ['attempt', 'evidence', 'past', 'status', 'conclusion', 'url', 'reportsConclusion']
-
-/** Returns the columns of a delivery and its runs. Omits the invocation, which can be large. */
-export const columns = (sql: Dialect, delivery = DELIVERY) => {
-  const run = { id: 'github_run_id', ...Object.fromEntries(RUN.map(field => [field, columnOf(field)])) }
-  return `${delivery}, ${sql.jsonRows(run, 'runs WHERE runs.delivery = deliveries.id')} AS runs`
+/** @param expressions the SQL of fields that aren't columns */
+export function selecting<T>(
+  columns: Columns<T>,
+  sql: Dialect,
+  expressions: { [F in keyof T]?: string } = {},
+): Selection<T> {
+  const all: Record<string, string> = { runs: runsOf(sql), ...expressions }
+  const names = Object.keys(columns).map(field => `${all[field] ?? columnOf(field)} AS "${field}"`)
+  return { names: names.join(', '), read: reading(columns) }
 }
 
-/** Converts a row of {@link columns} to a delivery. Both databases store booleans as numbers. */
-export function toDelivery<T extends Delivery>({ changeId: _, ...row }: Row): T {
-  const { cancelForced, runWebhook, reportWorkflowStatus, reported } = row
-  return {
-    ...row,
-    cancelForced: Boolean(cancelForced),
-    runWebhook: Boolean(runWebhook),
-    reportWorkflowStatus: Boolean(reportWorkflowStatus),
-    reported: reported === null ? null : JSON.parse(String(reported)),
-    runs: (JSON.parse(String(row.runs)) as Row[]).map(toRun),
-  } as unknown as T
+function runsOf(sql: Dialect) {
+  const fields = Object.fromEntries(Object.keys(RUN).map(field => [field, columnOf(field)]))
+  return sql.jsonRows({ ...fields, id: 'github_run_id' }, 'runs WHERE runs.delivery = deliveries.id')
 }
 
-export function toRun<T extends DeliveryRun>({ past, reportsConclusion, ...rest }: Row): T {
-  return {
-    ...rest,
-    past: Boolean(past),
-    ...(Boolean(reportsConclusion) && { reportsConclusion: true }),
-  } as unknown as T
-}
+/** Runs a SELECT. @param from the statement after its FROM */
+export const select = async <T>(
+  db: Backend,
+  { names, read }: Selection<T>,
+  from: string,
+  ...params: Statement['params']
+): Promise<T[]> => (await rowsOf(db, `SELECT ${names} FROM ${from}`, ...params)).map(read)
 
 /** Explains why a write failed, and what to do; null for an unknown message. @param shown the text to write after the cause */
 export function whyNotWritable(message: string, shown = ''): string | null {

@@ -1,7 +1,7 @@
 import { type PortClient, PortError, type PortRun } from '../../port/client/client.ts'
 import { UNREAD } from '../../port/client/run-bodies.ts'
 import { type Invocation, type JsonObject, type RunState, runKind } from '../../port/types.ts'
-import type { Delivery, EntityMessage, Message } from '../delivery/delivery.ts'
+import type { Delivery, EntityMessage, Listed, Message } from '../delivery/delivery.ts'
 import { type Policy, timeoutEnd } from '../delivery/events.ts'
 import type { PortFailure } from '../delivery/outbox-policy.ts'
 import { coalesce, describeFailure, nextAttempt, nextStep, settledOf } from '../delivery/outbox-policy.ts'
@@ -18,7 +18,7 @@ export type PortAccess = ReturnType<typeof createPortAccess>
 export function createPortAccess(client: PortClient | null, store: Pick<Store, 'invocation'>) {
   const canReport = ({ runId, kind }: Pick<Delivery, 'runId' | 'kind'>) =>
     runId !== null && kind !== 'none' && client !== null
-  const workflowRunOf = async ({ id, kind }: Delivery) =>
+  const workflowRunOf = async ({ id, kind }: Listed) =>
     kind === 'node_run'
       ? (JSON.parse((await store.invocation(id)) ?? '{}') as Invocation).workflowRunId
       : undefined
@@ -27,7 +27,7 @@ export function createPortAccess(client: PortClient | null, store: Pick<Store, '
     client,
     pausedUntil: () => client?.pausedUntil() ?? 0,
     /** Reads the delivery's run in Port. Returns `unread` if Port doesn't respond, or is rate limiting the relay. */
-    async read(delivery: Delivery): Promise<RunState | 'unread'> {
+    async read(delivery: Listed): Promise<RunState | 'unread'> {
       const { runId } = delivery
       if (!client || runId === null || !canReport(delivery)) return NO_PORT_RUN
       try {

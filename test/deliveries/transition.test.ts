@@ -110,7 +110,7 @@ const REPORTED = 'state=running dispatchedAt awaitingResponseSince dueAt runs ·
 const ENDED = 'state=finished outcome reason dueAt awaitingResponseSince runs · 0'
 const FAILED = 'state=failed outcome reason dueAt · 2'
 const REQUEUED =
-  'state=queued outcome reason queuedAt dueAt attempts firstAttemptAt attemptedAt awaitingResponseSince shownCause shownUntil frozenBy unfrozenAt dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions outputs reported finishingAt runWebhook rerunAt runs · 0'
+  'outcome reason attempts firstAttemptAt attemptedAt awaitingResponseSince shownCause shownUntil frozenBy unfrozenAt dispatchedAt cancelRequestedAt cancelSentAt finishingAt waitingFor decisions outputs cancelForced runWebhook reported state=queued queuedAt dueAt rerunAt runs · 0'
 const CANCEL_DUE = 'cancelRequestedAt cancelSentAt cancelForced dueAt · 0'
 /**
  * The effect of each event in each state: the changed fields, including the state if it changes, then the number of

@@ -1,5 +1,5 @@
 import { html } from 'hono/html'
-import type { Delivery, Stalled } from '../../delivery/delivery.ts'
+import type { Listed, Stalled } from '../../delivery/delivery.ts'
 import { describeWithoutRunner, OTHERS_FIRST } from '../../delivery/waiting.ts'
 import { ownerOf, type RateLimitPause } from '../../github/rate-limit-pause.ts'
 import { describeRefused, type Refusals } from '../../http/refusals.ts'
@@ -25,7 +25,7 @@ export interface Health {
   /** Queues that aren't paused, but from which nothing was dispatched for a minute; the longest wait first. */
   stalled: readonly Stalled[]
   /** Deliveries whose workflow runs have waited too long for a runner, the longest wait first. */
-  waiting: readonly Delivery[]
+  waiting: readonly Listed[]
   /** When the oldest queued delivery was queued; null for an empty queue. */
   queuedSince: number | null
   /** When the oldest waiting message to Port was written; null if no message is waiting. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Context } from 'hono'
 import { html } from 'hono/html'
-import type { Delivery } from '../../delivery/delivery.ts'
+import type { Listed } from '../../delivery/delivery.ts'
 import type { Shown } from '../../delivery/waiting.ts'
 import { Problem } from '../../http/problem.ts'
 import type { Store } from '../../store/store.ts'
@@ -16,7 +16,7 @@ import { badge, filterText, reason } from './list-page.ts'
 interface ChangesDeps {
   store: Store
   redelivery: Redelivery
-  show: (delivery: Delivery, heads: ReadonlyMap<string, Delivery>) => Shown
+  show: (delivery: Listed, heads: ReadonlyMap<string, Listed>) => Shown
 }
 
 export function addChanges({ get, post }: Guard, { store, redelivery, show }: ChangesDeps): void {
@@ -150,7 +150,7 @@ ${byReason(deliveries).map(
 }
 
 /** Returns links to this page, each with a filter for a single repository or action. */
-function narrower(name: 'repository' | 'action', given: GivenFilter, deliveries: Delivery[]) {
+function narrower(name: 'repository' | 'action', given: GivenFilter, deliveries: Listed[]) {
   const groups = [...Map.groupBy(deliveries, each => each[name])].sort(([, a], [, b]) => b.length - a.length)
   if (groups.length < 2) return ''
   return html`<p class="buttons">Only one ${name}: ${groups
@@ -163,12 +163,12 @@ function narrower(name: 'repository' | 'action', given: GivenFilter, deliveries:
 }
 
 /** Groups failures of all repositories by their reason, the largest group first. */
-const byReason = (deliveries: Delivery[]) =>
+const byReason = (deliveries: Listed[]) =>
   [...Map.groupBy(deliveries, whyOf)].sort(([, a], [, b]) => b.length - a.length)
 
-const whyOf = ({ reason, outcome, repository }: Delivery) =>
+const whyOf = ({ reason, outcome, repository }: Listed) =>
   (reason ?? outcome.replace('_', ' ')).replaceAll(repository, 'the repository')
 
 /** Returns the name of the checkbox for a delivery's group. The name is short, because a form has at most 16 KiB. */
-const fieldOf = (delivery: Delivery) =>
+const fieldOf = (delivery: Listed) =>
   createHash('sha256').update(whyOf(delivery)).digest('base64url').slice(0, 8)

@@ -1,5 +1,5 @@
 import { html } from 'hono/html'
-import { type Delivery, OPEN_STATES, REDELIVERABLE } from '../../delivery/delivery.ts'
+import { type Listed, OPEN_STATES, REDELIVERABLE } from '../../delivery/delivery.ts'
 import { boundRun } from '../../delivery/match.ts'
 import type { Shown } from '../../delivery/waiting.ts'
 import type { WaitingMessages } from '../../store/store.ts'
@@ -76,7 +76,7 @@ function sent({ messages, isReported, delivery, now }: DeliveryPage): string {
   return `${waiting}: Port accepted no message in ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}${dueAt > now ? `, next attempt in ${span(dueAt - now)}` : ''}`
 }
 
-function actions({ state, cancelRequestedAt }: Delivery, path: string) {
+function actions({ state, cancelRequestedAt }: Listed, path: string) {
   const isCancellable = OPEN_STATES.includes(state) && cancelRequestedAt === null
   return html`${REDELIVERABLE.includes(state) && html`<a id="redeliver" class="button" href="${path}/redeliver">Redeliver…</a>`}
 ${isCancellable && html`<a id="cancel" class="button danger" href="${path}/cancel">Cancel…</a>`}`

@@ -1,5 +1,5 @@
 import { html } from 'hono/html'
-import type { Delivery, DeliveryRun, Outcome } from '../../delivery/delivery.ts'
+import type { DeliveryRun, Listed, Outcome } from '../../delivery/delivery.ts'
 import { OPEN_STATES, OUTCOMES, REDELIVERABLE } from '../../delivery/delivery.ts'
 import { boundRun } from '../../delivery/match.ts'
 import type { Shown } from '../../delivery/waiting.ts'
@@ -148,7 +148,7 @@ ${reason(d)}
 </li>`
 }
 
-export const runUrl = ({ repository }: Delivery, run: DeliveryRun, serverUrl: string) =>
+export const runUrl = ({ repository }: Listed, run: DeliveryRun, serverUrl: string) =>
   run.url || `${serverUrl}/${repository}/actions/runs/${run.id}`
 
 export function reason({ outcome, reason, waits, blocker, frozenBy }: Shown) {

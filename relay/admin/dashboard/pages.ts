@@ -1,7 +1,7 @@
 import type { Context, Hono } from 'hono'
 import { html } from 'hono/html'
 import { isObject, type JsonObject } from '../../../port/types.ts'
-import type { Delivery } from '../../delivery/delivery.ts'
+import type { Listed } from '../../delivery/delivery.ts'
 import type { Shown } from '../../delivery/waiting.ts'
 import { Problem } from '../../http/problem.ts'
 import { MOST_LISTED, type Refusals } from '../../http/refusals.ts'
@@ -25,11 +25,11 @@ interface DashboardDeps extends Omit<GuardDeps, 'banner'>, Pick<RouteDeps, 'stor
   redelivery: Redelivery
   refusals: Refusals
   health: () => Promise<Health>
-  steps: (delivery: Delivery) => Promise<Html>
+  steps: (delivery: Listed) => Promise<Html>
   /** URL for Port's webhooks. Uses the given origin if RELAY_PUBLIC_URL isn't set. */
   webhookUrl: (origin: string) => string
   serverUrl: string
-  show: (delivery: Delivery, heads: ReadonlyMap<string, Delivery>) => Shown
+  show: (delivery: Listed, heads: ReadonlyMap<string, Listed>) => Shown
   portRunUrl: (runId: string) => string | null
 }
 

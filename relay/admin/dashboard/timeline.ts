@@ -1,5 +1,5 @@
 import { duration } from '../../../port/text.ts'
-import { type Delivery, type HistoryEntry, OPEN_STATES } from '../../delivery/delivery.ts'
+import { type HistoryEntry, type Listed, OPEN_STATES } from '../../delivery/delivery.ts'
 import { HISTORY, type TimelineText, timelineText } from '../../delivery/history.ts'
 
 /** A point on a delivery's timeline. `at`: milliseconds since 1970, null for future points. */
@@ -13,7 +13,7 @@ const SOURCES: Record<string, string> = {
 }
 
 export function timeline(
-  delivery: Delivery,
+  delivery: Listed,
   history: readonly (HistoryEntry & { at: number })[],
   targetFrom: string | null,
 ): Step[] {
@@ -31,7 +31,7 @@ export function timeline(
   ]
 }
 
-function toCome({ state, attempts }: Delivery): TimelineText[] {
+function toCome({ state, attempts }: Listed): TimelineText[] {
   if (!OPEN_STATES.includes(state)) return []
   return [
     ...(state === 'queued' ? [attempts === 0 ? 'Dispatch to GitHub' : 'Next attempt'] : []),
@@ -40,7 +40,7 @@ function toCome({ state, attempts }: Delivery): TimelineText[] {
   ].map(title => timelineText(title, 'plain'))
 }
 
-export function durations({ queuedAt, dispatchedAt, updatedAt, state }: Delivery): string {
+export function durations({ queuedAt, dispatchedAt, updatedAt, state }: Listed): string {
   return [
     ...(dispatchedAt === null ? [] : [`dispatched after ${duration(dispatchedAt - queuedAt)}`]),
     ...(OPEN_STATES.includes(state) ? [] : [`finished after ${duration(updatedAt - queuedAt)}`]),

@@ -1,5 +1,7 @@
+import { DELIVERY, LISTED } from '../../delivery/columns.ts'
 import {
   type Delivery,
+  type Listed,
   NO_RUNNER_MS,
   RENEWED_MS,
   RETRIED_MS,
@@ -8,14 +10,12 @@ import {
 } from '../../delivery/delivery.ts'
 import {
   type Backend,
-  columns,
   type Dialect,
-  deliveriesOf,
-  named,
   rowsOf,
-  SHOWN,
+  type Selection,
+  select,
+  selecting,
   stateIs,
-  toDelivery,
 } from '../database.ts'
 
 export type Claimed = Delivery & {
@@ -76,8 +76,10 @@ export const IS_FREE = `NOT EXISTS (
   SELECT 1 FROM freezes WHERE (SELECT min(seq) FROM deliveries
     WHERE ${FROZEN} AND frozen_by = freezes.seq AND repository = head.repository) IS NOT NULL)`
 
-export const claimedColumns = (sql: Dialect) => `${columns(sql)}, ${named('invocation', 'leaseUntil')},
-  (SELECT string_agg(repositories, '\n') FROM freezes WHERE ending = '') AS freezes`
+export const ofClaimed = (sql: Dialect) =>
+  selecting<Omit<Claimed, 'isAttempt'>>({ ...DELIVERY, invocation: {}, leaseUntil: {}, freezes: {} }, sql, {
+    freezes: `(SELECT string_agg(repositories, '\n') FROM freezes WHERE ending = '')`,
+  })
 
 const CLAIM = 'UPDATE deliveries SET version = version + 1, lease_until = ?2'
 const CLAIM_ATTEMPT = `${CLAIM},
@@ -101,8 +103,15 @@ export function padded<T>(values: readonly T[]): T[] {
 export function claims(db: Backend) {
   const { dialect } = db
   const { among, greatest, skipLocked } = dialect
-  const claim = async <T extends Delivery>(sql: string, ...params: (string | number)[]) =>
-    (await db.claim({ sql, params })).map(row => toDelivery<T>(row))
+  const [delivery, claimed, listed] = [
+    selecting(DELIVERY, dialect),
+    ofClaimed(dialect),
+    selecting(LISTED, dialect),
+  ]
+  const traced = selecting<TracedDelivery>({ ...DELIVERY, traceDueAt: {}, notifiedAt: {} }, dialect)
+  const stalled = selecting<Stalled>({ ...DELIVERY, stalledSince: {} }, dialect)
+  const claim = async <T>({ names, read }: Selection<T>, update: string, ...params: (string | number)[]) =>
+    (await db.claim({ sql: `${update} RETURNING ${names}`, params })).map(read)
   const queued = `
     ${HEADS(dialect, 'head.seq')}
     AND head.${stateIs("'queued'")} AND head.due_at <= ?1 AND head.lease_until <= ?1
@@ -111,7 +120,7 @@ export function claims(db: Backend) {
       SELECT max(attempted_at) FROM deliveries attempted
       WHERE attempted.repository = head.repository AND attempted.attempted_at IS NOT NULL
     ) NULLS FIRST, head.due_at, head.seq LIMIT ?3 ${skipLocked.replace('UPDATE', 'UPDATE OF head')}`
-  const claimQueued = `${CLAIM_ATTEMPT} WHERE ${among('seq', queued)} RETURNING ${claimedColumns(dialect)}`
+  const claimQueued = `${CLAIM_ATTEMPT} WHERE ${among('seq', queued)} RETURNING ${claimed.names}`
 
   return {
     /**
@@ -123,8 +132,8 @@ export function claims(db: Backend) {
      */
     async claimQueued(now: number, leaseMs: number, limit: number, scope: string): Promise<Claimed[]> {
       const rows = await db.claim({ sql: claimQueued, params: [now, now + leaseMs, limit, scope] }, true)
-      const claimed = rows.map(row => ({ ...toDelivery<Claimed>(row), isAttempt: row.attemptedAt === now }))
-      return claimed.sort((a, b) => a.seq - b.seq)
+      const found = rows.map(claimed.read).map(each => ({ ...each, isAttempt: each.attemptedAt === now }))
+      return found.sort((a, b) => a.seq - b.seq)
     },
     /**
      * Finds deliveries whose wait Port doesn't show yet. While many messages wait to be sent to Port, finds no
@@ -150,22 +159,21 @@ export function claims(db: Backend) {
         shown('limit', `${isOver} OR ${later}`),
         ...(['credential', 'installation'] as const).map(cause => shown(cause, isOver)),
       ]
-      const sql = `
-        SELECT ${columns(dialect)} FROM deliveries
-        WHERE (SELECT count(*) FROM (SELECT 1 FROM outboxes LIMIT ${MAX_OUTBOXES}) AS counted) < ${MAX_OUTBOXES}
+      const from = `
+        deliveries WHERE (SELECT count(*) FROM (SELECT 1 FROM outboxes LIMIT ${MAX_OUTBOXES}) AS counted) < ${MAX_OUTBOXES}
           AND ${among('seq', `${found.join(' UNION ALL ')} LIMIT ?3`)}`
-      return deliveriesOf(db, sql, now, before, limit, scope)
+      return select(db, delivery, from, now, before, limit, scope)
     },
     /** Returns the oldest queued delivery of each repository to which a given queued delivery belongs. */
-    async heads(given: readonly Delivery[]): Promise<Map<string, Delivery>> {
+    async heads(given: readonly Listed[]): Promise<Map<string, Delivery>> {
       const queued = given.flatMap(({ state, repository }) => (state === 'queued' ? [repository] : []))
       if (queued.length === 0) return new Map()
       const repositories = padded([...new Set(queued)])
       const oldest = repositories.map(
         (_, i) => `SELECT min(seq) AS seq FROM deliveries WHERE ${QUEUED} AND repository = ?${i + 1}`,
       )
-      const sql = `SELECT ${columns(dialect)} FROM deliveries WHERE ${among('seq', oldest.join(' UNION ALL '))}`
-      const heads = await deliveriesOf(db, sql, ...repositories)
+      const from = `deliveries WHERE ${among('seq', oldest.join(' UNION ALL '))}`
+      const heads = await select(db, delivery, from, ...repositories)
       return new Map(heads.map(head => [head.repository, head]))
     },
     /**
@@ -180,25 +188,23 @@ export function claims(db: Backend) {
           SELECT max(attempted_at) FROM deliveries attempted
           WHERE attempted.repository = head.repository AND attempted.attempted_at IS NOT NULL), 0))),
         coalesce((SELECT max(paused_until) FROM rate_limit_pauses WHERE ${isOfScope(dialect, '?3', 'head')}), 0))`
-      const sql = `
-        SELECT ${columns(dialect)}, "stalledSince" FROM (${HEADS(dialect, `head.seq AS head, ${since} AS "stalledSince"`)}) AS queue
+      const from = `(${HEADS(dialect, `head.seq AS head, ${since} AS stalled_since`)}) AS queue
         JOIN deliveries ON deliveries.seq = queue.head
-        WHERE "stalledSince" <= ?1 ORDER BY "stalledSince" LIMIT ?2`
-      return deliveriesOf<Stalled>(db, sql, before, limit, scope)
+        WHERE stalled_since <= ?1 ORDER BY stalled_since LIMIT ?2`
+      return select(db, stalled, from, before, limit, scope)
     },
     /** Finds at most 200 deliveries whose workflow runs have waited too long for a runner. The longest wait is first. */
-    withoutRunner(now: number): Promise<Delivery[]> {
-      const found = `FROM deliveries WHERE state = 'running' AND shown_cause = 'runner' AND shown_at <= ?1 ORDER BY shown_at LIMIT 200`
-      return deliveriesOf(db, `SELECT ${columns(dialect, SHOWN)} ${found}`, now - NO_RUNNER_MS)
+    withoutRunner(now: number): Promise<Listed[]> {
+      const from = `deliveries WHERE state = 'running' AND shown_cause = 'runner' AND shown_at <= ?1 ORDER BY shown_at LIMIT 200`
+      return select(db, listed, from, now - NO_RUNNER_MS)
     },
     async claimPolls(now: number, leaseMs: number, limit: number): Promise<Delivery[]> {
       const due = `
         SELECT seq FROM deliveries
         WHERE state IN ('dispatched', 'running') AND due_at <= ?1 AND lease_until <= ?1
         ORDER BY due_at LIMIT ?3 ${skipLocked}`
-      const sql = `${CLAIM} WHERE ${among('seq', due)} RETURNING ${columns(dialect)}`
-      const claimed = await claim(sql, now, now + leaseMs, limit)
-      return claimed.sort((a, b) => Number(a.dueAt) - Number(b.dueAt))
+      const found = await claim(delivery, `${CLAIM} WHERE ${among('seq', due)}`, now, now + leaseMs, limit)
+      return found.sort((a, b) => Number(a.dueAt) - Number(b.dueAt))
     },
     /** Returns when each kind of work is due next; null for never. Claimed and paused work counts. Only the oldest delivery of a queue counts. */
     async nextDue() {
@@ -237,10 +243,8 @@ export function claims(db: Backend) {
         WHERE trace_due_at <= ?1 AND state IN ('finished', 'failed', 'cancelled')
           AND NOT EXISTS (SELECT 1 FROM outboxes WHERE outboxes.delivery = deliveries.id)
         ORDER BY trace_due_at LIMIT ?3 ${skipLocked}`
-      const sql = `
-        UPDATE deliveries SET trace_due_at = ?2 WHERE ${among('seq', due)}
-        RETURNING ${columns(dialect)}, ${named('traceDueAt', 'notifiedAt')}`
-      return claim<TracedDelivery>(sql, now, now + leaseMs, limit)
+      const update = `UPDATE deliveries SET trace_due_at = ?2 WHERE ${among('seq', due)}`
+      return claim(traced, update, now, now + leaseMs, limit)
     },
     /** Records that these traces were exported. A trace that a new history entry made due again stays due. */
     async settleTraces(claimed: Pick<TracedDelivery, 'id' | 'traceDueAt'>[]): Promise<void> {

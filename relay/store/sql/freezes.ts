@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
+import { DELIVERY } from '../../delivery/columns.ts'
 import type { Delivery } from '../../delivery/delivery.ts'
-import { type Backend, columns, deliveriesOf, named, rowsOf, type Statement, stateIs } from '../database.ts'
+import { type Backend, named, rowsOf, type Statement, select, selecting, stateIs } from '../database.ts'
 import { FROZEN, MOST_COUNTED, padded, QUEUED, QUEUES } from './claims.ts'
 
 /** A deploy freeze, during which deliveries to matching repositories stay queued. Times are milliseconds since 1970. */
@@ -107,8 +108,8 @@ export function freezes(db: Backend, notify: (work: 'dispatch') => void) {
     },
     frozenBy(id: number, limit: number): Promise<Delivery[]> {
       const oldest = `SELECT seq FROM deliveries WHERE ${FROZEN} AND frozen_by = ?1 ORDER BY repository, seq LIMIT ?2`
-      const sql = `SELECT ${columns(db.dialect)} FROM deliveries WHERE ${db.dialect.among('seq', oldest)}`
-      return deliveriesOf(db, sql, id, limit)
+      const from = `deliveries WHERE ${db.dialect.among('seq', oldest)}`
+      return select(db, selecting(DELIVERY, db.dialect), from, id, limit)
     },
   }
 }

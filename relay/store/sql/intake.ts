@@ -2,7 +2,7 @@ import { LIMITS } from '../../config/limits.ts'
 import type { Delivery, NewDelivery, State } from '../../delivery/delivery.ts'
 import type { Target } from '../../github/client.ts'
 import { type Backend, columnOf, named, postgres, type Statement } from '../database.ts'
-import { claimedColumns, IS_FREE, isPaused, QUEUED } from './claims.ts'
+import { IS_FREE, isPaused, ofClaimed, QUEUED } from './claims.ts'
 
 /*
  * The files in this folder contain the store's methods with their SQL. Times are milliseconds since 1970. No statement may scan a table: tests check all query plans. The schema lists the statements that use each index.
@@ -81,7 +81,7 @@ const INSERT_CLAIMED = `
     WHERE NOT EXISTS (SELECT 1 FROM deliveries WHERE ${QUEUED} AND repository = head.repository)
       AND ${IS_FREE} AND NOT ${isPaused(postgres, SCOPE, NOW, 'head')}) AS claim
   WHERE ${isUncanceled(`?${FIELDS.length + 1}`)}
-  ON CONFLICT DO NOTHING RETURNING ${claimedColumns(postgres)}`
+  ON CONFLICT DO NOTHING RETURNING ${ofClaimed(postgres).names}`
 
 /** @param params the parameters of a claim: the time, the end of the lease, the limit, and the scope of pauses */
 export const insertClaimed = (delivery: NewDelivery, [now, leaseUntil, , scope]: Statement['params']) => ({

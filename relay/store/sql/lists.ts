@@ -1,7 +1,8 @@
 import { LIMITS } from '../../config/limits.ts'
-import type { Delivery, Outcome, State } from '../../delivery/delivery.ts'
+import { LISTED } from '../../delivery/columns.ts'
+import type { Listed, Outcome, State } from '../../delivery/delivery.ts'
 import { OPEN_STATES, OUTCOMES, REDELIVERABLE, STATES } from '../../delivery/delivery.ts'
-import { type Backend, columns, deliveriesOf, rowsOf, SHOWN, type Statement, stateIs } from '../database.ts'
+import { type Backend, rowsOf, type Statement, select, selecting, stateIs } from '../database.ts'
 import { FROZEN, MOST_COUNTED, QUEUED } from './claims.ts'
 import { runKey } from './intake.ts'
 
@@ -76,7 +77,7 @@ export function lists(db: Backend) {
     async list(
       { state, outcome, redeliverable, repository, action, search, runId, since }: Filter,
       { before = MAX, after, limit }: Bound & { limit: number },
-    ): Promise<Delivery[]> {
+    ): Promise<Listed[]> {
       const params: Statement['params'] = [after ?? before, limit]
       const isSearched = isSearch({ action, search, runId })
       const direction = after === undefined ? 'DESC' : 'ASC'
@@ -125,8 +126,8 @@ export function lists(db: Backend) {
         runId || !(isNarrow || repository)
           ? newest(['seq'], ...named, ...within, ...isOfRun)
           : ranges.join(' UNION ALL ') || newest(['seq'], ...named, ...within, '1 = 0')
-      const sql = `SELECT ${columns(dialect, SHOWN)} FROM deliveries WHERE ${dialect.among('seq', found)} ORDER BY seq ${direction} LIMIT ?2`
-      return deliveriesOf(db, sql, ...params)
+      const listed = `deliveries WHERE ${dialect.among('seq', found)} ORDER BY seq ${direction} LIMIT ?2`
+      return select(db, selecting(LISTED, dialect), listed, ...params)
     },
     /** Returns the `seq` from which to continue a list after a limited search; null if no deliveries remain. */
     async listedTo(filter: Filter, { before = MAX, after }: Bound = {}): Promise<number | null> {

@@ -1,5 +1,6 @@
+import { DELIVERY, RUN } from '../../delivery/columns.ts'
 import type { Delivery, DeliveryRun, HistoryEntry } from '../../delivery/delivery.ts'
-import { type Backend, columns, deliveriesOf, named, rowsOf, toRun } from '../database.ts'
+import { type Backend, named, rowsOf, select, selecting } from '../database.ts'
 import { padded } from './claims.ts'
 import { runKey } from './intake.ts'
 
@@ -10,8 +11,9 @@ const places = (values: readonly unknown[], first: number) => values.map((_, i) 
 
 export function lookups(db: Backend) {
   const { dialect } = db
-  const find = (where: string, ...params: (string | number)[]): Promise<Delivery[]> =>
-    deliveriesOf(db, `SELECT ${columns(dialect)} FROM deliveries WHERE ${where}`, ...params)
+  const delivery = selecting(DELIVERY, dialect)
+  const find = (where: string, ...params: (string | number)[]) =>
+    select(db, delivery, `deliveries WHERE ${where}`, ...params)
 
   return {
     get: async (id: string): Promise<Delivery | null> => (await find('id = ?1', id))[0] ?? null,
@@ -37,10 +39,11 @@ export function lookups(db: Backend) {
     async findRuns(repository: string, given: number[]): Promise<(DeliveryRun & { delivery: string })[]> {
       if (given.length === 0) return []
       const runIds = padded(given)
-      const fields = named('attempt', 'evidence', 'past', 'status', 'conclusion', 'url', 'reportsConclusion')
-      const sql = `SELECT delivery, github_run_id AS id, ${fields} FROM runs
-                   WHERE repository = ?1 AND github_run_id IN (${places(runIds, 2)})`
-      return (await rowsOf(db, sql, repository.toLowerCase(), ...runIds)).map(row => toRun(row))
+      const run = selecting<DeliveryRun & { delivery: string }>({ ...RUN, delivery: {} }, dialect, {
+        id: 'github_run_id',
+      })
+      const where = `repository = ?1 AND github_run_id IN (${places(runIds, 2)})`
+      return select(db, run, `runs WHERE ${where}`, repository.toLowerCase(), ...runIds)
     },
     /** Returns the repository's deliveries that have one of these dedupe keys or ids. */
     async findByTitle(repository: string, given: readonly string[]): Promise<Delivery[]> {
