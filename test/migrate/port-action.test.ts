@@ -1,9 +1,9 @@
 import { globSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { stringify } from 'yaml'
 import { readInvocation } from '../../port/invocation/invocation.ts'
-import type { JsonObject } from '../../port/types.ts'
+import type { Json, JsonObject } from '../../port/types.ts'
 import { migrate } from '../../relay/cli/migrate.ts'
 import { targetOf } from '../../relay/cli/send-request.ts'
 import type { Target } from '../../relay/github/client.ts'
@@ -206,11 +206,105 @@ test.each(ACTIONS)(
       entity: isOnEntity ? { identifier: 'shop' } : null,
       trigger: { by: { email: user.email, name: 'Ada Lovelace' }, at },
     })
-    const { github: _, ...own } = action.invocationMethod.body
-    const isOwn = JSON.stringify(own) !== JSON.stringify(RECOMMENDED_BODY)
+    const { github: _, inputs: __, ...own } = action.invocationMethod.body
+    const { inputs: ___, ...recommended } = RECOMMENDED_BODY
+    const isOwn = JSON.stringify(own) !== JSON.stringify(recommended)
     expect(notes.some(note => OWN_BODY.test(note))).toBe(isOwn)
   },
 )
+
+describe('--format workflow: the node sends what workflowInputs names', () => {
+  const properties = {
+    env: { type: 'string' },
+    project: { type: 'string', format: 'entity', blueprint: 'project' },
+  }
+  const dayTwo = {
+    ...trigger,
+    operation: 'DAY-2',
+    blueprintIdentifier: 'service',
+    userInputs: { properties },
+  }
+  const user = { email: 'ada@acme.example', firstName: 'Ada' }
+  const shop = { identifier: 'shop', title: 'Shop', properties: { tier: 1, live: false } }
+  const project = { identifier: 'p', title: 'P' }
+  const ofAction = { inputs: { env: 'prod', project }, entity: shop, trigger: { by: { user } } }
+  const ofNode = (entity: Json, input: Json) => ({
+    workflowNodeRun: { identifier: RUN_ID },
+    workflowRun: { trigger: { by: user } },
+    outputs: { trigger: { env: 'prod', project: input, entity } },
+  })
+  const inputsOf = ({ invocationMethod, nodes }: JsonObject, context: JsonObject): Json => {
+    const method = invocationMethod ?? (nodes as unknown as { config: JsonObject }[]).at(-1)!.config
+    return (
+      renderBody((method as JsonObject).body!, { action: {}, run: { id: RUN_ID }, ...context }) as JsonObject
+    ).inputs!
+  }
+  const migrateBoth = async (workflowInputs: JsonObject) => {
+    const exported = { ...ofGitHub({ workflowInputs }), trigger: dayTwo }
+    const action = await migrated(exported, '--relay', RELAY)
+    const workflow = await migrated(exported, '--relay', RELAY, '--format', 'workflow')
+    const notes = workflow.notes.filter(note => !/^The form asks for/.test(note))
+    return { action: action.definition, workflow: workflow.definition, notes }
+  }
+
+  test.each<[JsonObject, string[]]>([
+    [{ environment: 'production', size: 3 }, []],
+    [{ stage: '{{ .inputs.env }}', name: 'svc-{{ .inputs.env }}-{{ .entity.identifier }}' }, []],
+    [{ project: '{{ .inputs.project.identifier }}' }, []],
+    [
+      {
+        port_context: {
+          runId: '{{ .run.id }}',
+          entity: '{{ .entity.identifier }}',
+          by: ['{{ .trigger.by.user.email }}'],
+        },
+      },
+      [],
+    ],
+    [{ who: '{{ .trigger.by.user.firstName }}', operation: '{{ .trigger.operation }}' }, []],
+    [
+      { tier: '{{ .entity.properties.tier }}', live: '{{ .entity.properties.live }}' },
+      ['inputs.tier, inputs.live'],
+    ],
+  ])('%j', async (workflowInputs, checked) => {
+    const { action, workflow, notes } = await migrateBoth(workflowInputs)
+    const operation = { trigger: { ...ofAction.trigger, operation: 'DAY-2' } }
+    const expected = inputsOf(action, { ...ofAction, ...operation })
+    expect(inputsOf(workflow, ofNode(shop, project))).toEqual(expected)
+    if (checked.length === 0) expect(inputsOf(workflow, ofNode('shop', 'p'))).toEqual(expected)
+    expect(notes).toEqual(
+      checked.map(
+        at => `Check ${at}: Port may send only the identifier of an entity to a node, and no other field.`,
+      ),
+    )
+  })
+
+  test('a note names each value that the node cannot send', async () => {
+    const upper = '{{ .inputs.env | ascii_upcase }}'
+    const { workflow, notes } = await migrateBoth({
+      [IF_REF]: 'v1',
+      upper,
+      all: '{{ . }}',
+      kept: 'x',
+      o: '{{ {a: 1} }}',
+    })
+    expect(inputsOf(workflow, ofNode(shop, project))).toEqual({ kept: 'x' })
+    const lost = (at: string, expression: string) =>
+      `The node doesn't send ${at}, because {{ ${expression} }} can't be read in a Port workflow: set fixed text, or add an input to the form.`
+    expect(notes).toEqual([
+      lost(`github.${IF_REF}`, IF_REF.replace(/^\{\{|\}\}$/g, '')),
+      lost('inputs.upper', '.inputs.env | ascii_upcase'),
+      lost('inputs.all', '.'),
+      lost('inputs.o', '{a: 1}'),
+    ])
+  })
+
+  test('a branch from an input stays a branch from an input', async () => {
+    const { workflow } = await migrateBoth({ ref: '{{ .inputs.env }}' })
+    const { nodes } = workflow as unknown as { nodes: { config: { body: JsonObject } }[] }
+    expect(nodes.at(-1)!.config.body.github).toEqual({ ref: '{{ .outputs.trigger.env }}' })
+  })
+})
 
 const old = (value: object) => JSON.stringify({ identifier: 'old', invocationMethod: {}, ...value })
 test.each([

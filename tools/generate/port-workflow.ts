@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
-import { object } from '../../port/invocation/values.ts'
-import { isObject, type JsonObject } from '../../port/types.ts'
+import { isEmpty, object } from '../../port/invocation/values.ts'
+import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 import { RECOMMENDED_BODY } from './invocation-method.ts'
 import { formOf, given, type PortAction, type Property } from './port-action.ts'
 
@@ -17,11 +17,12 @@ export function toPortWorkflow(action: PortAction): { workflow: JsonObject; note
   const { type: _, userInputs: __, operation, blueprintIdentifier, ...rest } = others
   const needsApproval = Boolean(requiredApproval)
   const entity = entityInput(action)
-  const { github, ...body } = object(invocationMethod.body)
-  const settings = Object.entries(object(github))
-  // Expressions of an action are invalid in a Port workflow.
-  const computed = settings.filter(setting => setting.some(isComputed))
-  const fixed = Object.fromEntries(settings.filter(setting => !computed.includes(setting)))
+  const { github, inputs, port_context, port_payload, ...body } = object(invocationMethod.body)
+  const sent = {
+    ...given({ github, port_context, port_payload }),
+    inputs: inputs ?? RECOMMENDED_BODY.inputs!,
+  }
+  const carried = carry(sent, action, entity?.name ?? null)
   const names = [...Object.keys(leftOut), ...Object.keys(rest)]
   const path = needsApproval ? ['trigger', 'approval', 'github'] : ['trigger', 'github']
   return {
@@ -44,7 +45,7 @@ export function toPortWorkflow(action: PortAction): { workflow: JsonObject; note
         {
           identifier: 'github',
           title: 'Run on GitHub',
-          config: webhook(action, fixed, entity?.name ?? null),
+          config: webhook(action, object(carried.value), entity?.name ?? null),
         },
       ],
       connections: path.slice(1).map((target, index) => ({
@@ -56,10 +57,14 @@ export function toPortWorkflow(action: PortAction): { workflow: JsonObject; note
     notes: [
       needsApproval && 'Specify who approves: add "responders" to the node "approval".',
       entity && `The form asks for the ${blueprintIdentifier} in the input ${entity.name}.`,
-      !isDeepStrictEqual(body, RECOMMENDED_BODY) &&
-        'The body of the action was replaced, because its expressions are invalid in a workflow: the node sends every input of the form.',
-      computed.length > 0 &&
-        `Removed from "github" in the body, because an expression of an action is invalid there: ${computed.map(([name]) => name).join(', ')}. Set fixed text.`,
+      !isDeepStrictEqual({ ...body, inputs: RECOMMENDED_BODY.inputs }, RECOMMENDED_BODY) &&
+        'The body of the action was replaced, because its expressions are invalid in a workflow: the node sends the inputs, port_context, and port_payload.',
+      ...carried.lost.map(
+        ({ at, expression }) =>
+          `The node doesn't send ${at}, because {{ ${expression} }} can't be read in a Port workflow: set fixed text, or add an input to the form.`,
+      ),
+      carried.ofEntity.length > 0 &&
+        `Check ${carried.ofEntity.join(', ')}: Port may send only the identifier of an entity to a node, and no other field.`,
       names.length > 0 && `Removed, because a Port workflow has no such setting: ${names.join(', ')}.`,
     ].filter(note => typeof note === 'string'),
   }
@@ -88,6 +93,81 @@ function userInputs(action: PortAction, entity: ReturnType<typeof entityInput>):
   }
 }
 
+interface Carried {
+  value: Json | undefined
+  /** The values that a node can't send, with their places in the body. */
+  lost: { at: string; expression: string }[]
+  /** The places whose values are fields of an entity other than its identifier. */
+  ofEntity: string[]
+}
+
+const EXPRESSION = /\{\{([^{}]*)\}\}/g
+
+/** Rewrites the expressions of an action as expressions of a node. Omits what a node can't send. */
+function carry(template: Json, action: PortAction, entity: string | null): Carried {
+  const { properties } = formOf(action)
+  const isEntity = (input: string) => input === entity || properties[input]?.format === 'entity'
+  const known: Record<string, string> = {
+    '.run.id': '.workflowNodeRun.identifier',
+    '.trigger.at': '.workflowRun.createdAt',
+    '.inputs': `.outputs.trigger${entity ? ` | del(.${entity})` : ''}`,
+    ...(entity && { '.entity': `.outputs.trigger.${entity}` }),
+  }
+  const fixed: Record<string, Json | undefined> = {
+    '.action.identifier': action.identifier,
+    '.action.blueprint': action.trigger.blueprintIdentifier,
+    '.trigger.operation': action.trigger.operation,
+  }
+  const lost: Carried['lost'] = []
+  const ofEntity: string[] = []
+
+  /** Port sends an entity to a node as its identifier or as an object. */
+  const field = (input: string, path: string, at: string): string => {
+    if (path === '' || !isEntity(input)) return `.outputs.trigger.${input}${path}`
+    const isIdentifier = path === '.identifier'
+    if (!isIdentifier) ofEntity.push(at)
+    return `.outputs.trigger.${input} | if type == "object" then ${path} else ${isIdentifier ? '.' : 'null'} end`
+  }
+  const rewrite = (expression: string, at: string): string | null => {
+    if (Object.hasOwn(known, expression)) return known[expression]!
+    const [, user] = /^\.trigger\.by\.user((?:\.\w+)+)$/.exec(expression) ?? []
+    if (user) return `.workflowRun.trigger.by${user}`
+    const [, input, path] = /^\.inputs\.([\w@=-]+)((?:\.\w+)*)$/.exec(expression) ?? []
+    if (input) return field(input, path!, at)
+    const [, ofForm] = /^\.entity((?:\.\w+)+)$/.exec(expression) ?? []
+    return ofForm && entity ? field(entity, ofForm, at) : null
+  }
+  const rewriteText = (text: string, at: string): string | undefined => {
+    const before = lost.length
+    const rewritten = text.replace(EXPRESSION, (_, given: string) => {
+      const expression = given.trim()
+      const constant = fixed[expression]
+      if (constant !== undefined) return String(constant)
+      const found = rewrite(expression, at)
+      if (found === null) lost.push({ at, expression })
+      return `{{ ${found} }}`
+    })
+    // An expression that contains braces remains.
+    if (rewritten.replace(EXPRESSION, '').includes('{{'))
+      lost.push({ at, expression: text.replace(/^\{\{\s*|\s*\}\}$/g, '') })
+    return lost.length > before ? undefined : rewritten
+  }
+  const visit = (value: Json, at: string): Json | undefined => {
+    if (typeof value === 'string') return rewriteText(value, at)
+    if (Array.isArray(value)) return value.flatMap((each, index) => visit(each, `${at}[${index}]`) ?? [])
+    if (!isObject(value)) return value
+    const entries = Object.entries(value).flatMap(([key, inner]) => {
+      const place = at === '' ? key : `${at}.${key}`
+      const isPlain = !isComputed(key) || /^\{\{\s*spreadValue\(\)\s*\}\}$/.test(key)
+      if (!isPlain) lost.push({ at: place, expression: key.replace(/^\{\{\s*|\s*\}\}$/g, '') })
+      const made = isPlain ? visit(inner, place) : undefined
+      return made === undefined ? [] : [[key, made] as const]
+    })
+    return Object.fromEntries(entries)
+  }
+  return { value: visit(template, ''), lost, ofEntity }
+}
+
 export const isComputed = (value: unknown) => typeof value === 'string' && value.includes('{{')
 
 /** The node for approvals. A declined run finishes at this node, because the outcome "declined" has no connection. */
@@ -111,7 +191,7 @@ const APPROVAL: JsonObject = {
 }
 
 /** `.outputs.trigger` contains the form's values. @see https://docs.port.io/workflows/build-workflows/data-flow/ */
-function webhook(action: PortAction, github: JsonObject, entity: string | null): JsonObject {
+function webhook(action: PortAction, { github, ...sent }: JsonObject, entity: string | null): JsonObject {
   const { identifier, trigger, invocationMethod } = action
   const { operation, blueprintIdentifier: blueprint } = trigger
   const { properties } = formOf(action)
@@ -121,11 +201,11 @@ function webhook(action: PortAction, github: JsonObject, entity: string | null):
   return {
     ...method,
     body: {
-      ...(Object.keys(github).length > 0 && { github }),
+      ...(isObject(github) && !isEmpty(github) && { github }),
       run: { id: '{{ .workflowNodeRun.identifier }}' },
       workflowRun: { identifier: '{{ .workflowRun.identifier }}' },
       action: { identifier, ...given({ blueprint }), encryptedProperties: encrypted },
-      inputs: entity ? `{{ .outputs.trigger | del(.${entity}) }}` : '{{ .outputs.trigger }}',
+      ...sent,
       ...(entity && { entity: `{{ .outputs.trigger.${entity} }}` }),
       trigger: {
         ...given({ operation }),

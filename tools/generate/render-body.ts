@@ -4,7 +4,8 @@ export type Otherwise = (expression: string) => Json
 
 /**
  * Renders the `body` or `headers` of an action's invocation method as Port does. Supports `spreadValue()`, paths (`.`,
- * `.run.id`, `.inputs["a b"]`), and `| del(.key)`. Omits keys whose value is null.
+ * `.run.id`, `.inputs["a b"]`), `| del(.key)`, and `| if type == "object" then PATH else … end` with `.` or `null`. Omits keys
+ * whose value is null.
  * @param otherwise evaluates paths without a value, and unsupported expressions. By default: null, and an error
  * @see https://docs.port.io/actions-and-automations/create-self-service-experiences/setup-the-backend
  */
@@ -34,20 +35,25 @@ function renderText(text: string, context: JsonObject, otherwise?: Otherwise): J
 }
 
 const NAME = String.raw`\.[\w@=-]+|\.?\["[^"]*"\]|\."[^"]*"`
-const PATH = new RegExp(String.raw`^(\.|(?:${NAME})+)(?: \| del\(\.(\w+)\))?$`)
+const PATH = `\\.|(?:${NAME})+`
+const PIPE = String.raw`del\(\.(\w+)\)|if type == "object" then (${PATH}) else (\.|null) end`
+const EXPRESSION = new RegExp(`^(${PATH})(?: \\| (?:${PIPE}))?$`)
 
 function evaluate(expression: string, context: JsonObject, otherwise?: Otherwise): Json {
-  const [, path, left] = PATH.exec(expression) ?? []
+  const [, path, left, inside, other] = EXPRESSION.exec(expression) ?? []
   if (path === undefined) {
     if (otherwise) return otherwise(expression)
     throw new Error(`"{{ ${expression} }}" isn't a simple path.`)
   }
-  const names = path.match(/"[^"]*"|[\w@=-]+/g) ?? []
-  const found = names
-    .map(name => name.replaceAll('"', ''))
-    .reduce<Json>((value, name) => (isObject(value) ? (value[name] ?? null) : null), context)
+  const found = valueAt(context, path)
   if (found === null && otherwise) return otherwise(expression)
+  if (inside !== undefined) return isObject(found) ? valueAt(found, inside) : other === '.' ? found : null
   if (!left || !isObject(found)) return found
   const { [left]: _, ...rest } = found
   return rest
 }
+
+const valueAt = (context: JsonObject, path: string): Json =>
+  (path.match(/"[^"]*"|[\w@=-]+/g) ?? [])
+    .map(name => name.replaceAll('"', ''))
+    .reduce<Json>((value, name) => (isObject(value) ? (value[name] ?? null) : null), context)
