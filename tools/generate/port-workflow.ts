@@ -101,6 +101,8 @@ interface Carried {
   ofEntity: string[]
 }
 
+const withoutBraces = (text: string) => text.replace(/^\{\{/, '').replace(/\}\}$/, '').trim()
+
 const EXPRESSION = /\{\{([^{}]*)\}\}/g
 
 /** Rewrites the expressions of an action as expressions of a node. Omits what a node can't send. */
@@ -148,8 +150,7 @@ function carry(template: Json, action: PortAction, entity: string | null): Carri
       return `{{ ${found} }}`
     })
     // An expression that contains braces remains.
-    if (rewritten.replace(EXPRESSION, '').includes('{{'))
-      lost.push({ at, expression: text.replace(/^\{\{\s*|\s*\}\}$/g, '') })
+    if (rewritten.replace(EXPRESSION, '').includes('{{')) lost.push({ at, expression: withoutBraces(text) })
     return lost.length > before ? undefined : rewritten
   }
   const visit = (value: Json, at: string): Json | undefined => {
@@ -159,7 +160,7 @@ function carry(template: Json, action: PortAction, entity: string | null): Carri
     const entries = Object.entries(value).flatMap(([key, inner]) => {
       const place = at === '' ? key : `${at}.${key}`
       const isPlain = !isComputed(key) || /^\{\{\s*spreadValue\(\)\s*\}\}$/.test(key)
-      if (!isPlain) lost.push({ at: place, expression: key.replace(/^\{\{\s*|\s*\}\}$/g, '') })
+      if (!isPlain) lost.push({ at: place, expression: withoutBraces(key) })
       const made = isPlain ? visit(inner, place) : undefined
       return made === undefined ? [] : [[key, made] as const]
     })
