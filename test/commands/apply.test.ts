@@ -59,7 +59,9 @@ test('--apply creates what is missing, and --check fails until then', async () =
   const { stdout, written } = await call('release.yml --apply --yes --format workflow')
   expect([stdout.split('\n').at(-1), written]).toEqual(['1 file: 1 created.', ['POST /v1/workflows 201']])
   const url = 'https://r.acme.example/webhook/acme/shop?workflow=release.yml'
-  expect(portWorkflow('release').nodes[1]!.config).toMatchObject({ synchronized: false, url })
+  expect(portWorkflow('release').nodes[1]!.config).toMatchObject({
+    ...{ synchronized: false, onTimeout: 'continue', url },
+  })
   // Without --format, a workflow in Port stays one.
   const applied = await call('. --apply --yes --json')
   expect(JSON.parse(applied.stdout)).toMatchObject([
@@ -117,6 +119,15 @@ test('--apply changes what the file says, asks before it writes, and keeps what 
   const { nodes, version, connections } = portWorkflow('release_flow')
   expect([nodes[2], version, connections.length]).toEqual([{ ...slack, variables: {} }, 2, 2])
   expect(nodes[0]!.config.userInputs.properties).toMatchObject({ tag: { default: 'v1' }, count: {} })
+})
+
+test('--check reports a node that fails if the response of the relay is late', async () => {
+  const { call, portWorkflow } = await openFolder({ 'release.yml': manual('tag: {}') })
+  await call('release.yml --apply --yes --format workflow')
+  delete portWorkflow('release').nodes[1]!.config.onTimeout
+  const { code, stdout } = await call('release.yml --check')
+  expect(code).toBe(1)
+  expect(stdout).toContain('  + nodes.github.config.onTimeout: "continue"')
 })
 
 test('writes nothing that it must not, and says why', async () => {

@@ -188,7 +188,9 @@ test.each(ACTIONS)(
     const { operation, blueprintIdentifier: blueprint = null } = action.trigger
     const { properties } = action.trigger.userInputs as { properties: Record<string, JsonObject> }
     expect(form.userInputs).toMatchObject({ properties })
-    expect(node).toMatchObject({ type: 'WEBHOOK', synchronized: false, method: 'POST' })
+    expect(node).toMatchObject({
+      ...{ type: 'WEBHOOK', synchronized: false, onTimeout: 'continue', method: 'POST' },
+    })
     expect(node).not.toHaveProperty('headers')
     const isOnEntity = operation !== 'CREATE' && blueprint !== null
     expect(form.contexts).toEqual(isOnEntity ? [{ on: 'ENTITY', userInput: 'entity' }] : undefined)

@@ -5,6 +5,7 @@ import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 import { Problem } from '../../relay/http/problem.ts'
 import { createTargets, readAddress } from '../../relay/intake/target.ts'
 import { EXAMPLE_RELAY } from './invocation-method.ts'
+import { given } from './port-action.ts'
 import { renderBody } from './render-body.ts'
 
 /** The contents of a workflow file that affect the form in Port. */
@@ -24,7 +25,7 @@ export function merge(existing: JsonObject, generated: JsonObject, said: Said, r
   const { identifier } = existing
   const readHere = (webhook: JsonObject) => read(webhook, identifier, relay)
   const ours = partsOf(generated)
-  const { method, synchronized, body } = ours.webhooks[0]!
+  const { method, synchronized, onTimeout, body } = ours.webhooks[0]!
   const target = readHere(ours.webhooks[0]!)!.target
   const definition = structuredClone(existing)
   const { forms, webhooks } = partsOf(definition)
@@ -46,7 +47,7 @@ export function merge(existing: JsonObject, generated: JsonObject, said: Said, r
   // The generated keys are added only if they don't change the inputs that the relay reads.
   const isComplete = isDeepStrictEqual(readHere(complete), before)
   const url = String(webhook.url).replace(EXAMPLE_RELAY, relay)
-  Object.assign(webhook, isComplete && complete, { url, method, synchronized })
+  Object.assign(webhook, isComplete && complete, { url, method, synchronized, ...given({ onTimeout }) })
   const notes: string[] = []
   const [trigger] = forms
   if (trigger) {

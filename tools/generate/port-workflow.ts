@@ -201,6 +201,8 @@ function webhook(action: PortAction, { github, ...sent }: JsonObject, entity: st
   const user = (field: string) => `{{ .workflowRun.trigger.by.${field} }}`
   return {
     ...method,
+    // If the relay's response is late, the node still waits for the result, because the relay may have the webhook.
+    onTimeout: 'continue',
     body: {
       ...(isObject(github) && !isEmpty(github) && { github }),
       run: { id: '{{ .workflowNodeRun.identifier }}' },
