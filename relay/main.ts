@@ -19,7 +19,7 @@ if (command) {
   console.log(overview(commands))
 } else {
   const names = commands.map(each => each.name)
-  const near = nearestName(name, names)
+  const near = nearestName(name, [...names, '--help', '--version'])
   const hint = near === null ? '' : ` Did you mean ${near}?`
   console.error(`Unknown command ${JSON.stringify(name)}; commands: ${names.join(', ')}.${hint}`)
   process.exit(2)

@@ -47,9 +47,10 @@ export function relayPackage(folder: string): { file: string; content: string }[
  */
 const CLI = `#!/usr/bin/env node
 import module from 'node:module'
-if (Number.parseInt(process.versions.node) < 24) {
+const [major, minor] = process.versions.node.split('.').map(Number)
+if (major < 24 || (major === 24 && minor < 15)) {
   console.error(
-    \`${NAME} needs Node 24 or newer, and this is Node \${process.versions.node}. npx can download it: \` +
+    \`${NAME} needs Node 24.15 or newer, and this is Node \${process.versions.node}. npx can download it: \` +
       'npx --package=node@24 --package=${NAME} ${NAME} COMMAND',
   )
   process.exit(1)

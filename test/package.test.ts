@@ -117,6 +117,16 @@ describe('in the installed package,', () => {
     expect(readdirSync(installed())).toContain('compile-cache')
   })
 
+  test.each(['20.19.4', '24.14.1'])(
+    'the command on Node %s names the version that it needs',
+    async version => {
+      const older = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '${version}' } })`
+      const args = ['--import', `data:text/javascript,${encodeURIComponent(older)}`, cli, '--version']
+      const { stderr } = await exec(process.execPath, args, { cwd: place, env: {} }).catch(error => error)
+      expect(stderr).toContain(`port-webhook-relay needs Node 24.15 or newer, and this is Node ${version}.`)
+    },
+  )
+
   test('send, deliveries, redeliver, and cancel work on a relay', async () => {
     const github = await startGitHubApi()
     const RELAY_ADMIN_TOKEN = 'an admin token of this test'
