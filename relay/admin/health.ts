@@ -4,6 +4,7 @@ import type { Transition } from '../delivery/delivery.ts'
 import { createTokenBuckets } from '../http/request.ts'
 import type { ThrottledLog } from '../log.ts'
 import { whyNotWritable } from '../store/database.ts'
+import { schemaVersion } from '../store/migrations.ts'
 import type { Hour, Store } from '../store/store.ts'
 import type { Freezes } from '../workers/freezes.ts'
 import type { Timeouts } from '../workers/timeouts.ts'
@@ -11,8 +12,14 @@ import { plainText, type Side, type Sides } from './sides.ts'
 
 type Check = { ok: boolean; detail?: string }
 
-/** Checks whether the database accepts writes. Limits the rate of checks: between two checks, returns the last result. */
-export function createDatabaseCheck(store: Pick<Store, 'ping'>, throttled: Pick<ThrottledLog, 'error'>) {
+const OUTDATED =
+  'A newer relay has upgraded the database (RELAY_DATABASE). This relay still accepts webhooks, but claims no work: stop this relay, or start its newer version.'
+
+/** Checks whether the database accepts writes, and has no newer schema. Limits the rate of checks: between two checks, returns the last result. */
+export function createDatabaseCheck(
+  store: Pick<Store, 'ping' | 'schemaVersion'>,
+  throttled: Pick<ThrottledLog, 'error'>,
+) {
   const pace = createTokenBuckets(LIMITS.databaseChecks)
   let lastCheck: Promise<Check> | null = null
   let isChecking = false
@@ -22,8 +29,9 @@ export function createDatabaseCheck(store: Pick<Store, 'ping'>, throttled: Pick<
     isChecking = true
     lastCheck = store
       .ping()
+      .then(() => store.schemaVersion())
       .then(
-        (): Check => ({ ok: true }),
+        (version): Check => (version > schemaVersion() ? { ok: false, detail: OUTDATED } : { ok: true }),
         (error): Check => {
           throttled.error({ err: error, work: 'readyz' }, 'database unavailable; retrying')
           const why = whyNotWritable(error.message) ?? "it is unavailable. The relay's log shows the error."

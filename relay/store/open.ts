@@ -2,13 +2,19 @@ import { realpathSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import type { Config } from '../config/config.ts'
 import { type Backend, type Row, sqlite } from './database.ts'
+import { missingMigrations } from './migrations.ts'
 import { openPostgres } from './postgres/postgres.ts'
+import { versionOf } from './sqlite/file.ts'
 import { openSqlite } from './sqlite/sqlite.ts'
 import { createStore, type Store } from './store.ts'
 
-/** Opens the store. @throws Error whose message includes the path or server */
-export async function openStore(database: Config['database']): Promise<Store> {
-  return createStore(await openBackend(database))
+/**
+ * Opens the store.
+ * @param migrates whether to upgrade the schema of an earlier version; only a relay does
+ * @throws Error whose message includes the path or server
+ */
+export async function openStore(database: Config['database'], migrates = true): Promise<Store> {
+  return createStore(await openBackend(database, migrates))
 }
 
 /** Opens the store for a command, even while a relay uses it. A SQLite file must exist. Mode `write`: the command can call {@link Store.ping}. */
@@ -23,7 +29,7 @@ export async function openStoreForCommand(
 > {
   const backend =
     database.kind === 'postgres'
-      ? await openPostgres(database.url)
+      ? await openPostgres(database.url, false)
       : openSqliteForCommand(database.path, mode)
   return createStore(backend)
 }
@@ -32,12 +38,20 @@ export async function openStoreForCommand(
 export const ofAnotherOrganization = (stored: string | null, clientId: string | null) =>
   `The database (RELAY_DATABASE) belongs to the Port organization with the client ID ${stored}, but PORT_CLIENT_ID is ${clientId ?? 'not set'}: correct PORT_CLIENT_ID, or use another database for this organization. docs/database.md shows how to change the stored client ID.`
 
-export const openBackend = (database: Config['database']): Promise<Backend> =>
-  database.kind === 'postgres' ? openPostgres(database.url) : openSqlite(database.path)
+export const openBackend = (database: Config['database'], migrates = true): Promise<Backend> =>
+  database.kind === 'postgres'
+    ? openPostgres(database.url, migrates)
+    : openSqlite(database.path, { migrates })
 
-/** Opens a SQLite file. @throws Node's error if the file doesn't exist */
+/** Opens a SQLite file. @throws Node's error if the file doesn't exist; Error if it has another schema */
 function openSqliteForCommand(path: string, mode: 'read' | 'write'): Backend {
   const database = new DatabaseSync(realpathSync(path), { readOnly: mode === 'read', timeout: 5000 })
+  try {
+    missingMigrations(versionOf(database), false)
+  } catch (error) {
+    database.close()
+    throw new Error(`The database ${path} ${(error as Error).message}`, { cause: error })
+  }
   const refuse = async () => {
     throw new Error(`The database ${path} was opened for a command that only reads or pings.`)
   }

@@ -5,6 +5,7 @@ import { createRequestBudget, type RateLimitPauses } from '../github/rate-limit-
 import { createRunCache } from '../github/run-cache.ts'
 import { createFindListeners } from '../github/workflow-files.ts'
 import type { ThrottledLog } from '../log.ts'
+import { schemaVersion } from '../store/migrations.ts'
 import { type OutboxPage, type Store, WORK, type Work } from '../store/store.ts'
 import { type ApplyDeps, createApplyEvent } from './apply.ts'
 import {
@@ -97,6 +98,8 @@ const SOONEST_MS = 500
 const LATEST_MS = 2_000
 const TRACES_MS = 2_000
 
+const OUTDATED = 'a newer relay has upgraded the database, so this relay claims no work: stop this relay'
+
 /** Starts the workers for dispatches, polls, and the outbox, and the periodic work. */
 export function startWorkers(deps: {
   config: Config
@@ -114,10 +117,13 @@ export function startWorkers(deps: {
   const notifyWaiting = createNotifyWaiting({ ...engine, store, pauses })
   const notify = repeat('notify waiting', MAINTENANCE_MS, throttled, notifyWaiting, WAITING_MS)
   const freeze = repeat('freezes', MAINTENANCE_MS, throttled, engine.freezes.check, WAITING_MS)
+  let isOutdated = false
   const findDue = async () => {
     const now = store.clock()
     const [due, active] = await Promise.all([store.nextDue(), store.activePauses(now), engine.freezes.read()])
     pauses.add(active)
+    isOutdated = due.schemaVersion > schemaVersion()
+    if (isOutdated) throttled.error({ schema: due.schemaVersion }, OUTDATED)
     const waits = WORK.map(kind => (due[kind] ?? Number.POSITIVE_INFINITY) - now)
     for (const [i, kind] of WORK.entries()) if ((waits[i] ?? 0) <= 0) byWork[kind].wake()
     // Frozen deliveries have no due time.
@@ -126,8 +132,10 @@ export function startWorkers(deps: {
     return Math.min(...waits)
   }
   const schedule = repeat('due work', LATEST_MS, throttled, findDue, SOONEST_MS)
-  const start = <Claim>(work: WorkerDefinition<Claim>) =>
-    startWorker({ ...work, onEmpty: schedule.wake }, throttled)
+  const start = <Claim>(work: WorkerDefinition<Claim>) => {
+    const claim = async (limit: number) => (isOutdated ? [] : work.claim(limit))
+    return startWorker({ ...work, claim, onEmpty: schedule.wake }, throttled)
+  }
   const byWork: Record<Work, Worker> = {
     dispatch: start({
       name: 'dispatch',

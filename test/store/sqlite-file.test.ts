@@ -112,8 +112,8 @@ test('a thread with a lower priority moves commits into the file while the store
 })
 
 test('a SQLite version that can lose commits is refused', async () => {
-  await expect(openSqlite(somewhere(), '3.51.2')).rejects.toThrow('update Node to 24.15')
-  await (await openSqlite(somewhere(), '3.51.10')).close()
+  await expect(openSqlite(somewhere(), { version: '3.51.2' })).rejects.toThrow('update Node to 24.15')
+  await (await openSqlite(somewhere(), { version: '3.51.10' })).close()
 })
 
 test('the end of a checkpoint lets the next commit start the log again', () => {

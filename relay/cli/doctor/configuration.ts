@@ -85,7 +85,7 @@ export const database: Check = {
     const name =
       config.database.kind === 'sqlite' ? `The database ${config.database.path}` : 'The PostgreSQL database'
     let isInUse = false
-    const store = await openStore(config.database).catch(error => {
+    const store = await openStore(config.database, false).catch(error => {
       isInUse = /^Another relay is running/.test(error.message)
       if (isInUse) return openStoreForCommand(config.database, 'write')
       throw error

@@ -206,16 +206,16 @@ export function claims(db: Backend) {
       const found = await claim(delivery, `${CLAIM} WHERE ${among('seq', due)}`, now, now + leaseMs, limit)
       return found.sort((a, b) => Number(a.dueAt) - Number(b.dueAt))
     },
-    /** Returns when each kind of work is due next; null for never. Claimed and paused work counts. Only the oldest delivery of a queue counts. */
+    /** Returns the version of the schema, and when each kind of work is due next; null for never. Claimed and paused work counts. Only the oldest delivery of a queue counts. */
     async nextDue() {
       const next = (table: string, where = '') =>
         `(SELECT due_at FROM ${table} ${where} ORDER BY due_at LIMIT 1)`
       const sql = `
         SELECT (SELECT min(due_at) FROM (${HEADS(dialect, 'head.due_at')}) AS waiting) AS dispatch,
           ${next('deliveries', "WHERE state IN ('dispatched', 'running') AND due_at IS NOT NULL")} AS watch,
-          ${next('outboxes')} AS outbox`
-      const [due] = await rowsOf<Record<'dispatch' | 'watch' | 'outbox', number | null>>(db, sql)
-      return due ?? { dispatch: null, watch: null, outbox: null }
+          ${next('outboxes')} AS outbox, ${dialect.schemaVersion} AS "schemaVersion"`
+      type Due = Record<'dispatch' | 'watch' | 'outbox', number | null> & { schemaVersion: number }
+      return (await rowsOf<Due>(db, sql))[0]!
     },
     /** Measures how much work waits, and since when. */
     async backlog(now: number): Promise<Backlog> {

@@ -105,6 +105,9 @@ export const maintenance = (db: Backend) => ({
       { sql: 'DELETE FROM deliveries WHERE id = ?1', params: [id] },
     ])
   },
+  async schemaVersion(): Promise<number> {
+    return Number((await rowsOf(db, `SELECT ${db.dialect.schemaVersion} AS version`))[0]?.version)
+  },
   /** Persists a rate-limit pause. If the scope already has a pause, keeps the pause that ends later. */
   async savePause({ scope, pausedUntil, cause, reason }: RateLimitPause): Promise<void> {
     const sql = `

@@ -2,9 +2,10 @@ import { closeSync, existsSync, mkdirSync, openSync, realpathSync, statSync } fr
 import { dirname } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Row, Statement } from '../database.ts'
+import { MIGRATIONS, missingMigrations, SchemaRefused, schemaVersion } from '../migrations.ts'
 import { QUEUED } from '../sql/claims.ts'
 import { INSERT } from '../sql/intake.ts'
-import { SCHEMA, SCHEMA_VERSION, versionRefusal } from './schema.ts'
+import { SCHEMA } from './schema.ts'
 
 export interface Batch {
   inserts: Statement['params'][]
@@ -22,16 +23,20 @@ export interface Responses {
   changed: number
 }
 
-/** @throws Error if the file can't be opened or another relay has locked it; the message includes the path */
-export function openSqliteFile(path: string) {
+/**
+ * @param migrates whether to upgrade the schema of an earlier version
+ * @throws Error if the file can't be opened or another relay has locked it; the message includes the path
+ */
+export function openSqliteFile(path: string, migrates = true) {
+  let owner: DatabaseSync | undefined
   try {
     makeFolder(dirname(path))
     makePrivate(path)
     // Symbolic links are resolved, so that all paths to the file use the same lock.
     const file = realpathSync(path)
     makePrivate(`${file}-owner`)
-    const owner = holdAlone(`${file}-owner`)
-    const database = open(file)
+    owner = holdAlone(`${file}-owner`)
+    const database = open(file, migrates)
     const { ino } = statSync(file)
     const write = createWriter(database)
     const isThere = () => statSync(file, { throwIfNoEntry: false })?.ino === ino
@@ -50,15 +55,16 @@ export function openSqliteFile(path: string) {
       },
       close() {
         database.close()
-        owner.close()
+        owner?.close()
       },
     }
   } catch (error) {
+    owner?.close()
     throw new Error(sentence(error, path), { cause: error })
   }
 }
 
-function open(path: string): DatabaseSync {
+function open(path: string, migrates: boolean): DatabaseSync {
   const database = new DatabaseSync(path, { timeout: 5000 })
   // With smaller pages, a random key of an index writes fewer bytes. A larger cache wouldn't be faster, because the
   // operating system also caches the file. A separate thread runs checkpoints, and `endCheckpoint` ends them. A commit runs a checkpoint only if the
@@ -70,7 +76,12 @@ function open(path: string): DatabaseSync {
     PRAGMA temp_store = MEMORY;
     PRAGMA cache_size = -4096;
     PRAGMA wal_autocheckpoint = 131072;`)
-  createSchema(database)
+  try {
+    upgradeSchema(database, migrates)
+  } catch (error) {
+    database.close()
+    throw error
+  }
   // This relay has locked the file, so all existing leases belong to stopped relays. The statement releases them.
   database.exec(`
     UPDATE deliveries SET lease_until = 0 WHERE ${QUEUED} AND lease_until > 0;
@@ -106,12 +117,17 @@ function holdAlone(path: string): DatabaseSync {
   return owner
 }
 
-function createSchema(database: DatabaseSync): void {
+export const versionOf = (database: DatabaseSync): number =>
+  Number(database.prepare('PRAGMA user_version').get()?.user_version)
+
+/** Creates the tables of a new file. Upgrades the schema and its version in one transaction. */
+function upgradeSchema(database: DatabaseSync, migrates: boolean): void {
   database.exec('BEGIN IMMEDIATE')
-  const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number }
-  if (version === 0) database.exec(`${SCHEMA}; PRAGMA user_version = ${SCHEMA_VERSION}`)
-  else if (version !== SCHEMA_VERSION) throw new Error(versionRefusal(version))
-  database.exec('COMMIT')
+  const version = versionOf(database)
+  if (version === 0) database.exec(SCHEMA)
+  const missing = version === 0 ? MIGRATIONS : missingMigrations(version, migrates)
+  for (const migration of missing) database.exec(migration)
+  database.exec(`PRAGMA user_version = ${schemaVersion()}; COMMIT`)
 }
 
 function createWriter(database: DatabaseSync) {
@@ -179,6 +195,7 @@ function failed({ inserts, requests }: Batch, message: string): Responses {
 
 function sentence(error: unknown, path: string): string {
   const { code, message, errcode } = error as { code?: string; message: string; errcode?: number }
+  if (error instanceof SchemaRefused) return `The database ${path} ${message}`
   if (error instanceof InUse)
     return `Another relay is running on ${path}: stop that relay first, or give each relay its own file.`
   if (errcode === BUSY)

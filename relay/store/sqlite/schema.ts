@@ -1,7 +1,4 @@
-/** SQLite's `user_version`, and `relay_schema` in PostgreSQL. Versions 1 to 9 were used during development. */
-export const SCHEMA_VERSION = 15
-
-/** SQLite's schema. Partial indexes contain only open work. Finished deliveries therefore don't slow down processing. */
+/** SQLite's schema in its first version, before `migrations.ts`. Partial indexes contain only open work. Finished deliveries therefore don't slow down processing. */
 export const SCHEMA = `
   CREATE TABLE deliveries (
     seq INTEGER PRIMARY KEY,
@@ -187,6 +184,3 @@ export const SCHEMA = `
 
   CREATE TABLE revoked_sessions (id TEXT PRIMARY KEY, expires_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 `
-
-export const versionRefusal = (version: number): string =>
-  `it has schema version ${version}, but this relay needs version ${SCHEMA_VERSION}: use the relay version that created it, or an empty database`

@@ -6,7 +6,8 @@ import { type Batch, openSqliteFile } from './file.ts'
  */
 const port = parentPort as MessagePort
 try {
-  const file = openSqliteFile(String(workerData))
+  const { path, migrates } = workerData as { path: string; migrates: boolean }
+  const file = openSqliteFile(path, migrates)
   port.on('message', (message: Batch | 'end checkpoint' | 'close') => {
     if (message === 'end checkpoint') return file.endCheckpoint()
     if (message !== 'close') return port.postMessage(file.run(message))

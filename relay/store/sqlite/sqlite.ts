@@ -16,7 +16,10 @@ const resourceLimits = { maxYoungGenerationSizeMb: 6 }
  * Opens the file in a separate thread. Combines calls that arrive during a commit into the next commit.
  * @throws Error with the path if the file can't be opened or another relay has locked it; also if SQLite is too old
  */
-export async function openSqlite(path: string, version = process.versions.sqlite ?? ''): Promise<Backend> {
+export async function openSqlite(
+  path: string,
+  { migrates = true, version = process.versions.sqlite ?? '' } = {},
+): Promise<Backend> {
   // Older versions can lose commits. See https://www.sqlite.org/wal.html#walresetbug
   if (version.localeCompare('3.51.3', 'en', { numeric: true }) < 0)
     throw new Error(`SQLite ${version} can lose data: update Node to 24.15, or use PostgreSQL.`)
@@ -24,7 +27,9 @@ export async function openSqlite(path: string, version = process.versions.sqlite
   setFlagsFromString('--max-semi-space-size=0')
   // The thread's file is next to this source file or next to the bundle.
   const file = `./sqlite-thread.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`
-  const thread = new Worker(new URL(file, import.meta.url), { workerData: path, resourceLimits })
+  const thread = new Worker(new URL(file, import.meta.url), {
+    ...{ workerData: { path, migrates }, resourceLimits },
+  })
   await new Promise<void>((resolve, reject) => {
     thread.once('message', message => (message === 'open' ? resolve() : reject(new Error(message.refused))))
     thread.once('error', reject)

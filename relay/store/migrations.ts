@@ -1,0 +1,34 @@
+/** The version of the schema with which every database starts. Versions 1 to 14 were used during development. */
+const FIRST_VERSION = 15
+
+/**
+ * Changes of the schema, in SQLite's SQL. The first one leads to version 16. A migration only adds: columns with
+ * defaults or NULL, tables, and indexes. Relays of the previous version then keep accepting webhooks during a rolling
+ * update, because Port doesn't send a refused webhook again. A released migration never changes.
+ */
+export const MIGRATIONS: string[] = []
+
+/** SQLite's `user_version`, and `relay_schema` in PostgreSQL. */
+export const schemaVersion = (): number => FIRST_VERSION + MIGRATIONS.length
+
+/** Thrown if a relay or a command can't use the database's schema. The message is the rest of a sentence about the database. */
+export class SchemaRefused extends Error {}
+
+/**
+ * Returns the migrations that a database with this version lacks.
+ * @param migrates whether the caller may change the schema; a command may not
+ * @throws SchemaRefused if the database is too new or too old
+ */
+export function missingMigrations(version: number, migrates: boolean): string[] {
+  const own = schemaVersion()
+  const has = `has schema version ${version}, and this relay needs version ${own}`
+  if (version > own)
+    throw new SchemaRefused(
+      `${has}: start the newer version of the relay, or restore the backup that you made before its first start.`,
+    )
+  if (version < FIRST_VERSION)
+    throw new SchemaRefused(`${has}: use the version of the relay that created it.`)
+  if (version < own && !migrates)
+    throw new SchemaRefused(`${has}: start this version of the relay, which upgrades the database.`)
+  return MIGRATIONS.slice(version - FIRST_VERSION)
+}
