@@ -35,7 +35,7 @@ type Deps = Pick<Runner, 'fetch' | 'clock' | 'sleep'> & { core: Pick<Runner['cor
 type Report =
   | { log: LogLine[] }
   | { update: RunUpdate }
-  | { entity: { blueprint: string; properties: JsonObject; operation?: 'delete' } }
+  | { entity: { blueprint: string; properties: JsonObject; operation?: 'delete'; required?: true } }
 type Waiting = {
   report: Report
   size: number
@@ -60,7 +60,8 @@ export function createRelayReporter(
   options: { budgetMs: number; finishing?: boolean },
 ): RelayReporter {
   const retry = createRetry({ budgetMs: options.budgetMs, clock, sleep })
-  const { url, delivery, complete, finishes } = given
+  const { url, delivery, complete, finishes, required } = given
+  const mark = required ? ({ required } as const) : {}
   const sender = randomUUID()
   const waiting: Waiting[] = []
   /** Outputs as JSON text, by name. The relay sends these outputs to Port with each update. */
@@ -199,7 +200,10 @@ export function createRelayReporter(
       const ask = (bearer: string) => retry(() => post('/report/inputs', bearer, body, hasInputs))
       return readInputs(await underToken(ask))
     },
-    access: () => ({ url, delivery, complete, finishes, idToken: token === null ? idToken : null, token }),
+    access: () => ({
+      ...{ url, delivery, complete, finishes, required, token },
+      idToken: token === null ? idToken : null,
+    }),
     prepare: async () => {
       if (token === null) await start().catch(() => {})
     },
@@ -223,9 +227,9 @@ export function createRelayReporter(
     async log(lines) {
       await Promise.all(logBatches(lines).map(log => send({ log })))
     },
-    upsertEntity: (blueprint, properties) => send({ entity: { blueprint, properties } }),
+    upsertEntity: (blueprint, properties) => send({ entity: { blueprint, properties, ...mark } }),
     deleteEntity: (blueprint, identifier) =>
-      send({ entity: { blueprint, properties: { identifier }, operation: 'delete' } }),
+      send({ entity: { blueprint, properties: { identifier }, operation: 'delete', ...mark } }),
   }
 }
 

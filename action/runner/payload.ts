@@ -162,7 +162,7 @@ function parse(body: Json): Json {
 /** Returns null without a relay URL or an OIDC token. @throws Error if `relay-url` has another address */
 export function findRelay(
   payload: ClientPayload,
-  { report, relayUrl }: Pick<Inputs, 'report' | 'relayUrl'>,
+  { report, relayUrl, failOnReportError }: Pick<Inputs, 'report' | 'relayUrl' | 'failOnReportError'>,
   env: Runner['env'],
 ): RelayAccess | null {
   const { relay, delivery, truncated } = payload.port
@@ -175,7 +175,7 @@ export function findRelay(
   const { ACTIONS_ID_TOKEN_REQUEST_URL: url, ACTIONS_ID_TOKEN_REQUEST_TOKEN: requestToken } = env
   if (relay === null || !url || !requestToken) return null
   return {
-    ...{ url: relay, delivery, complete: truncated.length > 0 },
+    ...{ url: relay, delivery, complete: truncated.length > 0, required: failOnReportError },
     ...{ finishes: report !== 'updates' && report !== 'off', idToken: { url, requestToken }, token: null },
   }
 }

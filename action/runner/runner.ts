@@ -121,6 +121,8 @@ export interface RelayAccess {
   complete: boolean
   /** Whether only the relay can send the final status to Port. */
   finishes: boolean
+  /** Whether the Port run fails if Port rejects an entity. */
+  required: boolean
   /** How the job requests an OIDC token; null if the job can't request a token, or doesn't need one. */
   idToken: { url: string; requestToken: string } | null
   /** The token that the relay issued to this attempt of this workflow run. */

@@ -48,6 +48,7 @@ export const DELIVERY: Columns<Delivery> = {
   runWebhook: { read: Boolean, reset: false },
   reportWorkflowStatus: { read: Boolean },
   reported: { read: json, reset: null },
+  rejected: { read: json, reset: null },
   runs: { read: stored => json(stored).map(readRun) },
 }
 

@@ -72,6 +72,9 @@ export interface JobResult {
   author: Conclusion
 }
 
+/** A required entity that Port rejected, such as `service "shop"`. A success of this attempt becomes a failure. */
+export type Rejected = { attempt: number; entity: string }
+
 /** An accepted webhook and its progress. Times are milliseconds since 1970, by the store's clock. */
 export interface Delivery extends Target {
   /** The delivery's position among all deliveries and in its repository's queue. A redelivery assigns the next free number. */
@@ -124,6 +127,7 @@ export interface Delivery extends Target {
   /** The node run's outputs as JSON text; empty for none. Each update to Port replaces all outputs. */
   outputs: string
   reported: Reported | null
+  rejected: Rejected | null
   finishingAt: number | null
   /** Whether the relay reports the final status after the workflow has started. If not, another system reports it. */
   reportWorkflowStatus: boolean
@@ -163,7 +167,14 @@ export type Message =
   | { update: RunUpdate; unlessStarted?: boolean }
   | { entity: EntityMessage }
 
-export type EntityMessage = { blueprint: string; properties: JsonObject; operation?: 'upsert' | 'delete' }
+export interface EntityMessage {
+  blueprint: string
+  properties: JsonObject
+  operation?: 'upsert' | 'delete'
+  /** Whether the Port run fails if Port rejects the entity, and the attempt of the workflow run that wrote it. */
+  required?: true
+  attempt?: number
+}
 
 /** The log message for each type of history entry. Most types have the name of their event. */
 export const HISTORY_LOG = {
@@ -179,6 +190,7 @@ export const HISTORY_LOG = {
   runReported: 'the workflow run reported',
   jobFinished: 'a job of the workflow run finished',
   reportReceived: 'the delivery finished: its workflow run reported the conclusion',
+  entityRejected: 'Port rejected an entity that the workflow run requires',
   rerunRequested: 'the failed jobs lost their runners; the relay asks GitHub to run them again',
   runFinished: 'the delivery finished with its workflow run',
   finishedInPort: 'the delivery finished because its run in Port finished',

@@ -50,6 +50,8 @@ export type DeliveryEvent =
   | { type: 'jobFinished'; runId: number; job: FinishedJob }
   /** The action sent messages. `attempt`: the attempt of its workflow run. `ending`: the action's job is finishing. */
   | { type: 'reportReceived'; messages: Message[]; attempt: number; ending: boolean }
+  /** Port rejected an entity that this attempt of the workflow run requires. */
+  | { type: 'entityRejected'; attempt: number; entity: string; blueprint: string }
   /** Every failed job of the first attempt lost its runner. After this event, the relay asks GitHub to run these jobs again. */
   | { type: 'rerunRequested'; run: DeliveryRun; lost: Job[] }
   | { type: 'runFinished'; run: DeliveryRun; runs: DeliveryRun[]; found: JobsFound | null }

@@ -3,8 +3,10 @@ import type { Conclusion } from '../../port/types.ts'
 import type { Job } from '../github/jobs.ts'
 import type { Delivery, DeliveryRun } from './delivery.ts'
 import type { NoRun, Policy } from './events.ts'
+import { boundRun } from './match.ts'
 import type { Ending } from './outcome.ts'
 import { actionsPage, CANCELLED, outcomeOf, outcomeOfRun, outcomeWithoutRun, unknown } from './outcome.ts'
+import { withRejected } from './rejected.ts'
 import { conclusionOfAuthors, resultOfJobs } from './reported.ts'
 
 const LABEL = { success: 'Succeeded', failure: 'Failed', cancelled: 'Canceled' }
@@ -22,7 +24,7 @@ type Seen = { run: DeliveryRun; jobs: Job[] | null } | { cause: NoRun }
  * | workflow run | a user canceled | jobs have reported | result |
  * |---|---|---|---|
  * | finished as `cancelled` | yes | – | canceled |
- * | finished | – | – | GitHub's conclusion, or a worse conclusion that the author set |
+ * | finished | – | – | GitHub's conclusion, or a worse conclusion that the author set or that a rejected entity causes |
  * | none, or deleted after the relay canceled it | yes | – | canceled |
  * | none that the relay can identify | yes | – | unknown |
  * | deleted or unreadable | – | yes | the worst result of the jobs |
@@ -38,7 +40,8 @@ export function decide(delivery: Delivery, seen: Seen, policy: Pick<Policy, 'ser
     const author = conclusionOfAuthors(delivery, run)
     const sentence = `The workflow run in ${repository} finished as "${run.conclusion}" on GitHub, but the workflow set the conclusion "${author}" in $PORT_RUN or with the input needs.`
     const isAuthors = worstOf([author, ofGitHub.conclusion]) !== ofGitHub.conclusion
-    return withFirstAttempt(delivery, run, isAuthors ? byAction(author, sentence) : ofGitHub)
+    const ending = withRejected(delivery, run.attempt, isAuthors ? byAction(author, sentence) : ofGitHub)
+    return withFirstAttempt(delivery, run, ending)
   }
   const { cause } = seen
   const ending = outcomeOfJobs(delivery, cause) ?? outcomeWithoutRun(cause, delivery)
@@ -53,7 +56,8 @@ function outcomeOfJobs(delivery: Delivery, cause: NoRun): Ending | null {
     cause.why === 'deleted'
       ? `the workflow run in ${delivery.repository} was deleted on GitHub`
       : `the relay can't read the workflow run in ${delivery.repository}: ${cause.reason}. To get the result of the whole workflow run, give the relay the permission Actions: read`
-  return byAction(result, `The result in Port is the result that a job reported, because ${why}.`)
+  const ending = byAction(result, `The result in Port is the result that a job reported, because ${why}.`)
+  return withRejected(delivery, boundRun(delivery)?.attempt, ending)
 }
 
 /** Returns the result of a canceled delivery without a finished workflow run. Canceled if the run was deleted or never started. */

@@ -7,6 +7,7 @@ import { decide } from './final-status.ts'
 import { boundRun, FIRST_POLL_MS, mergeRuns, REQUESTED } from './match.ts'
 import { isFinished, QUICK_READS_MS } from './observation.ts'
 import { CANCELLED, finish, names, nothingListens, outcomeInPort, outcomeOf } from './outcome.ts'
+import { whyRejected } from './rejected.ts'
 import { addReport } from './reported.ts'
 import { showWait, waitOnGitHub } from './waiting.ts'
 
@@ -98,7 +99,10 @@ export function report(
 ): Transition | null {
   // A new attempt has started since the report was checked.
   if (!delivery.runs.some(run => !run.past && run.attempt === attempt)) return null
-  const { outputs, sent: updated, left } = takeOutputs(delivery, messages)
+  const stamped = messages.map(each =>
+    'entity' in each && each.entity.required ? { entity: { ...each.entity, attempt } } : each,
+  )
+  const { outputs, sent: updated, left } = takeOutputs(delivery, stamped)
   const sent = updated.filter(message => !('update' in message && message.update.job))
   const reported = updated.reduce<Reported | null>((known, message) => {
     const { job, summary, link } = 'update' in message ? message.update : {}
@@ -114,15 +118,17 @@ export function report(
   // Every report contains all outputs of the job. Only the last report causes a message about omitted outputs.
   const all: Message[] =
     left.length > 0 && ending ? [{ log: [{ level: 'WARN', message: describeLeftOut(left) }] }, ...sent] : sent
-  const conclusion = sent.flatMap(each => ('update' in each ? (each.update.conclusion ?? []) : [])).at(-1)
-  if (!conclusion) return { change, messages: all, history: null }
+  const reportedLast = sent.flatMap(each => ('update' in each ? (each.update.conclusion ?? []) : [])).at(-1)
+  if (!reportedLast) return { change, messages: all, history: null }
+  const rejected = reportedLast === 'success' ? whyRejected(delivery, attempt) : null
+  const conclusion = rejected === null ? reportedLast : 'failure'
   const isCancelled = delivery.cancelRequestedAt !== null && conclusion === 'cancelled'
   const state = isCancelled ? 'cancelled' : 'finished'
   return {
     change: {
       ...change,
       ...{ state, outcome: isCancelled ? 'cancelled' : outcomeOf(conclusion) },
-      ...{ reason: isCancelled ? CANCELLED.sentence : null, dueAt: null },
+      ...{ reason: isCancelled ? CANCELLED.sentence : rejected, dueAt: null },
     },
     messages: all,
     history: { type: 'reportReceived', details: { conclusion, state } },

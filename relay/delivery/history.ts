@@ -36,6 +36,7 @@ export const HISTORY: Record<HistoryType, (details: JsonObject) => TimelineText>
   runReported: d => timelineText('The action reported', 'good', run(d)),
   jobFinished: d => timelineText('A job finished', toneOf(d), conclusion(d)),
   reportReceived: d => timelineText('The action reported the conclusion', toneOf(d), conclusion(d)),
+  entityRejected: d => timelineText('Port rejected an entity', 'bad', `Blueprint ${text(d.blueprint)}.`),
   rerunRequested: d => timelineText('Runner lost, running again', 'wait', run(d)),
   runFinished: d => timelineText('The workflow run finished', toneOf(d), conclusion(d), text(d.reason)),
   finishedInPort: d => timelineText('The run in Port finished', 'plain', conclusion(d)),

@@ -5,6 +5,7 @@ import type { Context, DeliveryEvent, Event, EventType, Policy } from './events.
 import * as following from './following.ts'
 import * as lost from './lost-response.ts'
 import { actionsPage } from './outcome.ts'
+import { rejectEntity } from './rejected.ts'
 import * as retrying from './retry-policy.ts'
 import * as waiting from './waiting.ts'
 
@@ -29,6 +30,7 @@ const TABLE: { [T in EventType]: Partial<Record<State, Handler<T>>> } = {
   runReported: inAll(OPEN_STATES, following.start),
   jobFinished: inAll(BOUND, following.noteJob),
   reportReceived: { ...inAll(BOUND, following.forward), running: following.report },
+  entityRejected: { running: rejectEntity, finished: rejectEntity },
   rerunRequested: { running: following.rerun },
   runFinished: { running: following.end },
   finishedInPort: inAll(OPEN_STATES, following.finishInPort),

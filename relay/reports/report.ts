@@ -179,13 +179,14 @@ const identifier = z
   .min(1)
   .max(1_000)
   .refine(text => text.isWellFormed() && text !== '.' && text !== '..')
+const required = z.literal(true).optional()
 const entity = z.union([
   z.object({
-    blueprint,
+    ...{ blueprint, required },
     properties: z.custom<JsonObject>(isObject),
     operation: z.literal('upsert').default('upsert'),
   }),
-  z.object({ blueprint, properties: z.object({ identifier }), operation: z.literal('delete') }),
+  z.object({ blueprint, required, properties: z.object({ identifier }), operation: z.literal('delete') }),
 ])
 const report = z.union([
   z.strictObject({ log: z.custom(isLog).pipe(z.array(logLine)) }),

@@ -6,7 +6,10 @@ const FIRST_VERSION = 15
  * defaults or NULL, tables, and indexes. Relays of the previous version then keep accepting webhooks during a rolling
  * update, because Port doesn't send a refused webhook again. A released migration never changes.
  */
-export const MIGRATIONS: string[] = []
+export const MIGRATIONS: string[] = [
+  // 16: the required entity that Port rejected.
+  'ALTER TABLE deliveries ADD COLUMN rejected TEXT',
+]
 
 /** SQLite's `user_version`, and `relay_schema` in PostgreSQL. */
 export const schemaVersion = (): number => FIRST_VERSION + MIGRATIONS.length

@@ -21,7 +21,7 @@ export type ApplyEvent = ReturnType<typeof createApplyEvent>
 /**
  * Creates the function that applies an event to a delivery and logs the change. If another change came first, the
  * function decides again for the new version; with `strict`, it doesn't. `patienceMs`: how long to retry while the
- * database is unavailable. `conflict`: another change came first, or another delivery has the run. `gone`: the delivery
+ * database is unavailable. `lease`: see `store.apply`. `conflict`: another change came first, or another delivery has the run. `gone`: the delivery
  * was deleted.
  */
 export function createApplyEvent(deps: ApplyDeps) {
@@ -29,9 +29,15 @@ export function createApplyEvent(deps: ApplyDeps) {
   return async (
     delivery: Delivery,
     event: DeliveryEvent,
-    options: { receipt?: ReportReceipt; strict?: boolean; patienceMs?: number; stopping?: AbortSignal } = {},
+    options: {
+      receipt?: ReportReceipt
+      lease?: number
+      strict?: boolean
+      patienceMs?: number
+      stopping?: AbortSignal
+    } = {},
   ): Promise<{ outcome: 'applied' | 'ignored' | 'conflict' | 'gone'; delivery: Delivery }> => {
-    const { receipt, strict, patienceMs = 0, stopping } = options
+    const { receipt, lease, strict, patienceMs = 0, stopping } = options
     let current = delivery
     for (;;) {
       const now = store.clock()
@@ -43,7 +49,8 @@ export function createApplyEvent(deps: ApplyDeps) {
       const traceAt = traced && next.history && !OPEN_STATES.includes(state) ? now + TRACE_DELAY_MS : null
       if (
         await keepTrying(
-          () => store.apply(decided, { ...next, messages, ...(traceAt && { traceAt }) }, now, receipt),
+          () =>
+            store.apply(decided, { ...next, messages, ...(traceAt && { traceAt }) }, now, { receipt, lease }),
           patienceMs,
           stopping,
         )

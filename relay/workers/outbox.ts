@@ -1,10 +1,11 @@
 import { type PortClient, PortError, type PortRun } from '../../port/client/client.ts'
 import { UNREAD } from '../../port/client/run-bodies.ts'
 import { type Invocation, type JsonObject, type RunState, runKind } from '../../port/types.ts'
-import type { Delivery, EntityMessage, Listed, Message } from '../delivery/delivery.ts'
-import { type Policy, timeoutEnd } from '../delivery/events.ts'
+import type { Delivery, EntityMessage, Listed, Message, Rejected } from '../delivery/delivery.ts'
+import { type Event, type Policy, timeoutEnd } from '../delivery/events.ts'
 import type { PortFailure } from '../delivery/outbox-policy.ts'
 import { coalesce, describeFailure, nextAttempt, nextStep, settledOf } from '../delivery/outbox-policy.ts'
+import { failIfRejected } from '../delivery/rejected.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { OutboxPage, Store } from '../store/store.ts'
 import { keepTrying } from './apply.ts'
@@ -49,17 +50,22 @@ export interface OutboxDeps {
   throttled: Pick<ThrottledLog, 'warn'>
   traced?: boolean
   policy: Pick<Policy, 'timeoutsFrom'>
+  /** Records under the page's lease that Port rejected a required entity. */
+  reject: (page: OutboxPage, rejected: Omit<Event<'entityRejected'>, 'type'>) => Promise<void>
   /** The longest time that a message can wait, in milliseconds. */
   retention: number
 }
+
+const nameOf = ({ blueprint, properties }: EntityMessage) =>
+  `${blueprint} ${JSON.stringify(properties.identifier ?? null)}`
 
 /** The time limit for a page. The next claim sends the messages that remain. */
 const WORK_MS = 10_000
 /** The longest time for a call to Port: four timeouts of 10 s for a token, the call, a new token after a 401, and the second call. */
 const CALL_MS = 40_000
-/** How long the relay tries to settle a page. The lease is longer than WORK_MS + CALL_MS + SETTLE_MS. */
-const SETTLE_MS = 6_000
-export const OUTBOX_LEASE_MS = WORK_MS + CALL_MS + SETTLE_MS + 2_000
+/** How long the relay tries to record a rejected entity, and to settle a page. The lease is longer than all of this. */
+export const SETTLE_MS = 3_000
+export const OUTBOX_LEASE_MS = WORK_MS + CALL_MS + 2 * SETTLE_MS + 2_000
 export const PORT_TIMEOUT_MS = CALL_MS / 4
 /** The maximum number of times that batches of a page are split. After that, a rejected batch is replaced as a whole. */
 const MAX_SEARCHES = 100
@@ -76,21 +82,37 @@ export async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: Abo
   const outputs = page.outputs === '' ? {} : { output: JSON.parse(page.outputs) as JsonObject }
   const began = store.clock()
 
+  const isCurrent = ({ attempt }: Pick<Rejected, 'attempt'>) => attempt === page.attempt
+  let rejected = page.rejected && isCurrent(page.rejected) ? page.rejected : null
+
+  /** The entity that Port rejected in the last attempt. */
+  let refused: EntityMessage | null = null
+
   const batches = coalesce(page.messages)
   let searches = 0
   for (let [batch] = batches; batch; [batch] = batches) {
-    const { message, createdAt } = batch
+    const { createdAt } = batch
+    const message: Message =
+      'update' in batch.message
+        ? { ...batch.message, update: failIfRejected(batch.message.update, rejected) }
+        : batch.message
     const now = store.clock()
     if (now - began > WORK_MS || stopping.aborted || pausedUntil() > now) break
     const failure = await attempt(message, createdAt)
+    if (refused) await noteRejected(refused)
     const age = store.clock() - timeoutEnd(createdAt, 0, deps.policy)
-    const step = nextStep(batch, failure, { age, retention, maySplit: searches < MAX_SEARCHES })
+    const step = nextStep({ ...batch, message }, failure, {
+      age,
+      retention,
+      maySplit: searches < MAX_SEARCHES,
+    })
     if (step.do === 'split') {
       searches++
       batches.splice(0, 1, ...step.halves)
       continue
     }
     const isReplaced = step.do === 'replace' && (await attempt(step.by, createdAt, {})) === null
+    if (isReplaced && 'entity' in message) await noteRejected(message.entity)
     const outcome = step.do === 'replace' ? (isReplaced ? 'done' : step.otherwise) : step.do
     if (failure && outcome === 'retry') {
       retryAt =
@@ -139,12 +161,22 @@ export async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: Abo
       else await port.upsertEntity(blueprint, properties, runKind(runId) === 'action_run' ? runId : null)
     } catch (error) {
       if (!(error instanceof PortError) || error.kind !== 'refused') throw error
-      const name = `${blueprint} ${JSON.stringify(properties.identifier ?? null)}`
+      const name = nameOf(entity)
       const isGone = isDelete && error.status === 404
       const why = isGone ? "it doesn't exist in Port." : error.message
       const message = `The entity ${name} wasn't ${isDelete ? 'deleted' : 'written'}: ${why}`
       await run.log([{ level: isGone ? 'INFO' : 'ERROR', message }])
+      if (!isGone) refused = entity
     }
+  }
+
+  /** If the current attempt requires the entity, its success becomes a failure. */
+  async function noteRejected(entity: EntityMessage): Promise<void> {
+    refused = null
+    const { required, attempt: of = 0, blueprint } = entity
+    if (!required || !isCurrent({ attempt: of })) return
+    rejected ??= { attempt: of, entity: nameOf(entity) }
+    await deps.reject(page, { ...rejected, blueprint })
   }
 
   /** Whether the action has reported since the message was written. */

@@ -18,7 +18,7 @@ import {
 import { createFindRuns, type FindOwners } from './find-runs.ts'
 import { createFreezes } from './freezes.ts'
 import { createReminders, purge } from './maintenance.ts'
-import { createPortAccess, OUTBOX_LEASE_MS, type OutboxDeps, sendPage } from './outbox.ts'
+import { createPortAccess, OUTBOX_LEASE_MS, type OutboxDeps, SETTLE_MS, sendPage } from './outbox.ts'
 import { createPoll } from './poll.ts'
 import type { Timeouts } from './timeouts.ts'
 import { createTraces } from './traces.ts'
@@ -43,7 +43,7 @@ const MINUTE_MS = 60_000
 const URGENT = 120
 
 type EngineDeps = Omit<ApplyDeps, 'canReport'> &
-  OutboxDeps &
+  Omit<OutboxDeps, 'reject'> &
   Omit<DispatchDeps, 'port' | 'apply' | 'findRuns' | 'freezes'> & {
     store: Store
     github: GitHub
@@ -67,6 +67,11 @@ export function createEngine(deps: EngineDeps) {
   const details = budget(DETAILS)
   const findUrgently = finder(URGENT)
   const find = finder(LISTS)
+  const reject: OutboxDeps['reject'] = async ({ delivery: id, version: lease }, rejected) => {
+    const delivery = await store.get(id)
+    if (delivery)
+      await apply(delivery, { type: 'entityRejected', ...rejected }, { lease, patienceMs: SETTLE_MS })
+  }
   return {
     apply,
     port,
@@ -80,7 +85,7 @@ export function createEngine(deps: EngineDeps) {
       findListeners: createFindListeners(github, details, clock, LEFT_BY_FILES),
       approvals: budget(APPROVALS),
     }),
-    outbox: (page: OutboxPage, stopping: AbortSignal) => sendPage(page, deps, stopping),
+    outbox: (page: OutboxPage, stopping: AbortSignal) => sendPage(page, { ...deps, reject }, stopping),
   }
 }
 

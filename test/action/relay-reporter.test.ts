@@ -16,6 +16,7 @@ async function createRelay() {
     delivery: 'd_1',
     complete: false,
     finishes: true,
+    required: false,
     idToken: { url: `${server.origin}/idtoken?api-version=2.0`, requestToken: 'request-token' },
     token: null,
   }

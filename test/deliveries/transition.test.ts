@@ -52,7 +52,15 @@ const inState = (state: State, more: Partial<Delivery> = {}): Delivery => {
     awaitingResponseSince: state === 'queued' ? NOW - 1_000 : null,
     dispatchedAt: isDispatched ? NOW - 500 : null,
     ...{ cancelRequestedAt: null, cancelSentAt: null, cancelForced: false },
-    ...{ waitingFor: null, decisions: '', outputs: '', reported: null, finishingAt: null, runWebhook: false },
+    ...{
+      waitingFor: null,
+      decisions: '',
+      outputs: '',
+      reported: null,
+      rejected: null,
+      finishingAt: null,
+      runWebhook: false,
+    },
     rerunAt: null,
     runs: state === 'running' ? [run()] : [],
     ...more,
@@ -79,6 +87,7 @@ const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
     messages: [{ update: { conclusion: 'success' } }],
     ...{ attempt: 1, ending: true },
   },
+  entityRejected: { type: 'entityRejected', attempt: 1, entity: 'service "shop"', blueprint: 'service' },
   rerunRequested: { type: 'rerunRequested', run: run(), lost: [] },
   runFinished: {
     type: 'runFinished',
@@ -110,7 +119,7 @@ const REPORTED = 'state=running dispatchedAt awaitingResponseSince dueAt runs ·
 const ENDED = 'state=finished outcome reason dueAt awaitingResponseSince runs · 0'
 const FAILED = 'state=failed outcome reason dueAt · 2'
 const REQUEUED =
-  'outcome reason attempts firstAttemptAt attemptedAt awaitingResponseSince shownCause shownUntil frozenBy unfrozenAt dispatchedAt cancelRequestedAt cancelSentAt finishingAt waitingFor decisions outputs cancelForced runWebhook reported state=queued queuedAt dueAt rerunAt runs · 0'
+  'outcome reason attempts firstAttemptAt attemptedAt awaitingResponseSince shownCause shownUntil frozenBy unfrozenAt dispatchedAt cancelRequestedAt cancelSentAt finishingAt waitingFor decisions outputs cancelForced runWebhook reported rejected state=queued queuedAt dueAt rerunAt runs · 0'
 const CANCEL_DUE = 'cancelRequestedAt cancelSentAt cancelForced dueAt · 0'
 /**
  * The effect of each event in each state: the changed fields, including the state if it changes, then the number of
@@ -129,6 +138,7 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
   runReported: { queued: REPORTED, dispatched: REPORTED, running: REPORTED },
   jobFinished: { running: ' · 0', finished: ' · 0', failed: ' · 0', cancelled: ' · 0' },
   reportReceived: { running: 'finishingAt dueAt state=finished outcome reason · 1' },
+  entityRejected: { running: 'rejected · 0' },
   rerunRequested: { running: 'rerunAt reason dueAt runs · 2' },
   runFinished: { running: 'state=finished outcome reason dueAt runs · 2' },
   finishedInPort: { queued: ENDED, dispatched: ENDED, running: ENDED },

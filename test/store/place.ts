@@ -131,7 +131,7 @@ export async function applyTo(
   now = 1000,
   receipt?: ReportReceipt,
 ): Promise<boolean> {
-  return store.apply(await get(store, id), aTransition(transition), now, receipt)
+  return store.apply(await get(store, id), aTransition(transition), now, { receipt })
 }
 
 /** Records an attempt, as a claim for a dispatch does. */

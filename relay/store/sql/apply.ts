@@ -27,6 +27,8 @@ interface Applied {
   transition: Transition
   now: number
   receipt?: ReportReceipt | undefined
+  /** The version of the outbox's lease, if only the holder of the lease may apply the transition. */
+  lease?: number | undefined
 }
 
 /**
@@ -62,7 +64,7 @@ function apply(sql: Dialect, applied: Applied): { statements: Statement[]; decis
   }
 }
 
-function update(sql: Dialect, { delivery, changeId, transition, now, receipt }: Applied): Statement {
+function update(sql: Dialect, { delivery, changeId, transition, now, receipt, lease }: Applied): Statement {
   const { change, history, requeue, traceAt } = transition
   const params: Statement['params'] = [delivery.id, changeId, delivery.version]
   const parameter = (value: string | number | null) => `?${params.push(value)}`
@@ -89,6 +91,8 @@ function update(sql: Dialect, { delivery, changeId, transition, now, receipt }: 
       WHERE repository = ${parameter(delivery.repository)} AND delivery <> ?1
         AND github_run_id IN (${ids.map(parameter).join(', ')}))`)
   }
+  if (lease !== undefined)
+    where.push(`EXISTS (SELECT 1 FROM outboxes WHERE delivery = ?1 AND version = ${parameter(lease)})`)
   if (receipt) {
     where.push(`NOT EXISTS (SELECT 1 FROM report_senders
       WHERE delivery = ?1 AND sender = ${parameter(receipt.sender)} AND last >= ${parameter(receipt.number)})`)
@@ -164,16 +168,17 @@ export function applying(db: Backend, notify: (...work: ReturnType<typeof workOf
     /**
      * Applies a transition if the delivery still has the version from which the transition was computed. A repeated
      * report (`receipt`) writes nothing. If no field of the delivery changes, the version stays the same.
-     * @returns false if the delivery has another version, or if another delivery has one of its runs
+     * @param only.lease applies the transition only under this lease of the outbox
+     * @returns false if the delivery has another version, if another delivery has one of its runs, or if the lease is lost
      */
     async apply(
       delivery: Applied['delivery'],
       transition: Transition,
       now: number,
-      receipt?: ReportReceipt,
+      only: Pick<Applied, 'receipt' | 'lease'> = {},
     ): Promise<boolean> {
       const changeId = randomInt(2 ** 47)
-      const { statements, decisive } = apply(db.dialect, { delivery, changeId, transition, now, receipt })
+      const { statements, decisive } = apply(db.dialect, { delivery, changeId, transition, now, ...only })
       let applied: boolean
       try {
         applied = (await db.run(statements))[decisive]?.length === 1

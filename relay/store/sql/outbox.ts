@@ -1,4 +1,4 @@
-import type { Message } from '../../delivery/delivery.ts'
+import type { Message, Rejected } from '../../delivery/delivery.ts'
 import type { Sent, WaitingMessage } from '../../delivery/outbox-policy.ts'
 import { type Backend, columnOf, named, rowsOf, type Statement } from '../database.ts'
 
@@ -11,6 +11,10 @@ export interface OutboxPage {
   outputs: string
   /** Whether the action has reported through the relay. */
   reported: boolean
+  /** The rejected entity of the current attempt of the workflow run; null for none. */
+  rejected: Rejected | null
+  /** The current attempt of the workflow run; null if no run is known. */
+  attempt: number | null
   version: number
   attempts: number
   messages: WaitingMessage[]
@@ -59,6 +63,8 @@ function pageOf(delivery: string): Statement {
     sql: `
       SELECT ${named('seq', 'body', 'createdAt')},
         ${inFirst('SELECT outputs FROM deliveries WHERE id = ?1')} AS outputs,
+        ${inFirst('SELECT rejected FROM deliveries WHERE id = ?1')} AS rejected,
+        ${inFirst('SELECT max(attempt) FROM runs WHERE delivery = ?1 AND past = 0')} AS attempt,
         ${inFirst(`SELECT count(*) FROM runs WHERE delivery = ?1 AND evidence = 'report' AND past = 0`)} AS reported
       FROM (
         SELECT seq, body, created_at, bytes, sum(bytes) OVER (ORDER BY seq) AS total
@@ -128,6 +134,8 @@ export const outbox = (db: Backend) => ({
       ...(row as unknown as OutboxPage),
       outputs: String(pages[i]?.[0]?.outputs ?? ''),
       reported: Boolean(pages[i]?.[0]?.reported),
+      rejected: JSON.parse(String(pages[i]?.[0]?.rejected ?? null)),
+      attempt: pages[i]?.[0]?.attempt === null ? null : Number(pages[i]?.[0]?.attempt),
       messages: (pages[i] ?? []).map(({ seq, body, createdAt }) => ({
         ...{ seq: Number(seq), createdAt: Number(createdAt), message: JSON.parse(String(body)) },
       })),

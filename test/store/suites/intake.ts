@@ -32,6 +32,7 @@ export function intakeTests(place: Place): void {
         decisions: '',
         outputs: '',
         reported: null,
+        rejected: null,
         finishingAt: null,
         runWebhook: false,
         reportWorkflowStatus: true,
