@@ -59,9 +59,6 @@ export function planTests(place: Place): void {
         return backend.insert(delivery)
       },
     }
-    // Autovacuum could read statistics at any moment, and so choose another plan.
-    if (place.kind === 'postgres')
-      await backend.run([{ sql: 'ALTER TABLE deliveries SET (autovacuum_enabled = off)', params: [] }])
     await fill(backend)
     await callEverything(createStore(recording))
 
@@ -254,7 +251,8 @@ async function failureOf(
   const others = OF_OUTCOMES.test(sql)
     ? FINISHED + 2 * QUEUED
     : OF_WAITING.test(sql.trim())
-      ? 9 * QUEUED + FROZEN
+      ? // A bitmap scan also counts entries of earlier states that PostgreSQL hasn't removed yet.
+        11 * QUEUED + FROZEN
       : 0
   const allowed = MAX_ROWS + others
   return looked > allowed ? `${looked} rows of deliveries read` : null
