@@ -35,42 +35,72 @@ export function redactJson(value: Json, redact: Redact): Json {
 
 type Range = { start: number; end: number }
 
-/** The search groups patterns by their next STEP characters. It tries all patterns of a group with less than SMALL patterns. */
-const [STEP, DEEPEST, SMALL] = [4, 32, 8]
-
-type Search = (text: string, start: number) => number
-
-/** @returns a function that returns the length of the longest pattern at a position in a text, or 0 */
-function createSearch(patterns: readonly string[], depth = 0): Search {
-  if (depth === DEEPEST || (depth > 0 && patterns.length < SMALL)) {
-    const longestFirst = patterns.toSorted((a, b) => b.length - a.length)
-    return (text, start) => longestFirst.find(pattern => text.startsWith(pattern, start))?.length ?? 0
-  }
-  const next = depth + STEP
-  const [long = [], short = []] = [true, false].map(isLong =>
-    patterns.filter(({ length }) => length >= next === isLong),
-  )
-  const groups = new Map<string, Search>()
-  for (const [step, group] of Map.groupBy(long, pattern => pattern.slice(depth, next)))
-    groups.set(step, createSearch(group, next))
-  const ofShort = createSearch(short, DEEPEST)
-  return (text, start) =>
-    groups.get(text.slice(start + depth, start + next))?.(text, start) || ofShort(text, start)
-}
+/** The state of the empty prefix. */
+const ROOT = 1
 
 /**
- * Finds all matches of many patterns. A regular expression would fail for a secret of 30 KB.
+ * Finds all matches of many patterns in linear time, with an Aho-Corasick automaton. Each state is a prefix of a pattern, and has
+ * the position of the prefix's last character in `codes` as its number. State 0 doesn't exist.
  * @returns the ranges that patterns cover, in order; overlapping ranges are merged
+ * @see https://doi.org/10.1145/360825.360855
  */
 function createFinder(patterns: readonly string[]): (text: string) => Range[] {
-  const longestAt = createSearch(patterns)
+  const size = patterns.reduce((sum, { length }) => sum + length + 1, ROOT + 1)
+  const codes = new Uint16Array(size)
+  /** The children that aren't the next state: the first states that a pattern doesn't share with earlier patterns. */
+  const branches = new Map<number, number>()
+  /** The state of the longest proper suffix. The search computes the fallback of a state when it reaches the state. */
+  const fallback = new Int32Array(size)
+  /** The length of the longest pattern that ends in a state; -1 before the first state of each pattern. */
+  const longest = new Int32Array(size)
+
+  const branch = (state: number, code: number) => state * 65_536 + code
+  function child(state: number, code: number): number {
+    if (codes[state + 1] === code && longest[state + 1]! >= 0) return state + 1
+    return branches.get(branch(state, code)) ?? 0
+  }
+
+  let last = ROOT
+  for (const pattern of patterns) {
+    longest[++last] = -1
+    let state = ROOT
+    for (let at = 0; at < pattern.length; at++) {
+      const code = pattern.charCodeAt(at)
+      codes[++last] = code
+      const next = child(state, code) || last
+      if (next === last && next !== state + 1) branches.set(branch(state, code), next)
+      state = next
+    }
+    longest[state] = pattern.length
+  }
+
+  function step(from: number, code: number): number {
+    const reached: number[] = []
+    for (let state = from; state !== 0; state = fallback[state]!) {
+      const next = child(state, code)
+      if (next !== 0) reached.push(next)
+      if (fallback[next] !== 0) break
+    }
+    let suffix = ROOT
+    for (const state of reached.reverse()) {
+      fallback[state] ||= suffix
+      longest[state] ||= longest[suffix]!
+      suffix = state
+    }
+    return suffix
+  }
+
   return text => {
     const found: Range[] = []
-    for (let start = 0; start < text.length; start++) {
-      const end = start + longestAt(text, start)
-      const last = found.at(-1)
-      if (last && last.end > start) last.end = Math.max(last.end, end)
-      else if (end > start) found.push({ start, end })
+    let state = ROOT
+    for (let at = 0; at < text.length; at++) {
+      state = step(state, text.charCodeAt(at))
+      const size = longest[state]!
+      if (size === 0) continue
+      const range = { start: at + 1 - size, end: at + 1 }
+      while (found.length > 0 && found.at(-1)!.end > range.start)
+        range.start = Math.min(range.start, found.pop()!.start)
+      found.push(range)
     }
     return found
   }
@@ -168,10 +198,8 @@ const toUnicodeEscape = (char: string) => `\\u${hexOf(char).padStart(4, '0')}`
 
 /** @see https://learn.microsoft.com/dotnet/standard/serialization/system-text-json/character-encoding */
 const inDotNet = (text: string) =>
-  text.replace(/./gs, char =>
-    /["'`<>&+]|[^\b\t\n\f\r -~]/.test(char)
-      ? `\\u${hexOf(char).toUpperCase().padStart(4, '0')}`
-      : jsonEscape(char),
+  text.replace(/["'`<>&+\\]|[^ -~]/g, char =>
+    /[\\\b\t\n\f\r]/.test(char) ? jsonEscape(char) : `\\u${hexOf(char).toUpperCase().padStart(4, '0')}`,
   )
 
 const QUOTES = ['"', '&quot;', '&#34;']

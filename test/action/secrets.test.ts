@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { createRedact, jobCredentials, maskParts } from '../../action/secrets/redact.ts'
 import type { SecretKey } from '../../port/secrets.ts'
 import type { JsonObject } from '../../port/types.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
+import { seededRandom } from '../support/random.ts'
 import { openRunner } from './open-runner.ts'
 import { ownSteps, payloadFor, startSystem } from './play.ts'
 
@@ -70,13 +70,44 @@ test("text that only resembles part of a short secret's Base64 is not redacted",
   expect(createRedact(['', ' '])(text)).toBe(text)
 })
 
-test('a log with lines of dashes is redacted quickly, although ten secret keys start with dashes', () => {
-  const keys = Array.from({ length: 10 }, () => {
-    const lines = randomBytes(1200).toString('base64').match(/.{64}/g)!
-    return ['-----BEGIN PRIVATE KEY-----', ...lines, '-----END PRIVATE KEY-----'].join('\n')
+test('2 MB of log take seconds with a hundred secrets that repeat themselves, begin alike, or start with dashes', () => {
+  const lines = (start: string, each: number) =>
+    Array.from({ length: 50 }, (_, i) => `${start}${i}-${each}`).join('\n')
+  const secrets = Array.from({ length: 100 }, (_, each) => {
+    if (each < 40) return `${'ab'.repeat(2_000 + each)}c`
+    return each < 80 ? `${'-'.repeat(1_000)}${each}` : lines('x'.repeat(200), each)
   })
-  const log = `${'-'.repeat(80)}\n`.repeat(12_000)
-  expect(createRedact(keys)(`${log}${keys[7]}\n${log}`)).toBe(`${log}***\n${log}`)
+  const text = ['ab'.repeat(30_000), '-'.repeat(999), `${'x'.repeat(3_000)}\n`.repeat(10)]
+    .join('\n')
+    .repeat(22)
+  const shown = secrets.map(secret => `\n${secret}\n${text.slice(0, 100)}`)
+  const redacted = shown.map(() => `\n***\n${text.slice(0, 100)}`)
+  expect(createRedact(secrets)(text + shown.join(''))).toBe(text + redacted.join(''))
+})
+
+test('random texts are redacted as by a search for each secret at each position', () => {
+  const seed = Number(process.env.REDACTION_SEED ?? Date.now())
+  const random = seededRandom(seed)
+  const below = (limit: number) => Math.floor(random() * limit)
+  for (let each = 0; each < 2_000; each++) {
+    // No other encoding of a secret consists of these characters.
+    const letters = ['ab', 'a', 'ab\n', 'ab\0', 'abcé\uDE80'][below(5)]!
+    const word = (most: number) =>
+      Array.from({ length: below(most) }, () => letters[below(letters.length)]).join('')
+    const secrets = Array.from({ length: 1 + below(9) }, () => word(4).repeat(below(6)) + word(12))
+    const parts = secrets.flatMap(secret => [secret, secret.trim(), ...maskParts(secret)])
+    const patterns = parts.filter(part => part.trim() !== '')
+    const text = Array.from({ length: below(9) }, () => word(20) + secrets[below(secrets.length)]).join('')
+    let [expected, end] = ['', 0]
+    for (let start = 0; start < text.length; start++) {
+      const found = patterns.filter(pattern => text.startsWith(pattern, start))
+      if (start >= end) expected += found.length > 0 ? '***' : text[start]
+      end = Math.max(end, ...found.map(pattern => start + pattern.length))
+    }
+    expect(createRedact(secrets)(text), `seed ${seed}, case ${each}: ${JSON.stringify(secrets)}`).toBe(
+      expected,
+    )
+  }
 })
 
 test('masks the short lines of a secret, except lines of only punctuation, and hides the whole secret from Port', () => {
