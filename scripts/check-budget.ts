@@ -14,7 +14,7 @@ const root = join(import.meta.dirname, '..')
 const SOURCES = ['{relay,action,port}/**/*.ts', 'tools/{migrate,generate}/**/*.ts']
 
 const BUDGET = {
-  files: 200,
+  files: 205,
   sourceLines: 28_000,
   testLines: 28_000,
   /** A lower limit: many tiny files are harder to follow than fewer ones. */
@@ -23,7 +23,7 @@ const BUDGET = {
   dependencies: 24,
   devDependencies: 26,
   /** `docs/*.md` and README.md. */
-  docsBytes: 168_500,
+  docsBytes: 172_500,
 }
 
 function linesOf(patterns: string[]): number[] {
