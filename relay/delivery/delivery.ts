@@ -192,6 +192,7 @@ export const HISTORY_LOG = {
   reportReceived: 'the delivery finished: its workflow run reported the conclusion',
   entityRejected: 'Port rejected an entity that the workflow run requires',
   rerunRequested: 'the failed jobs lost their runners; the relay asks GitHub to run them again',
+  rerunRepeated: 'GitHub shows no second attempt; the relay asks again',
   runFinished: 'the delivery finished with its workflow run',
   finishedInPort: 'the delivery finished because its run in Port finished',
   listenerMissing: 'no workflow listens to the dispatch',

@@ -92,7 +92,7 @@ function withFirstAttempt({ rerunAt, reason }: Delivery, { attempt }: DeliveryRu
   if (!rerunAt || ending.conclusion !== 'failure') return ending
   const before =
     attempt === 1
-      ? 'The relay asked GitHub to run the failed jobs again, but no second attempt started.'
+      ? "GitHub showed no second attempt within five minutes of the relay's request to run the failed jobs again."
       : `The first attempt also failed: ${reason}`
   return { ...ending, sentence: `${ending.sentence} ${before}` }
 }

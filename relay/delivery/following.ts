@@ -4,9 +4,10 @@ import type { Json, JsonObject } from '../../port/types.ts'
 import type { Change, Delivery, DeliveryRun, Message, Reported, Transition } from './delivery.ts'
 import type { Context, Event, FinishedJob } from './events.ts'
 import { decide } from './final-status.ts'
-import { boundRun, FIRST_POLL_MS, mergeRuns, REQUESTED } from './match.ts'
-import { isFinished, QUICK_READS_MS } from './observation.ts'
+import { boundRun, FIRST_POLL_MS, mergeRuns, REQUESTED, REQUESTED_AGAIN } from './match.ts'
+import { isFinished } from './observation.ts'
 import { CANCELLED, finish, names, nothingListens, outcomeInPort, outcomeOf } from './outcome.ts'
+import { QUICK_READS_MS } from './poll-interval.ts'
 import { whyRejected } from './rejected.ts'
 import { addReport } from './reported.ts'
 import { showWait, waitOnGitHub } from './waiting.ts'
@@ -72,7 +73,16 @@ export function start(delivery: Delivery, { run }: Event<'runReported'>, { now }
     change: {
       ...bound(delivery, now),
       dueAt: now + FIRST_POLL_MS,
-      runs: [...others, { ...run, ...kept, evidence: 'report', attempt }],
+      runs: [
+        ...others,
+        {
+          ...run,
+          ...kept,
+          ...(run.reportsConclusion && { reportsConclusion: true }),
+          evidence: 'report',
+          attempt,
+        },
+      ],
     },
     messages: [],
     history: isNew
@@ -179,6 +189,21 @@ export function rerun(
       { update: { statusLabel: 'Runner lost, running again' } },
     ],
     history: { type: 'rerunRequested', details: { github_run_id: run.id } },
+  }
+}
+
+/** Records that the relay repeats its request for a re-run, so that no relay repeats it twice. */
+export function repeatRerun(
+  { runs }: Delivery,
+  { run }: Event<'rerunRepeated'>,
+  { now }: Context,
+): Transition | null {
+  if (!runs.some(each => each.id === run.id && each.status === REQUESTED)) return null
+  const repeated = runs.map(each => (each.id === run.id ? { ...each, status: REQUESTED_AGAIN } : each))
+  return {
+    change: { dueAt: now + FIRST_POLL_MS, runs: repeated },
+    messages: [],
+    history: { type: 'rerunRepeated', details: { github_run_id: run.id } },
   }
 }
 

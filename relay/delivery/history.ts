@@ -38,6 +38,7 @@ export const HISTORY: Record<HistoryType, (details: JsonObject) => TimelineText>
   reportReceived: d => timelineText('The action reported the conclusion', toneOf(d), conclusion(d)),
   entityRejected: d => timelineText('Port rejected an entity', 'bad', `Blueprint ${text(d.blueprint)}.`),
   rerunRequested: d => timelineText('Runner lost, running again', 'wait', run(d)),
+  rerunRepeated: d => timelineText('Asked again for a second attempt', 'wait', run(d)),
   runFinished: d => timelineText('The workflow run finished', toneOf(d), conclusion(d), text(d.reason)),
   finishedInPort: d => timelineText('The run in Port finished', 'plain', conclusion(d)),
   listenerMissing: d => timelineText('No workflow listens to the dispatch', 'bad', text(d.reason)),

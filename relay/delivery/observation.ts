@@ -5,7 +5,8 @@ import type { Listeners } from '../github/workflow-files.ts'
 import type { Delivery, DeliveryRun, Wait } from './delivery.ts'
 import { type DeliveryEvent, type JobsFound, type NoRun, type Policy, timeoutEnd } from './events.ts'
 import { canRerun } from './final-status.ts'
-import { decisiveRuns, followsPort, REQUESTED } from './match.ts'
+import { decisiveRuns, followsPort, REQUESTED, REQUESTED_AGAIN } from './match.ts'
+import { pollInterval, quickReads, startedAt } from './poll-interval.ts'
 import { resultOfJobs } from './reported.ts'
 import { NOTIFY_AFTER_MS, waitOnGitHub } from './waiting.ts'
 
@@ -24,6 +25,8 @@ export interface Observation {
   finishedSince: number | null
   /** The jobs of the failed workflow run. A number is the time from which the request budget allows reading them. */
   jobs: JobsFound | 'not read' | number
+  /** What GitHub shows for each decisive run by its ID, read in this poll; null for 404. `unread`: the read isn't possible now. */
+  confirmed: ReadonlyMap<number, WorkflowRun | null> | 'not read' | 'unread'
   listeners: Listeners | 'not read'
   wait: Wait | 'not read'
   approvals: 'due' | 'not due' | 'read'
@@ -35,8 +38,10 @@ export interface Observation {
 export type PollStep =
   | { do: 'read Port' | 'read approvals' | 'read listeners' }
   | { do: 'read jobs'; run: DeliveryRun }
+  | { do: 'read runs'; runs: DeliveryRun[] }
   | { do: 'read wait'; run: DeliveryRun; cause: 'runner' | 'concurrency' }
   | { do: 'rerun'; run: DeliveryRun; found: JobsFound }
+  | { do: 'repeat rerun'; run: DeliveryRun }
   | { do: 'cancel runs'; runs: DeliveryRun[]; pollAt: number }
   | { do: 'apply'; event: DeliveryEvent }
 
@@ -61,40 +66,22 @@ export interface Found {
   elsewhere: boolean
 }
 
-/** The times after a job's last report at which the relay reads the run by its ID. Most runs finish shortly after such a report. */
-export const QUICK_READS_MS = [2_000, 4_000, 8_000, 16_000, 32_000] as const
 /** How long the relay waits for a report of the action's post step after a run has finished. */
 const GRACE_MS = 500
 /** The time after a dispatch during which a 404 for a workflow run doesn't mean that the run was deleted. */
 const FIRST_MOMENTS_MS = 60_000
-/** The shortest and the longest poll interval. Not every poll reads the list of runs. */
-const SOONEST_MS = 3_000
-const LATEST_MS = 15_000
-/** The longest poll interval if the relay can read only Port. Each of these polls costs a request. */
-const LATEST_BLIND_MS = 60_000
-const LATEST_PORT_MS = 300_000
 /** How long the relay tries to read the run in Port before it puts the result into the outbox. */
 const UNREAD_MS = 300_000
 /** The maximum time to wait for the jobs of a run that has finished on GitHub. A restart of the relay doesn't extend it. */
 const JOBS_MS = 60_000
 /** The maximum time from the request for a second attempt until GitHub shows the attempt. */
 const RERUN_MS = 300_000
+/** The time after which the relay checks whether its request for a second attempt took effect. It is longer than the request's timeout. */
+const REPEAT_MS = 15_000
+/** How long the relay tries to confirm that no user has re-run a failed workflow run. */
+const CONFIRM_MS = 60_000
 /** The time without a workflow run after which the relay checks whether a workflow listens to the dispatch. */
 const LISTENER_MS = 30_000
-
-/** Returns the time until the relay reads the run id in Port again. It grows, because the action usually writes the id early. */
-export const portInterval = (delivery: Delivery, now: number): number =>
-  Math.max(SOONEST_MS, Math.min(LATEST_PORT_MS, (now - startedAt(delivery)) / 3))
-
-/** Returns the times at which to read a delivery's run by its ID, in milliseconds since 1970. */
-export const quickReads = ({ finishingAt }: Pick<Delivery, 'finishingAt'>): number[] =>
-  finishingAt === null ? [] : QUICK_READS_MS.map(ms => finishingAt + ms)
-
-/** Returns the time until a delivery's next poll. It grows with the time since the dispatch or the cancellation. */
-export const pollInterval = (delivery: Delivery, now: number, blind = false): number => {
-  const since = Math.max(startedAt(delivery), delivery.cancelRequestedAt ?? 0)
-  return Math.max(SOONEST_MS, Math.min(blind ? LATEST_BLIND_MS : LATEST_MS, (now - since) / 6))
-}
 
 /** Decides the next step in a poll of a dispatched or running delivery. The first rule that applies decides. Pure. */
 export function nextStep(delivery: Delivery, seen: Observation, policy: Policy): PollStep {
@@ -122,6 +109,8 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
 
   switch (verdict.kind) {
     case 'poll again': {
+      const rerun = repeatRerun(delivery, seen)
+      if (rerun) return rerun
       const cause = waitOnGitHub(runs)
       const isLate = now >= startedAt(delivery) + NOTIFY_AFTER_MS
       // While GitHub refuses to show the runs, the last known wait may be over.
@@ -135,13 +124,42 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
     case 'canceled in Port':
       return apply({ type: 'cancelRequested', by: 'port' })
     case 'run finished':
-      return finishRun(delivery, verdict.run, seen, policy)
+      return (
+        confirmEnd(verdict.run, seen, pollInterval(delivery, now)) ??
+        finishRun(delivery, verdict.run, seen, policy)
+      )
     default:
       return apply({ type: verdict.kind, cause: verdict.cause } as DeliveryEvent)
   }
 }
 
 const apply = (event: DeliveryEvent): PollStep => ({ do: 'apply', event })
+
+/**
+ * Before a failure finishes the delivery, reads the decisive runs by their IDs, because a user may have re-run a run since
+ * it was seen. If such a read isn't possible, a list decides whose read started after the runs were seen as finished.
+ * @returns null if the end is confirmed, or can't be confirmed
+ */
+function confirmEnd(run: DeliveryRun, seen: Observation, interval: number): PollStep | null {
+  const { now, found, confirmed, finishedSince } = seen
+  if (isSuccess(run)) return null
+  if (confirmed === 'not read') return { do: 'read runs', runs: decisiveRuns(found.runs) }
+  const { snapshot } = found
+  const since = finishedSince ?? now
+  const isNewer = snapshot.access !== 'read' || (snapshot.readAt ?? 0) > since
+  if (confirmed !== 'unread' || isNewer || now >= since + CONFIRM_MS) return null
+  const pollAt = Math.min(Math.max(now + interval, snapshot.nextAt), since + CONFIRM_MS)
+  return apply({ type: 'runsSeen', runs: found.runs, pollAt: Math.ceil(pollAt) })
+}
+
+/** If GitHub doesn't show the requested second attempt, reads the run by its ID, and repeats the request once. */
+function repeatRerun({ rerunAt }: Delivery, { now, found, confirmed }: Observation): PollStep | null {
+  const run = decisiveRuns(found.runs).find(each => each.status === REQUESTED)
+  if (!rerunAt || !run || now < rerunAt + REPEAT_MS) return null
+  if (confirmed === 'not read') return { do: 'read runs', runs: [run] }
+  const first = confirmed === 'unread' ? null : confirmed.get(run.id)
+  return first?.attempt === 1 && first.status === 'completed' ? { do: 'repeat rerun', run } : null
+}
 
 /** Finishes the delivery. If the run failed, first reads its jobs, and waits for them at most {@link JOBS_MS}. */
 function finishRun(delivery: Delivery, run: DeliveryRun, seen: Observation, policy: Policy): PollStep {
@@ -194,7 +212,7 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
   const counted = (run: DeliveryRun): DeliveryRun => {
     const first = snapshot.runs.get(run.id)
     const isRead = snapshot.access === 'read' && (snapshot.readAt ?? 0) >= rerunBy
-    const isLate = now >= rerunBy && run.status === REQUESTED && isRead
+    const isLate = now >= rerunBy && [REQUESTED, REQUESTED_AGAIN].includes(run.status) && isRead
     if (!isLate || first?.attempt !== 1) return run
     return { ...run, attempt: 1, status: first.status, conclusion: first.conclusion }
   }
@@ -239,9 +257,14 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
       port === 'unread' ? observation.portFreeAt : 0,
     )
     const listenBy = delivery.state === 'dispatched' ? startedAt(delivery) + LISTENER_MS : 0
-    const limits = [startBy, finishBy, listenBy, rerunBy, ...quickReads(delivery)].filter(
-      limit => limit > now,
-    )
+    const limits = [
+      startBy,
+      finishBy,
+      listenBy,
+      rerunAt + REPEAT_MS,
+      rerunBy,
+      ...quickReads(delivery),
+    ].filter(limit => limit > now)
     return { kind: 'poll again', at: Math.ceil(Math.min(at, next, ...limits)) }
   }
   // The action may have set a result in Port. So the relay first tries to read the run in Port, for up to UNREAD_MS.
@@ -296,8 +319,6 @@ const isSuccess = ({ conclusion }: DeliveryRun) =>
 /** Returns the time at which the relay stops following the run, or the run's second attempt. */
 const finishEnd = (delivery: Delivery, policy: Policy) =>
   timeoutEnd(delivery.rerunAt || startedAt(delivery), policy.runTimeout, policy)
-
-const startedAt = (delivery: Delivery) => delivery.dispatchedAt ?? delivery.queuedAt
 
 /** The time for which GitHub must refuse access before the relay treats the refusal as final. */
 const REFUSED_MS = 60_000

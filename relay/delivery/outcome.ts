@@ -267,7 +267,10 @@ export function finish(
         },
       },
     ],
-    history: { ...history, details: { reason, ...history.details, state } },
+    history: {
+      ...history,
+      details: { reason, ...history.details, conclusion: history.details.conclusion ?? conclusion, state },
+    },
   }
 }
 

@@ -32,6 +32,7 @@ const TABLE: { [T in EventType]: Partial<Record<State, Handler<T>>> } = {
   reportReceived: { ...inAll(BOUND, following.forward), running: following.report },
   entityRejected: { running: rejectEntity, finished: rejectEntity },
   rerunRequested: { running: following.rerun },
+  rerunRepeated: { running: following.repeatRerun },
   runFinished: { running: following.end },
   finishedInPort: inAll(OPEN_STATES, following.finishInPort),
   listenerMissing: { dispatched: following.warn },

@@ -1,15 +1,18 @@
 import type { LogLine } from '../../port/types.ts'
 import { BoundedMap } from '../cache.ts'
-import type { Delivery } from '../delivery/delivery.ts'
-import type { DeliveryEvent, Policy } from '../delivery/events.ts'
+import type { Delivery, DeliveryRun } from '../delivery/delivery.ts'
+import type { DeliveryEvent, JobsFound, Policy } from '../delivery/events.ts'
 import { canRerun } from '../delivery/final-status.ts'
-import { decisiveRuns, toGithubRunId } from '../delivery/match.ts'
+import { decisiveRuns, refresh, toGithubRunId } from '../delivery/match.ts'
 import type { Observation, PollStep } from '../delivery/observation.ts'
-import { isFinished, nextStep, pollInterval, portInterval, quickReads } from '../delivery/observation.ts'
+import { isFinished, nextStep } from '../delivery/observation.ts'
+import { pollInterval, portInterval, quickReads } from '../delivery/poll-interval.ts'
 import { hasReported } from '../delivery/reported.ts'
 import type { GitHub } from '../github/client.ts'
 import type { Job } from '../github/jobs.ts'
 import type { RequestBudget } from '../github/rate-limit-pause.ts'
+import { findResponse } from '../github/response.ts'
+import type { WorkflowRun } from '../github/runs.ts'
 import type { createFindListeners } from '../github/workflow-files.ts'
 import type { Store } from '../store/store.ts'
 import type { ApplyEvent } from './apply.ts'
@@ -31,6 +34,8 @@ interface Note {
 /** The interval between reads of approvals while a run waits. Each environment can be approved at a different time. */
 const APPROVALS_MS = 300_000
 const MAX_NOTES = 20_000
+/** Few requests at once, so that dispatches stay below GitHub's limit of concurrent requests. */
+const CONFIRMS_AT_ONCE = 10
 const FROZEN: LogLine = {
   level: 'WARN',
   message: "The failed jobs aren't run again, because a deploy freeze applies to the repository.",
@@ -50,14 +55,19 @@ export function createPoll(deps: {
   clockOffset: () => number
   details: RequestBudget
   approvals: RequestBudget
+  /** The budget for reads that confirm the end of a run. */
+  confirms: RequestBudget
 }) {
-  const { store, github, findRuns, findListeners, port, policy, clockOffset, details, approvals } = deps
+  const { store, github, findRuns, findListeners, port, policy, clockOffset, details, approvals, confirms } =
+    deps
+  let confirming = 0
   /** Applies an event to the polled version only. If the delivery changed during the poll, the next poll decides. */
   const apply = (delivery: Delivery, event: DeliveryEvent) => deps.apply(delivery, event, { strict: true })
   const notes = new BoundedMap<string, Note>(MAX_NOTES)
 
   return async (delivery: Delivery): Promise<void> => {
     const known = note(delivery)
+    const { repository } = delivery
     const now = store.clock()
     const maxAge = pollInterval(delivery, now)
     const quick = quickReads(delivery).some(at => at <= now && at > known.quickAt)
@@ -65,7 +75,7 @@ export function createPoll(deps: {
     const canReport = port.canReport(delivery)
     let seen: Observation = {
       found: await findRuns(delivery, { maxAge, externalRunId: null, quick }),
-      ...{ canReport, port: canReport ? 'not read' : NO_PORT_RUN, jobs: 'not read' },
+      ...{ canReport, port: canReport ? 'not read' : NO_PORT_RUN, jobs: 'not read', confirmed: 'not read' },
       ...{ listeners: 'not read', wait: 'not read', approvals: 'not due', cancelTried: false },
       ...{ now: 0, portDue: false, portFreeAt: 0, finishedSince: null, clockOffset: 0 },
     }
@@ -92,9 +102,25 @@ export function createPoll(deps: {
       }
     }
 
+    /** Sends the request for a re-run that was recorded. If GitHub refuses it, the first attempt decides the result. */
+    async function requestRerun(
+      { outcome, delivery: recorded }: Awaited<ReturnType<ApplyEvent>>,
+      run: DeliveryRun,
+      found: JobsFound,
+    ): Promise<'done'> {
+      if (outcome !== 'applied') return 'done'
+      const refusal = await rerunFailedJobs(repository, run, { github, now: store.clock() })
+      if (refusal === null) return 'done'
+      const { runs } = seen.found
+      const all = runs.map(each => (each.id === run.id ? run : each))
+      const more = { ...found, lines: [refusal, ...found.lines] }
+      await deps.apply(recorded, { type: 'runFinished', run, runs: all, found: more })
+      return 'done'
+    }
+
     /** Does a step of the poll. @returns what the step has read, or `done` if the poll ends here */
     async function take(step: Exclude<PollStep, { do: 'apply' }>): Promise<Partial<Observation> | 'done'> {
-      const { repository, eventType } = delivery
+      const { eventType } = delivery
       const { runs } = seen.found
       switch (step.do) {
         case 'read Port': {
@@ -121,6 +147,12 @@ export function createPoll(deps: {
           })
           return { jobs: jobs ?? details.freeAt() }
         }
+        case 'read runs': {
+          const confirmed = await confirm(repository, step.runs)
+          if (confirmed === 'unread') return { confirmed }
+          const refreshed = runs.map(run => refresh(run, confirmed.get(run.id) ?? undefined))
+          return { confirmed, found: { ...seen.found, runs: refreshed } }
+        }
         case 'read wait':
           return { wait: await readWait(repository, step, { github, budget: details }) }
         case 'rerun': {
@@ -132,12 +164,12 @@ export function createPoll(deps: {
             return 'done'
           }
           const request = await apply(delivery, { type: 'rerunRequested', run, lost: found.lost })
-          if (request.outcome !== 'applied') return 'done'
-          const refusal = await rerunFailedJobs(repository, run, { github, now: store.clock() })
-          if (refusal === null) return 'done'
-          const more = { ...found, lines: [refusal, ...found.lines] }
-          await deps.apply(request.delivery, { type: 'runFinished', run, runs, found: more })
-          return 'done'
+          return requestRerun(request, run, found)
+        }
+        case 'repeat rerun': {
+          const request = await apply(delivery, { type: 'rerunRepeated', run: step.run })
+          const first = { ...step.run, attempt: 1, status: 'completed', conclusion: 'failure' }
+          return requestRerun(request, first, { jobs: null, lost: [], lines: [] })
         }
         case 'read listeners':
           return { listeners: await findListeners(repository, eventType ?? '') }
@@ -150,6 +182,29 @@ export function createPoll(deps: {
           return 'done'
         }
       }
+    }
+  }
+
+  /** Reads runs by their IDs, if fewer than CONFIRMS_AT_ONCE such reads are in progress, and the budget allows it. */
+  async function confirm(
+    repository: string,
+    runs: DeliveryRun[],
+  ): Promise<'unread' | Map<number, WorkflowRun | null>> {
+    if (confirming + runs.length > CONFIRMS_AT_ONCE || !confirms.take(runs.length)) return 'unread'
+    confirming += runs.length
+    const read = async ({ id }: DeliveryRun) => {
+      const run = await github.run(repository, id, null).catch(error => {
+        if (findResponse(error)?.status === 404) return { data: null }
+        throw error
+      })
+      return [id, run.data] as const
+    }
+    try {
+      return new Map(await Promise.all(runs.map(read)))
+    } catch {
+      return 'unread'
+    } finally {
+      confirming -= runs.length
     }
   }
 

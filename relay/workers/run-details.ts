@@ -8,7 +8,7 @@ import type { GitHub } from '../github/client.ts'
 import { isProtection, PROTECTION_HINT, readFailure } from '../github/errors.ts'
 import { cleanLog, type Job, type JobReader } from '../github/jobs.ts'
 import type { RequestBudget } from '../github/rate-limit-pause.ts'
-import { cleanText } from '../github/response.ts'
+import { cleanText, readMessage } from '../github/response.ts'
 import { LOCKFILE, type WorkflowFileReader } from '../github/workflow-files.ts'
 
 /** The maximum number of job logs to fetch. Port's log shows only the names of later failed jobs. */
@@ -180,7 +180,13 @@ export async function readApprovals(
   }
 }
 
-/** Asks GitHub to run the failed jobs again. @returns why GitHub refused; null if GitHub accepted, or if its response is unknown */
+/** The texts of 403 that mean a missing permission. @see https://docs.github.com/rest/overview/troubleshooting-the-rest-api */
+const LACKS_PERMISSION = /^(Resource not accessible by|Must have admin rights)/i
+
+/**
+ * Asks GitHub to run the failed jobs again.
+ * @returns why GitHub refused; null if GitHub accepted, if its response is unknown, or if a user has already re-run the run
+ */
 export async function rerunFailedJobs(
   repository: string,
   run: DeliveryRun,
@@ -191,10 +197,14 @@ export async function rerunFailedJobs(
     return null
   } catch (error) {
     const failure = readFailure(error, { repository, now, tries: 0, permission: 'Actions: write' })
-    const message = `The failed jobs can't be run again: ${failure.reason}.`
-    // GitHub also refuses the request because of a rate limit.
-    const isRefused = failure.kind === 'forbidden' || [403, 429].includes((error as RequestError).status)
-    return isRefused ? { level: 'WARN', message } : null
+    const { status, response } = error as RequestError
+    const text = readMessage(response?.data)
+    if (/already running/i.test(text)) return null
+    // GitHub also refuses the request because of a rate limit, or of the run's age.
+    const isQuoted = failure.kind === 'forbidden' && status === 403 && !LACKS_PERMISSION.test(text)
+    const reason = isQuoted ? `GitHub refuses it (403: ${text})` : failure.reason
+    const isRefused = failure.kind === 'forbidden' || [403, 429].includes(status)
+    return isRefused ? { level: 'WARN', message: `The failed jobs can't be run again: ${reason}.` } : null
   }
 }
 

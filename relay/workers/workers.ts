@@ -35,6 +35,8 @@ const DETAILS = 16
 const LEFT_BY_FILES = 4
 /** The budget for reading pending approvals. With GitHub's webhooks, few of these requests are needed. */
 const APPROVALS = 6
+/** The budget for confirming that failed runs have finished. Above it, a list confirms many runs with one request. */
+const CONFIRMS = 60
 const MINUTE_MS = 60_000
 /**
  * Additional list requests per minute after lost responses and cancellations, for which a queue or a user waits. The
@@ -83,7 +85,7 @@ export function createEngine(deps: EngineDeps) {
         (delivery.cancelRequestedAt === null ? find : findUrgently)(delivery, options),
       details,
       findListeners: createFindListeners(github, details, clock, LEFT_BY_FILES),
-      approvals: budget(APPROVALS),
+      ...{ approvals: budget(APPROVALS), confirms: budget(CONFIRMS) },
     }),
     outbox: (page: OutboxPage, stopping: AbortSignal) => sendPage(page, { ...deps, reject }, stopping),
   }

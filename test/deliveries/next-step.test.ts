@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import type { RunState } from '../../port/types.ts'
 import type { Delivery, DeliveryRun } from '../../relay/delivery/delivery.ts'
-import { nextStep, type Observation, pollInterval } from '../../relay/delivery/observation.ts'
+import { nextStep, type Observation } from '../../relay/delivery/observation.ts'
+import { pollInterval } from '../../relay/delivery/poll-interval.ts'
 
 const SECOND = 1_000
 const MINUTE = 60 * SECOND
@@ -10,7 +11,8 @@ const START = 10 * MINUTE
 const DAY = 1_440 * MINUTE
 const POLICY = { startTimeout: START, runTimeout: DAY, serverUrl: 'https://github.com', timeoutsFrom: 0 }
 
-interface Scene extends Partial<Observation> {
+interface Scene extends Partial<Omit<Observation, 'confirmed'>> {
+  confirmed?: Observation['confirmed']
   /** The workflow runs of the delivery. Default: a run in progress that its title identifies. */
   runs?: Partial<DeliveryRun>[]
   /** Changes to the delivery, whose runs are those above unless it has other runs. */
@@ -46,7 +48,7 @@ function poll(after: number, { runs = [{}], delivery, snapshot, of, run, ...seen
       },
     },
     ...{ now, port: { ...port, properties: null, body: null, ...run }, portDue: false, portFreeAt: 0 },
-    ...{ finishedSince: null, clockOffset: 0, canReport: true, jobs: 'not read' },
+    ...{ finishedSince: null, clockOffset: 0, canReport: true, jobs: 'not read', confirmed: new Map() },
     ...{ listeners: 'found', wait: 'not read', approvals: 'not due', cancelTried: false, ...seen },
   }
   const step = nextStep(subject, observation, POLICY)

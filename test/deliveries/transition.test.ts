@@ -89,6 +89,7 @@ const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
   },
   entityRejected: { type: 'entityRejected', attempt: 1, entity: 'service "shop"', blueprint: 'service' },
   rerunRequested: { type: 'rerunRequested', run: run(), lost: [] },
+  rerunRepeated: { type: 'rerunRepeated', run: run() },
   runFinished: {
     type: 'runFinished',
     ...{ run: run({ status: 'completed', conclusion: 'success' }), found: null },
@@ -140,6 +141,7 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
   reportReceived: { running: 'finishingAt dueAt state=finished outcome reason · 1' },
   entityRejected: { running: 'rejected · 0' },
   rerunRequested: { running: 'rerunAt reason dueAt runs · 2' },
+  rerunRepeated: {},
   runFinished: { running: 'state=finished outcome reason dueAt runs · 2' },
   finishedInPort: { queued: ENDED, dispatched: ENDED, running: ENDED },
   listenerMissing: { dispatched: 'reason dueAt · 1' },

@@ -64,6 +64,8 @@ async function start(kind = 'action') {
 }
 
 type Act = (given: Awaited<ReturnType<typeof start>>) => Promise<unknown>
+/** The run on GitHub after a user re-runs it. */
+const SECOND = { status: 'queued', conclusion: null, runAttempt: 2 } as const
 const [SUCCEEDED, FAILED] = ['SUCCESS Succeeded', 'FAILURE Failed']
 
 const CASES: [name: string, act: Act, shown: string, attempts: number, requests: number, log?: RegExp][] = [
@@ -155,7 +157,7 @@ const CASES: [name: string, act: Act, shown: string, attempts: number, requests:
       await system.pass(320_000)
       await succeed()
     },
-    ...([SUCCEEDED, 2, 1] as const),
+    ...([SUCCEEDED, 2, 2] as const),
   ],
   [
     'a rate limit',
@@ -192,12 +194,69 @@ const CASES: [name: string, act: Act, shown: string, attempts: number, requests:
   [
     'a response 502 to a request that had no effect',
     async ({ system, fail, failRequest, shown }) => {
-      failRequest({ status: 502 })
+      failRequest({ status: 502, times: 2 })
       await fail(LOST)
       await system.pass(290_000)
       expect(shown()).toMatch(/^IN_PROGRESS/)
     },
-    ...([FAILED, 1, 1, /was lost.* but no second attempt started\./] as const),
+    ...([FAILED, 1, 2, /was lost.* GitHub showed no second attempt within five minutes/] as const),
+  ],
+  [
+    'a response 502 to the first request only',
+    async ({ system, fail, failRequest, succeed }) => {
+      failRequest({ status: 502 })
+      await fail(LOST)
+      await system.pass(30_000)
+      await succeed()
+    },
+    ...([SUCCEEDED, 2, 2] as const),
+  ],
+  [
+    'a user who re-runs the run while the relay decides',
+    async ({ system, run, fail, succeed }) => {
+      const { annotations } = system.hub
+      system.hub.annotations = async (...given) => {
+        Object.assign(run, SECOND)
+        return annotations(...given)
+      }
+      await fail(LOST)
+      await system.pass(10_000)
+      await succeed()
+    },
+    ...([SUCCEEDED, 2, 1] as const),
+  ],
+  [
+    'a user who re-runs the run before the relay decides',
+    async ({ system, id, run, fail, succeed }) => {
+      await fail(LOST)
+      await system.engine().poll(await system.delivery(id))
+      Object.assign(run, SECOND)
+      system.advance(1_000)
+      await system.engine().poll(await system.delivery(id))
+      await succeed()
+    },
+    ...([SUCCEEDED, 2, 0] as const),
+  ],
+  [
+    'a refusal without a known cause',
+    ({ fail, failRequest }) => {
+      failRequest({ status: 403, body: { message: 'This run is quarantined' } })
+      return fail(LOST)
+    },
+    ...([
+      FAILED,
+      1,
+      1,
+      /can't be run again: GitHub refuses it \(403: This run is quarantined\)\.$/m,
+    ] as const),
+  ],
+  [
+    'a missing permission, in the words of an older GitHub',
+    ({ fail, failRequest }) => {
+      failRequest({ status: 403, body: { message: 'Must have admin rights to Repository.' } })
+      return fail(LOST)
+    },
+    ...([FAILED, 1, 1, /can't be run again: .* lacks Actions: write/] as const),
   ],
   [
     'a lost response, a restart, and a second attempt that waits for a runner',
@@ -213,13 +272,15 @@ const CASES: [name: string, act: Act, shown: string, attempts: number, requests:
   ],
   [
     'a crash before the request, then a restart',
-    async ({ system, fail, failRequest }) => {
+    async ({ system, fail, failRequest, succeed }) => {
       failRequest({ cut: 'before' })
       await fail(LOST)
       await system.pass(10_000)
       system.restart()
+      await system.pass(30_000)
+      await succeed()
     },
-    ...([FAILED, 1, 1, /but no second attempt started\./] as const),
+    ...([SUCCEEDED, 2, 2] as const),
   ],
   [
     'two relays, with webhooks and polls at the same time',
