@@ -129,7 +129,8 @@ test('in a Port workflow, only the form and our node change', () => {
     )
   }
   expect(apply({ a: {}, b: {} }).differences).toEqual([])
-  expect(apply({ a: {}, b: {} }, '').differences).toEqual([])
+  const unnamed = 'starts deploy.yml in acme/shop, not deploy.yml without a repository'
+  expect(() => apply({ a: {}, b: {} }, '')).toThrow(unnamed)
   // The menu of the entity needs `entity`, and the other node needs `b`.
   expect(apply({ c: {} })).toMatchObject({
     differences: [

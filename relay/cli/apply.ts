@@ -24,6 +24,8 @@ export function generateFile(file: string, options: ToActionOptions) {
 
 interface ApplyCall extends Pick<Call, 'env' | 'print' | 'note' | 'ask'> {
   paths: string[]
+  /** What names the repository. */
+  from: string
   /** If the format is undefined, an existing definition keeps its format, and a new definition is an action. */
   format: Format | undefined
   check: boolean
@@ -43,6 +45,12 @@ export async function applyFiles(call: ApplyCall, options: ToActionOptions): Pro
   const port = createPortClient(config)
   // With --json, the differences are printed to stderr if a question follows.
   const print = json ? (check || yes ? () => {} : note) : call.print
+  const { repository } = options
+  print(
+    repository
+      ? `The repository is ${repository} (${call.from}).`
+      : 'The repository is unknown: pass --repository.',
+  )
   const outcomes = await planAll(port, paths, { ...options, relay, format })
   for (const { file, result, message, plan: planned } of outcomes) {
     if (result === 'refused') note(`${file}: ${message}`)

@@ -1,8 +1,11 @@
+import { execFileSync } from 'node:child_process'
+import { statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { trimEnd } from '../../port/text.ts'
 import { toPortWorkflow } from '../../tools/generate/port-workflow.ts'
 import { isRepository } from '../config/routes.ts'
 import { applyFiles, generateFile } from './apply.ts'
-import { choice, defineCommand, flag, text, UsageError } from './command.ts'
+import { choice, defineCommand, type Env, flag, text, UsageError } from './command.ts'
 
 export const OPERATIONS = ['CREATE', 'DAY-2', 'DELETE'] as const
 
@@ -20,7 +23,10 @@ export const generate = defineCommand({
     format: FORMAT_OPTION,
     approval: flag('require an approval in Port before the run starts'),
     relay: text('URL', "the relay's address in the action; RELAY_PUBLIC_URL by default"),
-    repository: text('OWNER/NAME', "the repository in the relay's address; GITHUB_REPOSITORY by default"),
+    repository: text(
+      'OWNER/NAME',
+      "the repository in the relay's address; by default that of the files, see below",
+    ),
     event: choice('EVENT', ['workflow_dispatch', 'repository_dispatch'], "the workflow's trigger to use"),
     identifier: text('NAME', "the action's identifier"),
     blueprint: text('NAME', "the action's blueprint"),
@@ -32,19 +38,18 @@ export const generate = defineCommand({
   },
   details: `FILE is a workflow of GitHub Actions; - is stdin. --check and --apply accept several files and folders, and skip
 workflows that Port can't start. Both need PORT_CLIENT_ID and PORT_CLIENT_SECRET. Without --format, an existing action
-or workflow in Port keeps its format.`,
+or workflow in Port keeps its format. Without --repository, the repository is GITHUB_REPOSITORY, or otherwise that of
+the Git remote origin, if the clone has no other remote on GitHub.`,
   async run({ env, values, positionals: files, print, note, ask }) {
     const [file] = files
     if (!file) throw new UsageError('Specify a workflow file: generate FILE.')
-    const options = {
-      ...values,
-      relay: relayOf(values.relay ?? (env.RELAY_PUBLIC_URL || undefined)),
-      repository: repositoryOf(values.repository ?? (env.GITHUB_REPOSITORY || undefined)),
-    }
+    const relay = relayOf(values.relay ?? (env.RELAY_PUBLIC_URL || undefined))
+    const { repository, from } = findRepository(values.repository, env, files)
+    const options = { ...values, relay, repository }
     const { check = false, apply = false, yes = false, json = false, format } = values
     if (check && apply) throw new UsageError('Choose --check or --apply.')
     if (check || apply)
-      return applyFiles({ env, print, note, ask, paths: files, format, check, yes, json }, options)
+      return applyFiles({ env, print, note, ask, paths: files, from, format, check, yes, json }, options)
     if (files.length > 1) throw new UsageError('Several files need --check or --apply.')
     const { action, notes } = generateFile(file, options)
     const made = format === 'workflow' ? toPortWorkflow(action) : { workflow: action, notes: [] }
@@ -65,7 +70,36 @@ export function relayOf(given: string | undefined): string | undefined {
   return trimEnd(url.href, '/').replace(/\/webhook$/, '')
 }
 
-function repositoryOf(given: string | undefined): string | undefined {
-  if (given !== undefined && !isRepository(given)) throw new UsageError('--repository must be OWNER/NAME.')
-  return given
+/** Returns the repository of the files, and the setting or remote that names it. */
+function findRepository(given: string | undefined, env: Env, files: string[]) {
+  const named = given ?? (env.GITHUB_REPOSITORY || undefined)
+  if (named !== undefined && !isRepository(named)) throw new UsageError('--repository must be OWNER/NAME.')
+  const origins = named === undefined ? new Set(files.map(file => originOf(file, env))) : []
+  const [repository = named, ...others] = origins
+  if (others.length > 0) return { repository: undefined, from: '' }
+  return { repository, from: given ? '--repository' : named ? 'GITHUB_REPOSITORY' : 'the Git remote origin' }
 }
+
+/** Returns the repository of `origin`, if it is the only remote on GitHub of the clone that contains the file. */
+function originOf(file: string, env: Env): string | undefined {
+  const isFolder = statSync(file, { throwIfNoEntry: false })?.isDirectory()
+  const args = ['-C', isFolder ? file : dirname(file), 'remote', '--verbose']
+  let remotes = ''
+  try {
+    remotes = execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+  } catch {
+    // Git isn't installed, or the file isn't in a clone.
+  }
+  const server = URL.parse(env.GITHUB_API_URL ?? '')?.hostname
+  const found = remotes.split('\n').flatMap(line => {
+    const [, name, host, repository] = FETCHED.exec(line) ?? []
+    return name && (/(^|\.)(github|ghe)\.com$/i.test(host!) || host === server) ? { name, repository } : []
+  })
+  const [origin] = found
+  return found.length === 1 && origin!.name === 'origin' && isRepository(origin!.repository!)
+    ? origin!.repository
+    : undefined
+}
+
+/** A remote's name, and the host and the repository in its URL: `https://HOST/OWNER/NAME.git` or `git@HOST:OWNER/NAME.git`. */
+const FETCHED = /^(\S+)\t(?:\w+:\/\/)?(?:[^@/\s]*@)?([^:/\s]+)(?::\d+)?[:/](\S+?)(?:\.git)?\/? \(fetch\)/

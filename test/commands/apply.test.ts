@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
@@ -37,7 +38,7 @@ async function openFolder(workflows: Record<string, string>) {
   }
   const action = (name: string) => port.definitions.action.get(name) as Action
   const portWorkflow = (name: string) => port.definitions.workflow.get(name) as PortWorkflow
-  return { port, write, call, env, action, portWorkflow }
+  return { port, folder, write, call, env, action, portWorkflow }
 }
 
 const manual = (inputs: string) => `{ workflow_dispatch: { inputs: { ${inputs} } } }`
@@ -50,6 +51,7 @@ test('--apply creates what is missing, and --check fails until then', async () =
   const missing = await call('. --check')
   expect([missing.code, missing.written]).toEqual([1, []])
   expect(missing.stdout.split('\n')).toEqual([
+    'The repository is acme/shop (GITHUB_REPOSITORY).',
     'deploy.yml: the action deploy_service is missing',
     '  + action deploy_service, with the inputs (none)',
     'release.yml: the action release is missing',
@@ -100,6 +102,7 @@ test('--apply changes what the file says, asks before it writes, and keeps what 
   const applied = await call('release.yml --apply', async () => true)
   expect([applied.code, applied.written]).toEqual([0, ['PUT /v1/actions/release 200']])
   expect(applied.stdout.split('\n')).toEqual([
+    'The repository is acme/shop (GITHUB_REPOSITORY).',
     'release.yml: the action release differs',
     '  - trigger.userInputs.properties.old: {"type":"string","title":"Old"}',
     '  + trigger.userInputs.properties.count: {"type":"number","title":"Count"}',
@@ -175,3 +178,63 @@ test('writes nothing that it must not, and says why', async () => {
   expect(await without('RELAY_PUBLIC_URL')).toContain("--check and --apply need the relay's address")
   expect(await without('PORT_CLIENT_ID')).toContain('PORT_CLIENT_ID is required')
 })
+
+test("in a clone, --apply refuses to change the definition of another repository's workflow", async () => {
+  const { call, env, folder, write, action } = await openFolder({
+    'deploy.yml': manual('a: {}, b: {}, c: {}'),
+  })
+  await call('deploy.yml --apply --yes --repository acme/other')
+  write('deploy.yml', manual('a: {}'))
+  Object.assign(env, { GITHUB_REPOSITORY: '' })
+  const unknown = await call('deploy.yml --apply --yes')
+  expect(unknown).toMatchObject({
+    code: 1,
+    written: [],
+    stdout: expect.stringMatching(/^The repository is unknown/),
+  })
+  expect(unknown.stderr).toContain(
+    'deploy starts deploy.yml in acme/other, not deploy.yml without a repository: ',
+  )
+
+  const git = (...args: string[]) => execFileSync('git', ['-C', folder, ...args], { stdio: 'ignore' })
+  git('init')
+  git('remote', 'add', 'origin', 'git@github.com:acme/shop.git')
+  for (const args of ['deploy.yml --apply --yes', '. --check']) {
+    const refused = await call(args)
+    expect(refused).toMatchObject({ code: 1, written: [] })
+    expect(refused.stdout).toContain('The repository is acme/shop (the Git remote origin).')
+    expect(refused.stderr).toContain('deploy starts deploy.yml in acme/other, not deploy.yml in acme/shop: ')
+  }
+  expect(Object.keys(action('deploy').trigger.userInputs.properties)).toEqual(['a', 'b', 'c'])
+  expect(await call('deploy.yml --apply --yes --repository acme/other')).toMatchObject({
+    ...{ code: 0, written: ['PUT /v1/actions/deploy 200'] },
+    stdout: expect.stringContaining('The repository is acme/other (--repository).'),
+  })
+})
+
+test.each([
+  ['origin https://github.com/acme/shop', '/acme/shop'],
+  ['origin https://x-access-token:t0ken@github.com/acme/shop.js.git', '/acme/shop.js'],
+  [
+    'origin ssh://git@ssh.github.com:443/acme/shop.git, backup https://git.example/acme/shop.git',
+    '/acme/shop',
+  ],
+  ['origin https://acme.ghe.com/acme/shop.git', '/acme/shop'],
+  ['origin git@ghes.example:acme/shop.git', '/acme/shop'],
+  ['origin https://github.com.evil.example/acme/shop.git', ''],
+  ['origin git@github.com:me/shop.git, upstream git@github.com:acme/shop.git', ''],
+  ['upstream git@github.com:acme/shop.git', ''],
+  ['origin ../shop.git', ''],
+  ['', ''],
+])(
+  'in a clone with the remotes %j, generate prints a webhook to the repository %j',
+  async (remotes, repository) => {
+    const { folder, call, env } = await openFolder({ 'a.yml': manual('tag: {}') })
+    Object.assign(env, { GITHUB_REPOSITORY: '', GITHUB_API_URL: 'https://ghes.example/api/v3' })
+    execFileSync('git', ['init', folder], { stdio: 'ignore' })
+    for (const remote of remotes.split(', ').filter(Boolean))
+      execFileSync('git', ['-C', folder, 'remote', 'add', ...remote.split(' ')])
+    const { url } = JSON.parse((await call('a.yml')).stdout).invocationMethod
+    expect(url).toBe(`https://r.acme.example/webhook${repository}?workflow=a.yml`)
+  },
+)

@@ -30,12 +30,13 @@ export function merge(existing: JsonObject, generated: JsonObject, said: Said, r
   const definition = structuredClone(existing)
   const { forms, webhooks } = partsOf(definition)
   const found = webhooks.map(readHere)
-  const same = webhooks.filter((_, i) => found[i] && isSame(found[i].target, target))
+  const same = webhooks.filter((_, i) => found[i] && textOf(found[i].target) === textOf(target))
   const [webhook] = same
   if (!webhook) {
     const started = found.flatMap(each => (each ? textOf(each.target) : [])).join(', ')
+    const wanted = `${textOf(target)}${target.repository ? '' : ' without a repository'}`
     throw new Error(
-      `In Port, ${identifier} starts ${started || `nothing at ${relay}`}, not ${textOf(target)}: change its webhook to the one that generate prints, or choose another --identifier.`,
+      `In Port, ${identifier} starts ${started || `nothing at ${relay}`}, not ${wanted}: change its webhook to the one that generate prints, or choose another --identifier or --repository.`,
     )
   }
   if (same.length > 1 || forms.length > 1)
@@ -100,12 +101,9 @@ function read({ url, body }: JsonObject, identifier: Json | undefined, relay: st
 
 type Target = NonNullable<ReturnType<typeof read>>['target']
 
+/** Describes a target without its branch. */
 const textOf = ({ workflow, eventType, repository }: Target) =>
   `${workflow ?? `the event type ${eventType}`}${repository ? ` in ${repository}` : ''}`
-
-/** Compares targets, but not their branches. If the generated target has no repository, any repository matches. */
-const isSame = (found: Target, ours: Target) =>
-  textOf({ ...found, repository: ours.repository && found.repository }) === textOf(ours)
 
 /** `mapped`: the names in `inputs` of the body, which can differ from the names in the form. */
 function mergeForm(
