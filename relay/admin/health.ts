@@ -34,7 +34,7 @@ export function createDatabaseCheck(
         (version): Check => (version > schemaVersion() ? { ok: false, detail: OUTDATED } : { ok: true }),
         (error): Check => {
           throttled.error({ err: error, work: 'readyz' }, 'database unavailable; retrying')
-          const why = whyNotWritable(error.message) ?? "it is unavailable. The relay's log shows the error."
+          const why = whyNotWritable(error) ?? "it is unavailable. The relay's log shows the error."
           return { ok: false, detail: `The database (RELAY_DATABASE) doesn't accept writes: ${why}` }
         },
       )

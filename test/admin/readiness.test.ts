@@ -1,4 +1,6 @@
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { PortError, type PortErrorKind } from '../../port/client/errors.ts'
 import { createSides } from '../../relay/admin/sides.ts'
@@ -11,6 +13,7 @@ import { openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
 import { send } from '../support/send.ts'
 import { startServices } from '../support/services.ts'
+import { newDatabase } from '../support/shared-postgres.ts'
 import { mountSmallDisk } from '../support/small-disk.ts'
 import { ADMIN_TOKEN, placeDeliveries } from './place-deliveries.ts'
 
@@ -92,6 +95,33 @@ test('/readyz names the credentials that GitHub and Port reject', async () => {
   const { github, port } = (await ready()).checks
   expect(github.detail).toMatch(/^GitHub rejects GITHUB_TOKEN \(401/)
   expect(port.detail).toMatch(/^Port rejects PORT_CLIENT_ID or PORT_CLIENT_SECRET \(401/)
+})
+
+test('/readyz names the cause by its code: the path of a deleted file may contain the word full', async () => {
+  const folder = join(temporaryFolder(), 'full')
+  const path = join(folder, 'relay.db')
+  const { ready } = await open(() => ({ RELAY_DATABASE: `sqlite:${path}` }))
+  expect((await ready()).status).toBe(200)
+  rmSync(path)
+  await until(async () => (await ready()).status === 503, 'the relay is not ready')
+  expect((await ready()).checks.database.detail).toBe(
+    "The database (RELAY_DATABASE) doesn't accept writes: its file was deleted or replaced. Put the file back, or restart the relay.",
+  )
+})
+
+test('/readyz says that a PostgreSQL server is a read-only replica', async () => {
+  const url = await newDatabase()
+  const { ready } = await open(() => ({ RELAY_DATABASE: url }))
+  const name = new URL(url).pathname.slice(1)
+  const client = new pg.Client(url.replace(/[^/]+$/, 'postgres'))
+  await client.connect()
+  await client.query(`ALTER DATABASE ${name} SET default_transaction_read_only = on`)
+  await client.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [name])
+  await client.end()
+  const detail =
+    "The database (RELAY_DATABASE) doesn't accept writes: it is a read-only replica. Connect to the primary server."
+  await until(async () => (await ready()).checks.database.detail === detail, 'the cause', 60_000)
+  expect((await ready()).status).toBe(503)
 })
 
 test('a full disk, an old queue, a rejected credential, and an outage of Port hide nothing of each other', async context => {

@@ -24,7 +24,10 @@ test('on a full disk, reads succeed next to a write that fails', () => {
     file.run({ inserts: [], requests: requests as never, claims: false }).rows
   run([[{ sql: 'PRAGMA max_page_count = 1', params: [] }]])
   const put = { sql: PUT, params: ['x'.repeat(1e6), 1] }
-  expect(run([[put], [{ sql: ALL, params: [] }]])).toEqual(['database or disk is full', [[]]])
+  expect(run([[put], [{ sql: ALL, params: [] }]])).toEqual([
+    { failed: 'database or disk is full', code: 13 },
+    [[]],
+  ])
 })
 
 test('a failing request rolls back only its own changes within a shared commit', () => {
@@ -45,7 +48,7 @@ test('a failing request rolls back only its own changes within a shared commit',
     ],
     claims: false,
   })
-  const refused = 'NOT NULL constraint failed: revoked_sessions.id'
+  const refused = { failed: 'NOT NULL constraint failed: revoked_sessions.id', code: 19 }
   expect(rows).toEqual([
     [[]],
     refused,
@@ -62,7 +65,7 @@ test('if the commit fails, every request in the commit fails', () => {
   onTestFinished(() => other.close())
   const put = [{ sql: PUT, params: [1, 1] }]
   const inserts = [toRow(aDelivery())]
-  const locked = 'database is locked'
+  const locked = { failed: 'database is locked', code: 5 }
   const failed = { inserted: [locked], rows: [locked], changed: Infinity }
   expect(file.run({ inserts, requests: [put], claims: false })).toEqual(failed)
   other.exec('ROLLBACK')

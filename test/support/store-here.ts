@@ -1,4 +1,4 @@
-import { type Statement, sqlite } from '../../relay/store/database.ts'
+import { type Failure, isFailure, type Statement, sqlite } from '../../relay/store/database.ts'
 import { toRow } from '../../relay/store/sql/intake.ts'
 import { type Batch, openSqliteFile } from '../../relay/store/sqlite/file.ts'
 import type { Store } from '../../relay/store/store.ts'
@@ -27,7 +27,7 @@ export async function openStoreHere(path: string): Promise<Store> {
   })
 }
 
-function firstOf<T>([response]: (T | string)[]): T | undefined {
-  if (typeof response === 'string') throw new Error(`SQLite: ${response}`)
+function firstOf<T>([response]: (T | Failure)[]): T | undefined {
+  if (isFailure(response)) throw new Error(`SQLite: ${response.failed}`, { cause: response })
   return response
 }

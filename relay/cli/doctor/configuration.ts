@@ -104,7 +104,7 @@ export const database: Check = {
       ]
     } catch (error) {
       const { message } = error as Error
-      const why = whyNotWritable(message, ` (${message})`) ?? `${message}.`
+      const why = whyNotWritable(error, ` (${message})`) ?? `${message}.`
       return [problem(`${name} doesn't accept writes: ${why}`)]
     } finally {
       await store.close()

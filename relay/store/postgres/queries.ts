@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import type { QueryConfig } from 'pg'
 import type { NewDelivery } from '../../delivery/delivery.ts'
-import type { Row, Statement } from '../database.ts'
+import { codeOf, type Row, type Statement } from '../database.ts'
 import { insertClaimed, insertMany } from '../sql/intake.ts'
 
 type Value = string | number | null
@@ -127,9 +127,7 @@ export function createIntake(run: (statement: PostgresQuery) => Promise<Row[]>, 
  * limit (54).
  * @see https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
-const isOfOneRow = (error: unknown) => /^(22|23|40|54)/.test(codeOf(error))
+const isOfOneRow = (error: unknown) => /^(22|23|40|54)/.test(String(codeOf(error)))
 
 /** Whether the connection was lost. The write may have succeeded. The error then has no code, or its code starts with E, 08, or 57P. */
-const isCut = (error: unknown) => /^($|E|08|57P)/.test(codeOf(error))
-
-const codeOf = (error: unknown) => String(((error as Error).cause as { code?: unknown }).code ?? '')
+const isCut = (error: unknown) => /^($|E|08|57P)/.test(String(codeOf(error) ?? ''))

@@ -1,7 +1,7 @@
 import { closeSync, existsSync, mkdirSync, openSync, realpathSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
-import type { Row, Statement } from '../database.ts'
+import { codeOf, type Failure, isFailure, type Row, type Statement } from '../database.ts'
 import { MIGRATIONS, missingMigrations, SchemaRefused, schemaVersion } from '../migrations.ts'
 import { QUEUED } from '../sql/claims.ts'
 import { INSERT } from '../sql/intake.ts'
@@ -14,11 +14,11 @@ export interface Batch {
   claims: boolean
 }
 
-/** The responses to a batch, in the order of its items. The response to a failed item is an error message. */
+/** The responses to a batch, in the order of its items. */
 export interface Responses {
   /** Whether each delivery was written; false if it already existed. */
-  inserted: (boolean | string)[]
-  rows: (Row[][] | string)[]
+  inserted: (boolean | Failure)[]
+  rows: (Row[][] | Failure)[]
   /** The number of changed rows. Infinity after a failed commit: then a checkpoint makes space on a full disk. */
   changed: number
 }
@@ -45,7 +45,8 @@ export function openSqliteFile(path: string, migrates = true) {
       run(batch: Batch): Responses {
         if (isThere()) return write(batch)
         // Without this check, SQLite would continue to write to the deleted file.
-        return failed(batch, `the file ${file} was deleted or replaced: put it back, or restart the relay`)
+        const why = `the file ${file} was deleted or replaced: put it back, or restart the relay`
+        return failed(batch, { failed: why, code: 'REPLACED' })
       },
       /** Moves the rest of the log into the file. The next commit can then start the log again. After an error, the log stays. */
       endCheckpoint() {
@@ -157,8 +158,7 @@ function createWriter(database: DatabaseSync) {
     } catch (error) {
       // The commit failed, for example because the disk is full, so nothing was written.
       if (database.isTransaction) database.exec('ROLLBACK')
-      const { message } = error as Error
-      const { rows, ...all } = failed(batch, message)
+      const { rows, ...all } = failed(batch, failureOf(error))
       if (batch.inserts.length + batch.requests.length === 1) return { rows, ...all }
       // Each item is tried again on its own, because reads and small writes can still succeed.
       const alone = (request: Statement[]) => write({ ...batch, inserts: [], requests: [request] }).rows[0]!
@@ -166,22 +166,22 @@ function createWriter(database: DatabaseSync) {
     }
   }
 
-  function runOne(statements: Statement[]): Row[][] | string {
+  function runOne(statements: Statement[]): Row[][] | Failure {
     const run = () => statements.map(({ sql, params }) => prepare(sql).all(...params) as Row[])
     if (statements.length === 1) return attempt(run)
     database.exec('SAVEPOINT request')
     const rows = attempt(run)
-    database.exec(typeof rows === 'string' ? 'ROLLBACK TO request; RELEASE request' : 'RELEASE request')
+    database.exec(isFailure(rows) ? 'ROLLBACK TO request; RELEASE request' : 'RELEASE request')
     return rows
   }
 
   /** Runs an item, and undoes only this item if it fails. @throws Error if SQLite has rolled back the whole transaction */
-  function attempt<T>(work: () => T): T | string {
+  function attempt<T>(work: () => T): T | Failure {
     try {
       return work()
     } catch (error) {
       if (!database.isTransaction) throw error
-      return (error as Error).message
+      return failureOf(error)
     }
   }
 }
@@ -189,8 +189,10 @@ function createWriter(database: DatabaseSync) {
 /** Turns the parameter of LIMIT into an expression. Otherwise, SQLite would plan the statement again for each call. */
 const plannedOnce = (sql: string) => sql.replace(/LIMIT (\?\d+)/g, 'LIMIT $1 + 0')
 
-function failed({ inserts, requests }: Batch, message: string): Responses {
-  return { inserted: inserts.map(() => message), rows: requests.map(() => message), changed: Infinity }
+const failureOf = (error: unknown): Failure => ({ failed: (error as Error).message, code: codeOf(error) })
+
+function failed({ inserts, requests }: Batch, failure: Failure): Responses {
+  return { inserted: inserts.map(() => failure), rows: requests.map(() => failure), changed: Infinity }
 }
 
 function sentence(error: unknown, path: string): string {

@@ -1,7 +1,7 @@
 import { closeSync, openSync, statSync } from 'node:fs'
 import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
-import { type Backend, type Row, type Statement, sqlite } from '../database.ts'
+import { type Backend, type Failure, isFailure, type Row, type Statement, sqlite } from '../database.ts'
 import { toRow } from '../sql/intake.ts'
 import type { Batch, Responses } from './file.ts'
 
@@ -135,10 +135,10 @@ const nothing = (): Collected => ({
   requests: [],
 })
 
-function settle<T>(waiting: Waiting<T>[], responses: (T | string)[]): void {
+function settle<T>(waiting: Waiting<T>[], responses: (T | Failure)[]): void {
   for (const [i, { resolve, reject }] of waiting.entries()) {
-    const response = responses[i] as T | string
-    if (typeof response === 'string') reject(new Error(`SQLite: ${response}`))
+    const response = responses[i] as T | Failure
+    if (isFailure(response)) reject(new Error(`SQLite: ${response.failed}`, { cause: response }))
     else resolve(response)
   }
 }
