@@ -1,4 +1,5 @@
 import { closeSync, fsyncSync, openSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { readSecrets } from '../config/values.ts'
 import { defineCommand, UsageError } from './command.ts'
@@ -10,11 +11,12 @@ export const backup = defineCommand({
   options: {},
   details:
     'FILE becomes a copy of RELAY_DATABASE that only you can read, because it contains inputs. For PostgreSQL, use pg_dump.',
-  async run({ env, positionals: [file], print }) {
-    if (!file) throw new UsageError('Specify the new file: backup FILE.')
+  async run({ env, positionals: [name], print }) {
+    if (!name) throw new UsageError('Specify the new file: backup FILE.')
+    // SQLite would read a name such as `:memory:` or `file:a%2eb` differently than Node.
+    const file = resolve(name)
     const problems: string[] = []
-    const read = (path: string) => readFileSync(path, 'utf8')
-    const { values } = readSecrets(env, ['RELAY_DATABASE'], read, problems)
+    const { values } = readSecrets(env, ['RELAY_DATABASE'], path => readFileSync(path, 'utf8'), problems)
     if (problems[0]) throw new Error(`${problems[0]}.`)
     const [, path] = /^sqlite:(.+)/s.exec(values.RELAY_DATABASE ?? 'sqlite:./data/relay.db') ?? []
     if (!path) throw new Error("RELAY_DATABASE isn't sqlite:PATH. For PostgreSQL, use pg_dump.")
@@ -22,9 +24,13 @@ export const backup = defineCommand({
     try {
       const database = new DatabaseSync(path, { readOnly: true, timeout: 5000 })
       database.prepare('VACUUM INTO ?').run(file)
-      database.close()
       // SQLite doesn't wait until the copy is on the disk.
       fsyncSync(created)
+      const copy = new DatabaseSync(file, { readOnly: true })
+      const isWhole =
+        read(copy, 'quick_check') === 'ok' && read(copy, 'user_version') === read(database, 'user_version')
+      for (const each of [database, copy]) each.close()
+      if (!isWhole) throw new Error('the copy is damaged')
     } catch (cause) {
       rmSync(file, { force: true })
       throw new Error(`${path} can't be copied to ${file}: ${(cause as Error).message}.`, { cause })
@@ -35,6 +41,8 @@ export const backup = defineCommand({
     return 0
   },
 })
+
+const read = (from: DatabaseSync, pragma: string) => from.prepare(`PRAGMA ${pragma}`).get()?.[pragma]
 
 /** Creates an empty file that only its owner can read. SQLite writes to this file. */
 function create(file: string): number {

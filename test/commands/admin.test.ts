@@ -1,6 +1,8 @@
-import { existsSync, statSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import { backup } from '../../relay/cli/backup.ts'
 import { type Command, runCommand } from '../../relay/cli/command.ts'
@@ -249,6 +251,33 @@ test('backup copies the database of a running relay to a private file, and overw
   expect(await run(backup, [`${file}2`], { RELAY_DATABASE: 'postgres://x' })).toMatchObject({ code: 1 })
   expect(existsSync(`${file}2`)).toBe(false)
 })
+
+test('backup deletes a copy that SQLite finds damaged', async () => {
+  const [path, file] = [join(folder, 'damaged.db'), join(folder, 'copy.db')]
+  const damaged = new DatabaseSync(path, { defensive: false })
+  damaged.exec('CREATE TABLE t (x); INSERT INTO t VALUES (NULL); PRAGMA writable_schema = ON')
+  damaged.exec("UPDATE sqlite_schema SET sql = 'CREATE TABLE t (x NOT NULL)'")
+  damaged.close()
+  expect(await run(backup, [file], { RELAY_DATABASE: `sqlite:${path}` })).toEqual({
+    ...{ code: 1, stdout: '', stderr: `${path} can't be copied to ${file}: the copy is damaged.` },
+  })
+  expect(existsSync(file)).toBe(false)
+})
+
+test.each([':memory:', 'file:copy.db?mode=memory', 'file:a%2eb.db', 'file:copy.db'])(
+  'backup %s writes a private, complete copy with this name',
+  async name => {
+    const cwd = temporaryFolder()
+    const main = join(import.meta.dirname, '../../relay/main.ts')
+    const database = { RELAY_DATABASE: `sqlite:${join(folder, 'relay.db')}` }
+    execFileSync(process.execPath, [main, 'backup', name], { cwd, env: database, stdio: 'pipe' })
+    expect(readdirSync(cwd)).toEqual([name])
+    expect(statSync(join(cwd, name)).mode & 0o777).toBe(0o600)
+    const copied = await openStore({ kind: 'sqlite', path: join(cwd, name) })
+    onTestFinished(() => copied.close())
+    expect(await copied.list({}, { limit: 10 })).toHaveLength(3)
+  },
+)
 
 test('deliveries --watch prints new and changed deliveries until it is stopped', async () => {
   const [stop, lines]: [AbortController, string[]] = [new AbortController(), []]
