@@ -96,12 +96,9 @@ export async function assembleRelay(
   const traced = config.tracing !== null
   const { clockOffset } = github
   const timeouts = createTimeouts({ store, clockOffset, stored: await store.clockDifference(), log })
-  const policy: Policy = {
-    ...{ startTimeout, runTimeout, serverUrl: github.serverUrl },
-    get timeoutsFrom() {
-      return timeouts.from()
-    },
-  }
+  const policy = (): Policy => ({
+    ...{ startTimeout, runTimeout, serverUrl: github.serverUrl, timeoutsFrom: timeouts.from() },
+  })
   const findByTitle = createFindByTitle(store)
   const findOwners = createFindOwners(findByTitle)
   const rate = createDispatchRate(config.dispatchRate, firstDispatches)

@@ -24,7 +24,7 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
   }
   const apply = createApplyEvent({
     store,
-    policy,
+    policy: () => policy,
     canReport: () => false,
     onTransition: (_, applied) => tally.transition(applied),
     log: { info() {}, debug() {} },

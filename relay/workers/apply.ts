@@ -9,7 +9,8 @@ import type { ReportReceipt, Store } from '../store/store.ts'
 
 export interface ApplyDeps {
   store: Pick<Store, 'apply' | 'get' | 'clock' | 'reportUsage'>
-  policy: Policy
+  /** The policy at the time of the call. */
+  policy: () => Policy
   traced?: boolean
   canReport: (delivery: Delivery) => boolean
   log: Record<'info' | 'debug', (fields: object, message: string) => void>
@@ -41,7 +42,7 @@ export function createApplyEvent(deps: ApplyDeps) {
     let current = delivery
     for (;;) {
       const now = store.clock()
-      const next = transition(current, event, now, policy)
+      const next = transition(current, event, now, policy())
       if (!next) return { outcome: 'ignored', delivery: current }
       const messages = canReport(current) ? joinLogs(next.messages) : []
       const decided = current

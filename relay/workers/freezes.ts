@@ -21,7 +21,7 @@ export function createFreezes({ store, policy, apply, log, github }: Deps) {
 
   /** Ends a freeze at its end time by GitHub's clock, because the database's clock may be wrong. */
   async function endInTime({ id, endsAt }: Freeze): Promise<void> {
-    const isOver = () => endsAt !== null && timeoutEnd(endsAt, 0, policy) <= store.clock()
+    const isOver = () => endsAt !== null && timeoutEnd(endsAt, 0, policy()) <= store.clock()
     if (isOver()) await github.checkCredential().catch(() => {})
     if (isOver()) await end(id, 'release')
   }

@@ -49,7 +49,7 @@ export interface OutboxDeps {
   log: { warn: (fields: object, message: string) => void }
   throttled: Pick<ThrottledLog, 'warn'>
   traced?: boolean
-  policy: Pick<Policy, 'timeoutsFrom'>
+  policy: () => Pick<Policy, 'timeoutsFrom'>
   /** Records under the page's lease that Port rejected a required entity. */
   reject: (page: OutboxPage, rejected: Omit<Event<'entityRejected'>, 'type'>) => Promise<void>
   /** The longest time that a message can wait, in milliseconds. */
@@ -100,7 +100,7 @@ export async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: Abo
     if (now - began > WORK_MS || stopping.aborted || pausedUntil() > now) break
     const failure = await attempt(message, createdAt)
     if (refused) await noteRejected(refused)
-    const age = store.clock() - timeoutEnd(createdAt, 0, deps.policy)
+    const age = store.clock() - timeoutEnd(createdAt, 0, deps.policy())
     const step = nextStep({ ...batch, message }, failure, {
       age,
       retention,

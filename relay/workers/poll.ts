@@ -50,7 +50,7 @@ export function createPoll(deps: {
   apply: ApplyEvent
   freezes: Pick<Freezes, 'read' | 'find'>
   port: PortAccess
-  policy: Policy
+  policy: () => Policy
   /** GitHub's clock minus the store's, in milliseconds. */
   clockOffset: () => number
   details: RequestBudget
@@ -81,7 +81,7 @@ export function createPoll(deps: {
     }
     for (;;) {
       seen = atPresent(seen)
-      const step = nextStep(delivery, seen, policy)
+      const step = nextStep(delivery, seen, policy())
       if (step.do === 'apply') {
         await apply(delivery, step.event)
         return

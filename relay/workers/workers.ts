@@ -64,7 +64,7 @@ export function createEngine(deps: EngineDeps) {
   const quick = { all: budget(QUICK), ofRun: () => budget(QUICK_OF_RUN) }
   const finder = (perMinute: number) => {
     const cache = createRunCache({ github, perMinute, budgetById: budget(BY_ID), quick, clock })
-    return createFindRuns({ store, cache, findOwners, clockOffset, startTimeout: policy.startTimeout })
+    return createFindRuns({ store, cache, findOwners, clockOffset, startTimeout: policy().startTimeout })
   }
   const details = budget(DETAILS)
   const findUrgently = finder(URGENT)

@@ -55,7 +55,13 @@ export async function openWithDeliveries(placed: Placed[] | ((github: GitHubApi)
 export async function placeDeliveries(database: string | Address, placed: Placed[]): Promise<string[]> {
   const store = await openStore(typeof database === 'string' ? { kind: 'sqlite', path: database } : database)
   const log = { info() {}, debug() {} }
-  const apply = createApplyEvent({ store, policy: POLICY, canReport: () => false, onTransition() {}, log })
+  const apply = createApplyEvent({
+    store,
+    policy: () => POLICY,
+    canReport: () => false,
+    onTransition() {},
+    log,
+  })
   const ids: string[] = []
   for (const { events = [], ...given } of placed) {
     const { id } = await store.accept(aDelivery({ receivedAt: store.clock(), ...given }))

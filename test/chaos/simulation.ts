@@ -216,12 +216,12 @@ export async function simulate(options: {
   } as Partial<PortClient> as PortClient
 
   const pauses = createRateLimitPauses({ token: 'none' }, clock)
-  const policy = {
+  const policy = () => ({
     startTimeout: START_TIMEOUT,
     runTimeout: 24 * 60 * MINUTE,
     serverUrl: github.serverUrl,
     timeoutsFrom: 0,
-  }
+  })
   const log = { debug() {}, info() {}, warn() {} }
   const findOwners = createFindOwners(createFindByTitle(store))
   const never = new AbortController().signal

@@ -24,7 +24,12 @@ async function open(options: { secret?: string | null; store?: Partial<Store> } 
   onTestFinished(() => store.close())
   const apply = createApplyEvent({
     store,
-    policy: { startTimeout: 6e5, runTimeout: 864e5, serverUrl: 'https://github.com', timeoutsFrom: 0 },
+    policy: () => ({
+      startTimeout: 6e5,
+      runTimeout: 864e5,
+      serverUrl: 'https://github.com',
+      timeoutsFrom: 0,
+    }),
     canReport: () => false,
     onTransition() {},
     log: { debug() {}, info() {} },

@@ -93,14 +93,12 @@ export async function startSystem(options: SystemOptions = {}) {
   const client = options.blind
     ? null
     : createPortClient({ apiUrl, clientId, clientSecret, clock, readNodeRuns: true })
-  const policy = {
+  const policy = () => ({
     startTimeout: options.startTimeout ?? START_TIMEOUT,
     runTimeout: options.runTimeout ?? RUN_TIMEOUT,
     serverUrl: github.serverUrl,
-    get timeoutsFrom() {
-      return timeouts.from()
-    },
-  }
+    timeoutsFrom: timeouts.from(),
+  })
   const auth = { token: github.token }
   const pauses = createRateLimitPauses(auth, clock, closed => void store.savePause(closed))
   const config = { apiUrl: github.url, auth, webhookSecret: null, oidcIssuer: '' }
@@ -135,7 +133,7 @@ export async function startSystem(options: SystemOptions = {}) {
   })
   const receive = createGitHubWebhook({
     ...{ secret: SECRET, trustedProxies: 0, store, findOwners, throttled: log, clockOffset: hub.clockOffset },
-    startTimeout: policy.startTimeout,
+    startTimeout: policy().startTimeout,
     apply: (...given) => engine.apply(...given),
   })
   const app = new Hono().post('/github', receive)
