@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Delivery, DeliveryRun, Evidence } from '../../relay/delivery/delivery.ts'
-import { type BindingFacts, matchRuns, mergeRuns } from '../../relay/delivery/match.ts'
+import { type BindingFacts, isOfAnother, matchRuns, mergeRuns } from '../../relay/delivery/match.ts'
 import type { WorkflowRun } from '../../relay/github/runs.ts'
 
 const DISPATCHED = Date.parse('2026-11-01T10:00:00Z')
@@ -28,6 +28,14 @@ const poll = (runs: WorkflowRun[], facts: Partial<BindingFacts> = {}, delivery: 
   return { evidence, titles: found.map(({ title }) => title) }
 }
 const other = (eventType: string | null = 'deploy') => [{ eventType }]
+
+test("a run can belong to another delivery up to a minute after that delivery's start timeout, because clocks differ", () => {
+  const clocks = { clockOffset: 0, startTimeout: 10 * MINUTE }
+  const createdAt = (ms: number) =>
+    isOfAnother({ title: ANOTHER, createdAt: DISPATCHED + ms }, [{ attemptedAt: DISPATCHED }], clocks)
+  expect([-11 * MINUTE, 11 * MINUTE].map(createdAt)).toEqual([true, true])
+  expect([-11 * MINUTE - 1, 11 * MINUTE + 1].map(createdAt)).toEqual([false, false])
+})
 
 describe('a title', () => {
   test.each([

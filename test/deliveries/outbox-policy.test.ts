@@ -31,6 +31,12 @@ const FATES: [response: string, PortFailure, others: [Fate, Fate], end: [Fate, F
   ['the run has finished', failure('finished', 422), ['drop', 'drop'], ['drop', 'drop']],
   ['the run is synchronous', failure('synchronized', 422), ['drop', 'drop'], ['drop', 'drop']],
   ['400, refused', failure('refused', 400), ['drop', 'drop'], ['retry', 'replace']],
+  [
+    '404, refused, such as an unknown blueprint',
+    failure('refused', 404),
+    ['drop', 'drop'],
+    ['retry', 'replace'],
+  ],
   ['413, refused', failure('refused', 413), ['drop', 'drop'], ['retry', 'replace']],
   ['422, refused', failure('refused', 422), ['drop', 'drop'], ['retry', 'replace']],
   ['403, refused', failure('refused', 403), ['retry', 'replace'], ['retry', 'replace']],

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Delivery, DeliveryRun } from '../../relay/delivery/delivery.ts'
 import type { NoRun } from '../../relay/delivery/events.ts'
-import { decide } from '../../relay/delivery/final-status.ts'
+import { canRerun, decide } from '../../relay/delivery/final-status.ts'
 import type { Job } from '../../relay/github/jobs.ts'
 
 const job = (
@@ -114,3 +114,13 @@ test.each<[Parameters<typeof decide>[1], sentAt: number | null, outcome: string]
     ).toBe(isOpen)
   },
 )
+
+test('the relay re-runs failed jobs only if nobody has asked for a cancellation, even if GitHub refused it', () => {
+  const run = { id: 7, attempt: 1, past: false, status: 'completed', conclusion: 'failure' } as DeliveryRun
+  const delivery = { ...DELIVERY, rerunAt: 0, cancelSentAt: null, runs: [run] } as Delivery
+  expect(canRerun(delivery, run)).toBe(true)
+  // GitHub refused the cancellation, so the request is forgotten, but the user wanted no further work.
+  expect(canRerun({ ...delivery, cancelSentAt: 1 }, run)).toBe(false)
+  expect(canRerun({ ...delivery, cancelRequestedAt: 1 }, run)).toBe(false)
+  expect(canRerun(delivery, { ...run, attempt: 2 })).toBe(false)
+})

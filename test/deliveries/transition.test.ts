@@ -270,6 +270,27 @@ describe('a dispatch', () => {
     },
   )
 
+  test('is not sent again on the evidence of a list that was read before the grace period ended', () => {
+    const since = NOW - LOST_RESPONSE_GRACE_MS
+    const delivery = inState('queued', { attempts: 1, awaitingResponseSince: since, firstAttemptAt: since })
+    const changeAt = (readAt: number) =>
+      transition(delivery, { ...EVENTS.runNotFound, list: 'empty', readAt }, NOW, POLICY)?.change
+    expect(changeAt(NOW - 1)).not.toHaveProperty('awaitingResponseSince')
+    expect(changeAt(NOW)).toMatchObject({ awaitingResponseSince: null, dueAt: NOW })
+  })
+
+  test('renews the label in Port only if the rate limit ends more than a minute later than the label shows', () => {
+    const shown = { shownCause: 'limit', shownUntil: NOW + MINUTE } as const
+    const delivery = inState('queued', { queuedAt: NOW - MINUTE, ...shown })
+    const notified = (until: number) =>
+      transition(delivery, { type: 'waitingNotified', wait: { ...LIMIT, until } }, NOW, POLICY)?.messages ??
+      []
+    expect(notified(NOW + 2 * MINUTE)).toEqual([])
+    expect(notified(NOW + 2 * MINUTE + 1)).toEqual([
+      { update: { statusLabel: expect.any(String) }, unlessStarted: true },
+    ])
+  })
+
   test('whose run never appears is retried until RELAY_RUN_TIMEOUT, and once more if no relay was running meanwhile', () => {
     const since = NOW - POLICY.runTimeout
     const event = { ...EVENTS.runNotFound, list: 'empty', readAt: NOW } as const

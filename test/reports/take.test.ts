@@ -69,6 +69,22 @@ test('the run’s log in Port shows that Port rejected an entity', async () => {
   expect(message).toMatch(/^The entity service "shop" wasn't written: Port .* responded with 404/)
 })
 
+test('the limit on the jobs of a workflow run counts jobs across reports, and a job that reports again only once', async () => {
+  const { system, id, token } = await startReporting()
+  const job = (n: number) => ({ id: n, name: `job ${n}`, author: 'success', ownSummary: false })
+  const results = (from: number, to: number) =>
+    Array.from({ length: to - from }, (_, i) => ({ update: { conclusion: 'success', job: job(from + i) } }))
+  const send = (number: number, reports: unknown[]) => system.report(token, id, reports, { number })
+  const half = LIMITS.reportJobs / 2
+  expect((await send(1, results(0, half))).status).toBe(202)
+  expect((await send(2, results(half, LIMITS.reportJobs))).status).toBe(202)
+  expect((await send(3, results(0, 1))).status).toBe(202)
+  expect(await send(4, results(LIMITS.reportJobs, LIMITS.reportJobs + 1))).toMatchObject({
+    status: 413,
+    body: { detail: expect.stringContaining(`At most ${LIMITS.reportJobs} jobs`) },
+  })
+})
+
 test('disguised blueprint identifiers are refused, and the allow-lists for writing and deleting apply separately', async () => {
   const { system, id, portRun, token } = await startReporting({ RELAY_REPORT_DELETE_BLUEPRINTS: 'preview*' })
   let number = 0
