@@ -1,5 +1,6 @@
 import type { ClientPayload } from '../../port/payload.ts'
 import type { Invocation } from '../../port/types.ts'
+import { BoundedMap } from '../cache.ts'
 import type { Config } from '../config/config.ts'
 import type { OnResponse } from '../config/outgoing.ts'
 import { createApprovalReader } from './approvals.ts'
@@ -43,7 +44,8 @@ export function createGitHub(
 ) {
   const { isAllowed = () => false, secrets = [], onResponse = () => {} } = options
   const offset = createClockOffset(clock)
-  const { observe, ...facts } = createResponseFacts(clock)
+  const { auth, webhookSecret } = config
+  const { observe, ...facts } = createResponseFacts(clock, 'token' in auth)
   const direct = createCredential(config, clock, (response, sentAt, error) => {
     onResponse(response, error)
     // Without this header, the response is from a proxy, so its other headers, such as `Date`, aren't GitHub's.
@@ -51,7 +53,6 @@ export function createGitHub(
     offset.observe(response.headers.get('date'), sentAt)
     observe(response)
   })
-  const { auth, webhookSecret } = config
   const ours = ['token' in auth ? auth.token : auth.privateKey, webhookSecret ?? '', ...secrets]
   const credential = pausedCredential(hideSecrets(direct, ours), pauses, clock)
   const repositories = createRepositoryReader(credential)
@@ -109,8 +110,12 @@ export function createGitHub(
 /** The maximum number of rate-limit windows. An App has one window per installation. */
 const MAX_WINDOWS = 1_000
 
-function createResponseFacts(clock: () => number) {
+/** @param isToken whether all repositories share one limit. With an App, each owner's installation has its own limit. */
+function createResponseFacts(clock: () => number, isToken: boolean) {
   const windows = new Map<number, number>()
+  /** The latest window of each limit. */
+  const latest = new BoundedMap<string, { end: number; remaining: number }>(MAX_WINDOWS)
+  const limitOf = (owner: string) => (isToken ? '' : owner.toLowerCase())
   let expiresAt: number | null = null
 
   function forgetFinished(): void {
@@ -118,7 +123,7 @@ function createResponseFacts(clock: () => number) {
   }
 
   return {
-    observe({ status, headers }: Response): void {
+    observe({ status, headers, url }: Response): void {
       // The headers of a 401 show the limit of anonymous requests.
       if (status === 401) return
       const expiry = Date.parse(headers.get('github-authentication-token-expiration') ?? '')
@@ -126,10 +131,19 @@ function createResponseFacts(clock: () => number) {
       const end = Number(headers.get('x-ratelimit-reset')) * 1000
       const remaining = Number(headers.get('x-ratelimit-remaining') ?? Number.NaN)
       if (!(end > clock()) || !Number.isInteger(remaining)) return
+      const [, owner] = /\/repos\/([^/]+)\//.exec(url) ?? []
+      if (owner) latest.set(limitOf(owner), { end, remaining })
       if (windows.size >= MAX_WINDOWS && !windows.has(end)) forgetFinished()
       if (windows.size < MAX_WINDOWS || windows.has(end)) {
         windows.set(end, Math.min(remaining, windows.get(end) ?? remaining))
       }
+    },
+    /** Names the limit to which a repository's requests count. */
+    limitOf: (repository: string) => limitOf(repository.replace(/\/.*/, '')),
+    /** Returns how many requests a minute a repository's limit allows until its reset; 0 before GitHub's first response. */
+    perMinute(limit: string): number {
+      const { end = 0, remaining = 0 } = latest.get(limit) ?? {}
+      return end > clock() ? remaining / Math.max(1, (end - clock()) / 60_000) : 0
     },
     /** Returns the smallest number of remaining requests among the open rate-limit windows; null if none is open. */
     rateLimitRemaining(): number | null {

@@ -160,9 +160,10 @@ function isLimit(headers: { get(name: string): string | null }, data: unknown): 
 
 export type RequestBudget = ReturnType<typeof createRequestBudget>
 
-/** Creates a budget: in any window of `windowMs`, at most `limit` requests are allowed. */
-export function createRequestBudget(limit: number, windowMs: number, clock: () => number) {
+/** Creates a budget: in any window of `windowMs`, at most `given` requests are allowed. */
+export function createRequestBudget(given: number | (() => number), windowMs: number, clock: () => number) {
   const taken: number[] = []
+  const most = () => (typeof given === 'number' ? given : given())
   const forget = (now: number) => {
     // A time is in the future if the clock was set back.
     while (taken[0] !== undefined && (taken[0] <= now - windowMs || taken[0] > now)) taken.shift()
@@ -170,14 +171,18 @@ export function createRequestBudget(limit: number, windowMs: number, clock: () =
   return {
     /** Takes requests from the budget. Takes none if fewer than `leave` requests would remain for urgent work. */
     take(requests = 1, leave = 0): boolean {
-      const now = clock()
+      const [now, limit] = [clock(), most()]
       forget(now)
       if (taken.length + Math.min(requests, limit) + leave > limit) return false
       for (let n = 0; n < requests; n++) taken.push(now)
       return true
     },
+    /** Gives the last request back, because it didn't count against GitHub's limit. */
+    giveBack(): void {
+      taken.pop()
+    },
     freeAt() {
-      const now = clock()
+      const [now, limit] = [clock(), most()]
       forget(now)
       return taken.length < limit ? now : (taken[taken.length - limit] as number) + windowMs
     },

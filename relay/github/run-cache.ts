@@ -55,7 +55,11 @@ const MAX_BY_ID = 1_000
 
 interface RunCacheDeps {
   github: Pick<RunReader, 'runsPage' | 'run'>
-  perMinute: number
+  /** The name of the limit of GitHub to which a repository's requests count, and how many list requests a minute it allows. */
+  limitOf: (repository: string) => string
+  perMinute: (limit: string) => number
+  /** The budget for all list requests together, including those that GitHub doesn't count. */
+  total: RequestBudget
   /** The budget for reading runs by ID. It is separate, so that many old runs don't block the lists. */
   budgetById: RequestBudget
   /** The budgets for quick reads: `all` for all runs together, `ofRun` for each run. */
@@ -64,24 +68,33 @@ interface RunCacheDeps {
 }
 
 /** Creates the cache of runs. All deliveries of a relay share its lists and its budget. */
-export function createRunCache({ github, perMinute, budgetById, clock, quick }: RunCacheDeps) {
-  const budget = createRequestBudget(perMinute, MINUTE_MS, clock)
+export function createRunCache(deps: RunCacheDeps) {
+  const { github, limitOf, perMinute, total, budgetById, clock, quick } = deps
+  const budgets = new BoundedMap<string, RequestBudget>(MAX_BY_ID)
+  function budgetOf(limit: string): RequestBudget {
+    const budget = budgets.get(limit) ?? createRequestBudget(() => perMinute(limit), MINUTE_MS, clock)
+    budgets.set(limit, budget)
+    return budget
+  }
   const quickOfRun = new BoundedMap<number, RequestBudget>(MAX_BY_ID)
   const open = (repository: string, event: RunEvent) => ({
-    list: createRunList(repository, event, { github, budget, clock }),
+    limit: limitOf(repository),
+    list: createRunList(repository, event, { github, budget: budgetOf(limitOf(repository)), total, clock }),
     byId: createRunsById(repository, { github, budget: budgetById, clock }),
     polledAt: clock(),
   })
   const entries = new Map<string, ReturnType<typeof open>>()
-  let interval = MIN_INTERVAL_MS
 
-  /** Sets the age at which a list is read again. With this age, all lists together stay within the budget. */
-  function plan(): void {
-    for (const [key, { polledAt }] of entries) {
-      // A time in the future means that the clock was set back.
-      if (Math.abs(clock() - polledAt) > FORGOTTEN_MS + interval) entries.delete(key)
-    }
-    interval = Math.max(MIN_INTERVAL_MS, (entries.size * MINUTE_MS) / (perMinute * PLANNED))
+  /** Returns the age at which a list is read again. With this age, all lists of a limit together stay within its budget. */
+  function plan(limit: string): number {
+    const intervalOf = (lists: number) =>
+      Math.max(MIN_INTERVAL_MS, (lists * MINUTE_MS) / (perMinute(limit) * PLANNED))
+    const ofLimit = [...entries].filter(([, entry]) => entry.limit === limit)
+    const longest = FORGOTTEN_MS + intervalOf(ofLimit.length)
+    // A time in the future means that the clock was set back.
+    const old = ofLimit.filter(([, { polledAt }]) => Math.abs(clock() - polledAt) > longest)
+    for (const [key] of old) entries.delete(key)
+    return intervalOf(ofLimit.length - old.length)
   }
 
   function takeQuick(id: number): boolean {
@@ -98,7 +111,7 @@ export function createRunCache({ github, perMinute, budgetById, clock, quick }: 
       maxAge: number,
     ): Promise<Snapshot> {
       const key = `${event} ${repository.toLowerCase()}`
-      plan()
+      const interval = plan(limitOf(repository))
       const entry = entries.get(key) ?? open(repository, event)
       entries.set(key, Object.assign(entry, { polledAt: clock() }))
       const { list, byId } = entry
@@ -133,7 +146,11 @@ export type RunCache = ReturnType<typeof createRunCache>
 type ReadDeps = Pick<RunCacheDeps, 'github' | 'clock'> & { budget: RequestBudget }
 
 /** Keeps the newest runs that one type of event started in a repository. */
-function createRunList(repository: string, event: RunEvent, { github, budget, clock }: ReadDeps) {
+function createRunList(
+  repository: string,
+  event: RunEvent,
+  { github, budget, total, clock }: ReadDeps & Pick<RunCacheDeps, 'total'>,
+) {
   /** What the next read must contain: the runs since this time, and the runs with these IDs. */
   let since = Number.POSITIVE_INFINITY
   let wanted = new Set<number>()
@@ -182,6 +199,11 @@ function createRunList(repository: string, event: RunEvent, { github, budget, cl
           if (page === 0) blockedUntil = budget.freeAt()
           break
         }
+        if (!total.take()) {
+          budget.giveBack()
+          if (page === 0) blockedUntil = total.freeAt()
+          break
+        }
         const runs = await readPage(page++)
         for (const run of runs) missing.delete(run.id)
         const oldest = runs.at(-1)?.createdAt ?? 0
@@ -203,6 +225,8 @@ function createRunList(repository: string, event: RunEvent, { github, budget, cl
 
   async function readPage(page: number): Promise<WorkflowRun[]> {
     const { data, etag } = await github.runsPage(repository, page + 1, pages[page]?.etag ?? null, event)
+    // GitHub doesn't count a 304 against the rate limit.
+    if (!data) budget.giveBack()
     if (data) {
       pages[page] = { runs: data, etag }
       // If this page has changed, the cached pages after it are outdated.

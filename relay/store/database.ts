@@ -64,6 +64,8 @@ export interface Dialect {
   lockNumber: string | null
   /** Returns the condition that the column's value is in the SELECT's result. The SELECT runs only once, so that its LIMIT applies. */
   among(column: string, select: string): string
+  /** An expression for the number of relays that use the database now. */
+  relays: string
   /** An expression for the version of the database's schema, which a newer relay may have changed. */
   schemaVersion: string
   /** An expression for a `seq` that is higher than every existing `seq`. */
@@ -91,11 +93,15 @@ export const sqlite: Dialect = {
   skipLocked: '',
   lockNumber: null,
   among: (column, select) => `${column} IN (${select})`,
+  relays: '1',
   schemaVersion: '(SELECT user_version FROM pragma_user_version)',
   nextSeq: '(SELECT max(seq) + 1 FROM deliveries)',
   owner: repository => `substr(${repository}, 1, instr(${repository}, '/') - 1)`,
   jsonRows: (fields, from) => `(SELECT json_group_array(json_object(${pairs(fields)})) FROM ${from})`,
 }
+
+/** Each relay adds a random suffix to the name of its connections. */
+export const APPLICATION = 'port-webhook-action relay '
 
 export const postgres: Dialect = {
   least: 'least',
@@ -103,6 +109,8 @@ export const postgres: Dialect = {
   skipLocked: 'FOR UPDATE SKIP LOCKED',
   lockNumber: 'SELECT pg_advisory_xact_lock(?1)',
   among: (column, select) => `${column} = ANY (ARRAY(${select}))`,
+  relays: `(SELECT count(DISTINCT application_name) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name LIKE '${APPLICATION}%')`,
   schemaVersion: '(SELECT version FROM relay_schema)',
   nextSeq: `nextval('deliveries_seq_seq')`,
   owner: repository => `split_part(${repository}, '/', 1)`,

@@ -24,8 +24,11 @@ import type { Timeouts } from './timeouts.ts'
 import { createTraces } from './traces.ts'
 import { repeat, startWorker, type Worker, type WorkerDefinition } from './worker.ts'
 
-/** List requests per minute. In up to twenty repositories, this shows a finished run within a minute. */
+/** The least list requests per minute. In up to twenty repositories, this shows a finished run within a minute. */
 const LISTS = 36
+/** The share of GitHub's limit for list requests, and the most list requests per minute, including those that GitHub doesn't count. */
+const LISTS_SHARE = 0.5
+const MOST_LISTS = 300
 const BY_ID = 8
 /** Two budgets, for all runs and for each run: reading a run by its ID while one of its jobs finishes. */
 const QUICK = 60
@@ -62,13 +65,20 @@ export function createEngine(deps: EngineDeps) {
   const clockOffset = () => github.clockOffset() ?? 0
   const budget = (requests: number) => createRequestBudget(requests, MINUTE_MS, clock)
   const quick = { all: budget(QUICK), ofRun: () => budget(QUICK_OF_RUN) }
-  const finder = (perMinute: number) => {
-    const cache = createRunCache({ github, perMinute, budgetById: budget(BY_ID), quick, clock })
+  let relays = 1
+  const total = budget(MOST_LISTS)
+  const { limitOf, perMinute } = github.facts
+  const allowed = (limit: string) =>
+    Math.min(MOST_LISTS, Math.max(LISTS, Math.floor((perMinute(limit) * LISTS_SHARE) / relays)))
+  const finder = (perMinute: (limit: string) => number) => {
+    const cache = createRunCache({
+      ...{ github, limitOf, perMinute, total, budgetById: budget(BY_ID), quick, clock },
+    })
     return createFindRuns({ store, cache, findOwners, clockOffset, startTimeout: policy().startTimeout })
   }
   const details = budget(DETAILS)
-  const findUrgently = finder(URGENT)
-  const find = finder(LISTS)
+  const findUrgently = finder(() => URGENT)
+  const find = finder(allowed)
   const reject: OutboxDeps['reject'] = async ({ delivery: id, version: lease }, rejected) => {
     const delivery = await store.get(id)
     if (delivery)
@@ -88,6 +98,10 @@ export function createEngine(deps: EngineDeps) {
       ...{ approvals: budget(APPROVALS), confirms: budget(CONFIRMS) },
     }),
     outbox: (page: OutboxPage, stopping: AbortSignal) => sendPage(page, { ...deps, reject }, stopping),
+    /** Counts the relays on the database, which share GitHub's limit. */
+    async countRelays(): Promise<void> {
+      relays = await store.relays()
+    },
   }
 }
 
@@ -192,6 +206,7 @@ export function startWorkers(deps: {
       remind()
       const now = store.clock()
       await store.repairDueTimes(now)
+      await engine.countRelays()
       const { tolerance } = config.webhook
       const removed = await purge(store, { now, retention: config.retention, tolerance }, stopped)
       if (removed > 0) log.info({ removed }, 'deliveries older than RELAY_RETENTION were deleted')

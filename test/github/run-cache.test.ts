@@ -10,19 +10,24 @@ const made = (id: number): WorkflowRun => ({
 })
 
 /** Creates a cache over an in-memory list of runs. `asked` lists the requests of the cache. */
-function open(runs: WorkflowRun[], limit = 36) {
+function open(runs: WorkflowRun[], limit: number | ((limit: string) => number) = 36) {
   let at = 1_000_000
   const asked: string[] = []
+  let isUnchanged = false
+  const unchanged = () => isUnchanged && asked.length > 0
   const cache = createRunCache({
     github: {
       async runsPage(_, page) {
         asked.push(`page ${page}`)
         const sorted = [...runs].sort((a, b) => b.id - a.id)
-        return { data: sorted.slice((page - 1) * 100, page * 100), etag: 'known' }
+        const data = sorted.slice((page - 1) * 100, page * 100)
+        return { data: unchanged() ? null : data, etag: 'known' }
       },
       run: () => expect.fail('No test reads a run by its id'),
     },
-    perMinute: limit,
+    limitOf: repository => repository.replace(/\/.*/, ''),
+    perMinute: typeof limit === 'number' ? () => limit : limit,
+    total: createRequestBudget(300, 60_000, () => at),
     budgetById: createRequestBudget(10, 60_000, () => at),
     quick: {
       all: createRequestBudget(3, 60_000, () => at),
@@ -36,6 +41,10 @@ function open(runs: WorkflowRun[], limit = 36) {
       cache.poll(repository, { event: 'repository_dispatch', since, runIds: [] }, 5_000),
     pass: (ms: number) => {
       at += ms
+    },
+    /** From now on, GitHub responds with 304. */
+    keep: () => {
+      isUnchanged = true
     },
   }
 }
@@ -91,4 +100,50 @@ test('the request budget applies to every 60-second window, not only to clock mi
   expect([0, 50_000, 59_000, 59_999].map(take)).toEqual([true, true, true, false])
   expect(budget.freeAt()).toBe(60_000)
   expect([60_000, 60_001, 110_000].map(take)).toEqual([true, false, true])
+})
+
+/** Polls each repository every 15 s for an hour. Returns the requests in the last minute and the longest age of a list. */
+async function pollAll(repositories: string[], { poll, pass, asked }: ReturnType<typeof open>) {
+  let [requests, oldest] = [0, 0]
+  for (let second = 0; second < 3_600; second += 15) {
+    if (second === 3_540) requests = asked.length
+    for (const repository of repositories) {
+      const { readAt } = await poll(0, repository)
+      if (second > 1_800) oldest = Math.max(oldest, 1_000_000 + second * 1_000 - (readAt ?? 0))
+    }
+    pass(15_000)
+  }
+  return { perMinute: asked.length - requests, minutes: oldest / 60_000 }
+}
+
+const repositories = (owner: string, amount: number) =>
+  Array.from({ length: amount }, (_, i) => `${owner}/${i}`)
+
+test('the age of lists in 500 repositories is the number of repositories divided by the requests a minute', async () => {
+  const token = await pollAll(repositories('acme', 500), open([made(1)], 36))
+  const app = await pollAll(repositories('acme', 500), open([made(1)], 104))
+  expect(token.perMinute).toBeLessThanOrEqual(36)
+  expect(app.perMinute).toBeLessThanOrEqual(104)
+  expect(token.minutes).toBeCloseTo(500 / (36 * 0.95), -1)
+  expect(app.minutes).toBeLessThan(500 / (104 * 0.95) + 1)
+})
+
+test('each installation has a budget of its own, and all lists together stay below 300 requests a minute', async () => {
+  const owners = ['a', 'b', 'c', 'd'].flatMap(owner => repositories(owner, 150))
+  const small = await pollAll(owners, open([made(1)], 36))
+  expect(small.perMinute).toBeGreaterThan(120)
+  expect(small.perMinute).toBeLessThanOrEqual(4 * 36)
+  const large = await pollAll(owners, open([made(1)], 200))
+  expect(large.perMinute).toBeLessThanOrEqual(300)
+})
+
+test('a 304 gives its request back to the installation', async () => {
+  const readsOf = async (isUnchanged: boolean) => {
+    const { poll: look, asked, keep } = open([made(1)], 4)
+    await look()
+    if (isUnchanged) keep()
+    for (const repository of repositories('acme', 10)) await look(0, repository)
+    return asked.length
+  }
+  expect([await readsOf(false), await readsOf(true)]).toEqual([4, 11])
 })

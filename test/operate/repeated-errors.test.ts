@@ -66,7 +66,12 @@ test('warns once a day about a token that expires soon and about clock skew', ()
   const day = 24 * 60 * MINUTE
   let now = Date.UTC(2026, 0, 1)
   const expiresAt = now + 15 * day
-  const facts = { tokenExpiresAt: () => expiresAt, rateLimitRemaining: () => null }
+  const facts = {
+    tokenExpiresAt: () => expiresAt,
+    rateLimitRemaining: () => null,
+    limitOf: () => '',
+    perMinute: () => 0,
+  }
   const remind = createReminders({ facts }, { problem: () => 'It is wrong.' }, { clock: () => now, log })
   for (const end = now + 4 * day; now < end; now += MINUTE) remind()
   const count = (text: string) => lines.filter(({ message }) => message.includes(text)).length

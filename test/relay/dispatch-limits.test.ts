@@ -98,7 +98,10 @@ test('during a rate-limit pause, the relay sends no request with the credential,
   const budget = createRequestBudget(36, 60_000, now)
   const budgetById = createRequestBudget(10, 60_000, now)
   const quick = { all: budget, ofRun: () => budget }
-  const cache = createRunCache({ github: hub, perMinute: 36, budgetById, quick, clock: now })
+  const cache = createRunCache({
+    ...{ github: hub, limitOf: () => '', perMinute: () => 36, total: createRequestBudget(300, 60_000, now) },
+    ...{ budgetById, quick, clock: now },
+  })
   relay.github.failures.secondaryLimit(60, { times: 1000 })
   for (let second = 0; second < 50; second += 10) {
     for (let i = 0; i < 20; i++) {

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client, ClientBase, ClientConfig, Pool } from 'pg'
 import type { Backend, DatabaseClock, Row } from '../database.ts'
-import { createDatabaseClock, postgres } from '../database.ts'
+import { APPLICATION, createDatabaseClock, postgres } from '../database.ts'
 import { MIGRATIONS, missingMigrations, SchemaRefused, schemaVersion } from '../migrations.ts'
 import { SCHEMA as SQLITE } from '../sqlite/schema.ts'
 import { createIntake, type PostgresQuery, toQuery } from './queries.ts'
@@ -41,7 +41,7 @@ export async function openPostgres(url: string, migrates: boolean): Promise<Back
     connectionString: url,
     connectionTimeoutMillis: CONNECT_MS,
     query_timeout: RESPONSE_MS,
-    fallback_application_name: 'port-webhook-action relay',
+    fallback_application_name: `${APPLICATION}${randomUUID().slice(0, 8)}`,
     keepAlive: true,
     // The numbers in this database are below 2^53: they are counts, times, and GitHub ids.
     types: {

@@ -105,6 +105,10 @@ export const maintenance = (db: Backend) => ({
       { sql: 'DELETE FROM deliveries WHERE id = ?1', params: [id] },
     ])
   },
+  /** Counts the relays that are connected to the database; 1 if the server doesn't show them. */
+  async relays(): Promise<number> {
+    return Math.max(1, Number((await rowsOf(db, `SELECT ${db.dialect.relays} AS relays`))[0]?.relays))
+  },
   async schemaVersion(): Promise<number> {
     return Number((await rowsOf(db, `SELECT ${db.dialect.schemaVersion} AS version`))[0]?.version)
   },

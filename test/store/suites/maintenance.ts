@@ -37,6 +37,16 @@ export function maintenanceTests(place: Place): void {
     await expect(place.open(address)).resolves.toBeTruthy()
   })
 
+  test('counts the relays that are connected to the database', async () => {
+    const address = await place.empty()
+    const first = await place.open(address)
+    expect(await first.relays()).toBe(1)
+    if (place.kind === 'sqlite') return
+    const second = await place.open(address)
+    await second.counts()
+    expect(await first.relays()).toBe(2)
+  })
+
   test('deletes finished deliveries by age, a few at a time, and never deletes open deliveries', async () => {
     const store = await place.emptied()
     const end = async (state: 'finished' | 'cancelled', at: number) => {

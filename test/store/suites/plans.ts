@@ -147,6 +147,7 @@ async function callEverything(store: Store): Promise<void> {
     findWaiting: () => store.findWaiting(now, now, 5, 'owner:'),
     heads: async () => store.heads([(await store.get(id))!, { ...(await store.get(id))!, state: 'queued' }]),
     stalled: () => store.stalled(now, 5, 'owner:'),
+    relays: () => store.relays(),
     schemaVersion: () => store.schemaVersion(),
     withoutRunner: () => store.withoutRunner(now),
     claimPolls: () => store.claimPolls(now, 1, 5),
