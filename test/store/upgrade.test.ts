@@ -1,12 +1,14 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
 import { STATES } from '../../relay/delivery/delivery.ts'
 import { MIGRATIONS, schemaVersion } from '../../relay/store/migrations.ts'
 import { openStore, openStoreForCommand } from '../../relay/store/open.ts'
+import { SCHEMA } from '../../relay/store/sqlite/schema.ts'
 import type { Store } from '../../relay/store/store.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { TEST_ENV } from '../support/environment.ts'
@@ -15,7 +17,8 @@ import { send } from '../support/send.ts'
 import { startServices } from '../support/services.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 import { openStoreHere } from '../support/store-here.ts'
-import { type Address, acceptAll, aLine, applyTo, get, usePlace } from './place.ts'
+import { type Address, acceptAll, aLine, applyTo, get, runSql, usePlace } from './place.ts'
+import { callEverything } from './suites/plans.ts'
 
 const NEXT = [
   'ALTER TABLE deliveries ADD COLUMN later TEXT',
@@ -28,6 +31,27 @@ const SLOW = {
   sqlite: `CREATE TABLE slow AS
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000) SELECT max(i) AS i FROM n`,
   postgres: 'SELECT pg_sleep(5)',
+}
+
+/** Whether a relay is in the middle of {@link SLOW}. */
+async function isMigrating(address: Address): Promise<boolean> {
+  if (address.kind === 'sqlite') {
+    const database = new DatabaseSync(address.path, { timeout: 0 })
+    try {
+      database.exec('BEGIN IMMEDIATE')
+      return false
+    } catch {
+      return true
+    } finally {
+      database.close()
+    }
+  }
+  const client = new pg.Client(address.url)
+  await client.connect()
+  const sql = 'SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query = $1'
+  const { rows } = await client.query(sql, [SLOW.postgres])
+  await client.end()
+  return rows.length > 0
 }
 
 /** Makes the relays of this process relays of the next version. */
@@ -116,7 +140,7 @@ describe.each(['sqlite', 'postgres'] as const)('an upgrade of a database (%s)', 
     expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining(refusal) })
   })
 
-  test('that is killed halfway leaves the database as it was', async () => {
+  test('that is killed halfway leaves the database as it was, and the next start repeats it', async () => {
     const { address, read, before } = await placeDeliveries()
     const env = relayEnv({
       RELAY_DATABASE: urlOf(address),
@@ -124,14 +148,28 @@ describe.each(['sqlite', 'postgres'] as const)('an upgrade of a database (%s)', 
     })
     const child = spawn(process.execPath, [...FLAGS, MAIN], { env: { ...TEST_ENV, ...env }, stdio: 'ignore' })
     const exited = once(child, 'exit')
-    // The migration takes seconds. On a busy machine, the relay is killed before it.
-    await sleep(1_500)
+    await until(() => isMigrating(address), 'the slow migration runs', 60_000)
     child.kill('SIGKILL')
     await exited
+    // The first migration would fail if the column was there.
+    upgradeHere(...NEXT)
     const store = await open(address)
     expect(await read(store)).toEqual(before)
     expect(await store.schemaVersion()).toBe(schemaVersion())
   })
+})
+
+test('every method of an open store works after a migration that adds a column to each table', async () => {
+  const url = await newDatabase()
+  const store = await openStore({ kind: 'postgres', url })
+  onTestFinished(() => store.close())
+  // The statements are prepared, so PostgreSQL refuses them if their columns change.
+  await callEverything(store)
+  const tables = [...SCHEMA.matchAll(/CREATE TABLE (\w+)/g)].map(([, table]) => table)
+  expect(tables.length).toBeGreaterThan(10)
+  const add = (table?: string) => `ALTER TABLE ${table} ADD COLUMN later BIGINT NOT NULL DEFAULT 0`
+  await runSql({ kind: 'postgres', url }, ...tables.map(add))
+  await callEverything(store)
 })
 
 test('two relays that start at the same time upgrade a database once', async () => {

@@ -142,7 +142,11 @@ export const maintenance = (db: Backend) => ({
     ])
   },
   hours: (from: number): Promise<Hour[]> =>
-    rowsOf(db, 'SELECT * FROM hours WHERE hour >= ?1 ORDER BY hour', from),
+    rowsOf(
+      db,
+      `SELECT hour, accepted, ${OUTCOMES.join(', ')} FROM hours WHERE hour >= ?1 ORDER BY hour`,
+      from,
+    ),
   /** Acquires or renews the lease to send alerts. @returns the alerts; null if another relay has the lease */
   async claimAlerts(holder: string, now: number, leaseMs: number): Promise<AlertState | null> {
     const sql =

@@ -128,7 +128,7 @@ async function fill(backend: Backend): Promise<void> {
 }
 
 /** Calls each method once, and `list` with every kind of filter. */
-async function callEverything(store: Store): Promise<void> {
+export async function callEverything(store: Store): Promise<void> {
   const given = aDelivery()
   const id = given.id
   const now = 900_000
