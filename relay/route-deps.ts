@@ -16,7 +16,8 @@ export interface RouteDeps {
   port: PortAccess
   github: GitHub
   pauses: RateLimitPauses
-  checkDatabase: () => Promise<{ ok: boolean; detail?: string }>
+  /** `ok`: whether the database accepts writes. `outdated`: what to do, if a newer relay has upgraded the database. */
+  checkDatabase: () => Promise<{ ok: boolean; detail?: string; outdated?: string }>
   /** Milliseconds since 1970 by the wall clock, which tokens, sessions, and Prometheus use. */
   clock: () => number
   log: Pick<ThrottledLog, 'info' | 'warn' | 'error'>

@@ -3,6 +3,7 @@ import { LIMITS } from '../config/limits.ts'
 import type { Transition } from '../delivery/delivery.ts'
 import { createTokenBuckets } from '../http/request.ts'
 import type { ThrottledLog } from '../log.ts'
+import type { RouteDeps } from '../route-deps.ts'
 import { whyNotWritable } from '../store/database.ts'
 import { schemaVersion } from '../store/migrations.ts'
 import type { Hour, Store } from '../store/store.ts'
@@ -11,17 +12,18 @@ import type { Timeouts } from '../workers/timeouts.ts'
 import { plainText, type Side, type Sides } from './sides.ts'
 
 type Check = { ok: boolean; detail?: string }
+type DatabaseCheck = Awaited<ReturnType<RouteDeps['checkDatabase']>>
 
 const OUTDATED =
   'A newer relay has upgraded the database (RELAY_DATABASE). This relay still accepts webhooks, but claims no work: stop this relay, or start its newer version.'
 
-/** Checks whether the database accepts writes, and has no newer schema. Limits the rate of checks: between two checks, returns the last result. */
+/** Checks the database. Limits the rate of checks: between two checks, returns the last result. */
 export function createDatabaseCheck(
   store: Pick<Store, 'ping' | 'schemaVersion'>,
   throttled: Pick<ThrottledLog, 'error'>,
 ) {
   const pace = createTokenBuckets(LIMITS.databaseChecks)
-  let lastCheck: Promise<Check> | null = null
+  let lastCheck: Promise<DatabaseCheck> | null = null
   let isChecking = false
 
   return () => {
@@ -31,11 +33,12 @@ export function createDatabaseCheck(
       .ping()
       .then(() => store.schemaVersion())
       .then(
-        (version): Check => (version > schemaVersion() ? { ok: false, detail: OUTDATED } : { ok: true }),
-        (error): Check => {
+        version => ({ ok: true, ...(version > schemaVersion() && { outdated: OUTDATED }) }),
+        error => {
           throttled.error({ err: error, work: 'readyz' }, 'database unavailable; retrying')
           const why = whyNotWritable(error) ?? "it is unavailable. The relay's log shows the error."
-          return { ok: false, detail: `The database (RELAY_DATABASE) doesn't accept writes: ${why}` }
+          const detail = `The database (RELAY_DATABASE) doesn't accept writes: ${why}`
+          return { ok: false, detail }
         },
       )
       .finally(() => {
@@ -46,11 +49,11 @@ export function createDatabaseCheck(
 }
 
 /**
- * `GET /readyz`: whether the relay can accept webhooks. Only the database affects the status, because Port doesn't send a
- * refused webhook again. The body also reports problems with GitHub and Port.
+ * `GET /readyz`: whether a load balancer should send webhooks to this relay. Only the database affects the status, because
+ * Port doesn't send a refused webhook again. The body also reports problems with GitHub and Port.
  */
 export function createReadiness(deps: {
-  checkDatabase: () => Promise<Check>
+  checkDatabase: RouteDeps['checkDatabase']
   sides: Pick<Sides, 'isUsed' | 'problems' | 'lastSuccess' | 'isKnown'>
   timeouts: Pick<Timeouts, 'problem'>
   freezes: Pick<Freezes, 'active'>
@@ -73,12 +76,14 @@ export function createReadiness(deps: {
   }
 
   return async (c: Context): Promise<Response> => {
-    const database = await checkDatabase()
+    const { outdated, ...database } = await checkDatabase()
+    const schema = outdated !== undefined && { schema: { ok: false, detail: outdated } }
+    const ok = database.ok && !schema
     const { length } = freezes.active()
     const frozen = length > 0 && { freezes: { ok: true, detail: `Active deploy freezes: ${length}.` } }
-    const checks = { database, github: ofSide('github'), port: ofSide('port'), ...frozen }
-    if (!database.ok) c.header('retry-after', '5')
-    return c.json({ ok: database.ok, checks }, database.ok ? 200 : 503)
+    const checks = { database, ...schema, github: ofSide('github'), port: ofSide('port'), ...frozen }
+    if (!ok) c.header('retry-after', '5')
+    return c.json({ ok, checks }, ok ? 200 : 503)
   }
 }
 

@@ -56,6 +56,7 @@ export function createAdmin(deps: RouteDeps & { roles: Roles; sides: Sides; time
           problems: sides.problems(),
           sides: SIDES.filter(sides.isUsed).map(side => ({ side, lastSuccess: sides.lastSuccess(side) })),
           database: database.ok && stored ? null : (database.detail ?? 'RELAY_DATABASE failed.'),
+          outdated: database.outdated ?? null,
           limits: pauses.allPaused().filter(({ cause }) => cause === 'limit'),
           rateLimitRemaining: github.facts.rateLimitRemaining(),
           ...{ isRead: stored !== undefined, stalled, waiting, frozen, freezes: freezes.active() },

@@ -136,9 +136,11 @@ export function startWorkers(deps: {
   const { config, store, github, timeouts, engine, pauses, rate, log, throttled } = deps
   const { tracing } = config
   const notifyWaiting = createNotifyWaiting({ ...engine, store, pauses })
-  const notify = repeat('notify waiting', MAINTENANCE_MS, throttled, notifyWaiting, WAITING_MS)
-  const freeze = repeat('freezes', MAINTENANCE_MS, throttled, engine.freezes.check, WAITING_MS)
   let isOutdated = false
+  const repeatWork: typeof repeat = (name, everyMs, log, work, soonestMs) =>
+    repeat(name, everyMs, log, async stopped => (isOutdated ? undefined : work(stopped)), soonestMs)
+  const notify = repeatWork('notify waiting', MAINTENANCE_MS, throttled, notifyWaiting, WAITING_MS)
+  const freeze = repeatWork('freezes', MAINTENANCE_MS, throttled, engine.freezes.check, WAITING_MS)
   const findDue = async () => {
     const now = store.clock()
     const [due, active] = await Promise.all([store.nextDue(), store.activePauses(now), engine.freezes.read()])
@@ -200,9 +202,9 @@ export function startWorkers(deps: {
     // Only look-ups wake these workers.
     ...[notify, freeze].map(worker => ({ ...worker, wake() {} })),
     ...(tracing
-      ? [repeat('traces', TRACES_MS, throttled, createTraces({ ...deps, ...config, tracing }))]
+      ? [repeatWork('traces', TRACES_MS, throttled, createTraces({ ...deps, ...config, tracing }))]
       : []),
-    repeat('maintenance', MAINTENANCE_MS, throttled, async stopped => {
+    repeatWork('maintenance', MAINTENANCE_MS, throttled, async stopped => {
       remind()
       const now = store.clock()
       await store.repairDueTimes(now)

@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { PortError, type PortErrorKind } from '../../port/client/errors.ts'
@@ -39,6 +40,13 @@ async function open(more: (github: GitHubApi) => Record<string, string> = () => 
   const shows = (what: string, check: (checks: Ready['checks']) => boolean) =>
     until(async () => check((await ready()).checks), what, 60_000)
   return { port, github, relay, env, restart, ready, shows }
+}
+
+async function statusPage(url: string): Promise<string> {
+  const form = new URLSearchParams({ token: ADMIN_TOKEN })
+  const signedIn = await fetch(`${url}/sign-in`, { method: 'POST', body: form, redirect: 'manual' })
+  const cookie = signedIn.headers.get('set-cookie')!.split(';')[0]!
+  return (await fetch(`${url}/status`, { headers: { cookie } })).text()
 }
 
 test('an idle relay checks GitHub and Port; /readyz shows why they are down, and is ok after they recover', async () => {
@@ -124,6 +132,39 @@ test('/readyz says that a PostgreSQL server is a read-only replica', async () =>
   expect((await ready()).status).toBe(503)
 })
 
+test('a relay whose database was upgraded by a newer relay accepts webhooks and leaves all work, and nothing says that webhooks are refused', async () => {
+  const url = await newDatabase()
+  const { port, github, relay, ready } = await open(() => ({
+    ...{ RELAY_DATABASE: url, RELAY_ADMIN_TOKEN: ADMIN_TOKEN },
+  }))
+  const database = new pg.Client(url)
+  await database.connect()
+  onTestFinished(() => database.end())
+  await database.query('UPDATE relay_schema SET version = version + 1')
+  const noticed = () => relay.log().some(({ msg }) => msg.startsWith('a newer relay has upgraded'))
+  await until(noticed, 'the relay notices the upgrade', 60_000)
+  const { id } = port.createRun()
+  expect((await send(relay.url, { body: { run: { id } } })).status).toBe(202)
+  const detail = expect.stringMatching(/^A newer relay has upgraded the database.* still accepts webhooks/)
+  await until(async () => (await ready()).status === 503, 'the relay is not ready', 60_000)
+  expect((await ready()).checks).toMatchObject({ database: { ok: true }, schema: { ok: false, detail } })
+
+  // Prometheus and RELAY_ALERT_URL would send critical alerts that the database accepts no writes.
+  const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
+  const series = readSeries(await (await fetch(`${relay.url}/metrics`, { headers })).text())
+  expect(series.database_ok).toEqual({ '': 1 })
+  const page = await statusPage(relay.url)
+  expect(page).toMatch(/class="banner".*A newer relay has upgraded the database/s)
+  expect(page).not.toMatch(/refused with 503|refused webhooks again/)
+
+  await database.query('UPDATE deliveries SET queued_at = 0')
+  // A relay of this version would dispatch at once, and would notify Port of the long wait within a second.
+  await sleep(3_000)
+  const { rows } = await database.query('SELECT state, attempts, shown_cause FROM deliveries')
+  expect(rows).toEqual([{ state: 'queued', attempts: '0', shown_cause: '' }])
+  expect(github.dispatches).toEqual([])
+}, 180_000)
+
 test('a full disk, an old queue, a rejected credential, and an outage of Port hide nothing of each other', async context => {
   const folder = join(temporaryFolder(), 'disk')
   const disk = mountSmallDisk(folder, '16m')
@@ -141,10 +182,7 @@ test('a full disk, an old queue, a rejected credential, and an outage of Port hi
   expect([status, checks.database.detail]).toEqual([503, expect.stringContaining('the disk is full')])
   const texts = [/the disk is full/, /GitHub rejects GITHUB_TOKEN \(401/, /Port unreachable since/]
 
-  const form = new URLSearchParams({ token: ADMIN_TOKEN })
-  const signedIn = await fetch(`${relay.url}/sign-in`, { method: 'POST', body: form, redirect: 'manual' })
-  const cookie = signedIn.headers.get('set-cookie')!.split(';')[0]!
-  const page = await (await fetch(`${relay.url}/status`, { headers: { cookie } })).text()
+  const page = await statusPage(relay.url)
   const [, banner, table] = /class="banner"(.*?)<\/ul>(.*)/s.exec(page)!
   for (const text of texts) for (const place of [banner, table]) expect(place).toMatch(text)
   expect(banner).toMatch(/refused with 503\. 1 queued/)

@@ -154,7 +154,15 @@ test('wrong API and metrics tokens are rate limited; correct tokens always work,
 const NOW = Date.parse('2026-03-01T12:00:00Z')
 const MINUTE = 60_000
 const WELL: Health = {
-  ...{ problems: [], database: null, limits: [], sides: [], rateLimitRemaining: null, stalled: [] },
+  ...{
+    problems: [],
+    database: null,
+    outdated: null,
+    limits: [],
+    sides: [],
+    rateLimitRemaining: null,
+    stalled: [],
+  },
   ...{ freezes: [], isRead: true, frozen: 0, waiting: [] },
   ...{ queued: 3, queuedSince: NOW - MINUTE / 2, oldestMessage: NOW - MINUTE },
   ...{ portPausedUntil: 0, tokenExpiresAt: NOW + 30 * 1440 * MINUTE, clock: null },
@@ -186,6 +194,11 @@ test.each<[string, Partial<Health>, ...patterns: RegExp[]]>([
     'a database without writes',
     { database: 'RELAY_DATABASE: the disk is full.', waiting: [WITHOUT_RUNNER] },
     /RELAY_DATABASE.* the disk is full\..* Webhooks are refused/,
+  ],
+  [
+    'a newer relay that has upgraded the database',
+    { outdated: 'It is outdated.' },
+    /<strong>It is outdated\.<\/strong> <a/,
   ],
   ["GitHub's limit", { limits: [LIMIT] }, /A limit \(acme\)\..* Next request at .*12:01:00 UTC/],
   ["Port's limit", { portPausedUntil: NOW + MINUTE }, /Port is rate limiting the relay.*12:01:00/],

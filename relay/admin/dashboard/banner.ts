@@ -15,6 +15,8 @@ export interface Health {
   sides: readonly { side: Side; lastSuccess: number | null }[]
   /** Why the database doesn't accept writes; null if it does. */
   database: string | null
+  /** What to do if a newer relay has upgraded the database; otherwise null. */
+  outdated: string | null
   limits: readonly RateLimitPause[]
   rateLimitRemaining: number | null
   freezes: readonly Freeze[]
@@ -68,6 +70,7 @@ export function banner(health: Health, now: number, path: string): Html {
       'PortRelayDatabaseUnavailable',
       html`<strong>${health.database}</strong> Webhooks are refused with 503.${inQueue} ${RUN_AGAIN}`,
     ],
+    health.outdated !== null && ['warning', 'Health', html`<strong>${health.outdated}</strong>`],
     ...problems.map(
       ({ type, side, text, advice }): Item => [
         'outage',
@@ -147,6 +150,7 @@ const LOOKS = { ok: 'succeeded', off: '', active: 'dispatched', late: 'waiting',
 /** For each part that the relay depends on, shows whether the part works, and when it last worked. */
 export function statusTable(health: Health, now: number): Html {
   const { problems, limits, queued, queuedSince, rateLimitRemaining, oldestMessage } = health
+  const database = health.database ?? health.outdated
   const row = (name: string, state: keyof typeof LOOKS, text: Html | string) =>
     html`<div><dt>${name} <span class="state ${LOOKS[state]}">${state}</span></dt><dd>${text}</dd></div>`
   const isPortUsed = health.sides.some(({ side }) => side === 'port')
@@ -161,7 +165,7 @@ export function statusTable(health: Health, now: number): Html {
     const state = found.length === 0 ? 'ok' : 'problem'
     return row(NAMES[side], state, html`${found.map(({ text }) => html`${show(text)} `)}${last}`)
   })}
-${row('Database', health.database === null ? 'ok' : 'problem', health.database ?? 'Accepts writes.')}
+${row('Database', database === null ? 'ok' : 'problem', database ?? 'Accepts writes.')}
 ${health.isRead && row('Queue', health.stalled.length > 0 || isLate(queuedSince, BACKLOG_MS, now) ? 'late' : 'ok', html`${counted(queued)} queued${queuedSince !== null && html`. The oldest due delivery has waited since ${at(queuedSince)}`}.`)}
 ${isPortUsed ? health.isRead && row('Messages to Port', isLate(oldestMessage, MESSAGES_MS, now) ? 'late' : 'ok', oldestMessage === null ? 'No message is waiting.' : html`The oldest message has waited since ${at(oldestMessage)}.`) : row('Port', 'off', "PORT_CLIENT_ID isn't set: the relay sends nothing to Port.")}
 ${row('Deploy freezes', health.freezes.length > 0 ? 'active' : 'off', html`${health.freezes.length === 0 ? 'None.' : html`${health.freezes.map(({ repositories, since }) => html`${repositories} since ${at(since)}. `)}${health.isRead && html`${counted(health.frozen)} frozen.`}`}`)}
