@@ -26,7 +26,10 @@ import { repeat, startWorker, type Worker, type WorkerDefinition } from './worke
 
 /** The least list requests per minute. In up to twenty repositories, this shows a finished run within a minute. */
 const LISTS = 36
-/** The share of GitHub's limit for list requests, and the most list requests per minute, including those that GitHub doesn't count. */
+/**
+ * The share of GitHub's limit for list requests, and the most list requests per minute, including those that GitHub
+ * doesn't count. All relays on the database together stay within both.
+ */
 const LISTS_SHARE = 0.5
 const MOST_LISTS = 300
 const BY_ID = 8
@@ -63,13 +66,14 @@ export function createEngine(deps: EngineDeps) {
   const apply = createApplyEvent({ ...deps, canReport: port.canReport })
   const freezes = createFreezes({ ...deps, apply })
   const clockOffset = () => github.clockOffset() ?? 0
-  const budget = (requests: number) => createRequestBudget(requests, MINUTE_MS, clock)
+  const budget = (requests: number | (() => number)) => createRequestBudget(requests, MINUTE_MS, clock)
   const quick = { all: budget(QUICK), ofRun: () => budget(QUICK_OF_RUN) }
   let relays = 1
-  const total = budget(MOST_LISTS)
+  const shareOf = (requests: number) => Math.max(1, Math.floor(requests / relays))
+  const total = budget(() => shareOf(MOST_LISTS))
   const { limitOf, perMinute } = github.facts
   const allowed = (limit: string) =>
-    Math.min(MOST_LISTS, Math.max(LISTS, Math.floor((perMinute(limit) * LISTS_SHARE) / relays)))
+    Math.min(shareOf(MOST_LISTS), Math.max(LISTS, shareOf(perMinute(limit) * LISTS_SHARE)))
   const finder = (perMinute: (limit: string) => number) => {
     const cache = createRunCache({
       ...{ github, limitOf, perMinute, total, budgetById: budget(BY_ID), quick, clock },
