@@ -103,7 +103,7 @@ async function measure(db: Backend): Promise<Rates> {
   while (claimed < DELIVERIES) {
     const deliveries = await store.claimQueued(now + claimed, 60_000, 20, 'owner:')
     claimed += deliveries.length
-    await Promise.all(deliveries.map(d => store.apply(d, DISPATCHED, now)))
+    await Promise.all(deliveries.map(delivery => store.apply([{ delivery, transition: DISPATCHED }], now)))
   }
   const claims = claimed / ((performance.now() - claimsBegun) / 1000)
   await db.run([

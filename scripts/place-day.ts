@@ -54,7 +54,7 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
         const { attempts, ...delivery } = (await store.get(id))!
         const times = { firstAttemptAt: now, attemptedAt: now, awaitingResponseSince: now }
         const change = { attempts: attempts + 1, ...times }
-        await store.apply(delivery, { change, messages: [], history: null }, now)
+        await store.apply([{ delivery, transition: { change, messages: [], history: null } }], now)
       }
       now += ms
       const delivery = (await store.get(id))!

@@ -1,5 +1,5 @@
 import { RESET } from './columns.ts'
-import type { Delivery, DeliveryRun, Transition } from './delivery.ts'
+import type { Change, Delivery, DeliveryRun, Transition } from './delivery.ts'
 import type { Context, Event } from './events.ts'
 import { FIRST_POLL_MS } from './match.ts'
 import { actionsPage, attempted, describeDispatch } from './outcome.ts'
@@ -63,6 +63,23 @@ const runOfResponse = ({ id, url }: { id: number; url: string }): DeliveryRun =>
   ...{ id, attempt: 1, evidence: 'response', past: false },
   ...{ status: 'queued', conclusion: null, url },
 })
+
+const held = (type: 'frozen' | 'unfrozen', reason: string, change: Change): Transition => ({
+  change: { ...change, shownCause: '', shownUntil: 0 },
+  ...{ messages: [], history: { type, details: { reason } } },
+})
+
+/** Holds a delivery back. A dispatch that is in flight, or whose response was lost, may have started a workflow run. */
+export function freeze(delivery: Delivery, { freeze: { id, reason } }: Event<'frozen'>): Transition | null {
+  if (delivery.frozenBy > 0 || delivery.awaitingResponseSince !== null) return null
+  return held('frozen', reason, { frozenBy: id, reason: `Frozen: ${reason}`, dueAt: null })
+}
+
+export function unfreeze(delivery: Delivery, { freeze }: Event<'unfrozen'>, { now }: Context) {
+  if (delivery.frozenBy !== freeze.id) return null
+  const times = { unfrozenAt: now, dueAt: now, firstAttemptAt: null }
+  return held('unfrozen', freeze.reason, { frozenBy: 0, reason: null, ...times })
+}
 
 /** Moves the delivery to the end of its queue. Drops its waiting messages, because they could finish the Port run too early. */
 export function redeliver(delivery: Delivery, _: Event<'redelivered'>, { now }: Context): Transition {

@@ -69,6 +69,9 @@ export type DeliveryEvent =
   | { type: 'runHidden'; cause: NoRun }
   /** The delivery waits in the queue. Port shows each cause once. */
   | { type: 'waitingNotified'; wait: Wait }
+  /** A deploy freeze holds the queued delivery back. */
+  | { type: 'frozen'; freeze: { id: number; reason: string } }
+  | { type: 'unfrozen'; freeze: { id: number; reason: string } }
   | { type: 'redelivered' }
   /** A user canceled the delivery in Port or through the relay's API, or an operator discarded the frozen deliveries. */
   | { type: 'cancelRequested'; by: 'port' | 'api' | 'freeze' }

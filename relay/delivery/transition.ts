@@ -41,6 +41,8 @@ const TABLE: { [T in EventType]: Partial<Record<State, Handler<T>>> } = {
   runUnidentified: { dispatched: following.giveUp },
   runDeleted: { running: following.giveUp },
   runHidden: { running: following.giveUp },
+  frozen: { queued: dispatching.freeze },
+  unfrozen: { queued: dispatching.unfreeze },
   redelivered: { failed: dispatching.redeliver, cancelled: dispatching.redeliver },
   cancelRequested: {
     queued: cancelling.requestWhileQueued,

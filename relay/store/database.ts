@@ -133,14 +133,11 @@ export function selecting<T>(
   sql: Dialect,
   expressions: { [F in keyof T]?: string } = {},
 ): Selection<T> {
-  const all: Record<string, string> = { runs: runsOf(sql), ...expressions }
+  const run = Object.fromEntries(Object.keys(RUN).map(field => [field, columnOf(field)]))
+  const runs = sql.jsonRows({ ...run, id: 'github_run_id' }, 'runs WHERE runs.delivery = deliveries.id')
+  const all: Record<string, string> = { runs, ...expressions }
   const names = Object.keys(columns).map(field => `${all[field] ?? columnOf(field)} AS "${field}"`)
   return { names: names.join(', '), read: reading(columns) }
-}
-
-function runsOf(sql: Dialect) {
-  const fields = Object.fromEntries(Object.keys(RUN).map(field => [field, columnOf(field)]))
-  return sql.jsonRows({ ...fields, id: 'github_run_id' }, 'runs WHERE runs.delivery = deliveries.id')
 }
 
 /** Runs a SELECT. @param from the statement after its FROM */

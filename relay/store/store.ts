@@ -8,7 +8,7 @@ import { lookups } from './sql/lookups.ts'
 import { maintenance } from './sql/maintenance.ts'
 import { outbox } from './sql/outbox.ts'
 
-export type { ReportReceipt } from './sql/apply.ts'
+export type { Decided, ReportReceipt } from './sql/apply.ts'
 export type { Claimed, TracedDelivery } from './sql/claims.ts'
 export type { Freeze, NewFreeze } from './sql/freezes.ts'
 export { type Cancellation, SignatureUsed, StoreBusy } from './sql/intake.ts'
@@ -34,7 +34,7 @@ export function createStore(db: Backend) {
     ...intake(db),
     ...applying(db, notify),
     ...claims(db),
-    ...freezes(db, notify),
+    ...freezes(db),
     ...outbox(db),
     ...lookups(db),
     ...lists(db),

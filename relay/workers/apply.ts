@@ -19,58 +19,62 @@ export interface ApplyDeps {
 
 export type ApplyEvent = ReturnType<typeof createApplyEvent>
 
+type Options = { receipt?: ReportReceipt; lease?: number; patienceMs?: number; stopping?: AbortSignal }
+
 /**
  * Creates the function that applies an event to a delivery and logs the change. If another change came first, the
  * function decides again for the new version; with `strict`, it doesn't. `patienceMs`: how long to retry while the
  * database is unavailable. `lease`: see `store.apply`. `conflict`: another change came first, or another delivery has the run. `gone`: the delivery
  * was deleted.
  */
-export function createApplyEvent(deps: ApplyDeps) {
-  const { store, policy, canReport, log, onTransition, traced } = deps
-  return async (
+export const createApplyEvent =
+  (deps: ApplyDeps) =>
+  async (
     delivery: Delivery,
     event: DeliveryEvent,
-    options: {
-      receipt?: ReportReceipt
-      lease?: number
-      strict?: boolean
-      patienceMs?: number
-      stopping?: AbortSignal
-    } = {},
+    options: Options & { strict?: boolean } = {},
   ): Promise<{ outcome: 'applied' | 'ignored' | 'conflict' | 'gone'; delivery: Delivery }> => {
-    const { receipt, lease, strict, patienceMs = 0, stopping } = options
+    const { receipt, strict, patienceMs = 0, stopping } = options
     let current = delivery
     for (;;) {
-      const now = store.clock()
-      const next = transition(current, event, now, policy())
-      if (!next) return { outcome: 'ignored', delivery: current }
-      const messages = canReport(current) ? joinLogs(next.messages) : []
-      const decided = current
-      const state = next.change.state ?? current.state
-      const traceAt = traced && next.history && !OPEN_STATES.includes(state) ? now + TRACE_DELAY_MS : null
-      if (
-        await keepTrying(
-          () =>
-            store.apply(decided, { ...next, messages, ...(traceAt && { traceAt }) }, now, { receipt, lease }),
-          patienceMs,
-          stopping,
-        )
-      ) {
-        onTransition(current, next, now)
-        if (next.history) record(log, { ...current, ...next.change }, next.history)
-        const version = current.version + (Object.keys(next.change).length > 0 ? 1 : 0)
-        return { outcome: 'applied', delivery: { ...current, ...next.change, version } }
-      }
+      const { decided, changed } = await applyOnce([current], event, deps, options)
+      if (decided === 0) return { outcome: 'ignored', delivery: current }
+      if (changed[0]) return { outcome: 'applied', delivery: changed[0] }
       if (strict) return { outcome: 'conflict', delivery: current }
-      const fresh = await keepTrying(() => store.get(current.id), patienceMs, stopping)
+      const fresh = await keepTrying(() => deps.store.get(current.id), patienceMs, stopping)
       if (!fresh) return { outcome: 'gone', delivery: current }
-      if (receipt && (await store.reportUsage(fresh.id, receipt.sender)).lastNumber >= receipt.number) {
+      if (receipt && (await deps.store.reportUsage(fresh.id, receipt.sender)).lastNumber >= receipt.number)
         return { outcome: 'applied', delivery: fresh }
-      }
       if (fresh.version === current.version) return { outcome: 'conflict', delivery: fresh }
       current = fresh
     }
   }
+
+/** Applies an event to deliveries in one transaction. `decided`: the number of deliveries for which the event has an effect. */
+export async function applyOnce(
+  deliveries: readonly Delivery[],
+  event: DeliveryEvent,
+  { store, policy, traced, canReport, log, onTransition }: ApplyDeps,
+  { receipt, lease, patienceMs = 0, stopping }: Options = {},
+): Promise<{ decided: number; changed: Delivery[] }> {
+  const [now, current] = [store.clock(), policy()]
+  const decided = deliveries.flatMap(delivery => {
+    const next = transition(delivery, event, now, current)
+    if (!next) return []
+    const messages = canReport(delivery) ? joinLogs(next.messages) : []
+    const isOpen = OPEN_STATES.includes(next.change.state ?? delivery.state)
+    const traceAt = traced && next.history && !isOpen ? { traceAt: now + TRACE_DELAY_MS } : {}
+    return { delivery, transition: { ...next, messages, ...traceAt }, receipt, lease }
+  })
+  const isApplied = await keepTrying(() => store.apply(decided, now), patienceMs, stopping)
+  const changed = decided.flatMap(({ delivery, transition: next }, i) => {
+    if (!isApplied[i]) return []
+    onTransition(delivery, next, now)
+    if (next.history) record(log, { ...delivery, ...next.change }, next.history)
+    const version = delivery.version + (Object.keys(next.change).length > 0 ? 1 : 0)
+    return { ...delivery, ...next.change, version }
+  })
+  return { decided: decided.length, changed }
 }
 
 /** The delay of a trace's export. GitHub's webhook about a job can arrive after the report that finishes the delivery. */

@@ -1,19 +1,21 @@
 import { matcher } from '../config/routes.ts'
-import { timeoutEnd } from '../delivery/events.ts'
+import type { Delivery } from '../delivery/delivery.ts'
+import { type DeliveryEvent, timeoutEnd } from '../delivery/events.ts'
 import type { GitHub } from '../github/client.ts'
 import type { Freeze, NewFreeze, Store } from '../store/store.ts'
-import type { ApplyDeps, ApplyEvent } from './apply.ts'
+import { type ApplyDeps, applyOnce } from './apply.ts'
 
 export type Freezes = ReturnType<typeof createFreezes>
 
-/** The maximum number of repositories per statement. Also the maximum number of deliveries to discard per round. */
+/** The maximum number of repositories per statement. */
 const REPOSITORIES = 50
-const DISCARDED = 100
-
-type Deps = Pick<ApplyDeps, 'policy' | 'log'> & { store: Store; apply: ApplyEvent; github: GitHub }
+/** The maximum numbers of deliveries per transaction, so that intake never waits long. Canceled deliveries don't share statements. */
+const CHANGED = 200
+const DISCARDED = 50
 
 /** Freezes, releases, and discards deliveries according to the freezes in the database. Every relay does this. */
-export function createFreezes({ store, policy, apply, log, github }: Deps) {
+export function createFreezes(deps: ApplyDeps & { store: Store; github: GitHub }) {
+  const { store, policy, log, github } = deps
   let all: (Freeze & { matches: (repository: string) => boolean })[] = []
 
   const active = () => all.filter(({ ending }) => ending === '')
@@ -32,12 +34,15 @@ export function createFreezes({ store, policy, apply, log, github }: Deps) {
     return isEnded
   }
 
-  async function finish(freeze: Freeze): Promise<void> {
-    if (freeze.deliveries === 0) return store.deleteFreeze(freeze.id)
-    while (freeze.ending === 'release' && (await store.release(freeze, store.clock()))) {}
-    const discarded = freeze.ending === 'discard' ? await store.frozenBy(freeze.id, DISCARDED) : []
-    for (const delivery of discarded)
-      await apply(delivery, { type: 'cancelRequested', by: 'freeze' }, { strict: true })
+  async function finish({ id, reason, ending, deliveries }: Freeze): Promise<void> {
+    if (deliveries === 0) return store.deleteFreeze(id)
+    if (ending === 'release')
+      await changeAll(() => store.frozenBy(id, CHANGED), { type: 'unfrozen', freeze: { id, reason } })
+    else await changeAll(() => store.frozenBy(id, DISCARDED), { type: 'cancelRequested', by: 'freeze' })
+  }
+
+  async function changeAll(find: () => Promise<Delivery[]>, event: DeliveryEvent): Promise<void> {
+    while ((await applyOnce(await find(), event, deps)).changed.length > 0) {}
   }
 
   const read = oneAtATime(async () => {
@@ -50,8 +55,10 @@ export function createFreezes({ store, policy, apply, log, github }: Deps) {
     const queues = active().length > 0 ? await store.queues() : []
     for (const freeze of active()) {
       const own = queues.filter(repository => find(repository)?.id === freeze.id)
-      for (let first = 0; first < own.length; first += REPOSITORIES)
-        while (await store.freezeQueues(freeze, own.slice(first, first + REPOSITORIES), store.clock())) {}
+      for (let first = 0; first < own.length; first += REPOSITORIES) {
+        const some = own.slice(first, first + REPOSITORIES)
+        await changeAll(() => store.freezable(some, CHANGED), { type: 'frozen', freeze })
+      }
     }
   })
 

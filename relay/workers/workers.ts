@@ -63,8 +63,9 @@ export function createEngine(deps: EngineDeps) {
   const { store, github, client, findOwners, policy } = deps
   const { clock } = store
   const port = createPortAccess(client, store)
-  const apply = createApplyEvent({ ...deps, canReport: port.canReport })
-  const freezes = createFreezes({ ...deps, apply })
+  const applying = { ...deps, canReport: port.canReport }
+  const apply = createApplyEvent(applying)
+  const freezes = createFreezes(applying)
   const clockOffset = () => github.clockOffset() ?? 0
   const budget = (requests: number | (() => number)) => createRequestBudget(requests, MINUTE_MS, clock)
   const quick = { all: budget(QUICK), ofRun: () => budget(QUICK_OF_RUN) }

@@ -79,11 +79,12 @@ export async function simulate(options: {
   const store: Store = {
     ...file,
     clock,
-    async apply(delivery, transition, now, receipt) {
-      const { dueAt } = transition.change
-      if (dueAt) schedule.add(dueAt)
-      if (transition.messages.length > 0) schedule.add(now)
-      return file.apply(delivery, transition, now, receipt)
+    async apply(all, now) {
+      for (const { change, messages } of all.map(({ transition }) => transition)) {
+        if (change.dueAt) schedule.add(change.dueAt)
+        if (messages.length > 0) schedule.add(now)
+      }
+      return file.apply(all, now)
     },
     async settleOutbox(page, sent, retryAt, now) {
       schedule.add(retryAt ?? now)

@@ -11,7 +11,7 @@ import { openStore } from '../../relay/store/open.ts'
 import type { Store } from '../../relay/store/store.ts'
 import { createApplyEvent } from '../../relay/workers/apply.ts'
 import { createFindByTitle, createFindOwners } from '../../relay/workers/find-runs.ts'
-import { attempt } from '../store/place.ts'
+import { applyTo, attempt } from '../store/place.ts'
 import { temporaryFolder } from '../support/relay.ts'
 
 const SECRET = "It's a Secret to Everybody"
@@ -70,7 +70,7 @@ async function open(options: { secret?: string | null; store?: Partial<Store> } 
       await attempt(store, id, store.clock())
       const delivery = (await store.get(id))!
       await apply(delivery, { type: 'dispatchAccepted', attemptedAt: delivery.attemptedAt, run: null })
-      await store.apply((await store.get(id))!, { change: { dueAt: 9e15 }, messages: [], history: null }, 2)
+      await applyTo(store, id, { change: { dueAt: 9e15 } }, 2)
       return id
     },
   }

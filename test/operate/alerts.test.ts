@@ -5,7 +5,7 @@ import { RUNBOOK } from '../../relay/admin/dashboard/banner.ts'
 import type { SideProblem } from '../../relay/admin/sides.ts'
 import { doctor } from '../../relay/cli/doctor.ts'
 import { readConfig } from '../../relay/config/config.ts'
-import { acceptAll, aDelivery, applyTo } from '../store/place.ts'
+import { acceptAll, aDelivery, apply, applyTo, aTransition } from '../store/place.ts'
 import { ALERT_SECRET, type AlertBody, openAlertEndpoint } from '../support/alert-endpoint.ts'
 import { relayEnv, temporaryFolder } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
@@ -219,7 +219,7 @@ test("sends alerts about a database that fails, an old queue, and workflows that
   const reason = 'No workflow listens to deploy.'
   const change = { state: 'failed', outcome: 'not_started', reason } as const
   const [queued] = await store.list({ state: 'queued' }, { limit: 1 })
-  await store.apply(queued!, { change, messages: [], history: null }, now())
+  await apply(store, queued!, aTransition({ change }), now())
   const { id, repository } = queued!
   expect(await pass(55 * MINUTE)).toEqual([
     [10, ['workflow_not_started'], []],

@@ -223,7 +223,7 @@ test('a response from GitHub is recorded when the database is available again af
   onTestFinished(() => clock.mockRestore())
   const awayMs = [60_000, 240_000]
   relay.store.apply = async (...given) => {
-    const away = given[1].history ? awayMs.shift() : undefined
+    const away = given[0][0]?.transition.history ? awayMs.shift() : undefined
     if (away === undefined) return apply(...given)
     ahead += away
     throw new Error('PostgreSQL: connect ECONNREFUSED')

@@ -54,6 +54,10 @@ test('a frozen delivery waits without a timeout, shows the reason in Port, and d
   await pass(3 * RUN_TIMEOUT)
   expect(port.run('r_before').status).toBe('SUCCESS')
   expect(await store.backlog(system.now())).toMatchObject({ dueSince: { dispatch: null }, frozen: 3 })
+  const lines = system.logged.filter(({ message }) => message === 'the delivery is frozen')
+  expect(lines.map(({ fields }) => [fields.delivery, fields.reason]).toSorted()).toEqual(
+    ids.map(delivery => [delivery, 'Payment migration']),
+  )
   expect([await store.stalled(system.now(), 5, ''), await store.nextDue()]).toMatchObject([
     [],
     { dispatch: null },
@@ -216,6 +220,65 @@ test('discarding cancels the frozen deliveries, with a line in Port, and nothing
       'An operator discarded the frozen deliveries (Frozen: Payment migration).',
     )
   }
+})
+
+test('a freeze of another relay takes no delivery whose dispatch is in flight', async () => {
+  const system = await open()
+  const [id, next] = [await system.accept('r_1'), await system.accept('r_2')]
+  const relay = system.engine()
+  system.restart()
+  const { dispatch } = system.hub
+  system.hub.dispatch = async (...given) => {
+    const outcome = await dispatch(...given)
+    await system.start()
+    return outcome
+  }
+  const [claimed] = await system.store.claimQueued(system.now(), 60_000, 1, system.pauses.scope)
+  await relay.dispatch(claimed!, NEVER)
+  expect(dispatched(system)).toEqual(['r_1'])
+  expect(await system.delivery(id)).toMatchObject({ state: 'dispatched', frozenBy: 0, reason: null })
+  expect([await system.history(id), await system.history(next)]).toEqual([['dispatchAccepted'], ['frozen']])
+})
+
+test('after a freeze that was longer than RELAY_RUN_TIMEOUT, errors of GitHub are retried for RELAY_RUN_TIMEOUT again', async () => {
+  const system = await open()
+  const id = await system.accept('r_1')
+  const freeze = await system.start()
+  await system.pass(3 * RUN_TIMEOUT)
+  await system.engine().freezes.end(freeze.id, 'release')
+  // The second error is later than RELAY_START_TIMEOUT after the first attempt.
+  system.github.fail({ status: 429, headers: { 'retry-after': '70' }, times: 2 })
+  await system.pass(180_000)
+  expect(await system.history(id)).toEqual([
+    ...['frozen', 'unfrozen', 'dispatchDeferred', 'dispatchDeferred', 'dispatchAccepted'],
+  ])
+})
+
+test('a freeze ends by time only after the relay has asked GitHub for the time again', async () => {
+  const system = await open()
+  const { hub } = system
+  const { clockOffset, checkCredential } = hub
+  await hub.checkCredential()
+  let known = clockOffset()
+  hub.clockOffset = () => known
+  hub.checkCredential = async () => {
+    await checkCredential()
+    known = clockOffset()
+  }
+  system.restart()
+  await system.accept('r_1')
+  await system.start({ endsAt: system.now() + HOUR })
+  const check = async () => {
+    await system.engine().freezes.check()
+    return system.engine().freezes.active().length
+  }
+  system.setClock(2 * HOUR)
+  expect(await check()).toBe(1)
+  system.setClock(-2 * HOUR)
+  await hub.checkCredential()
+  expect(await check()).toBe(1)
+  system.advance(HOUR)
+  expect(await check()).toBe(0)
 })
 
 test('a claim shows freezes of other relays, so a dispatch reads no freezes', async () => {

@@ -13,7 +13,7 @@ import type {
 } from '../../relay/delivery/delivery.ts'
 import type { Backend } from '../../relay/store/database.ts'
 import { openBackend, openStore } from '../../relay/store/open.ts'
-import type { ReportReceipt, Store } from '../../relay/store/store.ts'
+import type { Decided, ReportReceipt, Store } from '../../relay/store/store.ts'
 import { createStore } from '../../relay/store/store.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 
@@ -123,6 +123,15 @@ export async function get(store: Store, id: string): Promise<Delivery> {
   return delivery
 }
 
+/** Applies a transition that was computed from this version of the delivery. */
+export const apply = async (
+  store: Store,
+  delivery: Decided['delivery'],
+  transition: Transition,
+  now: number,
+  receipt?: ReportReceipt,
+): Promise<boolean> => (await store.apply([{ delivery, transition, receipt }], now))[0]!
+
 /** Applies a transition to the current version of a delivery. */
 export async function applyTo(
   store: Store,
@@ -131,7 +140,7 @@ export async function applyTo(
   now = 1000,
   receipt?: ReportReceipt,
 ): Promise<boolean> {
-  return store.apply(await get(store, id), aTransition(transition), now, { receipt })
+  return apply(store, await get(store, id), aTransition(transition), now, receipt)
 }
 
 /** Records an attempt, as a claim for a dispatch does. */

@@ -83,6 +83,6 @@ async function takeAll(store: Store): Promise<Claimed[]> {
     const claimed = await store.claimQueued(2 ** 52, 1, 1000, 'owner:')
     if (claimed.length === 0) return found
     found.push(...claimed)
-    for (const each of claimed) await store.apply(each, finished, 0)
+    for (const each of claimed) await store.apply([{ delivery: each, transition: finished }], 0)
   }
 }

@@ -259,8 +259,9 @@ export async function startSystem(options: SystemOptions = {}) {
     },
     /** Adds the action's messages to the outbox. */
     async report(id: string, messages: Message[]) {
-      const change = { change: {}, messages: joinLogs(messages), history: null }
-      if (!(await store.apply(await get(id), change, at))) throw new Error(`${id} has changed`)
+      const transition = { change: {}, messages: joinLogs(messages), history: null }
+      const [isApplied] = await store.apply([{ delivery: await get(id), transition }], at)
+      if (!isApplied) throw new Error(`${id} has changed`)
     },
     /** Sends an action report, authenticated by OIDC. Returns whether the workflow run is bound. */
     async bind(id: string, githubRunId: number, attempt = 1) {

@@ -1,8 +1,17 @@
 import { randomInt } from 'node:crypto'
 import { LIMITS } from '../../config/limits.ts'
-import type { Change, Delivery, DeliveryRun, Transition } from '../../delivery/delivery.ts'
-import { type Backend, columnOf, type Dialect, rowsOf, type Statement, stateIs } from '../database.ts'
+import type { Change, Delivery, DeliveryRun, HistoryEntry, Transition } from '../../delivery/delivery.ts'
+import {
+  type Backend,
+  columnOf,
+  type Dialect,
+  type Row,
+  rowsOf,
+  type Statement,
+  stateIs,
+} from '../database.ts'
 import { enqueue } from './outbox.ts'
+import { type Condition, insertFor, type Parameter, padded, statement } from './statement.ts'
 
 /** Identifies a report from the action, so that the relay applies the report only once. */
 export interface ReportReceipt {
@@ -17,58 +26,82 @@ export interface ReportReceipt {
 const FIRST_EVENTS = 50
 const LAST_EVENTS = LIMITS.events - FIRST_EVENTS
 
-/** The condition of the second and later statements: the first statement has updated the delivery and set this mark. */
-const MARKED = 'id = ?1 AND change_id = ?2'
-const IS_MARKED = `EXISTS (SELECT 1 FROM deliveries WHERE ${MARKED})`
-
-interface Applied {
+/** A transition, and the delivery from whose version it was computed. */
+export interface Decided {
   delivery: Pick<Delivery, 'id' | 'version' | 'repository'>
-  changeId: number
   transition: Transition
-  now: number
   receipt?: ReportReceipt | undefined
   /** The version of the outbox's lease, if only the holder of the lease may apply the transition. */
   lease?: number | undefined
 }
+type Applied = Decided & { ids: string[]; changeId: number; now: number }
+
+/** The number of the lock for changes of freezes. All other lock numbers are for workflow runs. */
+export const FREEZES = 0
+
+/** Returns the statements that lock what the conditions of the changes read. */
+function lock({ lockNumber }: Dialect, all: readonly Decided[]): Statement[] {
+  if (!lockNumber) return []
+  const changes = all.map(each => each.transition.change)
+  const runs = changes.flatMap(change => (change.runs ?? []).map(run => run.id))
+  const numbers = new Set(changes.some(change => change.frozenBy) ? [FREEZES, ...runs] : runs)
+  const row = 'SELECT 1 FROM deliveries WHERE id = ?1 FOR UPDATE'
+  return [
+    // Numbers are locked in a fixed order. Otherwise, transactions with the same runs could deadlock.
+    ...[...numbers].sort((a, b) => a - b).map(number => ({ sql: lockNumber, params: [number] })),
+    // The row is locked before the check for a repetition. Otherwise, an UPDATE that waited for the row would see old
+    // data in subqueries.
+    ...all.flatMap(({ delivery, receipt }) => (receipt ? [{ sql: row, params: [delivery.id] }] : [])),
+  ]
+}
+
+/** The condition of the second and later statements: the first statement has updated the deliveries and set this mark. */
+const markOf =
+  (ids: readonly string[], changeId: number): Condition =>
+  parameter =>
+    `id IN (${ids.map(parameter).join(', ')}) AND change_id = ${parameter(changeId)}`
+
+/** Groups deliveries that have the same version and get the same changes, so that they share statements. */
+function grouped(all: readonly Decided[], changeId: number, now: number): Applied[] {
+  const groups = Map.groupBy(all, ({ delivery, transition, receipt, lease }, i) =>
+    all.length === 1 || receipt || lease || transition.requeue || transition.change.runs
+      ? i
+      : JSON.stringify([delivery.version, transition]),
+  )
+  return [...groups.values()].map(group => ({
+    ...group[0]!,
+    ...{ ids: padded(group.map(({ delivery }) => delivery.id)), changeId, now },
+  }))
+}
 
 /**
  * Returns the statements that apply a transition. The first UPDATE requires the transition's version, and marks the
- * row. The later statements require the mark.
+ * rows. The later statements require the mark.
  */
-function apply(sql: Dialect, applied: Applied): { statements: Statement[]; decisive: number } {
-  const { delivery, changeId, transition, now, receipt } = applied
+function statementsOf(sql: Dialect, applied: Applied): Statement[] {
+  const { delivery, ids, changeId, transition, now, receipt } = applied
   const { change, messages, history, requeue } = transition
-  const ids = change.runs?.map(run => run.id) ?? []
-  const { lockNumber } = sql
-  // Runs are locked in a fixed order. Otherwise, transactions with the same runs could deadlock.
-  const locks: Statement[] = lockNumber
-    ? ids.toSorted((a, b) => a - b).map(id => ({ sql: lockNumber, params: [id] }))
-    : []
-  // The row is locked before the check for a repetition. Otherwise, an UPDATE that waited for the row would see old
-  // data in subqueries.
-  if (lockNumber && receipt) {
-    locks.push({ sql: 'SELECT 1 FROM deliveries WHERE id = ?1 FOR UPDATE', params: [delivery.id] })
-  }
-  const mark = [delivery.id, changeId] as const
-  return {
-    decisive: locks.length,
-    statements: [
-      ...locks,
-      update(sql, applied),
-      ...(change.runs ? replaceRuns(mark, delivery.repository, change.runs) : []),
-      ...(requeue ? dropMessages(mark) : []),
-      ...(history ? addEvent(mark, now, history.type, JSON.stringify(history.details)) : []),
-      ...enqueue(mark, messages, now),
-      ...(receipt ? [keepReceipt(mark, receipt)] : []),
-    ],
-  }
+  const marked = markOf(ids, changeId)
+  // The outbox worker locks the tables in the same order.
+  const queued = requeue ? ['outboxes', 'outbox', 'report_senders'] : []
+  return [
+    statement(parameter => update(sql, applied, parameter)),
+    ...(change.runs ? ['runs', ...queued] : queued).map(table => deleteFrom(table, delivery.id, marked)),
+    ...(change.runs ?? []).map(run =>
+      insertFor(marked, 'runs', columnsOf(run), { repository: 'repository' }),
+    ),
+    ...(history ? addEvent(applied, marked, history) : []),
+    ...enqueue(marked, messages, now),
+    ...(receipt
+      ? [insertFor(marked, 'report_senders', { sender: receipt.sender, last: receipt.number }, {}, LATER)]
+      : []),
+  ]
 }
 
-function update(sql: Dialect, { delivery, changeId, transition, now, receipt, lease }: Applied): Statement {
+function update(sql: Dialect, applied: Applied, parameter: Parameter): string {
+  const { delivery, ids, changeId, transition, now, receipt, lease } = applied
   const { change, history, requeue, traceAt } = transition
-  const params: Statement['params'] = [delivery.id, changeId, delivery.version]
-  const parameter = (value: string | number | null) => `?${params.push(value)}`
-  const set = ['change_id = ?2']
+  const set = [`change_id = ${parameter(changeId)}`]
   const fields = Object.entries(change)
   if (fields.length > 0) {
     set.push('version = version + 1', 'lease_until = 0', `updated_at = ${parameter(now)}`)
@@ -80,24 +113,26 @@ function update(sql: Dialect, { delivery, changeId, transition, now, receipt, le
   if (requeue) set.push(`seq = ${sql.nextSeq}`, 'report_lines = 0', 'report_bytes = 0')
   if (history) set.push('events = events + 1')
   if (traceAt !== undefined) set.push(`trace_due_at = ${parameter(traceAt)}`)
-  if (receipt) {
-    set.push(`report_lines = report_lines + ${parameter(receipt.lines)}`)
-    set.push(`report_bytes = report_bytes + ${parameter(receipt.bytes)}`)
-  }
-  const where = ['id = ?1', 'version = ?3']
-  const ids = change.runs?.map(run => run.id) ?? []
-  if (ids.length > 0) {
+  for (const of of receipt ? (['lines', 'bytes'] as const) : [])
+    set.push(`report_${of} = report_${of} + ${parameter(receipt![of])}`)
+  const where = [`id IN (${ids.map(parameter).join(', ')})`, `version = ${parameter(delivery.version)}`]
+  const runs = change.runs?.map(run => run.id) ?? []
+  if (runs.length > 0) {
     where.push(`NOT EXISTS (SELECT 1 FROM runs
-      WHERE repository = ${parameter(delivery.repository)} AND delivery <> ?1
-        AND github_run_id IN (${ids.map(parameter).join(', ')}))`)
+      WHERE repository = ${parameter(delivery.repository)} AND delivery <> id
+        AND github_run_id IN (${runs.map(parameter).join(', ')}))`)
+  }
+  if (change.frozenBy) {
+    // If the freeze ended in the meantime, nothing would release the delivery.
+    where.push(`EXISTS (SELECT 1 FROM freezes WHERE seq = ${parameter(change.frozenBy)} AND ending = '')`)
   }
   if (lease !== undefined)
-    where.push(`EXISTS (SELECT 1 FROM outboxes WHERE delivery = ?1 AND version = ${parameter(lease)})`)
+    where.push(`EXISTS (SELECT 1 FROM outboxes WHERE delivery = id AND version = ${parameter(lease)})`)
   if (receipt) {
-    where.push(`NOT EXISTS (SELECT 1 FROM report_senders
-      WHERE delivery = ?1 AND sender = ${parameter(receipt.sender)} AND last >= ${parameter(receipt.number)})`)
+    where.push(`NOT EXISTS (SELECT 1 FROM report_senders WHERE delivery = id AND sender = ${parameter(receipt.sender)}
+      AND last >= ${parameter(receipt.number)})`)
   }
-  return { sql: `UPDATE deliveries SET ${set.join(', ')} WHERE ${where.join(' AND ')} RETURNING id`, params }
+  return `UPDATE deliveries SET ${set.join(', ')} WHERE ${where.join(' AND ')} RETURNING id`
 }
 
 function toColumn(value: Change[keyof Change]): string | number | null {
@@ -105,58 +140,34 @@ function toColumn(value: Change[keyof Change]): string | number | null {
   return typeof value === 'object' && value !== null ? JSON.stringify(value) : (value ?? null)
 }
 
-type Mark = readonly [id: string, changeId: number]
+const LATER = 'ON CONFLICT (delivery, sender) DO UPDATE SET last = excluded.last'
 
-function replaceRuns(mark: Mark, repository: string, runs: readonly DeliveryRun[]): Statement[] {
+/** Deletes rows of one delivery. */
+const deleteFrom = (table: string, id: string, marked: Condition) =>
+  statement(
+    parameter => `DELETE FROM ${table}
+      WHERE delivery = ${parameter(id)} AND EXISTS (SELECT 1 FROM deliveries WHERE ${marked(parameter)})`,
+  )
+
+const columnsOf = ({ id, attempt, evidence, past, status, conclusion, url, ...run }: DeliveryRun) => ({
+  ...{ github_run_id: id, attempt, evidence, past: Number(past), status, conclusion, url },
+  reports_conclusion: Number(run.reportsConclusion ?? false),
+})
+
+/** Adds a history entry, and deletes an entry in the middle of a long history. */
+function addEvent({ ids, now }: Applied, marked: Condition, { type, details }: HistoryEntry): Statement[] {
+  const values = { at: now, type, details: JSON.stringify(details) }
   return [
-    { sql: `DELETE FROM runs WHERE delivery = ?1 AND ${IS_MARKED}`, params: [...mark] },
-    ...runs.map(run => ({
-      sql: `
-        INSERT INTO runs (delivery, repository, github_run_id, attempt, evidence, past, status, conclusion, url, reports_conclusion)
-        SELECT id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 FROM deliveries WHERE ${MARKED}`,
-      params: [
-        ...mark,
-        ...[repository, run.id, run.attempt, run.evidence, Number(run.past)],
-        ...[run.status, run.conclusion, run.url, Number(run.reportsConclusion ?? false)],
-      ],
-    })),
+    insertFor(marked, 'events', values, { number: 'events' }),
+    statement(
+      parameter => `DELETE FROM events WHERE delivery IN (${ids.map(parameter).join(', ')}) AND number > ${FIRST_EVENTS}
+        AND number = (SELECT events - ${LAST_EVENTS} FROM deliveries WHERE id = events.delivery)`,
+    ),
   ]
-}
-
-function dropMessages(mark: Mark): Statement[] {
-  // The outbox worker locks the tables in the same order.
-  return ['outboxes', 'outbox', 'report_senders'].map(table => ({
-    sql: `DELETE FROM ${table} WHERE delivery = ?1 AND ${IS_MARKED}`,
-    params: [...mark],
-  }))
-}
-
-function addEvent(mark: Mark, now: number, type: string, details: string): Statement[] {
-  return [
-    {
-      sql: `INSERT INTO events (delivery, number, at, type, details)
-            SELECT id, events, ?3, ?4, ?5 FROM deliveries WHERE ${MARKED}`,
-      params: [...mark, now, type, details],
-    },
-    {
-      sql: `DELETE FROM events WHERE delivery = ?1 AND number > ${FIRST_EVENTS}
-              AND number = (SELECT events - ${LAST_EVENTS} FROM deliveries WHERE ${MARKED})`,
-      params: [...mark],
-    },
-  ]
-}
-
-function keepReceipt(mark: Mark, { sender, number }: ReportReceipt): Statement {
-  return {
-    sql: `INSERT INTO report_senders (delivery, sender, last)
-          SELECT id, ?3, ?4 FROM deliveries WHERE ${MARKED}
-          ON CONFLICT (delivery, sender) DO UPDATE SET last = excluded.last`,
-    params: [...mark, sender, number],
-  }
 }
 
 function workOf({ change, messages, requeue }: Transition) {
-  const steps = change.state !== undefined || change.dueAt !== undefined || requeue
+  const steps = change.state !== undefined || change.dueAt || requeue
   return [
     ...(steps ? (['dispatch', 'watch'] as const) : []),
     ...(messages.length > 0 ? (['outbox'] as const) : []),
@@ -166,31 +177,31 @@ function workOf({ change, messages, requeue }: Transition) {
 export function applying(db: Backend, notify: (...work: ReturnType<typeof workOf>) => void) {
   return {
     /**
-     * Applies a transition if the delivery still has the version from which the transition was computed. A repeated
-     * report (`receipt`) writes nothing. If no field of the delivery changes, the version stays the same.
-     * @param only.lease applies the transition only under this lease of the outbox
-     * @returns false if the delivery has another version, if another delivery has one of its runs, or if the lease is lost
+     * Applies each transition if the delivery still has the version from which the transition was computed. A repeated
+     * report (`receipt`) writes nothing. If no field of a delivery changes, its version stays the same.
+     * @returns false for another version, a run of another delivery, a freeze that has ended, or a lost lease
      */
-    async apply(
-      delivery: Applied['delivery'],
-      transition: Transition,
-      now: number,
-      only: Pick<Applied, 'receipt' | 'lease'> = {},
-    ): Promise<boolean> {
+    async apply(all: readonly Decided[], now: number): Promise<boolean[]> {
+      if (all.length === 0) return []
       const changeId = randomInt(2 ** 47)
-      const { statements, decisive } = apply(db.dialect, { delivery, changeId, transition, now, ...only })
-      let applied: boolean
+      const locks = lock(db.dialect, all)
+      const parts = grouped(all, changeId, now).map(each => statementsOf(db.dialect, each))
+      let applied: Row[]
       try {
-        applied = (await db.run(statements))[decisive]?.length === 1
+        const rows = (await db.run([...locks, ...parts.flat()])).slice(locks.length)
+        // The rows of each part's first statement.
+        applied = parts.flatMap(({ length }) => rows.splice(0, length)[0] ?? [])
       } catch (error) {
         // If the response was lost, the transaction may have been committed.
-        const sql = 'SELECT 1 FROM deliveries WHERE id = ?1 AND change_id = ?2'
-        const rows = await rowsOf(db, sql, delivery.id, changeId).catch(() => [])
-        if (rows.length === 0) throw error
-        applied = true
+        const marked = markOf(padded(all.map(({ delivery }) => delivery.id)), changeId)
+        const read = statement(parameter => `SELECT id FROM deliveries WHERE ${marked(parameter)}`)
+        applied = (await db.run([read]).catch(() => [])).flat()
+        if (applied.length === 0) throw error
       }
-      if (applied) notify(...workOf(transition))
-      return applied
+      const ids = new Set(applied.map(({ id }) => id))
+      const isApplied = all.map(({ delivery }) => ids.has(delivery.id))
+      notify(...new Set(all.flatMap(({ transition }, i) => (isApplied[i] ? workOf(transition) : []))))
+      return isApplied
     },
     /** Makes an open delivery due now. Increments its version, so a worker that already claimed the delivery decides again. */
     async wake(id: string, now: number): Promise<void> {

@@ -17,6 +17,7 @@ import {
   selecting,
   stateIs,
 } from '../database.ts'
+import { padded } from './statement.ts'
 
 export type Claimed = Delivery & {
   invocation: string
@@ -94,12 +95,6 @@ export const MOST_COUNTED = 10_000
 const EXAMINED = 200
 /** The number of deliveries with waiting messages at which the relay stops notifying Port of waits. */
 const MAX_OUTBOXES = 200
-/** Extends a list until its length is a power of two. This limits the number of prepared statements. */
-export function padded<T>(values: readonly T[]): T[] {
-  const length = values.length === 0 ? 0 : 2 ** Math.ceil(Math.log2(values.length))
-  return Array.from({ length }, (_, i) => values[Math.min(i, values.length - 1)] as T)
-}
-
 export function claims(db: Backend) {
   const { dialect } = db
   const { among, greatest, skipLocked } = dialect

@@ -1,8 +1,8 @@
 import { DELIVERY, RUN } from '../../delivery/columns.ts'
 import type { Delivery, DeliveryRun, HistoryEntry } from '../../delivery/delivery.ts'
 import { type Backend, named, rowsOf, select, selecting } from '../database.ts'
-import { padded } from './claims.ts'
 import { runKey } from './intake.ts'
+import { padded } from './statement.ts'
 
 /** The maximum number of deliveries that `attemptedBetween` returns. */
 export const MAX_OTHERS = 100

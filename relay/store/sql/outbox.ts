@@ -1,6 +1,7 @@
 import type { Message, Rejected } from '../../delivery/delivery.ts'
 import type { Sent, WaitingMessage } from '../../delivery/outbox-policy.ts'
 import { type Backend, columnOf, named, rowsOf, type Statement } from '../database.ts'
+import { type Condition, insertFor } from './statement.ts'
 
 /** A delivery's first waiting messages, which are claimed together. */
 export interface OutboxPage {
@@ -26,31 +27,18 @@ export type WaitingMessages = Record<'amount' | 'attempts' | 'dueAt', number>
 const PAGE_MESSAGES = 100
 const PAGE_BYTES = 1_000_000
 
-/** Adds messages to a delivery's outbox. @param mark the IDs of the delivery and of the change to which the messages belong (see `apply.ts`) */
-export function enqueue(
-  mark: readonly [id: string, changeId: number],
-  messages: readonly Message[],
-  now: number,
-): Statement[] {
-  if (messages.length === 0) return []
-  return [
-    ...messages.map(message => {
-      const body = JSON.stringify(message)
-      return {
-        sql: `INSERT INTO outbox (delivery, body, bytes, created_at)
-              SELECT id, ?3, ?4, ?5 FROM deliveries WHERE id = ?1 AND change_id = ?2`,
-        params: [...mark, body, body.length, now],
-      }
-    }),
-    {
-      // If a relay is removing the empty outbox, the update waits for it. The first version of an outbox is random.
-      // Otherwise, a lease of the delivery's earlier outbox could be valid for the new outbox.
-      sql: `INSERT INTO outboxes (delivery, due_at, version)
-            SELECT id, ?3, change_id FROM deliveries WHERE id = ?1 AND change_id = ?2
-            ON CONFLICT (delivery) DO UPDATE SET due_at = outboxes.due_at`,
-      params: [...mark, now],
-    },
-  ]
+/** Adds messages to the outboxes of these deliveries. */
+export function enqueue(deliveries: Condition, messages: readonly Message[], now: number): Statement[] {
+  const bodies = messages.map(message => JSON.stringify(message))
+  const insert = (body: string) =>
+    insertFor(deliveries, 'outbox', { body, bytes: body.length, created_at: now })
+  // If a relay is removing the empty outbox, the update waits for it. The first version of an outbox is random.
+  // Otherwise, a lease of the delivery's earlier outbox could be valid for the new outbox.
+  const onConflict = 'ON CONFLICT (delivery) DO UPDATE SET due_at = outboxes.due_at'
+  const copied = { version: 'change_id' }
+  const outboxes =
+    messages.length === 0 ? [] : [insertFor(deliveries, 'outboxes', { due_at: now }, copied, onConflict)]
+  return [...bodies.map(insert), ...outboxes]
 }
 
 /**

@@ -4,6 +4,7 @@ import {
   aDispatched,
   aFailed,
   aLine,
+  apply,
   applyTo,
   aRun,
   aTransition,
@@ -34,6 +35,34 @@ export function applyTests(place: Place): void {
     expect(calls).toBe(1)
   })
 
+  test('deliveries get the same change together, except those that another change overtook, and those of an ended freeze', async () => {
+    const store = await place.emptied()
+    await acceptAll(store, ...['acme/a', 'acme/b', 'acme/c', 'acme/d'].map(repository => ({ repository })))
+    const { id: frozenBy } = await store.addFreeze({ repositories: '*', reason: '', since: 1, endsAt: null })
+    const found = await store.freezable(['acme/a', 'acme/b', 'acme/c', 'acme/d'], 10)
+    const [first, second, third, last] = found.map(({ id }) => id) as [string, string, string, string]
+    await applyTo(store, second, { change: { reason: 'changed' } })
+    await applyTo(store, third, { change: { reason: 'changed' } })
+    const history = { type: 'frozen' as const, details: { reason: '' } }
+    const transition = aTransition({
+      change: { frozenBy, dueAt: null },
+      messages: [aLine('frozen')],
+      history,
+    })
+    const all = await Promise.all([first, second, last].map(id => get(store, id)))
+    const given = [...all, found[2]!].map(delivery => ({ delivery, transition }))
+    expect(await store.apply(given, 2000)).toEqual([true, true, true, false])
+    for (const id of [first, second, last]) {
+      expect(await get(store, id)).toMatchObject({ frozenBy, updatedAt: 2000 })
+      expect(await store.history(id)).toEqual([{ at: 2000, ...history }])
+    }
+    const pages = await store.claimOutboxes(2000, 10, 10)
+    expect(pages.map(({ delivery }) => delivery).toSorted()).toEqual([first, second, last].toSorted())
+    await store.endFreeze(frozenBy, 'release')
+    expect(await applyTo(store, third, transition)).toBe(false)
+    expect([await get(store, third), await store.history(third)]).toMatchObject([{ frozenBy: 0 }, []])
+  })
+
   test('a transition that is based on an outdated version writes nothing', async () => {
     const store = await place.emptied()
     const [id] = await acceptAll(store, {})
@@ -43,9 +72,9 @@ export function applyTests(place: Place): void {
       messages: [aLine('one')],
       history: { type: 'runBound', details: {} },
     })
-    const responses = await Promise.all([0, 1, 2].map(() => store.apply(decided, transition, 2000)))
+    const responses = await Promise.all([0, 1, 2].map(() => apply(store, decided, transition, 2000)))
     expect(responses.toSorted()).toEqual([false, false, true])
-    expect(await store.apply({ ...decided, id: 'unknown' }, transition, 2000)).toBe(false)
+    expect(await apply(store, { ...decided, id: 'unknown' }, transition, 2000)).toBe(false)
     expect(await get(store, id!)).toMatchObject({ version: 1, runs: [aRun(7)] })
     expect(await store.history(id!)).toHaveLength(1)
     expect((await store.claimOutboxes(2000, 10, 10))[0]?.messages).toHaveLength(1)

@@ -6,6 +6,7 @@ import {
   aDelivery,
   aDispatched,
   aFailed,
+  apply,
   applyTo,
   aTransition,
   get,
@@ -20,7 +21,7 @@ export function claimTests(place: Place): void {
     const claimed = await claim(store, 1000)
     expect(claimed.map(({ id }) => id)).toEqual([a1, b1])
     expect(await claim(store, 1000)).toEqual([])
-    await store.apply(claimed[0]!, aTransition({ change: { dueAt: 3000 } }), 1000)
+    await apply(store, claimed[0]!, aTransition({ change: { dueAt: 3000 } }), 1000)
     expect(await claim(store, 1000)).toEqual([])
     expect((await claim(store, 3000)).map(({ id }) => id)).toEqual([a1, b1])
     await applyTo(store, a1!, { change: { state: 'dispatched', dueAt: 9000 } })
@@ -36,7 +37,7 @@ export function claimTests(place: Place): void {
       const [claimed] = await store.claimQueued(now, 500, 1, 'owner:')
       order.push(claimed!.repository)
       const change: Change = { state: 'dispatched', attemptedAt: now, dueAt: 9000 }
-      await store.apply(claimed!, aTransition({ change }), now)
+      await apply(store, claimed!, aTransition({ change }), now)
     }
     expect(order).toEqual(['acme/long', 'acme/other', 'acme/long', 'acme/long'])
   })
@@ -59,7 +60,8 @@ export function claimTests(place: Place): void {
     const given = ['frozen/a', 'acme/a', 'paused/a', 'acme/free'].map(repository => ({ repository }))
     const [, queued] = await acceptAll(store, ...given.slice(0, 2))
     const freeze = await store.addFreeze({ repositories: 'frozen/*', reason: 'no', since: 1, endsAt: null })
-    await store.freezeQueues(freeze, ['frozen/a'], 1000)
+    const change = { frozenBy: freeze.id, dueAt: null }
+    for (const { id } of await store.freezable(['frozen/a'], 10)) await applyTo(store, id, { change })
     await store.savePause({ scope: 'owner:paused', pausedUntil: 5000, cause: 'limit', reason: '' })
     const claims: ReturnType<typeof claim>[] = []
     store.onWork(() => claims.push(claim(store, 2000)))
@@ -87,9 +89,9 @@ export function claimTests(place: Place): void {
     expect(await claim(store, 1499)).toEqual([])
     const [second] = await claim(store, 1500)
     expect(second).toMatchObject({ id: first!.id, version: first!.version + 1 })
-    expect(await store.apply(first!, aTransition({ change: { state: 'failed' } }), 1500)).toBe(false)
+    expect(await apply(store, first!, aTransition({ change: { state: 'failed' } }), 1500)).toBe(false)
     expect((await get(store, first!.id)).state).toBe('queued')
-    expect(await store.apply(second!, aTransition({ change: { state: 'failed' } }), 1500)).toBe(true)
+    expect(await apply(store, second!, aTransition({ change: { state: 'failed' } }), 1500)).toBe(true)
   })
 
   test('a claim for a dispatch records an attempt, unless the response to an earlier one is missing', async () => {
@@ -100,7 +102,7 @@ export function claimTests(place: Place): void {
     const [again] = await claim(store, 1500)
     expect(again).toMatchObject({ ...first, isAttempt: false })
     // The change releases the lease.
-    await store.apply(again!, aTransition({ change: { awaitingResponseSince: null } }), 1501)
+    await apply(store, again!, aTransition({ change: { awaitingResponseSince: null } }), 1501)
     const second = { attempts: 2, firstAttemptAt: 1000, attemptedAt: 1502, awaitingResponseSince: 1502 }
     expect(await claim(store, 1502)).toMatchObject([{ ...second, isAttempt: true }])
   })
@@ -115,7 +117,7 @@ export function claimTests(place: Place): void {
     for (const each of [id, queued!, 'unknown']) await store.wake(each, 5001)
     expect(calls).toBe(1)
     expect((await get(store, queued!)).dueAt).toBe(8000)
-    expect(await store.apply(claimed!, aTransition({ change: { dueAt: 9000 } }), 5001)).toBe(false)
+    expect(await apply(store, claimed!, aTransition({ change: { dueAt: 9000 } }), 5001)).toBe(false)
     expect((await store.claimPolls(5001, 500, 10)).map(each => each.id)).toEqual([id])
     const failed = await aFailed(store)
     await store.wake(failed, 9000)

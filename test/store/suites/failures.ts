@@ -9,6 +9,7 @@ import {
   acceptAll,
   aDelivery,
   aLine,
+  apply,
   applyTo,
   aRun,
   aTransition,
@@ -49,7 +50,7 @@ function postgresTests(place: Place): void {
     await expect(one.claimQueued(1000, 10, 10, 'owner:')).rejects.toThrow(/^PostgreSQL: /)
     const transition = aTransition({ messages: [aLine('one')] })
     const delivery = { id: before!, version: 0, repository: 'acme/shop' }
-    await expect(one.apply(delivery, transition, 1)).rejects.toThrow(/^PostgreSQL: /)
+    await expect(apply(one, delivery, transition, 1)).rejects.toThrow(/^PostgreSQL: /)
     await expect(one.ping()).rejects.toThrow(/^PostgreSQL: /)
     await server.start()
     await acceptAll(one, {})
@@ -105,7 +106,7 @@ function postgresTests(place: Place): void {
     const delivery = await get(store, id!)
     cutBefore('never written')
     const never = aTransition({ change: { reason: 'never written' } })
-    await expect(store.apply(delivery, never, 3000)).rejects.toThrow(/^PostgreSQL: /)
+    await expect(apply(store, delivery, never, 3000)).rejects.toThrow(/^PostgreSQL: /)
     expect(await get(store, id!)).toEqual(delivery)
   })
 

@@ -8,6 +8,7 @@ import {
   aDispatched,
   aFailed,
   aLine,
+  apply,
   applyTo,
   aRun,
   aTransition,
@@ -54,7 +55,7 @@ export function sharedTests(place: Place): void {
         for (const claimed of await store.claimQueued(2000, 60_000, 3, 'owner:')) {
           order.set(claimed.repository, [...(order.get(claimed.repository) ?? []), claimed.seq])
           const dispatched = aTransition({ change: { state: 'dispatched', dueAt: 9000 } })
-          expect(await store.apply(claimed, dispatched, 2000)).toBe(true)
+          expect(await apply(store, claimed, dispatched, 2000)).toBe(true)
           done++
         }
       }
@@ -124,6 +125,20 @@ export function sharedTests(place: Place): void {
     await Promise.all(applied)
     const [page] = await stores[0].claimOutboxes(2000, 10, 10)
     expect(page?.messages).toHaveLength(1)
+  })
+
+  test('a freeze that another relay ends at the same time freezes no delivery', async () => {
+    const address = await place.empty()
+    const [one, other] = await two(address)
+    const delivery = (await one.get((await one.accept(aDelivery())).id))!
+    const freeze = await one.addFreeze({ repositories: '*', reason: '', since: 1, endsAt: null })
+    const { waiting, release } = await held(address, 'SELECT 1 FROM freezes FOR UPDATE')
+    const ended = other.endFreeze(freeze.id, 'release')
+    await waiting(1)
+    const frozen = apply(one, delivery, aTransition({ change: { frozenBy: freeze.id } }), 2000)
+    await waiting(2)
+    await release()
+    expect(await Promise.all([ended, frozen])).toEqual([true, false])
   })
 
   test("a redelivery and the sending of the delivery's old messages do not deadlock", async () => {

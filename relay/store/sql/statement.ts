@@ -1,0 +1,33 @@
+import type { Statement } from '../database.ts'
+
+type Value = Statement['params'][number]
+/** Adds a parameter to a statement. @returns its place */
+export type Parameter = (value: Value) => string
+export type Condition = (parameter: Parameter) => string
+
+export function statement(write: (parameter: Parameter) => string): Statement {
+  const params: Statement['params'] = []
+  return { sql: write(value => `?${params.push(value)}`), params }
+}
+
+/** Inserts a row for each of these deliveries. @param copied the delivery's column for each further column */
+export const insertFor = (
+  deliveries: Condition,
+  table: string,
+  values: Record<string, Value>,
+  copied: Record<string, string> = {},
+  onConflict = '',
+): Statement =>
+  statement(parameter => {
+    const columns = ['delivery', ...Object.keys(copied), ...Object.keys(values)]
+    const selected = ['id', ...Object.values(copied), ...Object.values(values).map(parameter)]
+    return `INSERT INTO ${table} (${columns.join(', ')})
+      SELECT ${selected.join(', ')} FROM deliveries WHERE ${deliveries(parameter)} ${onConflict}`
+  })
+
+/** Extends a list until its length is a power of two. This limits the number of prepared statements. */
+export function padded<T>(values: readonly T[]): T[] {
+  if (values.length < 2) return [...values]
+  const length = 2 ** Math.ceil(Math.log2(values.length))
+  return Array.from({ length }, (_, i) => values[Math.min(i, values.length - 1)] as T)
+}
