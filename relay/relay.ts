@@ -194,7 +194,8 @@ export async function createRelay(config: Config, log: Logger, opening?: Promise
   const onRefusal = (status: number, reason: string, address: string) =>
     throttled.warn({ status, reason, address }, "a request that can't be read was refused")
   const server = createRelayServer(relay.app.fetch, onRefusal, relay.receive)
-  server.listen(listenPort, host)
+  // A full queue drops a connection attempt, which the sender repeats after 1 s and 3 s.
+  server.listen(listenPort, host, LIMITS.connections)
   await once(server, 'listening').catch(async cause => {
     await close()
     throw new Error(

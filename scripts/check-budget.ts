@@ -15,8 +15,8 @@ const SOURCES = ['{relay,action,port}/**/*.ts', 'tools/{migrate,generate}/**/*.t
 
 const BUDGET = {
   files: 205,
-  sourceLines: 28_000,
-  testLines: 28_000,
+  sourceLines: 28_400,
+  testLines: 28_900,
   /** A lower limit: many tiny files are harder to follow than fewer ones. */
   medianLines: 130,
   largestFile: 350,

@@ -6,6 +6,7 @@ import { Problem } from '../http/problem.ts'
 import {
   bearer,
   createTokenBuckets,
+  noteVerified,
   refuseOverRate,
   requestFields,
   senderAddress,
@@ -64,12 +65,13 @@ export function logCalls(
   let previous = ''
   return async (c, next) => {
     const role = await roleOf(c)
+    if (role !== null) noteVerified(c)
     await next()
     const fields = { role, ...requestFields(c, trustedProxies, c.res.status, c.error) }
     const call = JSON.stringify(fields)
     const isRepeated = c.req.method === 'GET' && call === previous
     previous = call
-    const target = (role !== null || c.get(VERIFIED)) && !isRepeated ? log : throttled
+    const target = c.get(VERIFIED) && !isRepeated ? log : throttled
     target.info(fields, message)
   }
 }

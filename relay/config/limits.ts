@@ -9,6 +9,10 @@ export const LIMITS = {
   requestLine: 16 * KB,
   /** The limit is high, because a load balancer keeps hundreds of connections open. */
   connections: 4_000,
+  /** The unverified requests in a row after which a connection is closed. */
+  unverifiedInARow: 3,
+  /** How long the rest of a refused body is read before its connection is closed. */
+  lingerTime: 2_000,
   requestsAtOnce: 1,
   headersTime: 10 * SECOND,
   requestTime: 30 * SECOND,

@@ -1,6 +1,6 @@
 import { LIMITS } from '../config/limits.ts'
 import { Problem } from './problem.ts'
-import { type Head, senderAddress, VERIFIED } from './request.ts'
+import { type Head, noteVerified, senderAddress } from './request.ts'
 
 export type BodyReservation = ReturnType<ReturnType<typeof createBodyMemory>>
 
@@ -111,7 +111,7 @@ export function createBodyMemory(
      * @throws Problem 429 if the body exceeds a share; 503 if too many bodies are being processed
      */
     accept(bytes: number, shares: Record<string, number> = {}): void {
-      this.#head.set(VERIFIED, true)
+      noteVerified(this.#head)
       for (const [key, most] of Object.entries(shares))
         if (processedByKey.of(key) + bytes > most) throw overShare(key, most)
       if (processed + bytes > processingBytes) throw overloaded()

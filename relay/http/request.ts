@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import { isIPv6 } from 'node:net'
 import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
@@ -41,6 +42,16 @@ export function networkOf(address: string): string {
 
 /** The fact that the request's signature or token was verified. Refusals of unverified requests go to the throttled log. */
 export const VERIFIED = 'verified'
+const verified = new WeakSet<IncomingMessage>()
+export const isVerified = (incoming: IncomingMessage): boolean => verified.has(incoming)
+
+/** Records that the request's signature, token, or session was verified. */
+export function noteVerified(c: Head): void {
+  c.set(VERIFIED, true)
+  const { incoming } = (c.env ?? {}) as Partial<HttpBindings>
+  if (incoming) verified.add(incoming as IncomingMessage)
+}
+
 /** The fact that the webhook is persisted. A failure after that, such as a failed dispatch, isn't a refusal. */
 export const PERSISTED = 'persisted'
 

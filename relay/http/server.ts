@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { LIMITS } from '../config/limits.ts'
 import { type Receive, serveDirectly } from './direct.ts'
-import { networkOf } from './request.ts'
+import { isVerified, networkOf } from './request.ts'
 
 /** Limits the time of headers, bodies, and idle connections. A load balancer usually closes an idle connection after 60 s. Node joins repeated headers, as Hono does. */
 const OPTIONS = {
@@ -75,6 +75,31 @@ export function limitConnections(server: Server, limit: number, isBusy: (socket:
   }
 }
 
+/** The number of unverified requests in a row on a connection. */
+const unverified = new WeakMap<Socket, number>()
+
+/**
+ * Whether the connection closes after this response. Node accepts one new connection in each turn of the event loop, and
+ * serves all busy connections first. So a sender whose requests are never verified must queue for `accept` again and
+ * again, like everybody else.
+ */
+function isUnverified(request: IncomingMessage): boolean {
+  const { socket } = request
+  if (isVerified(request)) return unverified.delete(socket) && false
+  const inARow = (unverified.get(socket) ?? 0) + 1
+  unverified.set(socket, inARow)
+  return inARow >= LIMITS.unverifiedInARow
+}
+
+/** Reads and discards the rest of a body after the response. Otherwise, the kernel could reset the connection before a proxy has read the response. */
+function linger(socket: Socket): void {
+  socket.destroySoon = () => {
+    socket.end()
+    const patience = setTimeout(() => socket.destroy(), LIMITS.lingerTime)
+    socket.once('close', () => clearTimeout(patience)).once('end', () => socket.destroy())
+  }
+}
+
 /**
  * Returns options that close a connection if a request arrives before the response to the request before it was sent.
  * One packet can contain thousands of requests, and Node would create objects for all of them before the first
@@ -100,6 +125,14 @@ export function oneAtATime(onPipelined: (socket: Socket) => void) {
       constructor(request: Request) {
         super(request)
         this.once('close', () => count(request.socket, -1))
+      }
+
+      override writeHead(status: number, ...given: unknown[]): this {
+        if (isUnverified(this.req)) {
+          this.setHeader('connection', 'close')
+          if (!this.req.complete) linger(this.req.socket)
+        }
+        return super.writeHead(status, ...(given as []))
       }
     },
   }

@@ -4,6 +4,7 @@ import { LIMITS } from '../../relay/config/limits.ts'
 import { temporaryFolder } from '../support/relay.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 import type { Served } from './attacker.ts'
+import { attackConnections, REFUSED } from './connection-attack.ts'
 import { FLOODS, flood } from './flood.ts'
 import { ATTACKS, attackAsAuthor, attackWithReports } from './report-attack.ts'
 
@@ -41,6 +42,23 @@ test.each(names.flatMap(name => storesOf(name).map(store => [name, store] as con
     expect(result.responses).toMatchObject(counts(FLOODS[name]))
     expect(result.responses.open).toBeUndefined()
     if (result.memory) expect(result.memory.isReleased, JSON.stringify(result.memory)).toBe(true)
+  },
+)
+
+/** `ATTACK_PROXIES=nginx` also attacks through nginx, which must be installed. */
+const proxies = process.env.ATTACK_PROXIES
+  ? (['no proxy', 'nginx', 'nginx with keep-alive'] as const)
+  : (['no proxy'] as const)
+const attacks = Object.keys(REFUSED) as (keyof typeof REFUSED)[]
+test.each(
+  attacks.flatMap(name => STORES.flatMap(store => proxies.map(proxy => [name, store, proxy] as const))),
+)(
+  'a sender with 1,000 connections (%s) does not keep honest webhooks from connecting (%s, %s)',
+  { timeout },
+  async (name, store, proxy) => {
+    const database = await databaseOf(store)
+    const { served, responses } = await attackConnections({ name, proxy, database, seconds: seconds + 2 })
+    expectServed([served], responses)
   },
 )
 

@@ -480,7 +480,8 @@ describe('the log', () => {
       { message: 'a request failed', fields: { err } },
       expect.objectContaining({ message: 'a Port webhook is refused' }),
     ])
-    const ping = () => Promise.reject(new Error('PostgreSQL: connect ECONNREFUSED 10.0.0.1:5432'))
+    const cause = { code: 'ECONNREFUSED' }
+    const ping = () => Promise.reject(new Error('PostgreSQL: connect ECONNREFUSED 10.0.0.1:5432', { cause }))
     const broken = await openReceiving({ clock, store: { ping } })
     expect(await refused(broken, await broken.post())).toEqual([
       503,
@@ -507,7 +508,7 @@ describe('health checks', () => {
     let writes = 0
     const ping = async () => {
       writes++
-      throw new Error('database or disk is full')
+      throw new Error('SQLite: database or disk is full', { cause: { code: 13 } })
     }
     const broken = await openReceiving({ store: { ping } })
     const refusal = await broken.request('/readyz')
