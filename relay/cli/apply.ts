@@ -14,12 +14,21 @@ interface Outcome {
   plan?: Plan
 }
 
-/** @throws Error if Port can't start the workflow */
-export function generateFile(file: string, options: ToActionOptions) {
+/**
+ * Generates the action for a file. `rejection`: why GitHub's parser rejects the workflow, or null.
+ * @throws Error if Port can't start the workflow
+ */
+export async function generateFile(file: string, options: ToActionOptions) {
   const yaml = readInput(file)
     .toString()
     .replace(/^\ufeff/, '')
-  return toAction(yaml, file === '-' ? 'workflow.yml' : basename(file), options)
+  const name = file === '-' ? 'workflow.yml' : basename(file)
+  const generated = toAction(yaml, name, options)
+  // GitHub's parser is loaded only here, because loading it takes longer than starting the relay.
+  const { parseWorkflow } = await import('../../tools/simulator/runner/parser.ts')
+  const { errors } = await parseWorkflow(name, yaml)
+  const rejection = errors.length > 0 ? `GitHub's parser rejects the workflow: ${errors.join('; ')}.` : null
+  return { ...generated, rejection }
 }
 
 interface ApplyCall extends Pick<Call, 'env' | 'print' | 'note' | 'ask'> {
@@ -90,14 +99,17 @@ async function planAll(
 ): Promise<Outcome[]> {
   const files = [...new Set(paths.flatMap(filesIn))]
   const isMany = files.length > 1 || files[0] !== paths[0]
-  const generated = files.map(file => {
+  const generate = async (file: string) => {
     try {
-      return { file, ...generateFile(file, options) }
+      const made = await generateFile(file, options)
+      if (made.rejection === null || options['allow-invalid']) return { file, ...made }
+      throw new Error(`${made.rejection} Correct the file, or pass --allow-invalid if GitHub accepts it.`)
     } catch (error) {
       const isSkipped = isMany && error instanceof NotStartable
       return { file, ...refused(error), ...(isSkipped && { result: 'skipped' as const }) }
     }
-  })
+  }
+  const generated = await Promise.all(files.map(generate))
   const outcomes: Outcome[] = []
   for (const each of generated) {
     const { file } = each
@@ -116,7 +128,7 @@ async function planAll(
         )
       const planned = await plan(port, each, options)
       const result = planned.differences.length === 0 ? 'unchanged' : 'differs'
-      const notes = [...(planned.found ? [] : each.notes), ...planned.notes]
+      const notes = [each.rejection ?? [], planned.found ? [] : each.notes, planned.notes].flat()
       outcomes.push({ file, result, plan: { ...planned, notes } })
     } catch (error) {
       outcomes.push({ file, ...refused(error) })

@@ -33,6 +33,7 @@ export const generate = defineCommand({
     operation: choice('NAME', OPERATIONS, "the action's operation"),
     check: flag('compare the definitions in Port with the files; exit code 1 if they differ'),
     apply: flag('create or update the definitions in Port'),
+    'allow-invalid': flag("with --check or --apply, use workflows that GitHub's parser rejects"),
     yes: flag('with --apply, write without asking'),
     json: flag('print JSON: file, format, content and notes, or the result of --check or --apply'),
   },
@@ -51,7 +52,8 @@ the Git remote origin, if the clone has no other remote on GitHub.`,
     if (check || apply)
       return applyFiles({ env, print, note, ask, paths: files, from, format, check, yes, json }, options)
     if (files.length > 1) throw new UsageError('Several files need --check or --apply.')
-    const { action, notes } = generateFile(file, options)
+    const { action, notes, rejection } = await generateFile(file, options)
+    if (rejection !== null) notes.unshift(rejection)
     const made = format === 'workflow' ? toPortWorkflow(action) : { workflow: action, notes: [] }
     const content = `${JSON.stringify(made.workflow, null, 2)}\n`
     notes.push(...made.notes)

@@ -238,3 +238,27 @@ test.each([
     expect(url).toBe(`https://r.acme.example/webhook${repository}?workflow=a.yml`)
   },
 )
+
+test("--apply refuses only the workflows that GitHub's parser rejects, unless the user allows them", async () => {
+  const { call, write, action, port } = await openFolder({
+    'good.yml': manual('tag: {}'),
+    'rejected.yml': manual('tags: { type: array }'),
+  })
+  const reason = "rejected.yml: GitHub's parser rejects the workflow: rejected.yml (Line: 1"
+  const refused = await call('. --apply --yes')
+  expect(refused).toMatchObject({ code: 1, written: ['POST /v1/actions 201'] })
+  expect(refused.stderr).toContain(reason)
+  expect(refused.stderr).toMatch(/Line: 1, .*'array'\. Correct the file, or pass --allow-invalid/)
+  expect([...port.definitions.action.keys()]).toEqual(['good'])
+  expect((await call('. --check')).stdout).toMatch(/: 1 unchanged, 1 refused\.$/)
+  const allowed = await call('. --apply --yes --allow-invalid')
+  expect(allowed).toMatchObject({ code: 0, written: ['POST /v1/actions 201'] })
+  expect(allowed.stderr).toContain(reason)
+
+  // A form that has an input keeps it, although the relay would fill it.
+  write('good.yml', manual('tag: {}, port-run-id: {}'))
+  const { properties } = action('good').trigger.userInputs
+  properties['port-run-id'] = { type: 'string', title: 'Run' }
+  await call('good.yml --apply --yes')
+  expect(Object.keys(action('good').trigger.userInputs.properties)).toEqual(['tag', 'port-run-id'])
+})

@@ -166,6 +166,20 @@ test("inputs that the relay provides don't become inputs of the Port action", as
   expect(action.trigger.userInputs.order).toEqual(['version', 'environment'])
 })
 
+test("prints an error of GitHub's parser with its line", async () => {
+  const yaml = `on:
+  workflow_dispatch:
+    inputs: { tags: { type: array } }
+    secrets: { TOKEN: { required: true } }
+jobs: { x: { runs-on: ubuntu-latest, uses: ./.github/workflows/other.yml } }
+`
+  const { notes, content } = await generated(yaml, 'x.yml')
+  expect(notes[0]).toMatch(
+    /^GitHub's parser rejects the workflow: x\.yml .*Line: 3, .*'array'; .*Line: 4, .*'secrets'/,
+  )
+  expect(JSON.parse(content).identifier).toBe('x')
+})
+
 test("the list of the action's own outputs matches action.yml", () => {
   expect(FIXED_OUTPUTS).toEqual(Object.keys(parse(readFileSync(join(root, 'action.yml'), 'utf8')).outputs))
 })

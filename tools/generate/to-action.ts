@@ -16,6 +16,8 @@ export interface ToActionOptions {
   blueprint?: string | undefined
   operation?: string | undefined
   approval?: boolean | undefined
+  /** Whether to use workflows that GitHub's parser rejects, because the parser can be wrong. */
+  'allow-invalid'?: boolean | undefined
 }
 
 /** The workflow has no event that the relay can send. */
