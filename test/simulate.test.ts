@@ -212,8 +212,8 @@ test("shows the message that the relay would send if the action didn't run", asy
 test('encodes workflow_dispatch inputs as the relay does, and prints the result as JSON with --json', async () => {
   const dispatched = workflow(
     `${USES}
-      - { name: Show, run: 'echo "\${{ inputs.version }} \${{ inputs.replicas == 2 }} \${{ inputs.size }}"' }`,
-    'workflow_dispatch: { inputs: { version: { required: true }, replicas: { type: number }, size: { default: small }, port: {} } }',
+      - { name: Show, run: 'echo "\${{ inputs.version }} \${{ inputs.replicas == 2 }} \${{ inputs.size }} \${{ inputs.port-run-id }}"' }`,
+    'workflow_dispatch: { inputs: { port-run-id: {}, version: { required: true }, replicas: { type: number }, size: { default: small }, port: {} } }',
   )
   const { code, lines, errors } = await simulateWorkflow(dispatched, '--json')
   expect({ code, errors }).toEqual({ code: 0, errors: '' })
@@ -222,7 +222,11 @@ test('encodes workflow_dispatch inputs as the relay does, and prints the result 
     started: 'workflow_dispatch',
     conclusion: 'success',
     jobs: [
-      { name: 'deploy', conclusion: 'success', steps: [{}, { name: 'Show', log: ['1.4.2 true small'] }, {}] },
+      {
+        name: 'deploy',
+        conclusion: 'success',
+        steps: [{}, { name: 'Show', log: [`1.4.2 true small ${RUN_ID}`] }, {}],
+      },
     ],
     port: { id: RUN_ID, status: 'SUCCESS', entities: [], deleted: [] },
     relay: null,

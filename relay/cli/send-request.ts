@@ -80,7 +80,7 @@ export function targetOf(config: Pick<Config, 'targets'>, invocation: Invocation
 
 /** Returns the inputs that the relay sends if it doesn't know which inputs the workflow declares. */
 function firstInputs(invocation: Invocation, payload: ClientPayload): Record<string, string> {
-  const fitted = fitInputs(offerInputs(invocation, payload), new Set())
+  const fitted = fitInputs(offerInputs(invocation, payload, null), new Set())
   if ('inputs' in fitted) return fitted.inputs
   throw new Error("The inputs exceed GitHub's limit of 65,535 characters in total.")
 }

@@ -8,7 +8,7 @@ import { type DispatchOutcome, deferred, lost, PreparationError, RejectedError }
 import type { RepositoryReader } from './repository.ts'
 import { findResponse, foreignReason, rawMessage, readDocumentation } from './response.ts'
 import type { Offer } from './workflow-inputs.ts'
-import { fitInputs, offeredNames, offerInputs, readWorkflowInputs, withContexts } from './workflow-inputs.ts'
+import { fitInputs, offeredNames, offerInputs, readWorkflowInputs } from './workflow-inputs.ts'
 import {
   type Dispatched,
   isUnknownField,
@@ -62,7 +62,7 @@ export function createWorkflowDispatcher(
     policy: DispatchPolicy,
   ): Promise<DispatchOutcome> => {
     const { repository, workflow } = target
-    const offer = offerInputs(content.invocation, content.payload)
+    const offerTo = ({ file }: Known) => offerInputs(content.invocation, content.payload, file)
     let isReread = false
     let learned: Known | null = null
     for (let requests = 1; ; requests++) {
@@ -71,11 +71,11 @@ export function createWorkflowDispatcher(
       const dispatched = { repository, workflow, ref }
       const remembered = learned ? undefined : known.get(key)
       let current: Known = learned ?? remembered ?? (await readKnown(key, dispatched))
-      let inputs = chooseInputs(dispatched, offer, current)
+      let inputs = chooseInputs(dispatched, offerTo(current), current)
       if (inputs instanceof RejectedError && remembered) {
         // Before the dispatch fails, the file is read again, because an author may have fixed the workflow.
         current = await readKnown(key, dispatched)
-        inputs = chooseInputs(dispatched, offer, current)
+        inputs = chooseInputs(dispatched, offerTo(current), current)
       }
       if (inputs instanceof RejectedError) throw inputs
       const wantsRun = server.get(SERVER) === undefined
@@ -96,7 +96,7 @@ export function createWorkflowDispatcher(
         const isAboutField =
           wantsRun && isUnknownField(message, RUN_DETAILS) && !Object.hasOwn(inputs, RUN_DETAILS)
         if (isAboutField) server.set(SERVER, 'no run details')
-        const more = learn(message, offer, current)
+        const more = learn(message, offerTo(current), current)
         if (more) {
           learned = more
           known.set(key, more)
@@ -142,7 +142,7 @@ function chooseInputs(
   offer: Offer,
   known: Known,
 ): Record<string, string> | RejectedError {
-  const fitted = fitInputs(known.file ? withContexts(offer, known.file) : offer, undeclaredIn(offer, known))
+  const fitted = fitInputs(offer, undeclaredIn(offer, known))
   if ('inputs' in fitted) return fitted.inputs
   return new RejectedError(
     'undeclared' in fitted

@@ -2,6 +2,7 @@ import { type ClientPayload, guideContext, guidePayload, shrinkClientPayload } f
 import type { Invocation, Json } from '../../port/types.ts'
 import type { Credential } from './credentials.ts'
 import { readFile } from './workflow-files.ts'
+import type { Reads } from './workflow-reads.ts'
 import { inputsOf, readEvents, type WorkflowInputs } from './workflow-triggers.ts'
 
 /** GitHub's maximum number of inputs per dispatch. @see https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event */
@@ -11,8 +12,6 @@ const MAX_BYTES = 65_535
 
 /** The input that contains the action's payload as JSON. */
 const PAYLOAD_INPUT = 'port'
-/** Inputs that the relay adds if the workflow declares them. */
-export const OFFERED_INPUTS = [PAYLOAD_INPUT, 'port_context', 'port_run_id', 'run_id', 'port_payload']
 
 /** The inputs that an invocation offers to a workflow, in GitHub's format. */
 export interface Offer {
@@ -22,6 +21,8 @@ export interface Offer {
   others: Map<string, string>
   /** The payload for the action; null if the form has an input named `port`. */
   payload: ClientPayload | null
+  /** The entered inputs that the workflow reads from the `port_payload` that the relay makes. */
+  readFromPayload: string[]
 }
 
 type Texts = Record<string, string>
@@ -33,53 +34,58 @@ export type Fitted =
   /** `largest`: the name of the largest input. `lost`: the entered inputs that don't fit into `port`. */
   | { tooLarge: { bytes: number; largest: string; lost: string[] } }
 
-/** Returns the inputs that an invocation offers. Strings are unchanged; other values become JSON. */
-export function offerInputs(invocation: Invocation, payload: ClientPayload): Offer {
-  const { inputs, runId, forWorkflow = {} } = invocation
+/**
+ * Returns the inputs that an invocation offers. Strings are unchanged; other values become JSON.
+ * @param reads what the workflow reads; null if the relay can't read the file
+ */
+export function offerInputs(invocation: Invocation, payload: ClientPayload, reads: Reads | null): Offer {
+  const { inputs, runId, entity, forWorkflow = {} } = invocation
+  const { contexts = [], runIds = [], textEntities = [], properties = [] } = reads ?? {}
   const [notEntered, inside] = [new Set(forWorkflow.notEntered), new Set(forWorkflow.inside)]
   const given = Object.entries(inputs)
     .filter(([name, value]) => value !== null && !inside.has(name))
     .map(([name, value]): [string, string] => [name, encode(value)])
+  const context = guideContext(invocation)
+  const text = typeof entity?.identifier === 'string' ? { ...context, entity: entity.identifier } : context
+  const contextFor = (name: string) =>
+    encode(forWorkflow.port_context ?? (textEntities.includes(name) ? text : context))
   const ofRelay: [string, string | null][] = [
-    ['port_context', encode(forWorkflow.port_context ?? guideContext(invocation))],
-    ['port_run_id', runId],
-    ['run_id', runId],
+    ...['port_context', ...contexts].map((name): [string, string] => [name, contextFor(name)]),
+    ...['port_run_id', 'run_id', ...runIds].map((name): [string, string | null] => [name, runId]),
     ['port_payload', encode(forWorkflow.port_payload ?? guidePayload(invocation))],
   ]
   // An entered input takes precedence, even if it's empty.
   const isFree = (name: string) => !Object.hasOwn(inputs, name) || inside.has(name)
+  const entered = given.filter(([name]) => !notEntered.has(name))
+  const makesPayload = forWorkflow.port_payload === undefined && isFree('port_payload')
   return {
-    entered: new Map(given.filter(([name]) => !notEntered.has(name))),
+    entered: new Map(entered),
     others: new Map([
       ...given.filter(([name]) => notEntered.has(name)),
       ...ofRelay.filter((each): each is [string, string] => each[1] !== null && isFree(each[0])),
     ]),
     payload: isFree(PAYLOAD_INPUT) ? payload : null,
+    readFromPayload: entered
+      .map(([name]) => name)
+      .filter(name => makesPayload && (properties === 'all' || properties.includes(name))),
   }
 }
 
 /**
  * Chooses at most 25 inputs. GitHub refuses undeclared inputs, so `port` must contain the entered inputs that the
- * workflow doesn't declare. If the inputs are too large, first shortens `port` and then omits `port_payload`.
+ * workflow doesn't declare, unless it reads them from `port_payload`. If the inputs are too large, first shortens `port`
+ * and then omits `port_payload`.
  */
 export function fitInputs(offer: Offer, undeclared: ReadonlySet<string>): Fitted {
   const names = chooseNames(offer, undeclared)
-  const carried = [...offer.entered.keys()].filter(name => !names.includes(name))
+  const inPayload = names.includes('port_payload') ? offer.readFromPayload : []
+  const carried = [...offer.entered.keys()].filter(name => ![...names, ...inPayload].includes(name))
   if (carried.length > 0 && !(offer.payload && names.includes(PAYLOAD_INPUT))) return { undeclared: carried }
   const fitted = assemble(offer, names, carried)
   if ('inputs' in fitted || !offer.others.has('port_payload')) return fitted
-  const others = names.filter(name => name !== 'port_payload')
-  return assemble(offer, others, carried)
-}
-
-/**
- * Adds Port's context to an offer, under the name of each input from which the workflow reads the context. An input
- * that Port sent takes precedence.
- */
-export function withContexts(offer: Offer, { contexts }: Pick<WorkflowInputs, 'contexts'>): Offer {
-  const context = offer.others.get('port_context')
-  if (context === undefined) return offer
-  return { ...offer, others: new Map([...contexts.map(name => [name, context] as const), ...offer.others]) }
+  const withoutPayload = new Map([...offer.others].filter(([name]) => name !== 'port_payload'))
+  const refitted = fitInputs({ ...offer, others: withoutPayload }, undeclared)
+  return 'undeclared' in refitted ? fitted : refitted
 }
 
 export const offeredNames = ({ entered, others }: Offer): string[] => [

@@ -1,18 +1,15 @@
 import { parse } from 'yaml'
 import { isObject, type JsonObject } from '../../port/types.ts'
 import { LIMITS } from '../config/limits.ts'
+import { type Reads, readsOf } from './workflow-reads.ts'
 
-/** The length above which a file isn't searched for references to inputs. */
-const MAX_LENGTH = 250_000
 /** The maximum nesting depth of `[` and `{` in triggers. Deep nesting is slow to parse. */
 const MAX_DEPTH = 6
 
 /** The inputs of a workflow that `workflow_dispatch` starts. */
-export interface WorkflowInputs {
+export interface WorkflowInputs extends Reads {
   /** The author's settings by name. */
   declared: JsonObject
-  /** The names of the inputs from which the workflow reads Port's context. */
-  contexts: string[]
 }
 
 /** Parses only `on:`, because parsing the whole file would delay webhooks. Returns null if `on:` is missing, invalid, or complex. */
@@ -67,19 +64,5 @@ export function inputsOf(events: JsonObject, text: string): WorkflowInputs | nul
   if (!('workflow_dispatch' in events)) return null
   const { inputs } = isObject(events.workflow_dispatch) ? events.workflow_dispatch : {}
   const declared = isObject(inputs) ? inputs : {}
-  return { declared, contexts: contextsIn(text, Object.keys(declared)) }
-}
-
-/** Returns the inputs that the workflow reads only in the form `fromJSON(inputs.NAME).runId` or `.run_id`. */
-export function contextsIn(text: string, names: string[]): string[] {
-  if (text.length > MAX_LENGTH) return []
-  const references = text.matchAll(
-    /(fromJSON\( ?)?(?:github\.event\.)?\binputs(?:\.([\w-]+)|\['([\w-]+)'\])( ?\)\.run_?id\b)?/gi,
-  )
-  const isContext = new Map<string, boolean>()
-  for (const [, start, dotted, quoted, end] of references) {
-    const name = (dotted ?? quoted)!
-    isContext.set(name, (isContext.get(name) ?? true) && start !== undefined && end !== undefined)
-  }
-  return names.filter(name => isContext.get(name))
+  return { declared, ...readsOf(text, Object.keys(declared)) }
 }

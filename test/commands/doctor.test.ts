@@ -364,10 +364,14 @@ describe("doctor compares a workflow's inputs", () => {
     const named = (name: string, declared: object) => {
       return { ...inputs(declared), name, path: `.github/workflows/${name}.yml` }
     }
+    const older = `on: { workflow_dispatch: { inputs: { port_context: {}, port_payload: {} } } }
+env: { A: "\${{ inputs.port_context }}", B: "\${{ inputs.port_payload }}" }
+`
     github.addRepository('acme/scaled', {
       workflows: [
         named('guide', { replicas: {}, environment: {}, port_context: required }),
         named('carried', { port: {}, region: { required: true, default: 'eu' } }),
+        { ...named('older', { port_context: {}, port_payload: {} }), content: older },
         named('strict', { replicas: required, enviroment: required, region: required }),
       ],
     })
@@ -397,6 +401,14 @@ describe("doctor compares a workflow's inputs", () => {
         'warning: scale: strict.yml in acme/scaled requires "replicas", which a user can leave empty: make the input required in Port, or give it a default in the workflow.',
       ],
       [ofGitHub, 'ok: scale: guide.yml in acme/scaled gets every input.'],
+      [
+        to('workflow=older.yml', RECOMMENDED_BODY),
+        'warning: scale: port_context contains the entity as an object if the relay makes the context, because older.yml in acme/scaled passes on the whole input (line 2). To get the identifier, read .entity.identifier instead of .entity.',
+      ],
+      [
+        to('workflow=older.yml', { ...RECOMMENDED_BODY, port_context: { runId: 'x' } }),
+        'ok: scale: older.yml in acme/scaled gets every input.',
+      ],
       [
         to('event_type=x', RECOMMENDED_BODY),
         'ok: scale starts a repository_dispatch, and its payload contains every input.',

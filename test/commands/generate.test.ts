@@ -166,6 +166,45 @@ test("inputs that the relay provides don't become inputs of the Port action", as
   expect(action.trigger.userInputs.order).toEqual(['version', 'environment'])
 })
 
+const WHOLE = 'contains the entity as an object if the relay makes the context, because x.yml'
+/** Columns: the declared inputs, the step, the form's inputs, the operation, and a part of the note. Expressions are in `<>`. */
+const READS = `
+port_payload, size | run: <fromJson(inputs.port_payload).payload.properties.tag> <inputs.size> | size, tag | CREATE
+port_payload | run: <fromJson(github.event.inputs.port_payload).event.diff.after.title> | | CREATE | x.yml reads an event, which Port sends only for an automation
+runId | uses: port-labs/port-github-action@v1; with:;   runId: <inputs.runId> | | CREATE | The form has no input runId, because the relay fills it with the Port run's ID.
+runId | run: gh run download <inputs.runId> | runId | CREATE
+context | run: <fromJSON(inputs.context).runId> <fromJSON(inputs.context).entity> | | DAY-2 | The form has no input context, because the relay fills it with Port's context.
+port_context | env:;   CONTEXT: <inputs.port_context>; run: echo <toJSON(inputs)> | | CREATE | ${WHOLE} passes on the whole input (lines 10, 11). To get the identifier, read .entity.identifier instead of .entity.
+port_context | run: <fromJSON(inputs.port_context).entity>;   <fromJSON(inputs.port_context).entity.title> | | DAY-2 | ${WHOLE} reads the entity as an object (line 10). To get the identifier, read .entity.identifier instead of .entity (line 9).
+port_context | run: <fromJSON(inputs.port_context).entity.title> <inputs.port_context> | | DAY-2`
+test.each(
+  READS.trim()
+    .split('\n')
+    .map(row => row.split('|').map(cell => cell.trim())),
+)(
+  'a workflow with the inputs %s and the step "%s" has the form "%s", operation %s, and the note "%s"',
+  async (...row) => {
+    const [names = '', step = '', form = '', operation, part] = row
+    const listOf = (text: string) => text.split(', ').filter(Boolean)
+    const inputs = listOf(names).map(name => `${name}: { type: string }`)
+    const lines = step.replace(/<(.*?)>/g, '$${{ $1 }}').split('; ')
+    const yaml = `on:
+  workflow_dispatch:
+    inputs: { ${inputs.join(', ')} }
+jobs:
+  x:
+    runs-on: ubuntu-latest
+    steps:
+      - name: Step
+${lines.map(line => `        ${line}\n`).join('')}`
+    const { content, notes } = await generated(yaml, 'x.yml')
+    expect(JSON.parse(content).trigger).toMatchObject({ operation, userInputs: { order: listOf(form) } })
+    const others = /^(Replace|An action with the operation|x\.yml doesn't use)/
+    const shown = notes.filter(note => !others.test(note))
+    expect(shown).toEqual(part === undefined ? [] : [expect.stringContaining(part)])
+  },
+)
+
 test("prints an error of GitHub's parser with its line", async () => {
   const yaml = `on:
   workflow_dispatch:

@@ -214,6 +214,20 @@ test('--keep-logs keeps fixed text', async () => {
   expect(reporting(text)[0]!.env).toEqual({ MESSAGE: 'Done' })
 })
 
+test('remarks name the lines because of which the entity is an object, and the inputs that nothing uses after the migration', async () => {
+  const on = { workflow_dispatch: { inputs: { ...INPUTS, runId: { required: true } } } }
+  const whole = { name: 'Work', env: { CONTEXT: '${{ inputs.port_context }}' }, run: 'work' }
+  const text = workflow([patch({ runId: '${{ inputs.runId }}', logMessage: '${{ inputs.name }}' }), whole], {
+    on,
+  })
+  const lineOf = (part: string) => text.split('\n').findIndex(line => line.includes(part)) + 1
+  const line = lineOf('CONTEXT:')
+  expect(remarksOf(await migrateOne(text))).toEqual([
+    `${lineOf('runId:')}: remove the input runId: no step passes it to Port now.`,
+    `${line}: port_context contains the entity as an object if the relay makes the context, because the workflow passes on the whole input (line ${line}). To get the identifier, read .entity.identifier instead of .entity.`,
+  ])
+})
+
 const OUTPUT = 'echo "runId=$(jq -r .runId <<< "$port_context")" >> $GITHUB_OUTPUT'
 const VARIABLE = 'echo "RUN_ID=${{ inputs.port_run_id }}" >> $GITHUB_ENV'
 test.each<[string, string, Given, object[]?]>([

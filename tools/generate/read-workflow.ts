@@ -1,5 +1,6 @@
 import { parseDocument } from 'yaml'
 import { isObject } from '../../port/types.ts'
+import { type Reference, referencesIn } from '../../relay/github/workflow-reads.ts'
 import { eventsOf, inputsOf } from '../../relay/github/workflow-triggers.ts'
 import { hasExpression, splitTemplate } from '../migrate/template.ts'
 
@@ -18,17 +19,24 @@ export function readWorkflow(yaml: string, file: string) {
     .filter(isObject)
     .filter(step => /(^|\/)port-webhook-action@/.test(String(step.uses)))
   const stepIds = steps.flatMap(({ id }) => (typeof id === 'string' ? [id] : []))
-  const { declared = {}, contexts = [] } = inputsOf(on, yaml) ?? {}
-  const references = expressionsOf(value).flatMap(referencesOf)
+  const { declared = {}, contexts = [], runIds = [], entities = [] } = inputsOf(on, yaml) ?? {}
+  const references = expressionsOf(value).flatMap(source => referencesIn(withoutTexts(source)))
+  const reads = references.map(reference => portKeys(reference, stepIds, contexts))
   return {
     name: text(value.name),
     description: text(value.description),
     on,
-    /** The inputs, without inputs that contain Port's context. */
-    inputs: Object.fromEntries(Object.entries(declared).filter(([name]) => !contexts.includes(name))),
+    /** The inputs that a user enters, and those that the relay fills in every workflow. */
+    inputs: Object.fromEntries(
+      Object.entries(declared).filter(([name]) => ![...contexts, ...runIds].includes(name)),
+    ),
+    /** Other inputs that the relay fills, with Port's context or the ID of Port's run. */
     contexts,
-    usedInputs: [...new Set(references.flatMap(parts => inputOf(parts, stepIds) ?? []))],
-    usesEntity: references.some(parts => isEntity(parts, stepIds)),
+    runIds,
+    entities,
+    usedInputs: [...new Set(reads.flatMap(([key, name]) => (key === 'inputs' && name ? [name] : [])))],
+    usesEntity: reads.some(([key]) => /^entity$/i.test(key ?? '')),
+    usesEvent: reads.some(([key]) => key === 'event'),
     usesAction: steps.length > 0,
   }
 }
@@ -44,19 +52,9 @@ function expressionsOf(node: unknown, key = ''): string[] {
   return splitTemplate(node).flatMap(piece => ('expression' in piece ? [piece.expression] : []))
 }
 
-/** Returns the segments of each reference such as `a.b['c']` or `fromJSON(a.b || '{}').c`. */
-function referencesOf(source: string): string[][] {
-  const inner = /fromJSON\(\s*([\w.%-]+)\s*(?:\|\|\s*'[^']*'\s*)?\)/gi
-  const encode = (name: string) =>
-    encodeURIComponent(name).replace(/[!'()*.~]/g, found => `%${found.charCodeAt(0).toString(16)}`)
-  const plain = source
-    .replace(/\[\s*'((?:[^']|'')*)'\s*\]/g, (_, name) => `.${encode(name.replaceAll("''", "'"))}`)
-    .replace(inner, '$1')
-    .replace(/'(?:[^']|'')*'/g, '')
-  return (plain.match(/[A-Za-z_][\w-]*(?:\.[\w%-]+)*/g) ?? []).map(path =>
-    path.split('.').map(decodeURIComponent),
-  )
-}
+/** Removes texts from an expression, except those in brackets, which are names. */
+const withoutTexts = (source: string): string =>
+  source.replace(/(\[\s*)?'(?:[^']|'')*'/g, (text, bracket) => (bracket === undefined ? '' : text))
 
 /** The outputs in `action.yml`. A Port input with one of these names isn't an output of the same name. */
 export const FIXED_OUTPUTS =
@@ -64,25 +62,25 @@ export const FIXED_OUTPUTS =
     ' ',
   )
 
-const ENTITY =
-  /^(?:github\.event\.)?(?:client_payload\.port|inputs\.port\.port|(?:inputs|client_payload)\.port_(?:context|payload)(?:\.(?:context|payload))?)\.entity(?:\.|$)/i
-
-function isEntity(parts: string[], stepIds: string[]): boolean {
-  const [first, second, third, fourth] = parts
-  if (first !== 'steps') return ENTITY.test(parts.join('.'))
-  return third === 'outputs' && /^entity(-id)?$/i.test(fourth ?? '') && stepIds.includes(second!)
+/**
+ * Returns the keys with which a reference reads Port's data, such as `['entity', 'title']`, `['event']`, or
+ * `['inputs', NAME]`: from the action's outputs, the relay's payload, or Port's context. Empty for other references.
+ */
+function portKeys({ root, path }: Reference, stepIds: string[], contexts: string[]): string[] {
+  const [first = '', second = '', third, fourth] = path
+  if (root === 'steps')
+    return second === 'outputs' && stepIds.includes(first) ? keysOfOutput(third ?? '', fourth) : []
+  if (first === 'port') return path.slice(root === 'inputs' ? 2 : 1)
+  if (!/^port_(context|payload)$/i.test(first) && !contexts.includes(first)) return []
+  if (second === 'payload' && third === 'properties') return fourth === undefined ? [] : ['inputs', fourth]
+  const keys = path.slice(/^(context|payload)$/i.test(second) ? 2 : 1)
+  return keys[0] === 'inputs' ? [] : keys
 }
 
-function inputOf(parts: string[], stepIds: string[]): string | null {
-  const [first, second, third, fourth, fifth] = parts
-  if (first === 'steps' && third === 'outputs' && fourth !== undefined && stepIds.includes(second!)) {
-    const output = fourth.toLowerCase()
-    if (output === 'inputs') return fifth ?? null
-    if (output.startsWith('input-')) return fourth.slice('input-'.length)
-    return FIXED_OUTPUTS.includes(output) ? null : fourth
-  }
-  const payload = PAYLOADS.find(each => parts.join('.').startsWith(`${each}.port.inputs.`))
-  return payload === undefined ? null : parts[payload.split('.').length + 2]!
+function keysOfOutput(name: string, key?: string): string[] {
+  const output = name.toLowerCase()
+  if (output === 'inputs') return key === undefined ? [] : ['inputs', key]
+  if (output.startsWith('input-')) return ['inputs', name.slice('input-'.length)]
+  if (FIXED_OUTPUTS.includes(output)) return [output.replace(/-id$/, '')]
+  return ['inputs', name]
 }
-
-const PAYLOADS = ['github.event.client_payload', 'github.event.inputs.port', 'inputs.port']

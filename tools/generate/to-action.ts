@@ -1,7 +1,7 @@
 import { basename } from 'node:path'
 import { object } from '../../port/invocation/values.ts'
 import { isObject, type Json } from '../../port/types.ts'
-import { OFFERED_INPUTS } from '../../relay/github/workflow-inputs.ts'
+import { OFFERED_INPUTS, objectEntityNotes } from '../../relay/github/workflow-reads.ts'
 import { eventTypes } from '../../relay/github/workflow-triggers.ts'
 import { EXAMPLE_RELAY, invocationMethod, placeholderNotes, type Start } from './invocation-method.ts'
 import type { Said } from './merge.ts'
@@ -65,7 +65,7 @@ export function toAction(yaml: string, file: string, options: ToActionOptions = 
   const isManual = event === 'workflow_dispatch'
   const names = isManual ? Object.keys(workflow.inputs) : []
   const said = {
-    declared: isManual ? [...names, ...workflow.contexts] : null,
+    declared: isManual ? [...names, ...workflow.contexts, ...workflow.runIds] : null,
     optional: names.filter(name => String(object(workflow.inputs[name]).required) === 'false'),
   }
   const generated = { action, said, notes: notes(workflow, event, file, action) }
@@ -102,7 +102,6 @@ function readInputs({ inputs, usedInputs }: WorkflowFile, event: Start['event'])
 function notes(workflow: WorkflowFile, event: Start['event'], file: string, action: PortAction): string[] {
   const inputs = event === 'workflow_dispatch' ? workflow.inputs : {}
   const environments = Object.keys(inputs).filter(name => object(inputs[name]).type === 'environment')
-  const renamed = workflow.contexts.filter(name => !OFFERED_INPUTS.includes(name))
   return [
     ...placeholderNotes(action.invocationMethod),
     event === 'workflow_dispatch' &&
@@ -117,16 +116,23 @@ function notes(workflow: WorkflowFile, event: Start['event'], file: string, acti
     action.trigger.operation !== 'CREATE' &&
       action.trigger.blueprintIdentifier === undefined &&
       `An action with the operation ${action.trigger.operation} needs a blueprint: pass --blueprint NAME.`,
-    ...renamed.map(
-      name =>
-        `The form has no input ${name}: ${file} reads only a run ID from this input, so the relay fills it with Port's context. If this isn't the ID of the Port run, add the input to the form.`,
-    ),
+    ...(event === 'workflow_dispatch' ? notesOnFilled(workflow, file) : []),
+    workflow.usesEvent &&
+      `${file} reads an event, which Port sends only for an automation: create an automation with this webhook in Port, because a self-service action has no event.`,
     ...environments.map(
       name =>
         `The input ${name} has the type environment on GitHub. Port has no such type, so the input is a text.`,
     ),
   ].filter(note => typeof note === 'string')
 }
+
+const notesOnFilled = (workflow: WorkflowFile, file: string): string[] => [
+  ...[...workflow.contexts, ...workflow.runIds].map(
+    name =>
+      `The form has no input ${name}, because the relay fills it with ${workflow.contexts.includes(name) ? "Port's context" : "the Port run's ID"}. If ${file} needs another value, add the input to the form.`,
+  ),
+  ...objectEntityNotes(file, workflow).map(({ note }) => note),
+]
 
 function fromGitHubInput(name: string, input: unknown): { property: Property; required: boolean } {
   const { description, type: given, default: value, options, required } = isObject(input) ? input : {}

@@ -1,4 +1,5 @@
 import type { Json } from '../../port/types.ts'
+import { isRunId, RUN_ID } from '../../relay/github/workflow-reads.ts'
 import * as template from './template.ts'
 import { listItems, nodeAt, textAt, textsOf } from './yaml-nodes.ts'
 
@@ -147,20 +148,13 @@ const inlineEnv = (text: string, env: Map<string, string>): string =>
 
 export interface Scope {
   root: unknown
-  /** The inputs that the workflow reads only as Port's context, as in `fromJSON(inputs.NAME).runId`. */
+  /** The other inputs that contain Port's context. */
   contexts: string[]
   job: unknown
   step?: unknown
 }
 
-const NAME = '(?:port[_-]?)?(?:action[_-]?)?run[_-]?id(?:entifier)?'
-const INPUTS = '(?:github\\.event\\.)?(?:inputs|client_payload)'
-const CONTEXT = `(?:fromjson\\(${INPUTS}\\.port_(?:context|payload)\\)|${INPUTS}\\.port_(?:context|payload))`
-/** Matches the run id in Port's context or payload, and an input with the name of the run id. */
-const OWN = new RegExp(`^(?:${CONTEXT}\\.(?:context\\.)?(?:run_?id|run\\.id)|${INPUTS}\\.${NAME})$`, 'i')
-const RENAMED = new RegExp(`^fromjson\\(${INPUTS}\\.([\\w-]+)\\)\\.run_?id$`, 'i')
 const REFERENCE = /^(?:env|(?:steps|needs)\.([\w-]+)\.outputs)\.([\w-]+)$/i
-const NAMED = new RegExp(`^${NAME}$`, 'i')
 
 /**
  * Whether a text is certainly the id of the Port run that started the workflow. For a variable or an output, the value
@@ -168,8 +162,7 @@ const NAMED = new RegExp(`^${NAME}$`, 'i')
  */
 export function isOwnRunId(given: string, { root, contexts, job, step }: Scope): boolean {
   const source = (template.onlyExpression(given) ?? '').replace(/\s/g, '').replace(/\['([\w-]+)'\]/g, '.$1')
-  const [, input] = RENAMED.exec(source) ?? []
-  if (OWN.test(source) || (input && contexts.includes(input))) return true
+  if (isRunId(source, contexts)) return true
   const [, id, name] = REFERENCE.exec(source) ?? []
   if (!name) return false
   const isNeeded = source.startsWith('needs')
@@ -177,7 +170,7 @@ export function isOwnRunId(given: string, { root, contexts, job, step }: Scope):
   const named = id ? [nodeAt(needed, 'outputs')] : [step, job, root].map(each => nodeAt(each, 'env'))
   const text = named.map(each => textsOf(each).get(name.toLowerCase())).find(each => each !== undefined)
   if (text !== undefined) return !text.includes('needs.') && isOwnRunId(text, { root, contexts, job: needed })
-  if (!NAMED.test(name)) return false
+  if (!RUN_ID.test(name)) return false
   const scripts = listItems(nodeAt(job, 'steps')).filter(({ map }) =>
     id ? textAt(map, 'id') === id : new RegExp(`\\b${name}\\s*(=|<<)`).test(textAt(map, 'run') ?? ''),
   )

@@ -1,5 +1,5 @@
 import { isMap, parseDocument, type YAMLParseError } from 'yaml'
-import { contextsIn } from '../../relay/github/workflow-triggers.ts'
+import { type Reads, readsOf } from '../../relay/github/workflow-reads.ts'
 import {
   type Facts,
   isOwnRunId,
@@ -46,8 +46,7 @@ export interface Workflow {
   edits: yaml.TextEdits
   events: string[]
   inputs: string[]
-  /** The inputs that the workflow reads only as Port's context, as in `fromJSON(inputs.NAME).runId`. */
-  contexts: string[]
+  reads: Reads
   jobs: Job[]
   /** Whether a step that stays may finish the Port run. */
   finishes: boolean
@@ -80,7 +79,7 @@ export function readWorkflow(
     maps.length === 1 && !yaml.nodeAt(maps[0], 'strategy', 'matrix') && !events.includes('workflow_call')
   const workflow: Workflow = {
     ...{ root, edits, events, inputs, jobs, remark, finishes: false },
-    contexts: contextsIn(edits.text, inputs),
+    reads: readsOf(edits.text, inputs),
   }
   const others = noteOthers(workflow)
   const concludes = isAlone && !others && !readSteps({ ...workflow, remark: () => {} }, true, keepLogs)
@@ -130,7 +129,8 @@ const reads = (line: string): boolean =>
 
 /** @returns whether a remaining step with Port's action can finish the Port run */
 function readSteps(workflow: Workflow, concludes: boolean, keepLogs: boolean): boolean {
-  const { root, contexts, edits, events, inputs, jobs, remark } = workflow
+  const { root, edits, events, inputs, jobs, remark } = workflow
+  const { contexts } = workflow.reads
   const byPortOnly = events.every(event => /^(workflow|repository)_dispatch$/.test(event))
   let mayFinish = false
   for (const { map: job, steps } of jobs) {
@@ -198,7 +198,7 @@ function kept(reports: Report[], step: yaml.Mapping, isReferenced: boolean): Rep
 }
 
 /** Adds a remark for each step or job that calls Port without Port's action. @returns whether one can finish the Port run */
-function noteOthers({ root, contexts, edits, jobs, remark }: Workflow): boolean {
+function noteOthers({ root, reads: { contexts }, edits, jobs, remark }: Workflow): boolean {
   let mayFinish = false
   for (const { map: job, steps, calls } of jobs) {
     for (const map of [job, ...steps.map(step => step.map)]) {

@@ -1,4 +1,5 @@
 import { parseDocument, stringify, visit } from 'yaml'
+import { objectEntityNotes, type Reads, readsOf } from '../../relay/github/workflow-reads.ts'
 import { Problem, type Report } from './read-step.ts'
 import type { Job, Migrated, MigrateOptions, Step, Workflow } from './read-workflow.ts'
 import { readWorkflow } from './read-workflow.ts'
@@ -18,10 +19,15 @@ export function migrateWorkflow(
     remarks.push({ line: edits.lineOf(at), message })
   }
   try {
-    const reports = rewrite(readWorkflow(edits, options, called, remark), options)
+    const workflow = readWorkflow(edits, options, called, remark)
+    const reports = rewrite(workflow, options)
     if (!reports && remarks.length === 0) remark(0, 'no step reports to Port, so the workflow is unchanged.')
-    remarks.sort((a, b) => a.line - b.line)
     const changed = edits.apply()
+    noteUnused(workflow, changed)
+    const notes = workflow.events.includes('workflow_dispatch') ? workflow.reads : { entities: [] }
+    for (const { line, note } of objectEntityNotes('the workflow', notes))
+      remarks.push({ line, message: note })
+    remarks.sort((a, b) => a.line - b.line)
     const result = text === given ? changed : changed.replaceAll('\n', '\r\n')
     return { text: result, remarks, reports, refused: false }
   } catch (error) {
@@ -61,6 +67,15 @@ function rewrite(workflow: Workflow, { action }: MigrateOptions): boolean {
     for (const step of job.steps) if (step.reports) writeStep(step, job, root, edits)
   }
   return true
+}
+
+/** Adds remarks about inputs that the relay filled before the migration. */
+function noteUnused({ root, inputs, reads, remark }: Workflow, changed: string): void {
+  const after = readsOf(changed, inputs)
+  const isFilled = (name: string, by: Reads) => [...by.contexts, ...by.runIds].includes(name)
+  for (const { key } of yaml.itemsOf(yaml.nodeAt(root, 'on', 'workflow_dispatch', 'inputs')))
+    if (isFilled(String(key.value), reads) && !isFilled(String(key.value), after))
+      remark(yaml.startOf(key), `remove the input ${key.value}: no step passes it to Port now.`)
 }
 
 const PORTS_EVENT = /^(workflow_(dispatch|call)|repository_dispatch)$/

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type ClientPayload, readClientPayload } from '../../port/payload.ts'
 import { type Invocation, isObject, type JsonObject } from '../../port/types.ts'
 import { fitInputs, offeredNames, offerInputs } from '../../relay/github/workflow-inputs.ts'
+import { readsOf } from '../../relay/github/workflow-reads.ts'
 import { tooLargeSentence, undeclaredSentence } from '../../relay/github/workflow-refusal.ts'
 import { findCredentials, placeActions } from './actions.ts'
 import { readEvent, type SimulationEvent } from './event.ts'
@@ -156,7 +157,7 @@ function chooseStart(type: string | undefined, event: SimulationEvent, workflow:
  */
 function given(
   event: SimulationEvent,
-  { name }: SimulationWorkflow,
+  { name, yaml }: SimulationWorkflow,
   declared: string[],
 ): Record<string, string> {
   const payload = readClientPayload(event.payload) as ClientPayload
@@ -165,7 +166,7 @@ function given(
     ...port,
     ...{ runId, action, runIdFrom: 'body', github: null },
   }
-  const offer = offerInputs(invocation, payload)
+  const offer = offerInputs(invocation, payload, readsOf(yaml, declared))
   const fitted = fitInputs(offer, new Set(offeredNames(offer).filter(each => !declared.includes(each))))
   if ('inputs' in fitted) return fitted.inputs
   const dispatched = { repository: 'this folder', workflow: name, ref: 'main' }

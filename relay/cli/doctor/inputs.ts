@@ -15,8 +15,10 @@ import type { Target } from '../../github/client.ts'
 import { createCredential } from '../../github/credentials.ts'
 import { createRateLimitPauses } from '../../github/rate-limit-pause.ts'
 import { createRepositoryReader } from '../../github/repository.ts'
-import { type Offer, offerInputs, readWorkflowInputs, withContexts } from '../../github/workflow-inputs.ts'
+import { offerInputs, readWorkflowInputs } from '../../github/workflow-inputs.ts'
+import { objectEntityNotes } from '../../github/workflow-reads.ts'
 import { type Dispatched, namesOf, undeclaredSentence } from '../../github/workflow-refusal.ts'
+import type { WorkflowInputs } from '../../github/workflow-triggers.ts'
 import { openStoreForCommand } from '../../store/open.ts'
 import { targetOf } from '../send-request.ts'
 import type { Check, CheckDeps, Finding, Findings } from './check.ts'
@@ -32,7 +34,7 @@ const MAX_INVOCATION = 64 * 1024
 interface Sent {
   by: string
   target: Target & { workflow: string }
-  offer: Offer
+  invocation: Invocation
   /** Inputs that a user can leave empty. */
   optional: string[]
 }
@@ -60,7 +62,7 @@ export const recentDeliveries: Check = {
         if (!isObject(invocation) || workflow === null) return []
         const by = action === null ? `delivery ${id}` : `the last delivery of ${action}`
         const target = { repository, workflow, ref, eventType: null }
-        return [{ by, target, offer: offerOf(invocation, deps.config), optional: [] }]
+        return [{ by, target, invocation: invocation as unknown as Invocation, optional: [] }]
       })
       const { scope } = createRateLimitPauses(deps.config.github.auth, deps.clock)
       const now = deps.clock()
@@ -114,7 +116,9 @@ export const portActionCheck = (file: string): Check => ({
   name: 'port action',
   async run(deps) {
     const sent = readPortActions(deps.readFile(file)).map(action => readSent(action, deps.config))
-    const found = await Promise.all(sent.map(each => ('offer' in each ? compareAll([each], deps) : [each])))
+    const found = await Promise.all(
+      sent.map(each => ('invocation' in each ? compareAll([each], deps) : [each])),
+    )
     return found.flat()
   },
 })
@@ -131,8 +135,7 @@ function readSent(action: PortAction, config: Config): Sent | Finding {
     return ok(`${identifier} starts a repository_dispatch, and its payload contains every input.`)
   const required = Array.isArray(named) ? named : Object.keys(properties)
   const optional = Object.keys(properties).filter(name => !required.includes(name))
-  const offer = offerOf(invocation, config)
-  return { by: identifier, target: { ...target, workflow }, offer, optional }
+  return { by: identifier, target: { ...target, workflow }, invocation, optional }
 }
 
 const RUN_ID = 'r_Doctor0000000000'
@@ -152,7 +155,8 @@ function contextOf(action: PortAction): JsonObject {
     run: { id: RUN_ID },
     action: { identifier, blueprint, encryptedProperties: [] },
     inputs: Object.fromEntries(inputs),
-    entity: { identifier: 'x', blueprint, properties: {}, relations: {} },
+    entity:
+      trigger.operation === 'CREATE' ? {} : { identifier: 'x', blueprint, properties: {}, relations: {} },
     event: null,
     trigger: { by: { user: { email: 'x' } }, operation: trigger.operation ?? null, origin: 'UI', at: '' },
   }
@@ -173,14 +177,11 @@ function ofGitHub(action: PortAction, identifier: string): Target {
   return { repository, workflow: name, ref, eventType: null }
 }
 
-const offerOf = (invocation: Invocation, { publicUrl }: Config): Offer =>
-  offerInputs(invocation, packClientPayload(invocation, { delivery: 'doctor', relay: publicUrl }))
-
 async function compareAll(sent: Sent[], { config, clock }: CheckDeps): Promise<Findings> {
   const credential = createCredential(config.github, clock)
   const { repository: read } = createRepositoryReader(credential)
   const findings: Findings = []
-  for (const { by, target, offer, optional } of sent) {
+  for (const { by, target, invocation, optional } of sent) {
     const { repository, workflow } = target
     try {
       const ref = target.ref ?? (await read(repository)).defaultBranch
@@ -188,7 +189,7 @@ async function compareAll(sent: Sent[], { config, clock }: CheckDeps): Promise<F
       const file = await readWorkflowInputs(credential, dispatched)
       findings.push(
         ...(file
-          ? compare(by, { dispatched, offer: withContexts(offer, file), optional }, file.declared)
+          ? compare(by, { dispatched, invocation, optional }, file, config)
           : [problem(`${repository}: ${workflow} has no workflow_dispatch on ${ref}: add it under "on".`)]),
       )
     } catch (error) {
@@ -200,12 +201,18 @@ async function compareAll(sent: Sent[], { config, clock }: CheckDeps): Promise<F
 
 function compare(
   by: string,
-  { dispatched, offer, optional }: { dispatched: Dispatched; offer: Offer; optional: string[] },
-  declared: JsonObject,
+  { dispatched, invocation, optional }: Pick<Sent, 'invocation' | 'optional'> & { dispatched: Dispatched },
+  file: WorkflowInputs,
+  { publicUrl }: Config,
 ): Findings {
+  const { declared } = file
+  const payload = packClientPayload(invocation, { delivery: 'doctor', relay: publicUrl })
+  const offer = offerInputs(invocation, payload, file)
+  const makesEntity = invocation.entity !== null && invocation.forWorkflow?.port_context === undefined
   const isDeclared = (name: string) => Object.hasOwn(declared, name)
   const where = `${dispatched.workflow} in ${dispatched.repository}`
-  const undeclared = [...offer.entered.keys()].filter(name => !isDeclared(name))
+  const inPayload = isDeclared('port_payload') ? offer.readFromPayload : []
+  const undeclared = [...offer.entered.keys()].filter(name => !isDeclared(name) && !inPayload.includes(name))
   const isCarried = offer.payload !== null && isDeclared('port')
   const required = Object.keys(declared).filter(name => isRequired(declared[name]))
   const isSentTo = (name: string) =>
@@ -221,6 +228,7 @@ function compare(
       problem(
         `${by}: ${where} requires ${namesOf(missing)}, which the action doesn't send: add the input to the action and its body, ${fix}.`,
       ),
+    ...(makesEntity ? objectEntityNotes(where, file) : []).map(({ note }) => warning(`${by}: ${note}`)),
     empty.length > 0 &&
       warning(
         `${by}: ${where} requires ${namesOf(empty)}, which a user can leave empty: make the input required in Port, ${fix}.`,

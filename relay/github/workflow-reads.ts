@@ -1,0 +1,167 @@
+/** The inputs that the relay fills in every workflow. `port` contains the action's payload as JSON. */
+export const OFFERED_INPUTS = ['port', 'port_context', 'port_run_id', 'run_id', 'port_payload']
+
+/** The length above which a file isn't searched for references to inputs. */
+const MAX_LENGTH = 250_000
+/** The maximum number of lines of each kind in a note. */
+const MAX_LINES = 20
+
+/** What a workflow reads from the inputs of `workflow_dispatch`. */
+export interface Reads {
+  /** The inputs, except `port_context`, from which the workflow reads the run ID and only keys of Port's context. */
+  contexts: string[]
+  /** The inputs, except `run_id` and `port_run_id`, that contain the ID of Port's run. */
+  runIds: string[]
+  /** The inputs with Port's context from which the workflow reads the entity only as text. */
+  textEntities: string[]
+  /** For each input with Port's context, the lines that use the whole input, or its entity as text or as an object. */
+  entities: { input: string; wholes: number[]; texts: number[]; objects: number[] }[]
+  /** The names read from `payload.properties` of `port_payload`; `all` if the workflow passes on all of them. */
+  properties: string[] | 'all'
+}
+
+/** A reference such as `inputs.a`, `steps.p.outputs['b']`, or `fromJSON(inputs.a || '{}').b`. */
+export interface Reference {
+  /** `inputs`, `client_payload`, or `steps`. */
+  root: string
+  /** The names below the root, with those after `fromJSON(…)`. */
+  path: string[]
+  /** Whether the value isn't parsed with `fromJSON(…)`, or no key of it is read. */
+  isWhole: boolean
+  line: number
+  start: number
+  end: number
+}
+
+/** Returns the references in an expression, or in a whole file. */
+export const referencesIn = (text: string): Reference[] =>
+  find(
+    text,
+    /(fromJSON\(\s*)?(?:github\.event\.)?\b(inputs|client_payload|steps)((?:\.[\w-]+|\[\s*'(?:[^']|'')*'\s*\])+)(?:\s*(?:\|\|\s*(?:'[^']*'\s*)?)?\)((?:\.[\w-]+|\[\s*'(?:[^']|'')*'\s*\])*))?/gi,
+  ).map(({ match: { 0: all, 1: parse, 2: root, 3: outside, 4: inside, index: start }, line }) => {
+    const keys = parse === undefined ? '' : inside
+    const path = namesIn(`${outside}${keys ?? ''}`)
+    return { root: root!.toLowerCase(), path, isWhole: !keys, line, start, end: start + all.length }
+  })
+
+const namesIn = (segments: string): string[] =>
+  [...segments.matchAll(/\.([\w-]+)|'((?:[^']|'')*)'/g)].map(
+    ([, dotted, quoted]) => dotted ?? quoted!.replaceAll("''", "'"),
+  )
+
+/** Returns all matches with their lines, in linear time. */
+function find(text: string, pattern: RegExp) {
+  let [line, at] = [1, 0]
+  return [...text.matchAll(pattern)].map(match => {
+    line += text.slice(at, match.index).split('\n').length - 1
+    at = match.index
+    return { match, line }
+  })
+}
+
+/** A name of a run ID. */
+export const RUN_ID = /^(?:port[_-]?)?(?:(?:action|node)[_-]?)?run[_-]?id(?:entifier)?$/i
+/** A name that only the ID of Port's run has. A `runId` can also identify a workflow run. */
+const PORT_RUN_ID = /^port[_-]?(?:(?:action|node)[_-]?)?run[_-]?id$/i
+const RUN_ID_KEY = /^(?:context\.)?run_?id$/i
+/** A key of the context that the relay makes. */
+const CONTEXT_KEY = /^(?:run_?id|blueprint|entity|action|requestedBy|trigger|context)$/i
+
+/**
+ * Whether an expression that is passed to Port as a run ID is certainly the ID of Port's run: a key of Port's context, or
+ * an input with the name of a run ID.
+ * @param contexts the names of other inputs with Port's context
+ */
+export function isRunId(expression: string, contexts: string[]): boolean {
+  const [reference] = referencesIn(expression)
+  if (reference?.start !== 0 || reference.end !== expression.length || reference.root === 'steps')
+    return false
+  const [name = '', ...keys] = reference.path
+  const key = keys.join('.')
+  if (key === '') return RUN_ID.test(name)
+  const isOwn = /^port_(?:context|payload)$/i.test(name)
+  return (isOwn || contexts.includes(name)) && (RUN_ID_KEY.test(key) || (isOwn && /^run\.id$/i.test(key)))
+}
+
+/** Matches what passes every input on. */
+const EVERY_INPUT =
+  /\btoJSON\(\s*(?:github(?:\.event(?:\.inputs)?)?|inputs)\s*\)|\binputs(?:\[\s*[^'\s]|\.\*)|\bpayload\.inputs\b(?![.[])|\bgithub\.event_path\b|\bGITHUB_EVENT_PATH\b/gi
+
+/** Finds what a workflow reads from its inputs, in linear time. @param names the declared inputs */
+export function readsOf(file: string, names: string[]): Reads {
+  const text = file.length > MAX_LENGTH ? '' : file
+  const references = referencesIn(text).filter(({ root }) => root === 'inputs')
+  const byName = Map.groupBy(references, ({ path }) => path[0]!.toLowerCase())
+  const readsFrom = (name: string) => byName.get(name.toLowerCase()) ?? []
+  const everyInput = find(text, EVERY_INPUT)
+  const toPort = passedToPort(text)
+
+  const others = names.filter(name => !OFFERED_INPUTS.includes(name))
+  const contexts = others.filter(
+    name =>
+      readsFrom(name).every(({ isWhole, path }) => !isWhole && CONTEXT_KEY.test(path[1]!)) &&
+      readsFrom(name).some(({ path }) => RUN_ID_KEY.test(path.slice(1).join('.'))),
+  )
+  const isPorts = (name: string) =>
+    PORT_RUN_ID.test(name) || (RUN_ID.test(name) && toPort.has(name.toLowerCase()))
+  const entities = names
+    .filter(name => name === 'port_context' || contexts.includes(name))
+    .map(input => {
+      const ofKind = (kind: string) => readsFrom(input).filter(each => kindOf(text, each) === kind)
+      const wholes = linesOf([...ofKind('whole'), ...everyInput])
+      return { input, wholes, texts: linesOf(ofKind('text')), objects: linesOf(ofKind('object')) }
+    })
+  return {
+    contexts,
+    runIds: others.filter(name => !contexts.includes(name) && isPorts(name)),
+    textEntities: entities
+      .filter(({ wholes, texts, objects }) => texts.length > 0 && wholes.length + objects.length === 0)
+      .map(({ input }) => input),
+    entities,
+    properties: everyInput.length > 0 ? 'all' : readProperties(readsFrom('port_payload')),
+  }
+}
+
+const linesOf = (found: { line: number }[]): number[] =>
+  [...new Set(found.map(({ line }) => line))].sort((a, b) => a - b).slice(0, MAX_LINES)
+
+/** Matches an input that is the value of a run ID: of an action's input, of a variable, or in a URL. */
+const AS_RUN_ID =
+  /(?:^[ \t]*[\w-]*run[_-]?id: *["']?|\/v1\/(?:actions|workflows\/nodes)\/runs\/|[?&]run_id=)\$\{\{ *(?:github\.event\.)?inputs(?:\.([\w-]+)|\['([\w-]+)'\])/gim
+
+/** Returns the inputs, in lower case, that a step with Port's actions or API uses as a run ID. */
+function passedToPort(text: string): Set<string> {
+  const steps = text.split(/^(?=[ \t]*- )/m)
+  const ofPort = steps.filter(step => /\bport-labs\/|\bapi(?:\.us)?\.(?:get)?port\.io\b/i.test(step))
+  const found = ofPort.flatMap(step => [...step.matchAll(AS_RUN_ID)])
+  return new Set(found.map(([, dotted, quoted]) => (dotted ?? quoted)!.toLowerCase()))
+}
+
+/** Whether a reference uses the whole input, its entity as text or as an object, or another key. */
+function kindOf(text: string, { isWhole, path, start, end }: Reference) {
+  if (isWhole) return 'whole'
+  if (path[1]!.toLowerCase() !== 'entity') return 'other'
+  const isInJson = /\btoJSON\([^()']*$/i.test(text.slice(Math.max(0, start - 200), start))
+  return path.length === 2 && !isInJson && !/[.[]/.test(text[end] ?? '') ? 'text' : 'object'
+}
+
+function readProperties(reads: Reference[]): Reads['properties'] {
+  const paths = reads.map(({ path, isWhole }) => (isWhole ? [] : path.slice(1)))
+  const isAll = paths.some(path => 'payload.properties.'.startsWith([...path, ''].join('.')))
+  return isAll
+    ? 'all'
+    : paths.flatMap(([first, second, name]) => (`${first}.${second}` === 'payload.properties' ? [name!] : []))
+}
+
+/** Explains why an entity is an object, although the workflow may read it as text. `line`: the first line that needs an object. */
+export const objectEntityNotes = (file: string, { entities }: Pick<Reads, 'entities'>) =>
+  entities.flatMap(({ input, wholes, texts, objects }) => {
+    const lines = wholes.length > 0 ? wholes : objects
+    if (lines.length === 0 || (texts.length === 0 && objects.length > 0)) return []
+    const why = wholes.length > 0 ? 'passes on the whole input' : 'reads the entity as an object'
+    const where = texts.length > 0 ? ` (${listOf(texts)})` : ''
+    const note = `${input} contains the entity as an object if the relay makes the context, because ${file} ${why} (${listOf(lines)}). To get the identifier, read .entity.identifier instead of .entity${where}.`
+    return { line: lines[0]!, note }
+  })
+
+const listOf = (lines: number[]) => `line${lines.length > 1 ? 's' : ''} ${lines.join(', ')}`
