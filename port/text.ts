@@ -11,6 +11,25 @@ export function stripAnsiCodes(line: string): string {
   return [line.slice(0, end), ...rest].map(stripVTControlCharacters).join('')
 }
 
+/**
+ * Replaces ANSI codes, control characters, line breaks, and formatting characters in a text, so that it shows as one
+ * line in a terminal.
+ */
+export const toLine = (text: string): string =>
+  stripAnsiCodes(text)
+    .replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, ' ')
+    // These characters reorder or hide the text next to them.
+    .replace(/[\u200b\p{Bidi_Control}\u2060-\u2069\ufeff\p{Cs}]/gu, '')
+
+/**
+ * Cleans a line with values of other systems or of files. The line can't be a workflow command in GitHub's log.
+ * @see https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
+ */
+export const cleanLine = (line: string): string =>
+  toLine(line)
+    .replace(/^(\s*):(?=:)/, '$1: ')
+    .replace(/##(?=\[)/g, '# #')
+
 /** Removes these characters from the end of the text, in linear time (`/x+$/` can take quadratic time). */
 export function trimEnd(text: string, characters: string): string {
   let end = text.length

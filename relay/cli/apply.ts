@@ -1,6 +1,7 @@
 import { readdirSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { createPortClient } from '../../port/client/client.ts'
+import { cleanLine } from '../../port/text.ts'
 import { apply, type Format, type Plan, plan } from '../../tools/generate/apply.ts'
 import { NotStartable, type ToActionOptions, toAction } from '../../tools/generate/to-action.ts'
 import { readPortConfig } from '../config/config.ts'
@@ -44,7 +45,7 @@ interface ApplyCall extends Pick<Call, 'env' | 'print' | 'note' | 'ask'> {
 
 /** Runs `generate --check` and `generate --apply`. @returns the exit code: 1 if a definition in Port doesn't match its file */
 export async function applyFiles(call: ApplyCall, options: ToActionOptions): Promise<number> {
-  const { env, paths, format, check, yes, json, ask, note } = call
+  const { env, paths, format, check, yes, json, ask } = call
   const { relay } = options
   if (!relay)
     throw new UsageError("--check and --apply need the relay's address: --relay URL, or RELAY_PUBLIC_URL.")
@@ -53,7 +54,11 @@ export async function applyFiles(call: ApplyCall, options: ToActionOptions): Pro
   const config = readPortConfig(env)
   const port = createPortClient(config)
   // With --json, the differences are printed to stderr if a question follows.
-  const print = json ? (check || yes ? () => {} : note) : call.print
+  const note = (line: string) => call.note(cleanLine(line))
+  const print = (line: string) => {
+    if (!json) call.print(cleanLine(line))
+    else if (!check && !yes) note(line)
+  }
   const { repository } = options
   print(
     repository

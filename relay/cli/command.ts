@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { parseArgs, styleText } from 'node:util'
+import { cleanLine } from '../../port/text.ts'
+import { ConfigError } from '../config/config.ts'
 import { nearestName } from '../config/values.ts'
 
 export type Env = Record<string, string | undefined>
@@ -120,7 +122,7 @@ export async function runCommand(
   } catch (error) {
     const sentence = error instanceof Error ? error.message : String(error)
     if (command.options.json && args.includes('--json')) output.print(JSON.stringify({ error: sentence }))
-    else output.note(sentence)
+    else output.note(error instanceof ConfigError ? sentence : cleanLine(sentence))
     return error instanceof UsageError ? 2 : 1
   }
 }

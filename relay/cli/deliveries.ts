@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { cleanLine } from '../../port/text.ts'
 import type { ShownDelivery, ShownEvent } from '../admin/api.ts'
 import { MAX_LISTED } from '../admin/filter.ts'
 import { STATES } from '../delivery/delivery.ts'
@@ -37,7 +38,7 @@ export const deliveries = defineCommand({
       for (const line of table([shown], { color: call.color })) print(line)
       for (const { time, type, details } of shown.events) {
         const pairs = Object.entries(details).map(([key, value]) => `${key}=${JSON.stringify(value ?? null)}`)
-        print(['', time.slice(0, 19), type, ...pairs].join('  '))
+        print(cleanLine(['', time.slice(0, 19), type, ...pairs].join('  ')))
       }
       return
     }
@@ -58,7 +59,7 @@ export const deliveries = defineCommand({
     if (!watch) return
     const known = new Map(response.deliveries.map(row => [row.delivery, JSON.stringify(row)]))
     while (await sleep(WATCH_MS, true, { signal }).catch(() => false)) {
-      const page = await read().catch(error => void note(error.message))
+      const page = await read().catch(error => void note(cleanLine(error.message)))
       const changed = (page?.deliveries ?? []).filter(row => known.get(row.delivery) !== JSON.stringify(row))
       for (const row of changed) known.set(row.delivery, JSON.stringify(row))
       if (changed.length > 0) printAll(changed.toReversed())
@@ -98,7 +99,7 @@ export function table(
   { color, width = Number.POSITIVE_INFINITY }: Pick<Call, 'color' | 'width'>,
 ): string[] {
   const all = COLUMNS.map(({ title, least, text }) => {
-    const cells = [title, ...rows.map(text)]
+    const cells = [title, ...rows.map(row => cleanLine(text(row)))]
     const longest = Math.max(...cells.map(cell => cell.length))
     return { title, cells, width: longest, least: Math.min(least ?? longest, longest) }
   })

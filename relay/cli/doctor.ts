@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { cleanLine } from '../../port/text.ts'
 import { type Config, ConfigError, readConfig } from '../config/config.ts'
 import { isRepository } from '../config/routes.ts'
 import { type Color, defineCommand, flag, JSON_OPTION, text, texts, UsageError } from './command.ts'
@@ -42,7 +43,7 @@ export const doctor = defineCommand({
     else {
       const width = Math.max(...findings.map(({ check }) => check.length))
       for (const { status, check, sentence } of findings)
-        print(`${color(COLORS[status], status.padEnd(7))}  ${check.padEnd(width)}  ${sentence}`)
+        print(`${color(COLORS[status], status.padEnd(7))}  ${check.padEnd(width)}  ${cleanLine(sentence)}`)
       print(problems + warnings === 0 ? 'Everything works.' : `Problems: ${problems}, warnings: ${warnings}.`)
     }
     return problems > 0 ? 1 : 0

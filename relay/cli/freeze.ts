@@ -1,10 +1,13 @@
+import { cleanLine } from '../../port/text.ts'
 import type { ShownFreeze } from '../admin/api.ts'
 import { readFreeze } from '../admin/freezes.ts'
 import { callAdmin } from './admin-client.ts'
 import { defineCommand, flag, JSON_OPTION, text, UsageError } from './command.ts'
 
 const describe = ({ id, repositories, reason, until, deliveries }: ShownFreeze) =>
-  `${id}  ${repositories}  ${reason}  ${until === null ? 'without an end' : `until ${until}`}  frozen: ${deliveries}`
+  cleanLine(
+    `${id}  ${repositories}  ${reason}  ${until === null ? 'without an end' : `until ${until}`}  frozen: ${deliveries}`,
+  )
 
 export const freeze = defineCommand({
   name: 'freeze',

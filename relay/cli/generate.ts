@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { trimEnd } from '../../port/text.ts'
+import { cleanLine, trimEnd } from '../../port/text.ts'
 import { toPortWorkflow } from '../../tools/generate/port-workflow.ts'
 import { isRepository } from '../config/routes.ts'
 import { applyFiles, generateFile } from './apply.ts'
@@ -59,7 +59,7 @@ the Git remote origin, if the clone has no other remote on GitHub.`,
     notes.push(...made.notes)
     const name = `${action.identifier.replace(/[^\w.-]+/g, '_')}.json`
     if (json) return void print(JSON.stringify({ file: name, format: format ?? 'action', content, notes }))
-    for (const sentence of notes) note(sentence)
+    for (const sentence of notes) note(cleanLine(sentence))
     print(content.trimEnd())
   },
 })

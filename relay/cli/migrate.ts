@@ -1,5 +1,6 @@
 import { existsSync, renameSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { cleanLine } from '../../port/text.ts'
 import { LOCKFILE } from '../github/workflow-files.ts'
 import { defineCommand, flag, JSON_OPTION, readInput, text, UsageError } from './command.ts'
 import { FORMAT_OPTION, relayOf } from './generate.ts'
@@ -51,13 +52,13 @@ FILE of --port-action contains one or more actions in JSON or YAML.`,
       }
     }
     for (const { file, remarks } of results)
-      for (const { line, message } of remarks) note(`${file}:${line}: ${message}`)
-    for (const message of ported?.notes ?? []) note(`${exported}: ${message}`)
+      for (const { line, message } of remarks) note(cleanLine(`${file}:${line}: ${message}`))
+    for (const message of ported?.notes ?? []) note(cleanLine(`${exported}: ${message}`))
     for (const { file, changed, workflow } of results) {
       if (values.write && changed) write(file, workflow)
       if (values.json) continue
-      if (values.write) print(`${file}: ${changed ? 'rewritten' : 'unchanged'}`)
-      else print((results.length > 1 ? `# ${file}\n` : '') + workflow.replace(/\n$/, ''))
+      if (values.write) print(cleanLine(`${file}: ${changed ? 'rewritten' : 'unchanged'}`))
+      else print((results.length > 1 ? `${cleanLine(`# ${file}`)}\n` : '') + workflow.replace(/\n$/, ''))
     }
     const [first, ...others] = ported?.definitions ?? []
     if (values.json) print(JSON.stringify({ files: results, definitions: ported?.definitions }, null, 2))

@@ -1,3 +1,4 @@
+import { cleanLine } from '../../port/text.ts'
 import type { ShownDelivery } from '../admin/api.ts'
 import { isBulk } from '../admin/filter.ts'
 import { MAX_REDELIVERED } from '../admin/redelivery.ts'
@@ -72,7 +73,7 @@ async function redeliverNamed({ env, positionals: ids, print, note }: Call, isDr
       if (ids.length === 1) throw error
       const { message } = error as Error
       if (json) print(JSON.stringify({ error: message }))
-      else note(message)
+      else note(cleanLine(message))
       code = 1
     }
   }

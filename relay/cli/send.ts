@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { parseJson, trimEnd } from '../../port/text.ts'
+import { cleanLine, parseJson, trimEnd } from '../../port/text.ts'
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 import { readConfig } from '../config/config.ts'
 import { proxyProblems } from '../config/outgoing.ts'
@@ -60,7 +60,7 @@ relay from the environment.`,
         if (!(error instanceof Problem)) throw error
         const { status, message: detail } = error
         if (values.json) print(JSON.stringify({ status, response: { detail } }))
-        else note(`The relay would refuse the webhook with ${status}: ${detail}`)
+        else note(cleanLine(`The relay would refuse the webhook with ${status}: ${detail}`))
         return 1
       }
     }
@@ -71,9 +71,13 @@ relay from the environment.`,
     })
     const accepted = status < 300 && response.delivery !== undefined
     if (values.json) print(JSON.stringify({ status, response }))
-    else if (accepted) print(acceptance(response))
+    else if (accepted) print(cleanLine(acceptance(response)))
     else
-      note(`Refused with ${status}: ${response.detail ?? "the server at --url isn't a relay: check --url."}`)
+      note(
+        cleanLine(
+          `Refused with ${status}: ${response.detail ?? "the server at --url isn't a relay: check --url."}`,
+        ),
+      )
     return accepted ? 0 : 1
 
     function invoked(): Uint8Array {
@@ -132,8 +136,12 @@ function describe({ target, inputs, request }: DryRun): string {
     ...(listed.length > 0 ? ['Inputs:', ...listed] : ['The webhook has no inputs.']),
     'Request to GitHub:',
     `  ${request.method} ${request.url}`,
-    `  ${JSON.stringify(request.body, null, 2).replaceAll('\n', '\n  ')}`,
-  ].join('\n')
+    ...JSON.stringify(request.body, null, 2)
+      .split('\n')
+      .map(line => `  ${line}`),
+  ]
+    .map(cleanLine)
+    .join('\n')
 }
 
 function readPair(text: string): [string, Json] {

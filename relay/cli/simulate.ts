@@ -1,3 +1,4 @@
+import { cleanLine } from '../../port/text.ts'
 import { defineCommand, JSON_OPTION, text, texts, UsageError } from './command.ts'
 
 export const simulate = defineCommand({
@@ -32,9 +33,10 @@ GitHub. The exit code is 0 if the workflow succeeded, otherwise 1.`,
     const interrupt = () => (cancel.signal.aborted ? process.exit(130) : cancel.abort())
     process.on('SIGINT', interrupt)
     try {
-      const simulation = await simulate(options, values.json ? () => {} : print, cancel.signal)
+      const show = (line: string) => print(cleanLine(line))
+      const simulation = await simulate(options, values.json ? () => {} : show, cancel.signal)
       if (values.json) print(JSON.stringify(simulation, null, 2))
-      else showSimulation(simulation, print)
+      else showSimulation(simulation, show)
       return simulation.conclusion === 'success' ? 0 : 1
     } finally {
       process.off('SIGINT', interrupt)

@@ -1,5 +1,5 @@
 import { RequestError } from '@octokit/request-error'
-import { stripAnsiCodes } from '../../port/text.ts'
+import { toLine } from '../../port/text.ts'
 import type { Json } from '../../port/types.ts'
 
 /** Whether a response isn't from GitHub's API, which responds with JSON. Proxies and GitHub's front end send HTML pages. */
@@ -69,18 +69,12 @@ const MAX_LENGTH = 300
 export const MAX_MESSAGE = 4_000
 
 /**
- * Turns a name or message from GitHub into one line of limited length for logs, Port, and terminals. Removes ANSI
- * codes, control characters, formatting characters, and line breaks. Anyone with write access can put these into names
- * and messages.
+ * Turns a name or message from GitHub into one line of limited length for logs, Port, and terminals, because anyone with
+ * write access can put control characters and line breaks into names and messages.
  */
 export function cleanText(text: string, maxLength = MAX_LENGTH): string {
   const read = text.slice(0, 4 * maxLength)
-  const line = stripAnsiCodes(read)
-    .replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, ' ')
-    // These characters reorder or hide the text next to them.
-    .replace(/[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\p{Cs}]/gu, '')
-    .replace(/ +/g, ' ')
-    .trim()
+  const line = toLine(read).replace(/ +/g, ' ').trim()
   const isCut = line.length > maxLength || text.length > read.length
   return isCut ? `${line.slice(0, maxLength - 1).toWellFormed()}…` : line
 }

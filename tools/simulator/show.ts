@@ -1,6 +1,7 @@
 import { stringify } from 'yaml'
 import type { ShownRun, Simulation } from './simulation.ts'
 
+/** Prints one line. */
 type Print = (line: string) => void
 const MARK: Record<string, string> = { success: '✓', skipped: '–' }
 
@@ -17,7 +18,8 @@ export function showSimulation({ jobs, conclusion, port, relay }: Simulation, pr
   print(`Workflow run: ${conclusion}`)
   if (port) showRun(port, print)
   if (relay) {
-    print(`\nThe relay finishes the run, because the action didn't`)
+    print('')
+    print("The relay finishes the run, because the action didn't")
     print(`  status   ${relay.status}, "${relay.label}"`)
     print(`  log      ${relay.sentence}`)
   }
@@ -25,24 +27,27 @@ export function showSimulation({ jobs, conclusion, port, relay }: Simulation, pr
 
 function showRun(run: ShownRun, print: Print): void {
   const isNode = run.kind === 'node_run'
+  const show = (title: string, lines: string[]) => {
+    for (const line of titled(title, lines)) print(line)
+  }
+  print('')
   print(
-    `\nPort shows ${isNode ? 'node run' : 'run'} ${run.id}${run.isUpdated ? '' : ', which received no updates'}`,
+    `Port shows ${isNode ? 'node run' : 'run'} ${run.id}${run.isUpdated ? '' : ', which received no updates'}`,
   )
   const label = run.statusLabel ? `"${run.statusLabel}"` : ''
   print(`  status   ${[run.status, run.result, label].filter(Boolean).join(', ')}`)
   print(`  link     ${run.links.join(', ') || 'none'}`)
-  print(titled('log', run.log))
-  if (isNode) print(titled('output', JSON.stringify(run.output, null, 2).split('\n')))
-  else print(titled('summary', (run.summary ?? '').split('\n')))
+  show('log', run.log)
+  if (isNode) show('output', JSON.stringify(run.output, null, 2).split('\n'))
+  else show('summary', (run.summary ?? '').split('\n'))
   for (const { blueprint, identifier, ...rest } of run.entities) {
     const text = Object.keys(rest).length > 0 ? stringify(rest, { lineWidth: 0 }).trimEnd().split('\n') : []
-    print(titled('entity', [`${blueprint}/${identifier}`, ...text.map(line => `  ${line}`)]))
+    show('entity', [`${blueprint}/${identifier}`, ...text.map(line => `  ${line}`)])
   }
-  for (const { blueprint, identifier } of run.deleted)
-    print(titled('entity', [`${blueprint}/${identifier}, deleted`]))
+  for (const { blueprint, identifier } of run.deleted) show('entity', [`${blueprint}/${identifier}, deleted`])
 }
 
 const titled = (title: string, lines: string[]) =>
-  (lines.join('') === '' ? ['none'] : lines)
-    .map((line, index) => `  ${(index === 0 ? title : '').padEnd(8)} ${line}`.trimEnd())
-    .join('\n')
+  (lines.join('') === '' ? ['none'] : lines).map((line, index) =>
+    `  ${(index === 0 ? title : '').padEnd(8)} ${line}`.trimEnd(),
+  )
