@@ -157,6 +157,12 @@ export async function simulate(options: {
   const github = {
     serverUrl: 'https://github.com',
     clockOffset: () => 0,
+    facts: {
+      limitOf: () => 'token',
+      perMinute: () => 36,
+      rateLimitRemaining: () => null,
+      tokenExpiresAt: () => null,
+    },
     async dispatch(_, { payload }) {
       const one = cases.get(String(payload.run_id)) as Case
       const dice = random()
