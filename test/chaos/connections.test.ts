@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { Agent, createServer, get } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
+import { noteVerified } from '../../relay/http/request.ts'
 import { limitConnections, oneAtATime } from '../../relay/http/server.ts'
 
 test('a sender that exceeds the connection limit loses only its own connections', async () => {
@@ -9,6 +10,8 @@ test('a sender that exceeds the connection limit loses only its own connections'
   const waiting: (() => void)[] = []
   const requests = oneAtATime(() => {})
   const server = createServer(requests.options, (request, response) => {
+    // Each honest request is verified, so its connection stays open.
+    noteVerified({ set() {}, env: { incoming: request } } as never)
     if (request.url === '/slow') waiting.push(() => response.end('slow'))
     else response.end('quick')
   })
