@@ -14,16 +14,16 @@ const root = join(import.meta.dirname, '..')
 const SOURCES = ['{relay,action,port}/**/*.ts', 'tools/{migrate,generate}/**/*.ts']
 
 const BUDGET = {
-  files: 205,
-  sourceLines: 28_400,
-  testLines: 28_900,
+  files: 215,
+  sourceLines: 28_700,
+  testLines: 29_400,
   /** A lower limit: many tiny files are harder to follow than fewer ones. */
   medianLines: 130,
   largestFile: 350,
   dependencies: 24,
   devDependencies: 26,
   /** `docs/*.md` and README.md. */
-  docsBytes: 172_500,
+  docsBytes: 176_500,
 }
 
 function linesOf(patterns: string[]): number[] {
