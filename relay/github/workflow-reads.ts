@@ -164,4 +164,23 @@ export const objectEntityNotes = (file: string, { entities }: Pick<Reads, 'entit
     return { line: lines[0]!, note }
   })
 
+/** Matches a field of a user that the relay passes only in `port_context` and `port_payload`. */
+const USER_FIELD = /(?<=^|\.)trigger\.by\.user\.(?!(?:email|name)$)[\w-]+$/i
+
+/** Names the fields of a user that each input lacks, although the workflow reads them. `line`: the first such line. */
+export function userFieldNotes(text: string): { line: number; note: string }[] {
+  const reads = referencesIn(text).flatMap(({ root, path, line }) => {
+    const [input = ''] = path
+    const [field] = USER_FIELD.exec(path.join('.')) ?? []
+    return root === 'inputs' && field && !/^port_(context|payload)$/i.test(input)
+      ? [{ input, line, field }]
+      : []
+  })
+  return [...Map.groupBy(reads, read => read.input)].map(([input, all]) => {
+    const fields = [...new Set(all.map(({ field }) => field))].join(', ')
+    const note = `the relay leaves ${fields} out of ${input}, because it passes these only in port_context: rename the input, here and in the Port action.`
+    return { line: all[0]!.line, note }
+  })
+}
+
 const listOf = (lines: number[]) => `line${lines.length > 1 ? 's' : ''} ${lines.join(', ')}`

@@ -230,6 +230,34 @@ test('remarks name the lines because of which the entity is an object, and the i
 
 const OUTPUT = 'echo "runId=$(jq -r .runId <<< "$port_context")" >> $GITHUB_OUTPUT'
 const VARIABLE = 'echo "RUN_ID=${{ inputs.port_run_id }}" >> $GITHUB_ENV'
+test("a remark names the user's fields that a workflow reads from an input other than Port's own contexts", async () => {
+  const read = (input: string, ...keys: string[]) => ({
+    run: keys.map(key => `echo "\${{ fromJSON(${input}).${key} }}"`).join(' '),
+  })
+  const user = 'trigger.by.user'
+  const inputs = { ...INPUTS, ctx: { type: 'string' }, trigger: { type: 'string' } }
+  const steps = [
+    read('inputs.port_context', `${user}.firstName`),
+    read("github.event.inputs['port_payload']", `${user}.picture`),
+    read('inputs.ctx', 'runId', `${user}.email`, `${user}.name`),
+    read('inputs.ctx', `${user}.firstName`, `${user}.firstName`, `${user}.phoneNumber`),
+    read('inputs.trigger', 'by.user.lastName', 'by.user.email'),
+    LOGGED,
+  ]
+  const text = workflow(steps, { on: { workflow_dispatch: { inputs } } })
+  const lineOf = (part: string) => text.split('\n').findIndex(line => line.includes(part)) + 1
+  const left = (fields: string, input: string) =>
+    `the relay leaves ${fields} out of ${input}, because it passes these only in port_context: rename the input, here and in the Port action.`
+  expect(remarksOf(await migrateOne(text)).filter(line => line.includes('leaves'))).toEqual([
+    `${lineOf('phoneNumber')}: ${left(`${user}.firstName, ${user}.phoneNumber`, 'ctx')}`,
+    `${lineOf('lastName')}: ${left(`${user}.lastName`, 'trigger')}`,
+  ])
+  const event = { repository_dispatch: { types: ['x'] } }
+  expect((await migrateOne(workflow(steps, { on: event }))).remarks).not.toContainEqual(
+    expect.objectContaining({ message: expect.stringContaining('leaves') }),
+  )
+})
+
 test.each<[string, string, Given, object[]?]>([
   ['an input', '${{ inputs.port_run_id }}', {}],
   ['an expression with brackets', "${{ fromJSON(github.event.inputs['port_context']).context.run_id }}", {}],

@@ -1,5 +1,5 @@
 import { parseDocument, stringify, visit } from 'yaml'
-import { objectEntityNotes, type Reads, readsOf } from '../../relay/github/workflow-reads.ts'
+import { objectEntityNotes, type Reads, readsOf, userFieldNotes } from '../../relay/github/workflow-reads.ts'
 import { Problem, type Report } from './read-step.ts'
 import type { Job, Migrated, MigrateOptions, Step, Workflow } from './read-workflow.ts'
 import { readWorkflow } from './read-workflow.ts'
@@ -24,9 +24,12 @@ export function migrateWorkflow(
     if (!reports && remarks.length === 0) remark(0, 'no step reports to Port, so the workflow is unchanged.')
     const changed = edits.apply()
     noteUnused(workflow, changed)
-    const notes = workflow.events.includes('workflow_dispatch') ? workflow.reads : { entities: [] }
-    for (const { line, note } of objectEntityNotes('the workflow', notes))
-      remarks.push({ line, message: note })
+    if (workflow.events.includes('workflow_dispatch'))
+      for (const { line, note } of [
+        ...objectEntityNotes('the workflow', workflow.reads),
+        ...userFieldNotes(text),
+      ])
+        remarks.push({ line, message: note })
     remarks.sort((a, b) => a.line - b.line)
     const result = text === given ? changed : changed.replaceAll('\n', '\r\n')
     return { text: result, remarks, reports, refused: false }
