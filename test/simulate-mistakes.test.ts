@@ -9,12 +9,12 @@ const folder = Object.fromEntries(
     'workflows/round.yml': calling('round', 'workflow_call'),
     'actions/snake/action.yml': composite('{ run: print(), shell: python }'),
     'actions/around/action.yml': composite('{ run: echo, shell: bash }', '{ uses: ./.github/actions/snake }'),
-    'actions/ring/action.yml': composite('{ uses: ./.github/actions/ring }'),
+    'actions/ring/action.yml': composite('{ uses: $/.github/actions/ring }'),
     'workflows/calls-container.yml': calling('between'),
     'workflows/calls-shell.yml': calling('power'),
     'workflows/calls-circle.yml': calling('round'),
     'workflows/calls-nothing.yml': calling('nothing'),
-    'workflows/uses-shell.yml': workflow(`${USES}\n      - uses: ./.github/actions/around`),
+    'workflows/uses-shell.yml': workflow(`${USES}\n      - uses: $/.github/actions/around`),
     'workflows/uses-circle.yml': workflow(`${USES}\n      - uses: ./.github/actions/ring`),
   }).map(([name, text]) => [`.github/${name}`, text]),
 )
@@ -61,10 +61,10 @@ const MISTAKES = `
 --event event.json --workflow shell.yml                     Step 2 of job deploy in shell.yml runs in the shell "pwsh", but a simulation has only bash and sh: …
 --event event.json --workflow .github/workflows/calls-container.yml  Job deploy of .github/workflows/boxed.yml runs in a container, but a simulation has no containers: …
 --event event.json --workflow .github/workflows/calls-shell.yml  Step 1 of job deploy in .github/workflows/power.yml runs in the shell "pwsh", but a simulation …
---event event.json --workflow .github/workflows/calls-circle.yml  Job call of .github/workflows/round.yml uses ./.github/workflows/round.yml, which is already in this chain of calls: GitHub rejects …
---event event.json --workflow .github/workflows/calls-nothing.yml  Job call of calls-nothing.yml calls ./.github/workflows/nothing.yml, which doesn't exist in …
+--event event.json --workflow .github/workflows/calls-circle.yml  Job call of .github/workflows/round.yml uses $/.github/workflows/round.yml, which is already in this chain of calls: GitHub rejects …
+--event event.json --workflow .github/workflows/calls-nothing.yml  Job call of calls-nothing.yml calls $/.github/workflows/nothing.yml, which doesn't exist in …
 --event event.json --workflow .github/workflows/uses-shell.yml  Step 1 of ./.github/actions/snake runs in the shell "python", but a simulation has only bash and sh: …
---event event.json --workflow .github/workflows/uses-circle.yml  Step 1 of ./.github/actions/ring uses ./.github/actions/ring, which is already in this chain of calls: GitHub rejects cycles.…
+--event event.json --workflow .github/workflows/uses-circle.yml  Step 1 of ./.github/actions/ring uses $/.github/actions/ring, which is already in this chain of calls: GitHub rejects cycles.…
 --event event.json --workflow other.yml                     other.yml doesn't listen to repository_dispatch of type deploy_service, only to restart, stop. The type is the identifier of the Port action, unless the webhook's URL or the relay's routes set another type. In that case, pass the type with --type. On GitHub nothing would start, and after RELAY_START_TIMEOUT the relay would finish the run in Port as FAILURE, "Not started": No workflow in your repository listens to repository_dispatch type deploy_service on its default branch. Add "on: repository_dispatch: types: [deploy_service]" to a workflow, correct the event type, or enable the workflow if it's disabled.
 `
 const lines = MISTAKES.trim().split('\n')
@@ -84,7 +84,7 @@ test.for(lines.map(line => line.split(/ {2,}/) as [string, string]))('%s', async
 
 /** Returns a workflow that calls the reusable workflow with this name. */
 function calling(name: string, on = 'repository_dispatch'): string {
-  return `on: { ${on}: }\njobs: { call: { uses: ./.github/workflows/${name}.yml } }\n`
+  return `on: { ${on}: }\njobs: { call: { uses: $/.github/workflows/${name}.yml } }\n`
 }
 
 function called(job: string, step: string): string {

@@ -232,3 +232,32 @@ test('encodes workflow_dispatch inputs as the relay does, and prints the result 
     relay: null,
   })
 })
+
+test.for([
+  ['./', 'workspace'],
+  ['$/', 'you/your-repository@1'],
+] as const)('runs the actions and workflows that uses: %s names', async ([root, source]) => {
+  const { simulate } = openSimulationFolder({
+    '.github/workflows/deploy.yml': `${workflow(`${USES}
+      - { name: Show, uses: ${root}.github/actions/show }`)}
+  call: { uses: ${root}.github/workflows/called.yml }
+`,
+    '.github/workflows/called.yml': `on: { workflow_call: }
+jobs: { inner: { runs-on: ubuntu-latest, steps: [{ name: File, run: 'echo "\${{ job.workflow_ref }}"' }] } }
+`,
+    '.github/actions/show/action.yml': `{ name: a, description: b, runs: { using: composite, steps: [
+  { run: 'echo "\${{ job.workflow_file_path }} \${{ job.workflow_sha == github.sha }}"', shell: bash },
+  { uses: ${root}.github/actions/inside }] } }
+`,
+    '.github/actions/inside/action.yml':
+      '{ name: a, description: b, runs: { using: node24, main: main.js } }',
+    '.github/actions/inside/main.js': `const { GITHUB_ACTION_REPOSITORY: name, GITHUB_ACTION_REF: ref, GITHUB_SHA: sha } = process.env
+console.log(name ? name + '@' + Number(ref === sha) : 'workspace')`,
+  })
+  const { code, lines, errors } = await simulate(...DEPLOY.slice(0, 3), '.github/workflows/deploy.yml')
+  expect({ code, errors }).toEqual({ code: 0, errors: '' })
+  const show = ['  ✓ Show', '      .github/workflows/deploy.yml true', `      ${source}`]
+  expect(linesFrom(lines, '  ✓ Show', 3)).toEqual(show)
+  const file = '      you/your-repository/.github/workflows/called.yml@refs/heads/main'
+  expect(linesFrom(lines, 'Job call / inner: success', 3)).toContain(file)
+})

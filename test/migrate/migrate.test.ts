@@ -380,8 +380,8 @@ test('converts steps in a parallel group, so that none of them finishes the Port
   expect(after).toMatchObject({ status: 'FAILURE', summary: 'All is well' })
 })
 
-test('also keeps the callers of a workflow that cannot be migrated unchanged', async () => {
-  const call = workflow([LOGGED], { jobs: { call: { uses: './.github/workflows/b.yml' } } })
+test.for(['./', '$/'])('also keeps the callers of an unmigrated workflow (%s) unchanged', async root => {
+  const call = workflow([LOGGED], { jobs: { call: { uses: `${root}.github/workflows/b.yml` } } })
   const called = workflow([patch({ runId: '${{ inputs.run_id }}', logMessage: '${{ github.ref }}' })], {
     on: { workflow_call: null, workflow_dispatch: { inputs: { port: { type: 'number' } } } },
   })

@@ -26,7 +26,8 @@ export async function migrateFiles(files: Files, options: MigrateOptions): Promi
   }
 }
 
-const calls = (text: string, name: string) => text.includes(`./.github/workflows/${name}`)
+const calls = (text: string, name: string) =>
+  ['./', '$/'].some(root => text.includes(`${root}.github/workflows/${name}`))
 
 /** Migrates called workflows before their callers. */
 function migrateAll(files: Files, options: MigrateOptions, refused: Map<string, Migrated>) {

@@ -107,7 +107,7 @@ function readJob(map: yaml.Mapping, edits: yaml.TextEdits, called: ReadonlyMap<s
   const list = yaml.nodeAt(map, 'steps')
   const groups = yaml.listItems(list).map(step => yaml.nodeAt(step.map, 'parallel'))
   const isFlow = [map, list, ...groups].some(yaml.isFlow)
-  if (isFlow && /port-github-action|\.\/\.github/.test(textOf(map, edits)))
+  if (isFlow && /port-github-action|[.$]\/\.github/.test(textOf(map, edits)))
     throw new Problem(
       'A job is in flow style: write its keys and steps on separate lines.',
       yaml.startOf(map),
@@ -117,7 +117,7 @@ function readJob(map: yaml.Mapping, edits: yaml.TextEdits, called: ReadonlyMap<s
     .flatMap((step, index) => (groups[index] ? yaml.listItems(groups[index]) : [step]))
     .map(step => ({ ...step, reports: null }))
   const calls = called.get(
-    /^\.\/\.github\/workflows\/([^/]+)$/.exec(yaml.textAt(map, 'uses') ?? '')?.[1] ?? '',
+    /^[.$]\/\.github\/workflows\/([^/]+)$/.exec(yaml.textAt(map, 'uses') ?? '')?.[1] ?? '',
   )
   const hasAction = steps.some(step => /(^|\/)port-webhook-action@/.test(yaml.textAt(step.map, 'uses') ?? ''))
   return { map, steps, hasAction, calls: calls?.reports ? calls : null }

@@ -1,6 +1,6 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import type { Workflow } from './runner/read-workflow.ts'
+import { isLocal, type Workflow } from './runner/read-workflow.ts'
 import { isOurs, type SimulationWorkflow } from './workflow-file.ts'
 
 /** Replaces `actions/checkout`: copies the repository's files, except those that Git ignores. */
@@ -63,7 +63,7 @@ export function placeActions(
   const actions: Record<string, string> = {}
   const [empty, filled]: [string[], string[]] = [[], []]
   for (const [uses, users] of others) {
-    if (uses === '' || uses.startsWith('./') || isOurs(uses)) continue
+    if (uses === '' || isLocal(uses) || isOurs(uses)) continue
     const place = join(folder, uses.replaceAll(/[^\w.-]/g, '-'))
     const inputs = users.flatMap(step => Object.keys(step.with))
     putAction(place, isCheckout(uses) ? CHECKOUT : LEFT_OUT, inputs, outputs)
@@ -77,7 +77,7 @@ export function placeActions(
   const [checkout, other] = [join(folder, 'checkout'), join(folder, 'other')]
   putAction(checkout, CHECKOUT, [], {})
   putAction(other, LEFT_OUT, [], outputs)
-  const further = { 'actions/checkout@*': checkout, '[!.]*/**': other }
+  const further = { 'actions/checkout@*': checkout, '[!.$]*/**': other }
   const leftOut = [
     ...filled,
     ...(empty.length > 0 ? [`Left out, with empty outputs: ${empty.join(', ')}.`] : []),
@@ -118,12 +118,11 @@ function placeOwn(
 function outputsByStep(name: string, { jobs }: Workflow, given: Record<string, string>) {
   const outputs: Record<string, Record<string, string>> = {}
   const steps = jobs.flatMap(job => job.steps)
-  const hasMore = [...jobs, ...steps].some(({ uses }) => uses?.startsWith('./'))
+  const hasMore = [...jobs, ...steps].some(({ uses }) => uses && isLocal(uses))
   for (const [key, value] of Object.entries(given)) {
     const [id, output] = key.split('.') as [string, string]
     const step = steps.find(each => each.named && each.id === id)
-    const isLeftOut =
-      step?.uses && !isOurs(step.uses) && !isCheckout(step.uses) && !step.uses.startsWith('./')
+    const isLeftOut = step?.uses && !isOurs(step.uses) && !isCheckout(step.uses) && !isLocal(step.uses)
     if (step && !isLeftOut)
       throw new Error(
         `--output ${key} has no effect: step ${id} of ${name} runs and sets its own outputs. Set outputs only for omitted actions.`,

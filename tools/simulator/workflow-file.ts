@@ -4,7 +4,13 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { nearestName } from '../../relay/config/values.ts'
 import { fromHere, readText } from './event.ts'
 import { readAction } from './runner/read-action.ts'
-import { readWorkflow, type Workflow, type WorkflowJob, type WorkflowStep } from './runner/read-workflow.ts'
+import {
+  isLocal,
+  readWorkflow,
+  type Workflow,
+  type WorkflowJob,
+  type WorkflowStep,
+} from './runner/read-workflow.ts'
 import { Expression, type Template } from './runner/template.ts'
 import type { SimulatedRun } from './runner/types.ts'
 
@@ -15,7 +21,7 @@ export interface SimulationWorkflow {
   yaml: string
   /** The path; null for the default workflow, without `--workflow`. */
   file: string | null
-  /** The folder with `.github`, which `uses: ./…` is relative to. */
+  /** The folder with `.github`, which `uses: ./…` and `uses: $/…` are relative to. */
   root: string
   workflow: Workflow
   /** The repository_dispatch types; empty for every type, null if the workflow has no such trigger. */
@@ -70,7 +76,7 @@ export async function readSimulatedWorkflow(file: string | undefined): Promise<S
       `${name} listens to ${events}, but the relay starts workflows by repository_dispatch or workflow_dispatch: add either event to "on".`,
     )
   }
-  if (!usesOf(workflow).some(uses => isOurs(uses) || uses.startsWith('./'))) {
+  if (!usesOf(workflow).some(uses => isOurs(uses) || isLocal(uses))) {
     throw new Error(`${name} doesn't use the action: no step has "uses: OWNER/port-webhook-action@v1".`)
   }
   const path = fromHere(file)
@@ -116,12 +122,12 @@ async function refuseOtherSystems(name: string, { jobs }: Workflow, place: Place
       )
     }
     await refuseShells(`job ${id} in ${name}`, steps, shell, place)
-    if (uses?.startsWith('./')) await checkWorkflowFile(`Job ${id} of ${name}`, uses, place)
+    if (uses && isLocal(uses)) await checkWorkflowFile(`Job ${id} of ${name}`, uses, place)
   }
 }
 
 async function checkWorkflowFile(caller: string, uses: string, place: Place): Promise<void> {
-  const file = resolve(place.root, uses)
+  const file = resolve(place.root, uses.slice(2))
   const inside = enter(caller, uses, file, place)
   if (!existsSync(file))
     throw new Error(`${caller} calls ${uses}, which doesn't exist in ${place.root}: correct its path.`)
@@ -146,12 +152,12 @@ async function refuseShells(
           'a copy of the workflow, call that shell from bash, or remove the step.',
       )
     }
-    if (uses?.startsWith('./')) await checkAction(`Step ${index + 1} of ${of}`, uses, place)
+    if (uses && isLocal(uses)) await checkAction(`Step ${index + 1} of ${of}`, uses, place)
   }
 }
 
 async function checkAction(user: string, uses: string, place: Place): Promise<void> {
-  const directory = resolve(place.root, uses)
+  const directory = resolve(place.root, uses.slice(2))
   const inside = enter(user, uses, directory, place)
   // A missing file is reported when it is read.
   if (!existsSync(join(directory, 'action.yml'))) return

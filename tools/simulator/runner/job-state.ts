@@ -49,6 +49,8 @@ type PostStep = {
 export type JobState = {
   run: RunState
   job: WorkflowJob
+  /** The path of the workflow file that contains the job. */
+  file: string
   simulated: SimulatedJob
   /** github, vars, needs, strategy, matrix. */
   contexts: Contexts
@@ -82,6 +84,7 @@ export function scopeStatus(state: JobState, scope: Scope): Status {
 export function stepContexts(state: JobState, scope: Scope, env: Record<string, string>): Contexts {
   const { run, contexts } = state
   const github = contexts.github as Record<string, unknown>
+  const { repository, ref, workflow_sha } = run.github
   const check = run.options.checkRunId === false ? {} : { check_run_id: state.simulated.databaseId }
   return {
     ...contexts,
@@ -90,7 +93,10 @@ export function stepContexts(state: JobState, scope: Scope, env: Record<string, 
     secrets: scope.secrets,
     env,
     steps: scope.steps,
-    job: { status: jobStatus(state), ...check },
+    job: {
+      ...{ status: jobStatus(state), workflow_ref: `${repository}/${state.file}@${ref}`, workflow_sha },
+      ...{ workflow_repository: repository, workflow_file_path: state.file, ...check },
+    },
     runner: runnerContext(state),
   }
 }

@@ -22,6 +22,8 @@ import type { SimulatedJob, SimulatedStep, StepResult } from './types.ts'
 
 export type JobPlan = {
   job: WorkflowJob
+  /** The path of the workflow file that contains the job. */
+  file: string
   simulated: SimulatedJob
   /** github, vars, needs, strategy, matrix, secrets, inputs. */
   contexts: Contexts
@@ -79,7 +81,7 @@ async function createJobState(
   cancelled: AbortSignal,
   ended: AbortSignal,
 ): Promise<JobState> {
-  const { job, simulated: played, contexts } = plan
+  const { job, file, simulated: played, contexts } = plan
   const { inputs, secrets, ...shared } = contexts as Contexts & { secrets: Record<string, string> }
   const folder = join(run.root, `job-${played.databaseId}`)
   const [, name] = run.options.repository.split('/')
@@ -111,6 +113,7 @@ async function createJobState(
   return {
     run,
     job,
+    file,
     simulated: played,
     contexts: { ...shared, github },
     scope,

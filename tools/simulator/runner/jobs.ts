@@ -11,7 +11,7 @@ import {
 } from './evaluate.ts'
 import { playJob } from './job.ts'
 import type { RunState } from './job-state.ts'
-import { readWorkflow, type Workflow, type WorkflowJob } from './read-workflow.ts'
+import { isLocal, readWorkflow, type Workflow, type WorkflowJob } from './read-workflow.ts'
 import { failJob, newJob } from './records.ts'
 import { Expression, refuse, type Template } from './template.ts'
 import type { StepResult } from './types.ts'
@@ -20,6 +20,8 @@ export type JobResult = { result: StepResult; outputs: Record<string, string> }
 
 type Call = {
   workflow: Workflow
+  /** The path of the workflow file in its repository. */
+  file: string
   /** github, vars, inputs, secrets. */
   contexts: Contexts & { secrets: Record<string, string> }
   /** The prefix of the jobs' names: "caller / " inside a reusable workflow. */
@@ -156,14 +158,14 @@ async function playLeg(
     Object.assign(simulated, { status: 'completed', conclusion: 'cancelled', result: 'cancelled' })
     run.publish()
   } else {
-    await playJob(run, { job, simulated, contexts: call.contexts, workflowEnv: call.workflow.env, cancelled })
+    await playJob(run, { ...call, job, simulated, workflowEnv: call.workflow.env, cancelled })
   }
   return { result: simulated.result!, outputs: simulated.outputs }
 }
 
 /** Replaces a job that calls a reusable workflow in the same repository with that workflow's jobs. */
 async function callWorkflow(run: RunState, call: Call, job: WorkflowJob): Promise<JobResult> {
-  if (!job.uses!.startsWith('./')) refuse(`the reusable workflow "${job.uses}" from another repository`)
+  if (!isLocal(job.uses!)) refuse(`the reusable workflow "${job.uses}" from another repository`)
   const file = job.uses!.slice(2)
   const content = await readFile(resolve(run.repositoryRoot, file), 'utf8')
   const workflow = await readWorkflow(file, content, run.options.onLeftOut)
@@ -174,7 +176,7 @@ async function callWorkflow(run: RunState, call: Call, job: WorkflowJob): Promis
   const handed = job.secrets === 'inherit' ? own : evaluateTexts(job.secrets, call.contexts)
   const secrets = { ...handed, ...(own.GITHUB_TOKEN && { GITHUB_TOKEN: own.GITHUB_TOKEN }) }
   const prefix = `${call.prefix}${displayName(job, call.contexts, call.contexts.matrix as Record<string, unknown>)} / `
-  const jobs = await playJobs(run, { workflow, contexts: { github, vars, inputs, secrets }, prefix })
+  const jobs = await playJobs(run, { workflow, file, contexts: { github, vars, inputs, secrets }, prefix })
   const results = Object.values(jobs).map(one => one.result)
   const outputs = Object.entries(
     (workflow.on.workflow_call.outputs ?? {}) as Record<string, Record<string, Template>>,

@@ -66,6 +66,9 @@ const stepKeys = (
   'background wait wait-all cancel parallel'
 ).split(' ')
 
+/** Whether `uses:` names a path in the workflow's repository: `./PATH`, or `$/PATH`, which needs no checkout. */
+export const isLocal = (uses: string): boolean => /^[.$]\//.test(uses)
+
 const mapping = (value: Template | undefined) => (value ?? {}) as Mapping
 
 /**

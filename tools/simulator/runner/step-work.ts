@@ -66,7 +66,9 @@ export function nodeWork(
     const inputs = actionInputs(action, step, contexts, record.kind === 'main' ? log : null)
     if (record.kind === 'post') log.write('Post job cleanup.')
     else logHeader(log, `Run ${step.uses}`, inputs, env)
-    const [repository, ref] = step.uses!.startsWith('./') ? ['', ''] : step.uses!.split('@')
+    const { repository: self, workflow_sha: sha } = state.run.github
+    const source = step.uses!.replace(/^\$\/.*/, `${self}@${sha}`)
+    const [repository, ref] = source.startsWith('./') ? ['', ''] : source.split('@')
     const own: Record<string, string> = {
       ...files,
       GITHUB_ACTION: step.id,

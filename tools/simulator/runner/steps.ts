@@ -3,7 +3,7 @@ import { join, matchesGlob, resolve } from 'node:path'
 import { type Contexts, evaluateTexts } from './evaluate.ts'
 import { type JobState, type RunState, type Scope, stepContexts } from './job-state.ts'
 import { type Action, readAction } from './read-action.ts'
-import type { WorkflowStep } from './read-workflow.ts'
+import { isLocal, type WorkflowStep } from './read-workflow.ts'
 import { createStepRecord, stepName } from './records.ts'
 import { playStep, startStep, type Work } from './step.ts'
 import { actionInputs, nodeWork, scriptWork } from './step-work.ts'
@@ -28,7 +28,7 @@ export async function prepareSteps(
     const action = step.uses === null ? null : await findAction(state.run, step.uses)
     const kind = action === null ? 'run' : action.runs.using === 'composite' ? 'composite' : 'main'
     const name = stepName(step, contexts)
-    // The runner doesn't run pre steps of the repository's own actions.
+    // The runner runs no pre step of an action in the workspace.
     const hasPre = action?.runs.using === 'node24' && action.runs.pre !== null && !step.uses!.startsWith('./')
     const pre = hasPre ? createStepRecord('pre', `Pre ${name}`, null) : null
     prepared.push({ step, action, record: createStepRecord(kind, name, step.named ? step.id : null), pre })
@@ -198,9 +198,8 @@ function gather(record: SimulatedStep): void {
 async function findAction(run: RunState, uses: string): Promise<Action> {
   const aliases = { ...run.options.actions, '*/port-webhook-action@*': './' }
   const alias = Object.entries(aliases).find(([pattern]) => pattern === uses || matchesGlob(uses, pattern))
-  const directory = alias?.[1] ?? uses
-  if (!alias && !uses.startsWith('./'))
-    refuse(`the action "${uses}": name its directory in the option "actions"`)
+  const directory = alias?.[1] ?? uses.slice(2)
+  if (!alias && !isLocal(uses)) refuse(`the action "${uses}": name its directory in the option "actions"`)
   const path = resolve(run.repositoryRoot, directory)
   if (!existsSync(join(path, 'action.yml')))
     throw new Error(`There is no action.yml in ${path} ("uses: ${uses}").`)

@@ -54,9 +54,9 @@ export async function runWorkflow(options: RunOptions): Promise<SimulatedRun> {
     const secrets = { ...options.secrets, ...(token && { GITHUB_TOKEN: token }) }
     const inputs = dispatchInputs(workflow, options)
     const contexts = { github, vars: options.vars ?? {}, inputs, secrets }
-    const results = Object.values(await playJobs(run, { workflow, contexts, prefix: '' })).map(
-      one => one.result,
-    )
+    const results = Object.values(
+      await playJobs(run, { workflow, file: workflowPath(file), contexts, prefix: '' }),
+    ).map(one => one.result)
     const worst = (['failure', 'cancelled', 'success'] as const).find(one => results.includes(one))
     simulated.conclusion = run.cancelled.signal.aborted ? 'cancelled' : (worst ?? 'skipped')
     show(simulated.conclusion)
