@@ -5,7 +5,7 @@ import type { Logger } from 'pino'
 import { createPortClient, type Fetch } from '../port/client/client.ts'
 import { ALERTS_MS, createAlerts } from './admin/alerts.ts'
 import { createRoles } from './admin/auth.ts'
-import { createDatabaseCheck, createReadiness, createTally } from './admin/health.ts'
+import { createDatabaseCheck, createHealth, createReadiness, createTally } from './admin/health.ts'
 import { createMetrics, createMetricsRoute } from './admin/metrics.ts'
 import { createAdmin } from './admin/routes.ts'
 import { createSides, GITHUB_REJECTS } from './admin/sides.ts'
@@ -17,6 +17,7 @@ import type { Policy } from './delivery/events.ts'
 import { createGitHub } from './github/client.ts'
 import { createRateLimitPauses } from './github/rate-limit-pause.ts'
 import { createApp } from './http/app.ts'
+import { createRefusals } from './http/refusals.ts'
 import { createRelayServer } from './http/server.ts'
 import { createGitHubWebhook } from './intake/github-webhook.ts'
 import { createThrottledLog } from './log.ts'
@@ -115,12 +116,15 @@ export async function assembleRelay(
   await freezes.check()
   const roles = createRoles(config)
   const checkDatabase = createDatabaseCheck(store, throttled)
+  const refusals = createRefusals(config.trustedProxies, clock)
+  const health = createHealth({
+    ...{ store, github, pauses, port, freezes, sides, timeouts, refusals, checkDatabase, throttled },
+  })
   const admin = createAdmin({
-    ...{ config, roles, store, apply, freezes, port, pauses, sides, timeouts, checkDatabase, github },
+    ...{ config, roles, store, apply, freezes, port, pauses, sides, refusals, health, checkDatabase, github },
     ...{ log, throttled, clock: Date.now },
   })
-  const alerting = { config, store, scope: pauses.scope, sides, checkDatabase, throttled }
-  const alerts = createAlerts({ ...alerting, refusals: admin.refusals })
+  const alerts = createAlerts({ config, store, sides, health, checkDatabase, throttled })
   const { app, receive } = createApp({
     ...{ config, store, apply, log, throttled, metrics },
     clock: Date.now,
@@ -128,7 +132,7 @@ export async function assembleRelay(
       ...{ config, store, github, apply, port, findByTitle, clock: Date.now, log, throttled },
     }),
     checkDatabase,
-    readinessRoute: createReadiness({ checkDatabase, sides, timeouts, freezes }),
+    readinessRoute: createReadiness({ checkDatabase, sides, health }),
     metricsRoute: createMetricsRoute({
       ...{ metrics, roles, store, github, port, pauses, sides, checkDatabase, throttled, clock: Date.now },
     }),

@@ -1,15 +1,17 @@
 import type { Context } from 'hono'
 import { LIMITS } from '../config/limits.ts'
 import type { Transition } from '../delivery/delivery.ts'
+import type { Refusals } from '../http/refusals.ts'
 import { createTokenBuckets } from '../http/request.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { RouteDeps } from '../route-deps.ts'
 import { whyNotWritable } from '../store/database.ts'
 import { schemaVersion } from '../store/migrations.ts'
+import type { SharedReads } from '../store/open.ts'
 import type { Hour, Store } from '../store/store.ts'
-import type { Freezes } from '../workers/freezes.ts'
 import type { Timeouts } from '../workers/timeouts.ts'
-import { plainText, type Side, type Sides } from './sides.ts'
+import { BACKLOG_MS, findProblems, type Health, type Problem } from './problems.ts'
+import { SIDES, type Side, type Sides } from './sides.ts'
 
 type Check = { ok: boolean; detail?: string }
 type DatabaseCheck = Awaited<ReturnType<RouteDeps['checkDatabase']>>
@@ -48,21 +50,91 @@ export function createDatabaseCheck(
   }
 }
 
+type HealthDeps = Pick<RouteDeps, 'store' | 'github' | 'pauses' | 'port' | 'freezes' | 'checkDatabase'> & {
+  sides: Pick<Sides, 'problems' | 'isUsed' | 'lastSuccess'>
+  timeouts: Pick<Timeouts, 'problem'>
+  refusals: Pick<Refusals, 'recent'>
+  throttled: Pick<ThrottledLog, 'warn'>
+}
+
+export type HealthReader = ReturnType<typeof createHealth>
+
+export const FAILED = 'The database (RELAY_DATABASE) failed.'
+/** The maximum numbers of stalled queues, and of deliveries that started no workflow. */
+const MOST_STALLED = 100
+export const MOST_NOT_STARTED = 200
+
+/** Reads what all relays on the database see: queues, messages, waits, and freezes. @throws if the database can't be read */
+export async function readStored(store: Pick<Store, SharedReads | 'clock'>, scope: string) {
+  const now = store.clock()
+  const [counts, { frozen, dueSince, ...backlog }, stalled, waiting, freezes] = await Promise.all([
+    store.counts(),
+    store.backlog(now),
+    store.stalled(now - BACKLOG_MS, MOST_STALLED, scope),
+    store.withoutRunner(now),
+    store.freezes(),
+  ])
+  return {
+    ...{ now, isRead: true, counts, dueSince, frozen, stalled, waiting, ...backlog },
+    ...{ queued: counts.queued - frozen, queuedSince: dueSince.dispatch },
+    freezes: freezes.filter(({ ending }) => ending === ''),
+  }
+}
+
+/** Health without any problem. A command that only reads the database adds what it reads. */
+export const NO_PROBLEMS: Health = {
+  ...{ now: 0, problems: [], sides: [], database: null, outdated: null, limits: [], freezes: [] },
+  ...{ isRead: false, queued: 0, frozen: 0, stalled: [], waiting: [], notStarted: [] },
+  ...{ queuedSince: null, oldestMessage: null, portPausedUntil: 0, clock: null },
+  ...{ rateLimitRemaining: null, tokenExpiresAt: null },
+  refused: { since: 0, count: 0, statuses: [], reason: '' },
+}
+
+export function createHealth(deps: HealthDeps) {
+  const { store, github, pauses, port, freezes, sides, timeouts, refusals, checkDatabase, throttled } = deps
+  /** Returns what this process knows, without reading the database. */
+  const inMemory = (): Health => ({
+    ...{ ...NO_PROBLEMS, now: store.clock(), freezes: freezes.active() },
+    problems: sides.problems(),
+    sides: SIDES.filter(sides.isUsed).map(side => ({ side, lastSuccess: sides.lastSuccess(side) })),
+    limits: pauses.allPaused().filter(({ cause }) => cause === 'limit'),
+    rateLimitRemaining: github.facts.rateLimitRemaining(),
+    portPausedUntil: port.pausedUntil(),
+    tokenExpiresAt: github.facts.tokenExpiresAt(),
+    clock: timeouts.problem(),
+    refused: refusals.recent(),
+  })
+  return {
+    inMemory,
+    async read(readNotStarted = false): Promise<Health> {
+      const filter = { outcome: 'not_started' } as const
+      const reads = Promise.all([
+        readStored(store, pauses.scope),
+        readNotStarted ? store.list(filter, { limit: MOST_NOT_STARTED }) : [],
+      ]).catch(err => void throttled.warn({ err, work: 'health' }, 'database unavailable; retrying'))
+      const [read, database] = await Promise.all([reads, checkDatabase()])
+      return {
+        ...inMemory(),
+        ...(read && { ...read[0], notStarted: read[1] }),
+        database: database.ok && read ? null : (database.detail ?? FAILED),
+        outdated: database.outdated ?? null,
+      }
+    },
+  }
+}
+
 /**
  * `GET /readyz`: whether a load balancer should send webhooks to this relay. Only the database affects the status, because
  * Port doesn't send a refused webhook again. The body also reports problems with GitHub and Port.
  */
 export function createReadiness(deps: {
   checkDatabase: RouteDeps['checkDatabase']
-  sides: Pick<Sides, 'isUsed' | 'problems' | 'lastSuccess' | 'isKnown'>
-  timeouts: Pick<Timeouts, 'problem'>
-  freezes: Pick<Freezes, 'active'>
+  sides: Pick<Sides, 'isUsed' | 'lastSuccess' | 'isKnown'>
+  health: Pick<HealthReader, 'inMemory'>
 }) {
-  const { checkDatabase, sides, timeouts, freezes } = deps
-  function ofSide(side: Side): Check & { last_success: string | null } {
-    const found = sides.problems().flatMap(each => (each.side === side ? [plainText(each.text)] : []))
-    const clock = side === 'github' ? timeouts.problem() : null
-    if (clock !== null) found.push(clock)
+  const { checkDatabase, sides, health } = deps
+  function ofSide(side: Side, problems: readonly Problem[]): Check & { last_success: string | null } {
+    const found = problems.flatMap(each => (each.side === side ? each.text : []))
     const last = sides.lastSuccess(side)
     const detail =
       found.join(' ') ||
@@ -79,11 +151,13 @@ export function createReadiness(deps: {
     const { outdated, ...database } = await checkDatabase()
     const schema = outdated !== undefined && { schema: { ok: false, detail: outdated } }
     const ok = database.ok && !schema
-    const { length } = freezes.active()
+    const known = health.inMemory()
+    const problems = findProblems(known, 'readyz')
+    const { length } = known.freezes
     const frozen = length > 0 && { freezes: { ok: true, detail: `Active deploy freezes: ${length}.` } }
-    const checks = { database, ...schema, github: ofSide('github'), port: ofSide('port'), ...frozen }
+    const [github, port] = [ofSide('github', problems), ofSide('port', problems)]
     if (!ok) c.header('retry-after', '5')
-    return c.json({ ok, checks }, ok ? 200 : 503)
+    return c.json({ ok, checks: { database, ...schema, github, port, ...frozen } }, ok ? 200 : 503)
   }
 }
 

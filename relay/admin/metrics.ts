@@ -3,12 +3,19 @@ import type { Context } from 'hono'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import packageJson from '../../package.json' with { type: 'json' }
 import { RESPONSE_OUTCOMES, type ResponseOutcome } from '../config/outgoing.ts'
-import { type Delivery, type Evidence, OUTCOMES, type Transition } from '../delivery/delivery.ts'
+import {
+  type Delivery,
+  type Evidence,
+  OUTCOMES,
+  type Stalled,
+  type Transition,
+} from '../delivery/delivery.ts'
 import type { DispatchOutcome } from '../github/errors.ts'
 import { PROBLEM_STATUSES, Problem } from '../http/problem.ts'
 import type { RouteDeps } from '../route-deps.ts'
-import { STALLED_MS } from './alerts.ts'
 import type { Roles } from './auth.ts'
+import { readStored } from './health.ts'
+import { STALLED_MS } from './problems.ts'
 import { SIDES, type Side, type Sides } from './sides.ts'
 
 const ATTEMPTS: readonly DispatchOutcome['kind'][] = ['accepted', 'rejected', 'deferred', 'response_lost']
@@ -121,14 +128,13 @@ export function createMetrics() {
     for (const [state, amount] of Object.entries(stored?.counts ?? {})) deliveries.set({ state }, amount)
     const age = (since: number | null) =>
       stored && since !== null ? Math.max(0, stored.now - since) / 1000 : 0
-    for (const [work, since] of Object.entries(stored?.backlog.dueSince ?? {}))
-      oldestDue.set({ work }, age(since))
+    for (const [work, since] of Object.entries(stored?.dueSince ?? {})) oldestDue.set({ work }, age(since))
     stalled.set(stored?.stalled ?? Number.NaN)
     withoutRunner.set(stored?.withoutRunner ?? Number.NaN)
-    frozen.set(stored?.backlog.frozen ?? Number.NaN)
+    frozen.set(stored?.frozen ?? Number.NaN)
     databaseOk.set(Number(now.databaseOk))
-    messages.set(stored?.backlog.messages ?? Number.NaN)
-    oldestMessage.set(stored ? age(stored.backlog.oldestMessage) : Number.NaN)
+    messages.set(stored?.messages ?? Number.NaN)
+    oldestMessage.set(stored ? age(stored.oldestMessage) : Number.NaN)
     remaining.set(now.rateLimitRemaining ?? Number.NaN)
     tokenExpiry.set((now.tokenExpiresAt ?? Number.NaN) / 1000)
     clockOffset.set((now.clockOffset ?? Number.NaN) / 1000)
@@ -172,7 +178,6 @@ export function createMetrics() {
 
 type Sources = Omit<RouteDeps, 'config' | 'apply' | 'freezes' | 'log'> & { sides: Sides }
 
-const MOST_STALLED = 100
 /** The time limit for reading the database. If reading takes longer, the response contains only the metrics of this process. */
 const READ_MS = 2_000
 
@@ -194,7 +199,7 @@ async function read({ store, github, pauses, port, sides, clock, throttled, chec
   const ofSides = <T>(read: (side: Side) => T) => ({ github: read('github'), port: read('port') })
   const { facts } = github
   return {
-    stored: await readStored(),
+    stored: await readShared(),
     databaseOk: (await Promise.race([checkDatabase(), sleep(READ_MS, null, { ref: false })]))?.ok ?? false,
     rateLimitRemaining: facts.rateLimitRemaining(),
     tokenExpiresAt: facts.tokenExpiresAt(),
@@ -213,15 +218,12 @@ async function read({ store, github, pauses, port, sides, clock, throttled, chec
     }),
   }
 
-  async function readStored() {
+  async function readShared() {
     try {
-      const stalling = store.stalled(now - STALLED_MS, MOST_STALLED, pauses.scope)
-      const waiting = store.withoutRunner(now)
-      const reading = Promise.all([store.counts(), store.backlog(now), stalling, waiting])
-      const read = await Promise.race([reading, sleep(READ_MS, null, { ref: false })])
+      const read = await Promise.race([readStored(store, pauses.scope), sleep(READ_MS, null, { ref: false })])
       if (!read) throw new Error(`no response within ${READ_MS} ms`)
-      const [counts, backlog, stalled, withoutRunner] = read
-      return { now, counts, backlog, stalled: stalled.length, withoutRunner: withoutRunner.length }
+      const isLong = ({ stalledSince }: Stalled) => now - stalledSince >= STALLED_MS
+      return { ...read, stalled: read.stalled.filter(isLong).length, withoutRunner: read.waiting.length }
     } catch (error) {
       throttled.error({ err: error, work: 'metrics' }, 'database unavailable; retrying')
       return null

@@ -5,27 +5,28 @@ import type { Listed } from '../delivery/delivery.ts'
 import { boundRun } from '../delivery/match.ts'
 import { toShown } from '../delivery/waiting.ts'
 import type { Job, JobReader } from '../github/jobs.ts'
-import { createRefusals } from '../http/refusals.ts'
+import type { Refusals } from '../http/refusals.ts'
 import { createTokenBuckets } from '../http/request.ts'
 import type { RouteDeps } from '../route-deps.ts'
-import type { Timeouts } from '../workers/timeouts.ts'
 import { createAdminApi } from './api.ts'
 import type { Roles } from './auth.ts'
-import { BACKLOG_MS, MOST_LINES } from './dashboard/banner.ts'
 import type { Html } from './dashboard/format.ts'
 import { createDashboard } from './dashboard/pages.ts'
+import type { HealthReader } from './health.ts'
 import { createRedelivery } from './redelivery.ts'
 import { createSessions } from './sessions.ts'
-import { plainText, SIDES, type Sides } from './sides.ts'
+import type { Sides } from './sides.ts'
 
 export type Admin = ReturnType<typeof createAdmin>
 
-export function createAdmin(deps: RouteDeps & { roles: Roles; sides: Sides; timeouts: Timeouts }) {
-  const { config, roles, store, apply, freezes, port, github, pauses, sides, timeouts, log, throttled } = deps
+export function createAdmin(
+  deps: RouteDeps & { roles: Roles; sides: Sides; refusals: Refusals; health: HealthReader },
+) {
+  const { config, roles, store, apply, freezes, port, github, pauses, sides, log, throttled } = deps
   const { trustedProxies } = config
-  const refusals = createRefusals(trustedProxies, store.clock)
+  const { refusals, health } = deps
   const show = (delivery: Listed, heads: ReadonlyMap<string, Listed>) => {
-    const ofPort = sides.problems().flatMap(({ side, text }) => (side === 'port' ? plainText(text) : []))
+    const ofPort = sides.problems().flatMap(({ side, text }) => (side === 'port' ? text : []))
     return toShown(delivery, pauses.find(delivery.repository), heads, store.clock(), ofPort.join(' '))
   }
   const redelivery = createRedelivery({ store, apply, port })
@@ -34,41 +35,13 @@ export function createAdmin(deps: RouteDeps & { roles: Roles; sides: Sides; time
     refusals,
     api: createAdminApi(shared),
     dashboard: createDashboard({
-      ...{ ...shared, port, trustedProxies, log, throttled },
+      ...{ ...shared, health, port, trustedProxies, log, throttled },
       about: {
         host: config.publicUrl && new URL(config.publicUrl).host,
         version: packageJson.version,
         database: config.database.kind === 'postgres' ? 'PostgreSQL' : 'SQLite',
       },
       sessions: createSessions(config, deps.clock, store),
-      async health() {
-        const now = store.clock()
-        const reads = Promise.all([
-          store.counts(),
-          store.stalled(now - BACKLOG_MS, MOST_LINES, pauses.scope),
-          store.backlog(now),
-          store.withoutRunner(now),
-        ]).catch(err => void throttled.warn({ err, work: 'dashboard' }, 'database unavailable; retrying'))
-        const [stored, database] = await Promise.all([reads, deps.checkDatabase()])
-        const [counts, stalled = [], backlog, waiting = []] = stored ?? []
-        const frozen = backlog?.frozen ?? 0
-        return {
-          problems: sides.problems(),
-          sides: SIDES.filter(sides.isUsed).map(side => ({ side, lastSuccess: sides.lastSuccess(side) })),
-          database: database.ok && stored ? null : (database.detail ?? 'RELAY_DATABASE failed.'),
-          outdated: database.outdated ?? null,
-          limits: pauses.allPaused().filter(({ cause }) => cause === 'limit'),
-          rateLimitRemaining: github.facts.rateLimitRemaining(),
-          ...{ isRead: stored !== undefined, stalled, waiting, frozen, freezes: freezes.active() },
-          queued: (counts?.queued ?? 0) - frozen,
-          oldestMessage: backlog?.oldestMessage ?? null,
-          queuedSince: backlog?.dueSince.dispatch ?? null,
-          portPausedUntil: port.pausedUntil(),
-          tokenExpiresAt: github.facts.tokenExpiresAt(),
-          clock: timeouts.problem(),
-          refused: refusals.recent(),
-        }
-      },
       steps: createSteps(github),
       webhookUrl: origin =>
         `${config.publicUrl ?? origin}/webhook${config.targets.repository === null ? '/OWNER/REPOSITORY' : ''}`,

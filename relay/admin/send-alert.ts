@@ -3,20 +3,9 @@ import { describeNetworkError } from '../../port/client/errors.ts'
 import type { Config } from '../config/config.ts'
 import type { KnownProblem } from '../store/store.ts'
 import { RUNBOOK } from './dashboard/banner.ts'
+import { kindOf } from './problems.ts'
 
 const TIMEOUT_MS = 5_000
-/** The section of the runbook and the page of the dashboard for each type of alert. */
-export const PLACES: Record<string, [section: string, page: string]> = {
-  credential_rejected: ['PortRelayCredentialRejected', '/status'],
-  unreachable: ['PortRelayUnreachable', '/status'],
-  queue_stalled: ['PortRelayQueueStalled', '/?state=queued'],
-  queue_old: ['PortRelayQueueIsOld', '/?state=queued'],
-  freeze_old: ['PortRelayFrozen', '/freezes'],
-  webhooks_refused: ['PortRelayWebhooksRefused', '/refused'],
-  no_runner: ['PortRelayNoRunner', '/?state=running'],
-  workflow_not_started: ['PortRelayNotStarted', '/?outcome=not_started'],
-  database_unavailable: ['PortRelayDatabaseUnavailable', '/status'],
-}
 
 /**
  * Sends an alert to RELAY_ALERT_URL as JSON, with a `text` field for Slack and the same data in separate fields. Alerts
@@ -32,7 +21,7 @@ export async function sendAlert(
 ): Promise<void> {
   const relay = publicUrl ?? 'port-webhook-relay'
   const show = ({ type, side, key, since, text: detail }: KnownProblem) => {
-    const [section, page] = PLACES[type] ?? ['Alerts-from-the-relay', '/status']
+    const { section, page } = kindOf(type) ?? { section: 'Alerts-from-the-relay', page: '/status' }
     const links = { dashboard: publicUrl && publicUrl + page, runbook: `${RUNBOOK}#${section.toLowerCase()}` }
     return { type, side, key, since: new Date(since).toISOString(), detail, ...links }
   }

@@ -11,18 +11,12 @@ export const SIDES = ['github', 'port'] as const
 export type Side = (typeof SIDES)[number]
 export const NAMES = { github: 'GitHub', port: 'Port' }
 
-/** A text for operators. Numbers in the text are times in milliseconds since 1970, by the store's clock. */
-export type Text = readonly (string | number)[]
-
-export const plainText = (text: Text): string =>
-  text.map(part => (typeof part === 'string' ? part : clockTime(part))).join('')
-
 export interface SideProblem {
   type: 'unreachable' | 'credential_rejected'
   side: Side
   /** The GitHub owner whose installation of the App is suspended; empty for other problems. */
   key: string
-  text: Text
+  text: string
   /** A sentence about what to check or change; empty if `text` contains this advice. */
   advice: string
   since?: number
@@ -77,12 +71,12 @@ export function createSides(deps: {
       // A rejected App is a single problem, even if it has installations of several owners.
       const owner = pause.cause === 'installation' ? ownerOf(pause) : ''
       const reason = `${pause.reason}${owner && ` (${owner})`}`
-      const text = [`${reason}. Next attempt at `, Math.max(now, pause.pausedUntil), '.']
+      const text = `${reason}. Next attempt at ${clockTime(Math.max(now, pause.pausedUntil))}.`
       found.set(owner, { text, advice: owner ? '' : RESTART })
     }
     const status = records[side].rejectedWith
     if (status !== null && !found.has(''))
-      found.set('', { text: [`${rejection(side, status)}.`], advice: ADVICE[side](config) })
+      found.set('', { text: `${rejection(side, status)}.`, advice: ADVICE[side](config) })
     return found
   }
 
@@ -187,7 +181,7 @@ function describeOutage(error: unknown): string {
 function createRecord(name: string, clock: () => number) {
   return {
     lastSuccess: null as number | null,
-    unreachable: null as { since: number; text: Text; advice: string } | null,
+    unreachable: null as { since: number; text: string; advice: string } | null,
     usedAt: Number.NEGATIVE_INFINITY,
     /** The status with which the service rejects the credential; null for an accepted credential, and before the first response. */
     rejectedWith: null as number | null,
@@ -197,7 +191,7 @@ function createRecord(name: string, clock: () => number) {
       this.usedAt = now
       if (observed.kind === 'failed') {
         const since = this.unreachable?.since ?? now
-        const text = [`${name} unreachable since `, since, `: ${observed.cause}.`]
+        const text = `${name} unreachable since ${clockTime(since)}: ${observed.cause}.`
         this.unreachable = { since, text, advice: observed.advice ?? '' }
         return
       }

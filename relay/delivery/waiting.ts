@@ -7,7 +7,6 @@ import {
   type Listed,
   type Message,
   RENEWED_MS,
-  type Stalled,
   type Transition,
   type Wait,
   type WaitCause,
@@ -138,13 +137,6 @@ function describeWait({ repository }: Listed, wait: Wait, now: number): { label:
     default:
       return { label: name, clause: `${name}: ${reason}` }
   }
-}
-
-export function describeStalled({ stalledSince, ...head }: Stalled): string {
-  const { id, repository, runId } = head
-  const wait = waitOf(head, null, null)
-  const clause = wait.cause === 'queue' ? '' : `: ${wait.reason}`
-  return `Nothing was dispatched to ${repository} since ${clockTime(stalledSince)}, because the delivery ${id}${runId === null ? '' : ` (run ${runId})`} waits${clause}. If other repositories aren't affected and this delivery isn't needed, cancel the delivery. The relay then dispatches the next delivery.`
 }
 
 /** Explains to operators, for each repository, which workflow runs wait for a runner. @param found deliveries, longest wait first */

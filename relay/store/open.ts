@@ -17,16 +17,14 @@ export async function openStore(database: Config['database'], migrates = true): 
   return createStore(await openBackend(database, migrates))
 }
 
+/** The reads of what all relays on the database see. */
+export type SharedReads = 'counts' | 'backlog' | 'stalled' | 'withoutRunner' | 'freezes'
+
 /** Opens the store for a command, even while a relay uses it. A SQLite file must exist. Mode `write`: the command can call {@link Store.ping}. */
 export async function openStoreForCommand(
   database: Config['database'],
   mode: 'read' | 'write',
-): Promise<
-  Pick<
-    Store,
-    'organization' | 'list' | 'invocations' | 'stalled' | 'withoutRunner' | 'freezes' | 'ping' | 'close'
-  >
-> {
+): Promise<Pick<Store, 'organization' | 'list' | 'invocations' | 'ping' | 'clock' | 'close' | SharedReads>> {
   const backend =
     database.kind === 'postgres'
       ? await openPostgres(database.url, false)

@@ -85,7 +85,8 @@ test("the relay's routes match the HTTP API page", () => {
     pauses: nothing,
     freezes: nothing,
     sides: nothing,
-    timeouts: nothing,
+    refusals: nothing,
+    health: nothing,
   }
   const admin = createAdmin({ ...deps, ...sources, store, checkDatabase: nothing })
   const routes = { receiveGitHub: nothing, metricsRoute: nothing, readinessRoute: nothing }

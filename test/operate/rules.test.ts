@@ -5,7 +5,7 @@ import { parser } from '@prometheus-io/lezer-promql'
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { createMetrics } from '../../relay/admin/metrics.ts'
-import { PLACES } from '../../relay/admin/send-alert.ts'
+import { PROBLEMS } from '../../relay/admin/problems.ts'
 import { declaredIn } from './read-series.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -43,15 +43,11 @@ function readQuery(expr: string): { series: string[]; labels: string[] } {
 async function known(): Promise<Map<string, string[]>> {
   const text = await createMetrics().render({
     stored: {
-      now: 0,
+      ...{ now: 0, isRead: true, queued: 0, frozen: 0, queuedSince: null, oldestMessage: null, waiting: [] },
       counts: { queued: 0, dispatched: 0, running: 0, failed: 0 },
-      backlog: {
-        dueSince: { dispatch: 0, watch: 0, outbox: 0 },
-        messages: 0,
-        oldestMessage: null,
-        frozen: 0,
-      },
-      ...{ stalled: 0, withoutRunner: 0 },
+      dueSince: { dispatch: 0, watch: 0, outbox: 0 },
+      messages: 0,
+      ...{ freezes: [], stalled: 0, withoutRunner: 0 },
     },
     databaseOk: true,
     ...{ rateLimitRemaining: 1, tokenExpiresAt: 1, clockOffset: 1 },
@@ -113,28 +109,28 @@ test('one table lists every rule, every alert of the relay, and every banner', (
   expect(table.map(([, , , rule, severity]) => [rule, severity])).toEqual(
     rules.map(({ alert, labels }) => [`[${alert}](#${alert.toLowerCase()})`, labels.severity]),
   )
-  const ofRelay = table.flatMap(([, , type = '', rule = '']) =>
-    type === '–' ? [] : [[type.slice(1, -1), /\w+/.exec(rule)![0]]],
+  const kinds = Object.entries(PROBLEMS)
+  const nameIn = (cell: string) => /\w+/.exec(cell)![0]
+  const alerts = table.flatMap(([, , type = '', rule = '']) =>
+    type === '–' ? [] : `${type} ${nameIn(rule)}`,
   )
-  expect(Object.fromEntries(ofRelay)).toEqual(
-    Object.fromEntries(Object.entries(PLACES).map(([type, [name]]) => [type, name])),
+  expect(alerts.sort()).toEqual(
+    kinds
+      .flatMap(([type, { after, section }]) => (after.alert === undefined ? [] : `\`${type}\` ${section}`))
+      .sort(),
   )
-  const types = (read('relay/admin/alerts.ts') + read('relay/admin/sides.ts')).matchAll(
-    /\{ ?type: '(\w+)'(?: as const)?,/g,
-  )
-  expect([...new Set([...types].map(([, type]) => type))].sort()).toEqual(Object.keys(PLACES).sort())
-  const banners = read('relay/admin/dashboard/banner.ts').matchAll(
-    /'(outage|warning|note)',\s+(?:type === 'unreachable' \? 'PortRelayUnreachable' : )?'(\w+)'/g,
-  )
-  const shown = table.flatMap(([, , , rule = '', , banner]) =>
-    banner === '–' ? [] : [`${banner} ${/\w+/.exec(rule)![0]}`],
-  )
-  const all = [...banners].map(([, severity, name]) => `${severity} ${name}`)
   // An outdated relay has no rule, because each rolling update has one. Its banner links to the section about /readyz.
-  expect(all.filter(each => !each.includes(' PortRelay'))).toEqual(['warning Health'])
-  expect(read('docs/runbook.md')).toContain('\n## Health\n')
-  const inCode = all.filter(each => each.includes(' PortRelay'))
-  expect(shown.sort()).toEqual([...new Set([...inCode, 'outage PortRelayUnreachable'])].sort())
+  expect(read('docs/runbook.md')).toContain(`\n## ${PROBLEMS.outdated.section}\n`)
+  const banners = table.flatMap(([, , , rule = '', , banner]) =>
+    banner === '–' ? [] : banner!.split(', ').map(severity => `${severity} ${nameIn(rule)}`),
+  )
+  expect(new Set(banners)).toEqual(
+    new Set(
+      kinds.flatMap(([type, { after, severity, section }]) =>
+        after.banner === undefined || type === 'outdated' ? [] : `${severity} ${section}`,
+      ),
+    ),
+  )
 })
 
 /** When each alert fires, for promtool. */

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
-import { createDatabaseCheck, createReadiness } from '../../relay/admin/health.ts'
+import { createDatabaseCheck, createReadiness, NO_PROBLEMS } from '../../relay/admin/health.ts'
 import { readConfig } from '../../relay/config/config.ts'
 import type { Transition } from '../../relay/delivery/delivery.ts'
 import { createApp } from '../../relay/http/app.ts'
@@ -47,9 +47,8 @@ export async function openReceiving(
     checkDatabase,
     readinessRoute: createReadiness({
       checkDatabase,
-      sides: { isUsed: () => false, problems: () => [], lastSuccess: () => null, isKnown: () => false },
-      timeouts: { problem: () => null },
-      freezes: { active: () => [] },
+      sides: { isUsed: () => false, lastSuccess: () => null, isKnown: () => false },
+      health: { inMemory: () => NO_PROBLEMS },
     }),
   })
   const request = async (path: string, init?: RequestInit) => app.request(path, init)

@@ -8,9 +8,10 @@ import { MOST_LISTED, type Refusals } from '../../http/refusals.ts'
 import type { RouteDeps } from '../../route-deps.ts'
 import type { Filter } from '../../store/store.ts'
 import { type GivenFilter, givenIn, readFilter, readWhole } from '../filter.ts'
+import type { HealthReader } from '../health.ts'
 import { knownDelivery, MAX_REDELIVERED, type Redelivery } from '../redelivery.ts'
 import type { Session } from '../sessions.ts'
-import { banner, type Health, RUNBOOK, statusTable } from './banner.ts'
+import { banner, RUNBOOK, statusTable } from './banner.ts'
 import { addChanges } from './changes.ts'
 import { deliveryPage } from './delivery-page.ts'
 import { ago, at, type Html } from './format.ts'
@@ -24,7 +25,7 @@ import { timeline } from './timeline.ts'
 interface DashboardDeps extends Omit<GuardDeps, 'banner'>, Pick<RouteDeps, 'store' | 'port' | 'freezes'> {
   redelivery: Redelivery
   refusals: Refusals
-  health: () => Promise<Health>
+  health: Pick<HealthReader, 'read'>
   steps: (delivery: Listed) => Promise<Html>
   /** URL for Port's webhooks. Uses the given origin if RELAY_PUBLIC_URL isn't set. */
   webhookUrl: (origin: string) => string
@@ -41,8 +42,8 @@ const MAX_INVOCATION = 65_536
 const CACHED = { ...SECURITY, 'cache-control': 'max-age=300' }
 
 export function createDashboard(deps: DashboardDeps): Hono {
-  const { health, store } = deps
-  const guard = createGuard({ ...deps, banner: async path => banner(await health(), store.clock(), path) })
+  const { health } = deps
+  const guard = createGuard({ ...deps, banner: async path => banner(await health.read(), path) })
   const asset = (name: string, type: string, text: string) =>
     guard.app.get(`/dashboard/${name}`, c => c.body(text, 200, { ...CACHED, 'content-type': type }))
   asset('style.css', 'text/css; charset=utf-8', STYLE)
@@ -110,13 +111,13 @@ function addPages({ get }: Guard, deps: DashboardDeps): void {
     })
   })
   get('/status', 'view', async (c, session) => {
-    const [health, now, live] = [await deps.health(), store.clock(), isLive(c)]
+    const [health, live] = [await deps.health.read(), isLive(c)]
     return {
       title: 'Status',
       session,
       live: { on: live, toggle: live ? '/status?live=off' : '/status' },
       body: html`<h1>Status</h1>
-<section id="list" data-live aria-label="Status of each part">${statusTable(health, now)}</section>`,
+<section id="list" data-live aria-label="Status of each part">${statusTable(health)}</section>`,
     }
   })
   get('/refused', 'view', (c, session) => refusedPage(session, refusals, store.clock(), isLive(c)))

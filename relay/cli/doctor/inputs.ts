@@ -7,10 +7,10 @@ import { type Invocation, isObject, type Json, type JsonObject } from '../../../
 import { formOf, type PortAction, readPortActions } from '../../../tools/generate/port-action.ts'
 import { renderBody } from '../../../tools/generate/render-body.ts'
 import { bodyOfGitHub, readStart } from '../../../tools/migrate/port-action.ts'
-import { BACKLOG_MS } from '../../admin/dashboard/banner.ts'
+import { NO_PROBLEMS, readStored } from '../../admin/health.ts'
+import { findProblems, type ProblemType, textOf } from '../../admin/problems.ts'
 import type { Config } from '../../config/config.ts'
 import type { Delivery } from '../../delivery/delivery.ts'
-import { describeStalled, describeWithoutRunner } from '../../delivery/waiting.ts'
 import type { Target } from '../../github/client.ts'
 import { createCredential } from '../../github/credentials.ts'
 import { createRateLimitPauses } from '../../github/rate-limit-pause.ts'
@@ -65,14 +65,14 @@ export const recentDeliveries: Check = {
         return [{ by, target, invocation: invocation as unknown as Invocation, optional: [] }]
       })
       const { scope } = createRateLimitPauses(deps.config.github.auth, deps.clock)
-      const now = deps.clock()
-      const stalled = await store.stalled(now - BACKLOG_MS, MAX_COMPARED, scope)
-      const waiting = await store.withoutRunner(now)
       // If the database or GitHub fails, every queue stalls, so stalled queues aren't reported.
       const isDown = deps.failed.some(name => ['database', 'github'].includes(name))
+      const stored = await readStored(store, scope)
+      const health = { ...NO_PROBLEMS, ...stored, ...(isDown && { stalled: [] }) }
+      const shown: ProblemType[] = ['queue_stalled', 'no_runner']
+      const problems = findProblems(health, 'banner').filter(({ type }) => shown.includes(type))
       return [
-        ...(isDown ? [] : stalled).map(each => problem(describeStalled(each))),
-        ...describeWithoutRunner(waiting).map(({ text }) => problem(text)),
+        ...problems.map(each => problem(textOf(each))),
         await checkNodes(nodes, texts, deps),
         ...(await compareAll(sent, deps)),
       ]

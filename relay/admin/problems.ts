@@ -1,0 +1,267 @@
+import type { Listed, Stalled } from '../delivery/delivery.ts'
+import { clockTime } from '../delivery/outcome.ts'
+import { describeWithoutRunner, OTHERS_FIRST } from '../delivery/waiting.ts'
+import { ownerOf, type RateLimitPause } from '../github/rate-limit-pause.ts'
+import { describeRefused, type Refusals } from '../http/refusals.ts'
+import type { Freeze } from '../store/store.ts'
+import { SOON_MS } from '../workers/maintenance.ts'
+import { amount, counted, span } from './dashboard/format.ts'
+import { RESTART, type Side, type SideProblem } from './sides.ts'
+
+/** What the relay knows about its parts. Times are milliseconds since 1970 by the store's clock. */
+export interface Health {
+  now: number
+  problems: readonly SideProblem[]
+  /** The services that the relay uses, and the time of the last successful request to each service. */
+  sides: readonly { side: Side; lastSuccess: number | null }[]
+  /** Why the database doesn't accept writes; null if it does. */
+  database: string | null
+  /** What to do if a newer relay has upgraded the database; otherwise null. */
+  outdated: string | null
+  limits: readonly RateLimitPause[]
+  rateLimitRemaining: number | null
+  freezes: readonly Freeze[]
+  /** Whether the database could be read. If not, the following numbers, lists, and times are empty. */
+  isRead: boolean
+  frozen: number
+  queued: number
+  /** Queues that aren't paused, but from which nothing was dispatched for a minute; the longest wait first. */
+  stalled: readonly Stalled[]
+  /** Deliveries whose workflow runs have waited too long for a runner, the longest wait first. */
+  waiting: readonly Listed[]
+  /** When the oldest queued delivery was queued; null for an empty queue. */
+  queuedSince: number | null
+  /** When the oldest waiting message to Port was written; null if no message is waiting. */
+  oldestMessage: number | null
+  /** The end of the pause for messages to Port; 0 without a pause. */
+  portPausedUntil: number
+  tokenExpiresAt: number | null
+  clock: string | null
+  refused: ReturnType<Refusals['recent']>
+  /** The latest deliveries that started no workflow. Only alerts read them. */
+  notStarted: readonly Listed[]
+}
+
+/** A problem with its cause. Times in `text` and `advice` have the form of {@link clockTime}. */
+interface Found {
+  side?: Side
+  /** The owner, repository, or freeze that has the problem; empty if the problem concerns the whole relay. */
+  key?: string
+  text: string
+  /** What follows from the problem, and what to do about it. */
+  advice?: string | false
+  since?: number
+  /** A page of the dashboard that shows more, and its name. */
+  link?: [path: string, name: string]
+  /** The only place that shows the problem. */
+  only?: keyof Kind['after']
+}
+
+export type ProblemType = keyof typeof PROBLEMS
+export type Problem = Found & { type: ProblemType }
+
+interface Kind {
+  /** An outage, a problem that an operator must fix, or a wait that ends by itself. */
+  severity: 'outage' | 'warning' | 'note'
+  /** The section of docs/runbook.md, and the page of the dashboard. */
+  section: string
+  page: string
+  /** How long the problem must last until a place shows it (ms). Other places never show it. `/readyz` shows it at its side. */
+  after: { banner?: number; alert?: number; readyz?: 0 }
+  find: (health: Health) => Found[] | Found | false | '' | null
+}
+
+const kind = (
+  ...[severity, section, page, after, find]: [Kind['severity'], string, string, Kind['after'], Kind['find']]
+): Kind => ({ severity, section, page, after, find })
+
+const MINUTE_MS = 60_000
+const DAY_MS = 1440 * MINUTE_MS
+/** How long nothing was dispatched from a queue until the banner shows this, and until the relay sends an alert. */
+export const BACKLOG_MS = MINUTE_MS
+export const STALLED_MS = 5 * MINUTE_MS
+/** How old the oldest message must be until the banner shows it. */
+export const MESSAGES_MS = 2 * MINUTE_MS
+/** How long a delivery that started no workflow causes an alert. */
+const NOT_STARTED_MS = 60 * MINUTE_MS
+export const RUN_AGAIN = 'Afterwards, run the Port actions of refused webhooks again.'
+
+const DATABASE = 'PortRelayDatabaseUnavailable'
+const REJECTED = 'PortRelayCredentialRejected'
+const AT_ONCE = { banner: 0, alert: 0 }
+
+/** Every problem that operators see, the worst first. The banner, alerts, `/readyz`, `doctor`, and the test of the runbook read it. */
+export const PROBLEMS = {
+  database_unavailable: kind(
+    'outage',
+    DATABASE,
+    '/status',
+    AT_ONCE,
+    ({ database: text, ...health }) =>
+      text && { text, advice: `Webhooks are refused with 503.${inQueue(health)} ${RUN_AGAIN}` },
+  ),
+  outdated: kind('warning', 'Health', '/status', { banner: 0 }, ({ outdated: text }) => text && { text }),
+  credential_rejected: kind('outage', REJECTED, '/status', { ...AT_ONCE, readyz: 0 }, health =>
+    ofSides(health, 'credential_rejected'),
+  ),
+  unreachable: kind(
+    ...(['outage', 'PortRelayUnreachable', '/status'] as const),
+    { banner: 0, alert: 5 * MINUTE_MS, readyz: 0 },
+    health => ofSides(health, 'unreachable'),
+  ),
+  clock_off: kind(
+    'outage',
+    'PortRelayClockOff',
+    '/status',
+    { banner: 0, readyz: 0 },
+    ({ clock: text }) => text && { side: 'github', text },
+  ),
+  token_expires: kind(
+    'warning',
+    'PortRelayTokenExpires',
+    '/status',
+    { banner: 0 },
+    ({ tokenExpiresAt: at, now }) =>
+      at !== null &&
+      at - now < SOON_MS && {
+        text: `GITHUB_TOKEN ${at > now ? `expires on ${clockTime(at)}` : 'has expired'}.`,
+        advice: `Set a new token. ${RESTART}`,
+      },
+  ),
+  messages_wait: kind('warning', 'PortRelayMessagesWait', '/status', { banner: MESSAGES_MS }, messagesWait),
+  queue_stalled: kind(
+    'warning',
+    'PortRelayQueueStalled',
+    '/?state=queued',
+    { banner: BACKLOG_MS, alert: STALLED_MS },
+    queueStalled,
+  ),
+  queue_old: kind(
+    'warning',
+    'PortRelayQueueIsOld',
+    '/?state=queued',
+    { banner: BACKLOG_MS, alert: 15 * MINUTE_MS },
+    queueOld,
+  ),
+  // Without writes, the relay doesn't poll, so these runs may have a runner by now.
+  no_runner: kind('warning', 'PortRelayNoRunner', '/?state=running', AT_ONCE, ({ database, waiting }) =>
+    describeWithoutRunner(database === null ? waiting : []),
+  ),
+  webhooks_refused: kind('warning', 'PortRelayWebhooksRefused', '/refused', AT_ONCE, webhooksRefused),
+  workflow_not_started: kind(
+    'warning',
+    'PortRelayNotStarted',
+    '/?outcome=not_started',
+    { alert: 0 },
+    notStarted,
+  ),
+  freeze_old: kind('warning', 'PortRelayFrozen', '/freezes', { banner: DAY_MS, alert: DAY_MS }, health =>
+    frozen(health, true),
+  ),
+  frozen: kind('note', 'PortRelayFrozen', '/freezes', { banner: 0 }, health => frozen(health, false)),
+  paused: kind('note', 'PortRelayPaused', '/status', { banner: 0 }, paused),
+}
+
+/** The row of a problem. Alerts of an earlier version can have other types. */
+export const kindOf = (type: string): Kind | undefined => (PROBLEMS as Record<string, Kind>)[type]
+
+export const textOf = ({ text, advice }: Pick<Found, 'text' | 'advice'>) => `${text} ${advice || ''}`.trim()
+
+/** Lists the problems that last long enough for this place, the worst first. */
+export function findProblems(health: Health, place: keyof Kind['after']): Problem[] {
+  return (Object.keys(PROBLEMS) as ProblemType[]).flatMap(type => {
+    const {
+      find,
+      after: { [place]: patience },
+    } = PROBLEMS[type]
+    const isShown = ({ since = 0, only = place }: Found) => only === place && health.now - since >= patience!
+    const found = patience === undefined ? [] : [find(health) || []].flat()
+    return found.filter(isShown).map(each => ({ type, ...each }))
+  })
+}
+
+function messagesWait({ problems, oldestMessage: since, portPausedUntil, now }: Health) {
+  if (since === null || portPausedUntil > now || problems.some(({ side }) => side === 'port')) return null
+  const text = `Messages to Port are delayed: the oldest message has waited since ${timeAndAge(since, now)}.`
+  return { text, advice: "The relay's log shows Port's responses.", since }
+}
+
+function queueStalled({ database, problems, stalled, now }: Health): Found[] {
+  // If the database or GitHub is unavailable, nothing is dispatched.
+  const isDown = problems.some(({ type, side }) => type === 'unreachable' && side === 'github')
+  return (database === null && !isDown ? stalled : []).map(each => {
+    const { id, runId, repository, reason, stalledSince: since } = each
+    const delivery = `the delivery ${id}${runId === null ? '' : ` (run ${runId})`}`
+    const cancel =
+      "If other repositories aren't affected and this delivery isn't needed, cancel the delivery. The relay then dispatches the next delivery."
+    return {
+      ...{ key: repository, since, link: [`/deliveries/${encodeURIComponent(id)}`, 'Delivery'] },
+      text: `Nothing was dispatched to ${repository} since ${timeAndAge(since, now)}, because ${delivery} waits: ${reason ?? OTHERS_FIRST}.`,
+      advice: reason !== null && cancel,
+    }
+  })
+}
+
+function queueOld({ now, database, problems, queued, queuedSince: since, stalled, limits }: Health) {
+  if (since === null || database !== null || problems.some(({ side }) => side === 'github')) return null
+  const text = `Dispatches are delayed: the oldest of ${amount(queued)} in the queue has waited since ${timeAndAge(since, now)}.`
+  if (stalled.length > 0 || limits.length > 0) return { text, since, only: 'alert' as const }
+  return { text, since, advice: 'GitHub is slow or failing, or RELAY_DISPATCH_RATE is too low.' }
+}
+
+function webhooksRefused({ refused, now }: Health): Found | null {
+  if (refused.count === 0) return null
+  const [text, advice] = describeRefused(refused, now)
+  return {
+    text,
+    advice,
+    link: ['/refused', 'Refused webhooks'],
+    ...(refused.count <= 3 && { only: 'banner' }),
+  }
+}
+
+function notStarted({ notStarted, now }: Health) {
+  const recent = notStarted.filter(({ updatedAt }) => now - updatedAt < NOT_STARTED_MS)
+  return [...Map.groupBy(recent, ({ repository }) => repository)].map(([key, all]) => {
+    const [{ id, action, reason }] = all as [Listed]
+    const last = `${reason ?? 'No reason is known.'} (${action ?? 'no action'}, delivery ${id})`
+    return { key, text: `${amount(all.length)} to ${key} started no workflow. The last one: ${last}` }
+  })
+}
+
+function paused({ limits, portPausedUntil: until, now, queued }: Health): Found[] {
+  const ofGitHub = limits.map(limit => ({
+    text: `${limit.reason}${ownerOf(limit) && ` (${ownerOf(limit)})`}.`,
+    advice: `Next request at ${clockTime(limit.pausedUntil)}.${inQueue({ queued })}`,
+  }))
+  const ofPort = { text: 'Port is rate limiting the relay.', advice: `Next message at ${clockTime(until)}.` }
+  return until > now ? [...ofGitHub, ofPort] : ofGitHub
+}
+
+const timeAndAge = (time: number, now: number) => `${clockTime(time)} (${span(now - time)})`
+
+const inQueue = ({ queued }: Pick<Health, 'queued'>) => (queued > 0 ? ` ${counted(queued)} queued.` : '')
+
+function ofSides(health: Health, of: SideProblem['type']): Found[] {
+  const { now, problems, oldestMessage: at } = health
+  const messages = at === null ? '' : ` The oldest message has waited for ${span(now - at)}.`
+  return problems.flatMap(({ type, advice, ...each }) => {
+    const waiting = each.side === 'github' ? inQueue(health) : messages
+    return type === of ? { ...each, advice: `${advice}${waiting}`.trim() } : []
+  })
+}
+
+/** A freeze without an end that is older than a day is forgotten. */
+function frozen({ freezes, now }: Health, isForgotten: boolean): Found[] {
+  const found = freezes.filter(
+    ({ since, endsAt }) => isForgotten === (endsAt === null && now - since > DAY_MS),
+  )
+  return found.map(({ id, repositories, reason, since, endsAt, deliveries }) => {
+    const end = endsAt === null ? 'without an end' : `until ${clockTime(endsAt)}`
+    return {
+      ...{ key: String(id), since, link: ['/freezes', 'Freezes'] },
+      text: `${repositories} has been frozen since ${timeAndAge(since, now)}, ${end}: ${reason}.`,
+      advice: `${amount(deliveries)} frozen.`,
+    }
+  })
+}
