@@ -16,6 +16,7 @@ import { help, isExplained, loadState, type Runner, readWorkflow } from './runne
 import { createMasks, jobCredentials, mask, type Redact } from './secrets/redact.ts'
 import { errorLine, sendEntities } from './steps/send.ts'
 import { readSteps } from './summary.ts'
+import { warnUnsent } from './unsent.ts'
 
 /** The time limit for retries. For the final status, the limit is 30 s longer. GitHub stops a canceled job after 4 min 45 s. */
 const BUDGET_MS = 60_000
@@ -26,6 +27,7 @@ export async function finish(runner: Runner): Promise<void> {
   try {
     const state = loadState(core)
     if (!state) return
+    if ('unreported' in state) return await warnUnsent(state, runner)
     const remaining = readRemaining(state.files, runner)
     const inputs = readInputs(core.getInput, env)
     mask(runner, [inputs.portClientSecret, inputs.privateKey])

@@ -65,7 +65,7 @@ export async function start(runner: Runner, script: string): Promise<void> {
       const lacks = { encrypted: decrypted.encrypted, truncated: payload.port.truncated }
       return reportDuplicate(duplicate, inputs, runner, lacks)
     }
-    if (!state) return explainSilence(reporting, inputs, runner)
+    if (!state) return explainSilence(reporting, sent, inputs, runner)
     const job: Job = {
       ...{ inputs, workflow, problems, warnings, state, relay, redact: masks.redact },
       ...{ secrets: decrypted.masks, decrypted: [...decrypted.secrets.keys()] },
@@ -122,7 +122,7 @@ function openReporting(payload: ClientPayload, inputs: Inputs, workflow: Workflo
     ...(relay && { relay: { ...relay.access(), idToken: null } }),
   }
   return {
-    ...{ relay, reporter, silence, earlier, masks },
+    ...{ relay, reporter, files, silence, earlier, masks },
     state: silence === null && earlier === null ? state : null,
   }
 }
@@ -143,14 +143,23 @@ function setOutputs(
 }
 
 function explainSilence(
-  { silence, earlier }: ReturnType<typeof openReporting>,
+  { silence, earlier, files }: ReturnType<typeof openReporting>,
+  payload: ClientPayload,
   inputs: Inputs,
   runner: Runner,
 ): void {
   const { core, env } = runner
-  if (earlier !== null) reportSecondUse(earlier, inputs, runner)
-  else if (silence?.level === 'warning') core.warning(silence.message + help(env, 'credentials'))
-  else if (silence) core.info(silence.message)
+  if (earlier !== null) return void reportSecondUse(earlier, inputs, runner)
+  if (!silence) return
+  const { level, message } = silence
+  if (level === 'info') return void core.info(message)
+  core[level](message + help(env, 'credentials'))
+  const isResult = inputs.report === 'auto' || inputs.report === 'job'
+  saveState(core, {
+    unreported: true,
+    files,
+    decides: isResult && payload.port.reportWorkflowStatus !== false,
+  })
 }
 
 const encryptedWarning = (names: string[], hasRelay: boolean) =>

@@ -8,12 +8,15 @@ import { createLogSender } from '../steps/send.ts'
 import type { RelayReporter } from './relay.ts'
 import { createRetry, FINAL_EXTRA_MS, isUncertain, type Reporter } from './reporter.ts'
 
-/** Returns why the action doesn't report this job; null if it does. `warning`: the author has to change a setting. */
+/**
+ * Returns why the action doesn't report this job; null if it does. `notice`: the relay can't receive reports. `warning`: the
+ * author has to change a setting.
+ */
 export function whyNoReport(
   inputs: Inputs,
   payload: ClientPayload,
   relay: RelayReporter | null = null,
-): { level: 'info' | 'warning'; message: string } | null {
+): { level: 'info' | 'notice' | 'warning'; message: string } | null {
   if (inputs.report === 'off')
     return {
       level: 'info',
@@ -23,12 +26,18 @@ export function whyNoReport(
     return { level: 'info', message: 'Nothing is reported to Port: the payload contains no Port run.' }
   }
   if (inputs.portClientSecret !== '' || relay) return null
-  const first = payload.port.relay === null ? 'set RELAY_PUBLIC_URL of the relay, and ' : ''
+  if (payload.port.relay === null) return { level: 'notice', message: NO_ADDRESS }
   return {
     level: 'warning',
-    message: `This job isn't reported to Port: ${first}${OIDC}, or set the inputs port-client-id and port-client-secret, or report: off.`,
+    message: `This job isn't reported to Port: ${OIDC}, or set the inputs port-client-id and port-client-secret, or report: off.`,
   }
 }
+
+const NO_ADDRESS =
+  'This job reports nothing to Port, because the relay has no address for reports (RELAY_PUBLIC_URL), and the job has no Port ' +
+  'credentials (port-client-id and port-client-secret). From GitHub, the relay reads what reaches Port: link, attempt, result, failed ' +
+  "steps with the end of their logs, waits, and approvals. What doesn't reach Port: the running step, $PORT_LOG, entities, outputs, " +
+  'summary, and "conclusion" in $PORT_RUN.'
 
 export const OIDC = 'give the job "permissions: id-token: write"'
 

@@ -151,15 +151,23 @@ export interface State {
   portToken?: Token | null
 }
 
+/** The data that main saves if the job can't report. */
+export interface Unreported {
+  unreported: true
+  files: JobFiles
+  /** Whether a reported conclusion would decide the result of the Port run. */
+  decides: boolean
+}
+
 const NAME = 'report'
 
-export function saveState(core: Runner['core'], state: State | null): void {
+export function saveState(core: Runner['core'], state: State | Unreported | null): void {
   core.saveState(NAME, JSON.stringify(state))
 }
 
-export function loadState(core: Runner['core']): State | null {
+export function loadState(core: Runner['core']): State | Unreported | null {
   const text = core.getState(NAME)
-  return text === '' ? null : (JSON.parse(text) as State | null)
+  return text === '' ? null : (JSON.parse(text) as State | Unreported | null)
 }
 
 /** Errors that a retry can't fix. @see https://nodejs.org/api/tls.html#x509-certificate-error-codes */

@@ -74,16 +74,13 @@ test('a second step of the action warns about the inputs that it ignores', async
 
 test('without an OIDC token and credentials, the warning names both options, OIDC first', async () => {
   const system = await startSystem()
-  const warning = async (relay: string | null) => {
-    const payload = payloadFor(system.run.id)
-    Object.assign(payload.port!, { relay })
-    return (await openRunner({ ...system, payload }, NONE).run('main'))[0]
-  }
-  const ways =
-    'give the job "permissions: id-token: write", or set the inputs port-client-id and port-client-secret'
-  const head = "::warning::This job isn't reported to Port: "
-  expect(await warning('https://relay.acme.example')).toContain(head + ways)
-  expect(await warning(null)).toContain(`${head}set RELAY_PUBLIC_URL of the relay, and ${ways}`)
+  const payload = payloadFor(system.run.id)
+  Object.assign(payload.port!, { relay: 'https://relay.acme.example' })
+  expect(await openRunner({ ...system, payload }, NONE).run('main')).toEqual([
+    expect.stringContaining(
+      '::warning::This job isn\'t reported to Port: give the job "permissions: id-token: write", or set the inputs port-client-id and port-client-secret',
+    ),
+  ])
 })
 
 test.each<[object | undefined, string, RegExp]>([
