@@ -140,23 +140,24 @@ export function startWorkers(deps: {
 }): Worker[] {
   const { config, store, github, timeouts, engine, pauses, rate, log, throttled } = deps
   const { tracing } = config
+  const { freezes } = engine
   const notifyWaiting = createNotifyWaiting({ ...engine, store, pauses })
   let isOutdated = false
   const repeatWork: typeof repeat = (name, everyMs, log, work, soonestMs) =>
     repeat(name, everyMs, log, async stopped => (isOutdated ? undefined : work(stopped)), soonestMs)
   const notify = repeatWork('notify waiting', MAINTENANCE_MS, throttled, notifyWaiting, WAITING_MS)
-  const freeze = repeatWork('freezes', MAINTENANCE_MS, throttled, engine.freezes.check, WAITING_MS)
+  const freeze = repeatWork('freezes', MAINTENANCE_MS, throttled, freezes.check, WAITING_MS)
   const findDue = async () => {
     const now = store.clock()
-    const [due, active] = await Promise.all([store.nextDue(), store.activePauses(now), engine.freezes.read()])
+    const [due, active] = await Promise.all([store.nextDue(now), store.activePauses(now), freezes.read()])
     pauses.add(active)
     isOutdated = due.schemaVersion > schemaVersion()
     if (isOutdated) throttled.error({ schema: due.schemaVersion }, OUTDATED)
     const waits = WORK.map(kind => (due[kind] ?? Number.POSITIVE_INFINITY) - now)
     for (const [i, kind] of WORK.entries()) if ((waits[i] ?? 0) <= 0) byWork[kind].wake()
     // Frozen deliveries have no due time.
-    if (due.dispatch !== null || engine.freezes.isKnown()) notify.wake()
-    if (engine.freezes.isKnown()) freeze.wake()
+    if (due.dispatch !== null || freezes.isKnown()) notify.wake()
+    if (freezes.isKnown()) freeze.wake()
     return Math.min(...waits)
   }
   const schedule = repeat('due work', LATEST_MS, throttled, findDue, SOONEST_MS)

@@ -58,7 +58,7 @@ test('a frozen delivery waits without a timeout, shows the reason in Port, and d
   expect(lines.map(({ fields }) => [fields.delivery, fields.reason]).toSorted()).toEqual(
     ids.map(delivery => [delivery, 'Payment migration']),
   )
-  expect([await store.stalled(system.now(), 5, ''), await store.nextDue()]).toMatchObject([
+  expect([await store.stalled(system.now(), 5, ''), await store.nextDue(system.now())]).toMatchObject([
     [],
     { dispatch: null },
   ])

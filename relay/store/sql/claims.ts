@@ -48,18 +48,21 @@ export interface TracedDelivery extends Delivery {
 export const QUEUED = "state = 'queued' AND frozen_by = 0"
 export const FROZEN = "state = 'queued' AND frozen_by > 0"
 
-/** Selects the repositories that have queued deliveries. Each repository takes one step in the index, even if its queue is long. */
-export const QUEUES = `
-  WITH RECURSIVE queue(repository) AS (
-    SELECT min(repository) FROM deliveries WHERE ${QUEUED}
+const firstAfter = (repository: string) =>
+  `(SELECT seq FROM deliveries WHERE ${QUEUED} AND repository > ${repository} ORDER BY repository, seq LIMIT 1)`
+
+/** Selects the oldest delivery of each repository with queued deliveries. Each one takes one step in the index, even if the queue is long. */
+const queues = (after = "''", goesOn = '1 = 1') => `
+  WITH RECURSIVE queue(seq, repository, due_at, number) AS (
+    SELECT seq, repository, due_at, 1 FROM deliveries WHERE seq = ${firstAfter(after)}
     UNION ALL
-    SELECT (SELECT min(repository) FROM deliveries WHERE ${QUEUED} AND repository > queue.repository)
-    FROM queue WHERE queue.repository IS NOT NULL
+    SELECT next.seq, next.repository, next.due_at, number + 1
+    FROM queue JOIN deliveries next ON next.seq = ${firstAfter('queue.repository')} WHERE ${goesOn}
   )`
+export const QUEUES = queues()
 
 const HEADS = ({ among }: Dialect, column: string) => `
-  ${QUEUES} SELECT ${column} FROM deliveries head WHERE ${among('head.seq', OLDEST)}`
-const OLDEST = `SELECT (SELECT min(seq) FROM deliveries WHERE ${QUEUED} AND repository = queue.repository) FROM queue`
+  ${QUEUES} SELECT ${column} FROM deliveries head WHERE ${among('head.seq', 'SELECT seq FROM queue')}`
 
 /**
  * Whether a pause belongs to the credential of a delivery.
@@ -91,6 +94,8 @@ const CLAIM_ATTEMPT = `${CLAIM},
 
 /** The number at which counting stops, to limit the cost. */
 export const MOST_COUNTED = 10_000
+/** The maximum number of queues to search for the next due time. */
+const MOST_SEARCHED = 1000
 /** The maximum number of deliveries to examine for each cause that Port shows. */
 const EXAMINED = 200
 /** The number of deliveries with waiting messages at which the relay stops notifying Port of waits. */
@@ -116,6 +121,8 @@ export function claims(db: Backend) {
       WHERE attempted.repository = head.repository AND attempted.attempted_at IS NOT NULL
     ) NULLS FIRST, head.due_at, head.seq LIMIT ?3 ${skipLocked.replace('UPDATE', 'UPDATE OF head')}`
   const claimQueued = `${CLAIM_ATTEMPT} WHERE ${among('seq', queued)} RETURNING ${claimed.names}`
+  /** The next search for due work starts after this repository. */
+  let searchedTo = ''
 
   return {
     /**
@@ -201,16 +208,24 @@ export function claims(db: Backend) {
       const found = await claim(delivery, `${CLAIM} WHERE ${among('seq', due)}`, now, now + leaseMs, limit)
       return found.sort((a, b) => Number(a.dueAt) - Number(b.dueAt))
     },
-    /** Returns the version of the schema, and when each kind of work is due next; null for never. Claimed and paused work counts. Only the oldest delivery of a queue counts. */
-    async nextDue() {
+    /**
+     * Returns the version of the schema, and when each kind of work is due next; null for never. Claimed and paused work
+     * counts. Only the oldest delivery of a queue counts. The search stops at a queue that is due, or after 1,000 queues,
+     * and the next call continues there.
+     */
+    async nextDue(now: number) {
       const next = (table: string, where = '') =>
         `(SELECT due_at FROM ${table} ${where} ORDER BY due_at LIMIT 1)`
       const sql = `
-        SELECT (SELECT min(due_at) FROM (${HEADS(dialect, 'head.due_at')}) AS waiting) AS dispatch,
+        ${queues('?2', `queue.due_at > ?1 AND number < ${MOST_SEARCHED}`)}
+        SELECT min(due_at) AS dispatch, CASE count(*) WHEN ${MOST_SEARCHED} THEN max(repository) ELSE '' END AS last,
           ${next('deliveries', "WHERE state IN ('dispatched', 'running') AND due_at IS NOT NULL")} AS watch,
-          ${next('outboxes')} AS outbox, ${dialect.schemaVersion} AS "schemaVersion"`
+          ${next('outboxes')} AS outbox, ${dialect.schemaVersion} AS "schemaVersion"
+        FROM queue`
       type Due = Record<'dispatch' | 'watch' | 'outbox', number | null> & { schemaVersion: number }
-      return (await rowsOf<Due>(db, sql))[0]!
+      const { last, ...due } = (await rowsOf<Due & { last: string }>(db, sql, now, searchedTo))[0]!
+      if (due.dispatch === null || due.dispatch > now) searchedTo = last
+      return due
     },
     /** Measures how much work waits, and since when. */
     async backlog(now: number): Promise<Backlog> {

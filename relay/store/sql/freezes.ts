@@ -44,7 +44,7 @@ export function freezes(db: Backend) {
       await rowsOf(db, 'DELETE FROM freezes WHERE seq = ?1', id)
     },
     async queues(): Promise<string[]> {
-      const sql = `${QUEUES} SELECT repository FROM queue WHERE repository IS NOT NULL`
+      const sql = `${QUEUES} SELECT repository FROM queue`
       return (await rowsOf(db, sql)).map(row => String(row.repository))
     },
     /** Returns queued deliveries that aren't frozen. */

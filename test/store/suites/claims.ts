@@ -71,6 +71,28 @@ export function claimTests(place: Place): void {
     expect(claimed[1]).toEqual({ ...claimed[0], ...(await get(store, free)), freezes: 'frozen/*' })
   })
 
+  test('the search for the next due time reads at most 1,000 queues per call, and the next call searches on', async () => {
+    const store = await place.emptied()
+    const later = Array.from({ length: 2100 }, (_, i) => ({
+      ...{ repository: `acme/${i + 1000}`, receivedAt: 9000 - i },
+    }))
+    const due = [
+      { repository: 'acme/long', receivedAt: 9000 },
+      ...Array(50).fill({ repository: 'acme/long' }),
+    ]
+    await Promise.all([...later, ...due].map(each => store.accept(aDelivery(each))))
+    const search = async (times: number) => {
+      const found = []
+      while (found.length < times) found.push((await store.nextDue(2000)).dispatch)
+      return found
+    }
+    expect(await search(4)).toEqual([8001, 7001, 6901, 8001])
+    const { id } = await store.accept(aDelivery({ repository: 'acme/zoo' }))
+    expect(await search(4)).toEqual([7001, 1000, 1000, 1000])
+    await applyTo(store, id, { change: { state: 'dispatched', dueAt: 9000 } })
+    expect(await search(2)).toEqual([6901, 8001])
+  })
+
   test('deliveries without a runner come without the summaries of their jobs, which can have megabytes', async () => {
     const store = await place.emptied()
     const [id] = await acceptAll(store, {})

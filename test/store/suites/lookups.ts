@@ -148,7 +148,7 @@ export function lookupTests(place: Place): void {
       oldestMessage: null,
       frozen: 0,
     })
-    expect(await store.nextDue()).toEqual({ ...nothing, schemaVersion: schemaVersion() })
+    expect(await store.nextDue(0)).toEqual({ ...nothing, schemaVersion: schemaVersion() })
     await acceptAll(
       store,
       { receivedAt: 1_000, repository: 'acme/a' },
@@ -161,7 +161,7 @@ export function lookupTests(place: Place): void {
     const seen = async (now: number) => (await store.backlog(now)).dueSince
     const dueSince = { dispatch: 500, watch: 3_000, outbox: 4_000 }
     expect(await store.backlog(9_000)).toEqual({ dueSince, messages: 3, oldestMessage: 4_000, frozen: 0 })
-    expect(await store.nextDue()).toEqual({ ...dueSince, schemaVersion: schemaVersion() })
+    expect(await store.nextDue(0)).toEqual({ ...dueSince, schemaVersion: schemaVersion() })
     expect(await seen(999)).toEqual({ dispatch: 500, watch: null, outbox: null })
     // A paused queue also has an age. Deliveries that are being processed don't count as due.
     await store.savePause({ scope: 'owner:other', pausedUntil: 20_000, cause: 'limit', reason: 'limited' })

@@ -195,7 +195,7 @@ export async function callEverything(store: Store, onCall = (_method: string) =>
     endFreeze: () => store.endFreeze(1, 'release'),
     deleteFreeze: () => store.deleteFreeze(2),
     organization: () => store.organization('client-id'),
-    nextDue: () => store.nextDue(),
+    nextDue: () => store.nextDue(now),
     findRuns: () => store.findRuns('acme/1', [1, 2, 3]),
     findByTitle: () => store.findByTitle('acme/1', ['r_1', 'finished5']),
     attemptedBetween: () => store.attemptedBetween('acme/1', 1, 1000, id),
