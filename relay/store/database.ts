@@ -14,8 +14,8 @@ export interface Backend {
   /**
    * Runs a statement that claims work. Doesn't wait for the disk, because it does no harm if a crash loses the claim.
    * The claim is on disk no later than the next durable change.
-   * @param attempts whether the claim records attempts. Then it waits for the disk, and can share a commit with
-   *   deliveries that are being inserted. With PostgreSQL, it then finds only the inserted delivery.
+   * @param attempts whether the claim records attempts. Then it waits for the disk, and for such claims of other relays.
+   *   With SQLite, it can share a commit with deliveries that are being inserted.
    */
   claim(statement: Statement, attempts?: boolean): Promise<Row[]>
   /**
@@ -24,7 +24,7 @@ export interface Backend {
    *   delivery, if the response to an earlier write was lost.
    */
   insert(delivery: NewDelivery): Promise<boolean>
-  /** Calls the listener when deliveries are being inserted, and when inserted deliveries may still need a claim. */
+  /** Calls the listener when a claim may find inserted deliveries. With SQLite, also when a claim can share their commit. */
   onWork(listener: () => void): void
   close(): Promise<void>
 }

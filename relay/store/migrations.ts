@@ -9,6 +9,9 @@ const FIRST_VERSION = 15
 export const MIGRATIONS: string[] = [
   // 16: the required entity that Port rejected.
   'ALTER TABLE deliveries ADD COLUMN rejected TEXT',
+  // 17: dispatches in flight, for claimQueued.
+  `CREATE INDEX deliveries_awaiting ON deliveries (repository)
+    WHERE state = 'queued' AND awaiting_response_since IS NOT NULL`,
 ]
 
 /** SQLite's `user_version`, and `relay_schema` in PostgreSQL. */

@@ -41,12 +41,12 @@ const COSTS: Record<'sqlite' | 'postgres', Record<string, Partial<Counts>>> = {
     forty: { statements: 40, rows: 40, commits: 1, threads: 1, wakes: 1 },
   },
   postgres: {
-    webhook: { statements: 1, rows: 1, commits: 1, wakes: 2 },
-    dispatch: { statements: 7, rows: 6, commits: 2, wakes: 1, github: 1 },
+    webhook: { statements: 1, rows: 1, commits: 1, wakes: 1 },
+    dispatch: { statements: 8, rows: 6, commits: 2, wakes: 1, github: 1 },
     messages: { statements: 6, rows: 5, commits: 2, claims: 1, port: 2 },
-    run: { statements: 71, rows: 31, commits: 23, claims: 13, wakes: 6, github: 4, port: 7 },
-    claimed: { statements: 1, rows: 1, commits: 1, wakes: 1 },
-    forty: { statements: 1, rows: 40, commits: 1, wakes: 2 },
+    run: { statements: 76, rows: 31, commits: 23, claims: 13, wakes: 6, github: 4, port: 7 },
+    claimed: { statements: 3, rows: 2, commits: 2, wakes: 1 },
+    forty: { statements: 1, rows: 40, commits: 1, wakes: 1 },
   },
 }
 
@@ -152,20 +152,17 @@ test.each(['sqlite', 'postgres'] as const)('what a delivery costs on %s', async 
   expect(costs).toEqual(COSTS[kind])
 })
 
-test.each(['sqlite', 'postgres'] as const)(
-  'on %s, an idle relay starts a dispatch before it responds to the webhook',
-  async kind => {
-    const store = await open(kind)
-    const order: string[] = []
-    store.onWork(async () => {
-      await store.claimQueued(Date.now(), 1, 1, '')
-      setImmediate(() => order.push('dispatch'))
-    })
-    await store.accept(aDelivery())
-    order.push('response')
-    expect(order).toEqual(['dispatch', 'response'])
-  },
-)
+test('on SQLite, an idle relay starts a dispatch before it responds to the webhook', async () => {
+  const store = await open('sqlite')
+  const order: string[] = []
+  store.onWork(async () => {
+    await store.claimQueued(Date.now(), 1, 1, '')
+    setImmediate(() => order.push('dispatch'))
+  })
+  await store.accept(aDelivery())
+  order.push('response')
+  expect(order).toEqual(['dispatch', 'response'])
+})
 
 test('on PostgreSQL, claims read as little with 10,000 waiting deliveries as with one, with plans made for one', async () => {
   const backend = await openBackend({ kind: 'postgres', url: await newDatabase() })

@@ -18,6 +18,8 @@ const TIME = { sql: 'SELECT extract(epoch FROM clock_timestamp())::float8 * 1000
 
 /** Commits a transaction without waiting for the disk. */
 const NOT_ON_DISK = { sql: 'SET LOCAL synchronous_commit = off', params: [] }
+/** Waits until no other relay claims queued deliveries. The next statement sees their claims. Other lock numbers aren't negative. */
+const CLAIM_ALONE = { sql: 'SELECT pg_advisory_xact_lock(-1)', params: [] }
 
 /**
  * Plans use only index lookups and no JIT, because due work is a few rows among millions, and statistics can be
@@ -77,10 +79,6 @@ export async function openPostgres(url: string, migrates: boolean): Promise<Back
   await readTime(pool, clock)
   const reading = setInterval(() => readTime(pool, clock).catch(() => {}), TIME_MS)
   let closing: Promise<void> | undefined
-  const intake = createIntake(
-    statement => runOne(pool, statement),
-    () => onWork(),
-  )
   return {
     dialect: postgres,
     clock,
@@ -90,10 +88,12 @@ export async function openPostgres(url: string, migrates: boolean): Promise<Back
       return runTogether(pool, statements)
     },
     async claim(statement, attempts) {
-      if (attempts) return intake.claim(statement)
-      return (await runTogether(pool, [NOT_ON_DISK, statement]))[1] ?? []
+      return (await runTogether(pool, [attempts ? CLAIM_ALONE : NOT_ON_DISK, statement]))[1] ?? []
     },
-    insert: intake.insert,
+    insert: createIntake(
+      statement => runOne(pool, statement),
+      () => onWork(),
+    ),
     onWork(each) {
       onWork = each
     },

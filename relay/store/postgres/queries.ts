@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto'
 import type { QueryConfig } from 'pg'
 import type { NewDelivery } from '../../delivery/delivery.ts'
-import { codeOf, type Row, type Statement } from '../database.ts'
-import { insertClaimed, insertMany } from '../sql/intake.ts'
+import { codeOf, type Row } from '../database.ts'
+import { insertMany } from '../sql/intake.ts'
 
 type Value = string | number | null
 
@@ -38,14 +38,8 @@ interface Waiting {
   reject: (error: unknown) => void
 }
 
-type Claim = { params: Statement['params']; resolve: (rows: Row[]) => void }
-
-/**
- * Writes deliveries in batches. Deliveries that arrive during commits go into the next batch. An idle relay inserts a
- * delivery as claimed, so that its dispatch doesn't need another statement. The worker claims all other deliveries.
- */
+/** Writes deliveries in batches. Deliveries that arrive during commits go into the next batch. */
 export function createIntake(run: (statement: PostgresQuery) => Promise<Row[]>, onWork: () => void) {
-  let claim: Claim | null = null
   let collected: Waiting[] = []
   let [active, scheduled] = [0, false]
 
@@ -53,11 +47,10 @@ export function createIntake(run: (statement: PostgresQuery) => Promise<Row[]>, 
     scheduled = false
     while (active < BATCHES && collected.length > 0) {
       active++
-      void write(take(), claim).finally(() => {
+      void write(take()).finally(() => {
         active--
         flush()
       })
-      claim = null
     }
   }
 
@@ -72,54 +65,38 @@ export function createIntake(run: (statement: PostgresQuery) => Promise<Row[]>, 
     return batch
   }
 
-  async function write(batch: Waiting[], claiming: Claim | null): Promise<void> {
+  async function write(batch: Waiting[]): Promise<void> {
     try {
       const began = performance.now()
-      const [first, ...others] = batch.map(each => each.delivery) as [NewDelivery]
-      const isClaim = claiming && others.length === 0
-      const statement = isClaim ? insertClaimed(first, claiming.params) : insertMany([first, ...others])
+      const statement = insertMany(batch.map(each => each.delivery))
       const rows = await run(statement).catch(error => {
         if (!isCut(error) || performance.now() - began > AGAIN_WITHIN_MS) throw error
-        return run(statement)
+        // If the first write was committed, the second one returns no rows.
+        return run(statement).finally(onWork)
       })
-      const claimed = rows.filter(row => Number(row.attempts) > 0)
-      claiming?.resolve(claimed)
-      // Such a claim finds no other delivery. The next claim does, at the latest after the round that finds due work.
-      if (claiming ? claimed.length === 0 : rows.length > 0) onWork()
+      if (rows.length > 0) onWork()
       const inserted = new Set(rows.map(row => row.id))
-      // An idle relay sends the dispatch before it responds to the webhook. This takes two event loop turns, because `fetch`
-      // waits for one turn before it uses an open connection again.
-      setImmediate(setImmediate, () => {
+      // An idle relay sends its claim before it responds to the webhook.
+      setImmediate(() => {
         for (const { delivery, resolve } of batch) resolve(inserted.has(delivery.id))
       })
     } catch (error) {
-      claiming?.resolve([])
       if (batch.length > 1 && isOfOneRow(error)) {
-        for (const each of batch) await write([each], null)
+        for (const each of batch) await write([each])
         return
       }
       for (const { reject } of batch) reject(error)
     }
   }
 
-  return {
-    insert: (delivery: NewDelivery) =>
-      new Promise<boolean>((resolve, reject) => {
-        collected.push({ delivery, resolve, reject })
-        if (active >= BATCHES || scheduled) return
-        scheduled = true
-        if (active === 0) onWork()
-        // Deliveries that arrive in one event loop turn share a commit. A batch with a claim is sent at once.
-        process.nextTick(() => (claim ? flush() : setImmediate(flush)))
-      }),
-    async claim(statement: Statement): Promise<Row[]> {
-      // During a commit, a claimed insert could overtake the deliveries of this commit.
-      if (!scheduled || active > 0 || claim) return run(statement)
-      return new Promise(resolve => {
-        claim = { params: statement.params, resolve }
-      })
-    },
-  }
+  return (delivery: NewDelivery) =>
+    new Promise<boolean>((resolve, reject) => {
+      collected.push({ delivery, resolve, reject })
+      if (active >= BATCHES || scheduled) return
+      scheduled = true
+      // Deliveries that arrive in one event loop turn share a commit.
+      setImmediate(flush)
+    })
 }
 
 /**

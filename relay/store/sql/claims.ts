@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import { DELIVERY, LISTED } from '../../delivery/columns.ts'
 import {
   type Delivery,
@@ -71,22 +72,27 @@ const HEADS = ({ among }: Dialect, column: string) => `
 const isOfScope = (sql: Dialect, scope: string, of: string) =>
   `rate_limit_pauses.scope IN (CAST(${scope} AS TEXT), CAST(${scope} AS TEXT) || ${sql.owner(`${of}.repository`)})`
 
-export const isPaused = (sql: Dialect, scope: string, now: string, of: string) => `
+const isPaused = (sql: Dialect, scope: string, now: string, of: string) => `
   EXISTS (SELECT 1 FROM rate_limit_pauses
     WHERE ${isOfScope(sql, scope, of)} AND rate_limit_pauses.paused_until > ${now})`
 
 /** A condition: the repository has no frozen delivery. No delivery may overtake a frozen delivery. */
-export const IS_FREE = `NOT EXISTS (
+const IS_FREE = `NOT EXISTS (
   SELECT 1 FROM freezes WHERE (SELECT min(seq) FROM deliveries
     WHERE ${FROZEN} AND frozen_by = freezes.seq AND repository = head.repository) IS NOT NULL)`
 
-export const ofClaimed = (sql: Dialect) =>
+const AWAITING = "state = 'queued' AND awaiting_response_since IS NOT NULL"
+/** A condition: the repository has no claimed delivery. Such a delivery isn't always the oldest one, because relays commit inserts in any order. */
+const IS_IDLE = `NOT EXISTS (
+  SELECT 1 FROM deliveries WHERE ${AWAITING} AND repository = head.repository AND lease_until > ?1)`
+
+const ofClaimed = (sql: Dialect) =>
   selecting<Omit<Claimed, 'isAttempt'>>({ ...DELIVERY, invocation: {}, leaseUntil: {}, freezes: {} }, sql, {
     freezes: `(SELECT string_agg(repositories, '\n') FROM freezes WHERE ending = '')`,
   })
 
 const CLAIM = 'UPDATE deliveries SET version = version + 1, lease_until = ?2'
-const CLAIM_ATTEMPT = `${CLAIM},
+const CLAIM_ATTEMPT = `${CLAIM}, change_id = ?5,
   attempts = attempts + CASE WHEN awaiting_response_since IS NULL THEN 1 ELSE 0 END,
   attempted_at = CASE WHEN awaiting_response_since IS NULL THEN ?1 ELSE attempted_at END,
   first_attempt_at = coalesce(first_attempt_at, ?1),
@@ -114,13 +120,22 @@ export function claims(db: Backend) {
     (await db.claim({ sql: `${update} RETURNING ${names}`, params })).map(read)
   const queued = `
     ${HEADS(dialect, 'head.seq')}
-    AND head.${stateIs("'queued'")} AND head.due_at <= ?1 AND head.lease_until <= ?1
+    AND head.${stateIs("'queued'")} AND head.due_at <= ?1 AND ${IS_IDLE}
       AND NOT ${isPaused(dialect, '?4', '?1', 'head')} AND (head.awaiting_response_since IS NOT NULL OR ${IS_FREE})
     ORDER BY (
       SELECT max(attempted_at) FROM deliveries attempted
       WHERE attempted.repository = head.repository AND attempted.attempted_at IS NOT NULL
     ) NULLS FIRST, head.due_at, head.seq LIMIT ?3 ${skipLocked.replace('UPDATE', 'UPDATE OF head')}`
   const claimQueued = `${CLAIM_ATTEMPT} WHERE ${among('seq', queued)} RETURNING ${claimed.names}`
+  const claimedBy = `SELECT ${claimed.names} FROM deliveries WHERE ${AWAITING} AND change_id = ?1`
+  /** The `change_id` of a claim whose response was lost, and that couldn't be read back yet. */
+  let unread: number | null = null
+  /** Returns what a claim has claimed. As a claim itself, this waits until the transaction of the lost claim has ended. */
+  const readBack = (changeId: number) =>
+    db.claim({ sql: claimedBy, params: [changeId] }, true).catch(error => {
+      unread = changeId
+      throw error
+    })
   /** The next search for due work starts after this repository. */
   let searchedTo = ''
 
@@ -133,8 +148,18 @@ export function claims(db: Backend) {
      * @param scope the scope of rate-limit pauses; with an App, the common prefix of the scopes, one for each owner
      */
     async claimQueued(now: number, leaseMs: number, limit: number, scope: string): Promise<Claimed[]> {
-      const rows = await db.claim({ sql: claimQueued, params: [now, now + leaseMs, limit, scope] }, true)
-      const found = rows.map(claimed.read).map(each => ({ ...each, isAttempt: each.attemptedAt === now }))
+      const [lost, changeId] = [unread, randomInt(2 ** 47)]
+      unread = null
+      const params = [now, now + leaseMs, limit, scope, changeId]
+      const claimNew = () =>
+        db.claim({ sql: claimQueued, params }, true).catch(async error => {
+          const written = await readBack(changeId)
+          if (written.length === 0) throw error
+          return written
+        })
+      const rows = await (lost === null ? claimNew() : readBack(lost))
+      const isAttempt = (each: Omit<Claimed, 'isAttempt'>) => each.attemptedAt === each.leaseUntil - leaseMs
+      const found = rows.map(claimed.read).map(each => ({ ...each, isAttempt: isAttempt(each) }))
       return found.sort((a, b) => a.seq - b.seq)
     },
     /**

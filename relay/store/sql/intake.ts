@@ -1,8 +1,7 @@
 import { LIMITS } from '../../config/limits.ts'
 import type { Delivery, NewDelivery, State } from '../../delivery/delivery.ts'
 import type { Target } from '../../github/client.ts'
-import { type Backend, columnOf, named, postgres, type Statement } from '../database.ts'
-import { IS_FREE, isPaused, ofClaimed, QUEUED } from './claims.ts'
+import { type Backend, columnOf, named, type Statement } from '../database.ts'
 
 /*
  * The files in this folder contain the store's methods with their SQL. Times are milliseconds since 1970. No statement may scan a table: tests check all query plans. The schema lists the statements that use each index.
@@ -36,15 +35,14 @@ const FIELDS = [
   ] as const),
 ] satisfies readonly (keyof NewDelivery)[]
 const NAMES = FIELDS.map(columnOf).join(', ')
-const INTO = `INSERT INTO deliveries (${NAMES}, queued_at, updated_at, due_at, state`
+const INTO = `INSERT INTO deliveries (${NAMES}, queued_at, updated_at, due_at, state)`
 const RECEIVED = `?${FIELDS.length}`
-const VALUES = `${FIELDS.map((_, i) => `?${i + 1}`).join(', ')}, ${RECEIVED}, ${RECEIVED}, ${RECEIVED}, 'queued'`
 const isUncanceled = (digest: string) =>
   `NOT EXISTS (SELECT 1 FROM cancellations WHERE cancellations.digest = ${digest})`
 
 /** Inserts one delivery. Inserts nothing if a delivery has the same dedupe key or signature, or if a cancellation has the same signature. */
 export const INSERT = `
-  ${INTO}) SELECT ${VALUES}
+  ${INTO} SELECT ${FIELDS.map((_, i) => `?${i + 1}`).join(', ')}, ${RECEIVED}, ${RECEIVED}, ${RECEIVED}, 'queued'
   WHERE ${isUncanceled(`?${FIELDS.length + 1}`)}
   ON CONFLICT DO NOTHING`
 
@@ -56,7 +54,7 @@ export const toRow = (d: NewDelivery): Statement['params'] => [
 /** Inserts many deliveries into PostgreSQL, with one list per column. */
 const LISTS = [...FIELDS.map((_, i) => (i < FIELDS.length - 3 ? 'text' : 'bigint')), 'text']
 const INSERT_MANY = `
-  ${INTO}) SELECT ${NAMES}, received_at, received_at, received_at, 'queued'
+  ${INTO} SELECT ${NAMES}, received_at, received_at, received_at, 'queued'
   FROM unnest(${LISTS.map((type, i) => `CAST(?${i + 1} AS ${type}[])`).join(', ')})
     WITH ORDINALITY AS given (${NAMES}, digest, place)
   WHERE ${isUncanceled('given.digest')}
@@ -69,25 +67,6 @@ export function insertMany(deliveries: readonly NewDelivery[]) {
   if (rows.length === 1) return { sql: `${INSERT} RETURNING id`, params: rows[0]! }
   return { sql: INSERT_MANY, params: LISTS.map((_, i) => rows.map(row => row[i] ?? null)) }
 }
-
-const [NOW, LEASE_UNTIL, SCOPE] = [2, 3, 4].map(i => `?${FIELDS.length + i}`) as [string, string, string]
-/** Inserts a delivery as claimed if its repository has no queued or frozen delivery, and no pause applies; otherwise as queued. */
-const INSERT_CLAIMED = `
-  ${INTO}, version, attempts, lease_until, first_attempt_at, attempted_at, awaiting_response_since)
-  SELECT ${VALUES}, attempts, attempts, CASE attempts WHEN 1 THEN CAST(${LEASE_UNTIL} AS BIGINT) ELSE 0 END, at, at, at
-  FROM (
-    SELECT count(*) AS attempts, max(CAST(${NOW} AS BIGINT)) AS at
-    FROM (SELECT CAST(?${FIELDS.indexOf('repository') + 1} AS TEXT) AS repository) AS head
-    WHERE NOT EXISTS (SELECT 1 FROM deliveries WHERE ${QUEUED} AND repository = head.repository)
-      AND ${IS_FREE} AND NOT ${isPaused(postgres, SCOPE, NOW, 'head')}) AS claim
-  WHERE ${isUncanceled(`?${FIELDS.length + 1}`)}
-  ON CONFLICT DO NOTHING RETURNING ${ofClaimed(postgres).names}`
-
-/** @param params the parameters of a claim: the time, the end of the lease, the limit, and the scope of pauses */
-export const insertClaimed = (delivery: NewDelivery, [now, leaseUntil, , scope]: Statement['params']) => ({
-  sql: INSERT_CLAIMED,
-  params: [...toRow(delivery), now, leaseUntil, scope] as Statement['params'],
-})
 
 const digestOf = (sentAs: string) => sentAs.slice(0, sentAs.indexOf(' '))
 

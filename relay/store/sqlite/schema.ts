@@ -54,9 +54,9 @@ export const SCHEMA = `
   ) STRICT;
   -- insert, findSame
   CREATE UNIQUE INDEX deliveries_signature ON deliveries (signature) WHERE signature IS NOT NULL;
-  -- insert, claimQueued, nextDue, heads, stalled, list, hold
+  -- claimQueued, nextDue, heads, stalled, list, hold
   CREATE INDEX deliveries_queued ON deliveries (repository, seq) WHERE state = 'queued' AND frozen_by = 0;
-  -- insert, claimQueued, list, release, frozenBy
+  -- claimQueued, list, release, frozenBy
   CREATE INDEX deliveries_frozen ON deliveries (frozen_by, repository, seq) WHERE state = 'queued' AND frozen_by > 0;
   -- findWaiting
   CREATE INDEX deliveries_waiting ON deliveries (shown_cause, shown_until, queued_at)

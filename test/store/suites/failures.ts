@@ -1,8 +1,6 @@
-import { connect, createServer } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openStore } from '../../../relay/store/open.ts'
-import type { Store } from '../../../relay/store/store.ts'
-import { listenHere } from '../../support/listen-here.ts'
+import { cutting } from '../../support/cutting-proxy.ts'
 import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
 import {
   type Address,
@@ -16,6 +14,8 @@ import {
   get,
   type Place,
 } from '../place.ts'
+
+type Postgres = Extract<Address, { kind: 'postgres' }>
 
 export function failureTests(place: Place): void {
   if (place.kind === 'sqlite') sqliteTests(place)
@@ -59,7 +59,7 @@ function postgresTests(place: Place): void {
   }, 180_000)
 
   test('accept() returns the deliveries that were written before the connection was cut', async () => {
-    const { address, cut } = await cutting(await place.empty())
+    const { address, cut } = await cutting((await place.empty()) as Postgres)
     const store = await place.open(address)
     const [first] = await acceptAll(store, { runId: 'r_first' })
     const given = Array.from({ length: 20 }, () => aDelivery())
@@ -73,20 +73,26 @@ function postgresTests(place: Place): void {
     expect(await store.list({}, { limit: 100 })).toHaveLength(21)
   })
 
-  test('if the connection is cut before a claimed delivery is written, the write is repeated; if a write fails, the claim ends', async () => {
-    const { address, cutBefore } = await cutting(await place.empty())
+  test('claimQueued() returns what was claimed before the connection was cut, at the latest with the next call', async () => {
+    const { address, cutBefore, cut } = await cutting((await place.empty()) as Postgres)
     const store = await place.open(address)
-    const claims: ReturnType<Store['claimQueued']>[] = []
-    store.onWork(() => claims.push(store.claimQueued(2000, 500, 10, 'owner:')))
-    cutBefore('awaiting_response_since')
-    const { id, duplicate } = await store.accept(aDelivery())
-    expect(duplicate).toBe(false)
-    await expect(store.accept(aDelivery({ receivedAt: 1.5 }))).rejects.toThrow('PostgreSQL')
-    expect((await Promise.all(claims)).map(claimed => claimed.map(each => each.id))).toEqual([[id], []])
+    const [first, second] = await acceptAll(store, { repository: 'acme/a' }, { repository: 'acme/b' })
+    const claim = async () => (await store.claimQueued(2000, 500, 1, 'owner:')).map(each => each.id)
+    cut(1, 'COMMIT')
+    expect(await claim()).toEqual([first])
+    // The connection that reads the claim is cut, too.
+    cut(2, 'COMMIT')
+    await expect(claim()).rejects.toThrow(/^PostgreSQL: /)
+    const [found] = await store.claimQueued(2001, 500, 1, 'owner:')
+    expect(found).toMatchObject({ id: second, attempts: 1, attemptedAt: 2000, isAttempt: true })
+    const [third] = await acceptAll(store, { repository: 'acme/c' })
+    cutBefore('owner:')
+    await expect(claim()).rejects.toThrow(/^PostgreSQL: /)
+    expect(await claim()).toEqual([third])
   })
 
   test('a call rejects if the server no longer responds; later calls use a new connection', async () => {
-    const { address, silence } = await cutting(await place.empty())
+    const { address, silence } = await cutting((await place.empty()) as Postgres)
     const store = await place.open(address)
     silence(true)
     await expect(store.ping()).rejects.toThrow(/^PostgreSQL: Connection terminated/)
@@ -95,7 +101,7 @@ function postgresTests(place: Place): void {
   })
 
   test('after a lost response, apply() returns true if the transition was written, and rejects if it was not', async () => {
-    const { address, cut, cutBefore } = await cutting(await place.empty())
+    const { address, cut, cutBefore } = await cutting((await place.empty()) as Postgres)
     const store = await place.open(address)
     const [id] = await acceptAll(store, {})
     const change = { state: 'running' as const, runs: [aRun(7)] }
@@ -132,49 +138,4 @@ function postgresTests(place: Place): void {
       /^RELAY_DATABASE isn't a PostgreSQL URL: [^@]*postgres:\/\/user:password@host:5432\/database[^@]*$/,
     )
   })
-}
-
-/** Puts the database behind a proxy that cuts a connection if a response or request contains this text. */
-async function cutting(address: Address) {
-  const url = new URL((address as { url: string }).url)
-  const port = Number(url.port)
-  let cuts = 0
-  let response = ''
-  let request: string | null = null
-  let isSilent = false
-  const proxy = createServer(relay => {
-    const server = connect(port, '127.0.0.1')
-    const end = () => {
-      relay.destroy()
-      server.destroy()
-    }
-    for (const socket of [relay, server]) socket.on('error', end).on('close', end)
-    relay.on('data', data => {
-      if (request !== null && data.includes(request)) {
-        request = null
-        end()
-      } else server.write(data)
-    })
-    server.on('data', data => {
-      if (isSilent) return
-      if (cuts > 0 && data.includes(response)) {
-        cuts--
-        end()
-      } else relay.write(data)
-    })
-  })
-  url.port = String(await listenHere(proxy))
-  return {
-    address: { kind: 'postgres' as const, url: url.href },
-    cut(times: number, text = 'INSERT 0') {
-      cuts = times
-      response = text
-    },
-    cutBefore(text: string) {
-      request = text
-    },
-    silence(on: boolean) {
-      isSilent = on
-    },
-  }
 }

@@ -65,6 +65,34 @@ export function sharedTests(place: Place): void {
     for (const seqs of order.values()) expect(seqs).toEqual(seqs.toSorted((a, b) => a - b))
   })
 
+  test('an older delivery that appears while a newer one is being claimed is claimed after the dispatch of the newer one', async () => {
+    const address = await place.empty()
+    const [one, other] = await two(address)
+    await runSql(
+      address,
+      `CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NULL; END'`,
+      `CREATE CONSTRAINT TRIGGER wait AFTER UPDATE ON deliveries DEFERRABLE INITIALLY DEFERRED
+       FOR EACH ROW WHEN (NEW.lease_until > 0) EXECUTE FUNCTION wait()`,
+    )
+    const insertion = await held(
+      address,
+      `INSERT INTO deliveries (id, dedupe_key, sent_as, kind, repository, event_type, invocation, state, received_at, queued_at, updated_at, due_at)
+       VALUES ('older', '', '', 'none', 'acme/shop', 'deploy', '{}', 'queued', 1, 1, 1, 1)`,
+    )
+    const { id: newer } = await one.accept(aDelivery())
+    const commit = await held(address, 'SELECT pg_advisory_xact_lock(7)')
+    const claim = async (store: Store) => store.claimQueued(2000, 60_000, 10, 'owner:')
+    const claims = [claim(one)]
+    await commit.waiting(1)
+    await insertion.release()
+    claims.push(claim(other))
+    await commit.waiting(2)
+    await commit.release()
+    expect(await Promise.all(claims)).toMatchObject([[{ id: newer }], []])
+    await applyTo(one, newer, { change: { state: 'dispatched', dueAt: 9000 } }, 2000)
+    expect(await claim(other)).toMatchObject([{ id: 'older' }])
+  })
+
   test.each([
     [[10], [10, 20]],
     [
