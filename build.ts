@@ -26,11 +26,11 @@ const bundles = {
   'action/progress': 'action/dist/progress/index.js',
   'action/github': 'action/dist/github/index.js',
   'action/yaml': 'action/dist/yaml/index.js',
-  'relay/main': 'relay/dist/main.js',
+  'cli/main': 'relay/dist/main.js',
   'relay/lambda': 'relay/dist/lambda/index.mjs',
   'relay/store/sqlite/sqlite-thread': 'relay/dist/sqlite-thread.js',
   'relay/store/sqlite/sqlite-checkpoint-thread': 'relay/dist/sqlite-checkpoint-thread.js',
-  'tools/simulator/simulate': 'relay/dist/simulator/index.js',
+  'simulator/simulate': 'relay/dist/simulator/index.js',
 }
 
 /**
@@ -47,7 +47,7 @@ const shared = [
 ]
 
 /** The command `simulate` loads the simulator and the action when it is called. The relay's bundle contains neither. */
-const simulator = { entry: '../../tools/simulator/simulate.js', file: './simulator/index.js' }
+const simulator = { entry: '../simulator/simulate.js', file: './simulator/index.js' }
 const simulatorFiles = ['action.yml', 'action/dist/**/*.*']
 
 const LICENSES = 'THIRD_PARTY_LICENSES'
@@ -103,7 +103,7 @@ function stripTypes(): void {
   // The sources import the version from this file.
   const { type, version } = JSON.parse(readFileSync('package.json', 'utf8'))
   write(join(staging, 'package.json'), JSON.stringify({ type, version }))
-  const sources = ['{action,relay,port,tools}/**/*.ts']
+  const sources = ['{action,relay,port,workflow-files,simulator,cli}/**/*.ts']
   for (const file of globSync(sources, { exclude: ['**/dist/**'] })) {
     const lazily = (from: string) => `import(/* webpackIgnore: true */ '${from}')`
     let text = stripTypeScriptTypes(readFileSync(file, 'utf8'))
@@ -114,7 +114,7 @@ function stripTypes(): void {
     }
     write(join(staging, file.replace(/\.ts$/, '.js')), text)
   }
-  cpSync('tools/simulator/schemas', join(staging, 'tools/simulator/schemas'), { recursive: true })
+  cpSync('simulator/schemas', join(staging, 'simulator/schemas'), { recursive: true })
   for (const { package: from, entry, exports } of shared) {
     write(join(staging, `${entry}.js`), `export { ${exports} } from '${from}'\n`)
   }

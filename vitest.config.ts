@@ -67,7 +67,7 @@ export default defineConfig({
     coverage: {
       provider: 'v8',
       autoAttachSubprocess: true,
-      include: ['relay/**/*.ts', 'action/**/*.ts', 'port/**/*.ts'],
+      include: ['{relay,action,port,workflow-files,cli}/**/*.ts'],
       exclude: ['**/dist/**'],
       reporter: ['text', 'json-summary'],
     },

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempDisposableSync, symlinkSync } from 'node:fs'
+import { existsSync, mkdtempDisposableSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Generator } from './load/load.ts'
@@ -41,7 +41,9 @@ export async function against(
   for (const kind of ['SQLite', 'PostgreSQL']) {
     const start = async (main: string, name: string) => {
       const database = kind === 'SQLite' ? `sqlite:${join(folder.path, name)}` : await createDatabase()
-      return startServer(join(main, CLONE.file), { ...relayEnvironment(database), ...CLONE.env }, CLONE.flags)
+      // Earlier revisions have the command in relay/.
+      const file = [CLONE.file, 'relay/main.ts'].map(each => join(main, each)).find(existsSync)!
+      return startServer(file, { ...relayEnvironment(database), ...CLONE.env }, CLONE.flags)
     }
     await using here = await start(root, 'here.db')
     await using there = await start(clone, 'there.db')

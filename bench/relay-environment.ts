@@ -4,7 +4,7 @@ const flags = ['--max-semi-space-size=8']
 
 /** Starts the relay like `npm start` in a clone, from the second start on: the first one fills the cache. */
 export const CLONE = {
-  file: 'relay/main.ts',
+  file: 'cli/main.ts',
   flags,
   env: { NODE_COMPILE_CACHE: 'node_modules/.cache/relay', MALLOC_ARENA_MAX: '2' },
 }

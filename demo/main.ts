@@ -50,7 +50,7 @@ async function simulate(): Promise<boolean> {
       'From Port to GitHub and back, on this machine',
       '',
       `  Port    ${system.port.url}  a fake of Port's API`,
-      `  relay   ${system.relay.url}  relay/main.ts, process ${system.relay.pid}, SQLite in ${system.folder}`,
+      `  relay   ${system.relay.url}  cli/main.ts, process ${system.relay.pid}, SQLite in ${system.folder}`,
       `  GitHub  ${system.github.url}  a fake of GitHub's API, with the repository ${REPOSITORY}`,
       `  runner  ${system.workflows.deploy}, ${system.workflows.report},`,
       `          ${system.workflows.preview}, and ${system.workflows.release},`,

@@ -3,10 +3,10 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse } from 'yaml'
-import { type GitHubApi, startGitHubApi } from '../tools/simulator/github/github.ts'
-import { type OidcIssuer, startOidcIssuer } from '../tools/simulator/github/oidc-issuer.ts'
-import { keepPort } from '../tools/simulator/keep-port.ts'
-import { type PortWithPage, startPortApi } from '../tools/simulator/port/port.ts'
+import { type GitHubApi, startGitHubApi } from '../simulator/github/github.ts'
+import { type OidcIssuer, startOidcIssuer } from '../simulator/github/oidc-issuer.ts'
+import { keepPort } from '../simulator/keep-port.ts'
+import { type PortWithPage, startPortApi } from '../simulator/port/port.ts'
 import { type LogLine, type Relay, startRelay } from './start-relay.ts'
 
 export const REPOSITORY = 'acme/shop'
@@ -45,7 +45,7 @@ export interface SystemOptions {
   settings: Record<string, string>
   /** Called with each line of the relay's log. */
   onLog: (line: LogLine) => void
-  /** The file that starts the relay; `relay/main.ts` by default. */
+  /** The file that starts the relay; `cli/main.ts` by default. */
   entry?: string
 }
 

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { GitHubRun } from '../simulator/github/github.ts'
+import type { RunOptions, SimulatedStep } from '../simulator/runner/types.ts'
+import { runWorkflow } from '../simulator/runner/workflow.ts'
 import { sendRunWebhook } from '../test/support/run-webhook.ts'
-import type { GitHubRun } from '../tools/simulator/github/github.ts'
-import type { RunOptions, SimulatedStep } from '../tools/simulator/runner/types.ts'
-import { runWorkflow } from '../tools/simulator/runner/workflow.ts'
 import { REPOSITORY, type System } from './open-system.ts'
 import type { Timeline } from './timeline.ts'
 

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
-const MAIN = join(import.meta.dirname, '../relay/main.ts')
+const MAIN = join(import.meta.dirname, '../cli/main.ts')
 const START_MS = 10_000
 const STOP_MS = 5_000
 

@@ -1,6 +1,6 @@
 import { object } from '../port/invocation/values.ts'
 import { type JsonObject, runKind } from '../port/types.ts'
-import type { PortApi } from '../tools/simulator/port/port.ts'
+import type { PortApi } from '../simulator/port/port.ts'
 import type { Timeline } from './timeline.ts'
 
 const OFTEN_MS = 20

@@ -15,7 +15,7 @@ export function stripAnsiCodes(line: string): string {
  * Replaces ANSI codes, control characters, line breaks, and formatting characters in a text, so that it shows as one
  * line in a terminal.
  */
-export const toLine = (text: string): string =>
+const toLine = (text: string): string =>
   stripAnsiCodes(text)
     .replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, ' ')
     // These characters reorder or hide the text next to them.
@@ -29,6 +29,23 @@ export const cleanLine = (line: string): string =>
   toLine(line)
     .replace(/^(\s*):(?=:)/, '$1: ')
     .replace(/##(?=\[)/g, '# #')
+
+/** The default length limit of {@link cleanText}. */
+const MAX_LENGTH = 300
+
+/**
+ * Turns a name or message from GitHub into one line of limited length for logs, Port, and terminals, because anyone with
+ * write access can put control characters and line breaks into names and messages.
+ */
+export function cleanText(text: string, maxLength = MAX_LENGTH): string {
+  const read = text.slice(0, 4 * maxLength)
+  const line = toLine(read).replace(/ +/g, ' ').trim()
+  const isCut = line.length > maxLength || text.length > read.length
+  return isCut ? `${line.slice(0, maxLength - 1).toWellFormed()}…` : line
+}
+
+/** Whether {@link cleanText} has shortened a text to the default length. */
+export const isCut = (cleaned: string) => cleaned.length === MAX_LENGTH && cleaned.endsWith('…')
 
 /** Removes these characters from the end of the text, in linear time (`/x+$/` can take quadratic time). */
 export function trimEnd(text: string, characters: string): string {

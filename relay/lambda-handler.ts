@@ -49,8 +49,7 @@ export function createHandler(
       if (passed < KEEP_MS && Math.abs(passed - awake) < FROZEN_MS) return last.relay
       last.relay.close().catch(() => {})
     }
-    const unchecked = { ...config, checkPublicUrl: false }
-    return assembleRelay(unchecked, log, new AbortController().signal, undefined, FIRST_DISPATCHES)
+    return assembleRelay(config, log, new AbortController().signal, undefined, FIRST_DISPATCHES)
   }
 
   async function invoke(event: Event, context: Context): Promise<APIGatewayProxyResult | undefined> {

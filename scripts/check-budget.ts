@@ -10,15 +10,17 @@ import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '..')
 
-/** The product's source files, without the simulator. */
-const SOURCES = ['{relay,action,port}/**/*.ts', 'tools/{migrate,generate}/**/*.ts']
+const PRODUCT = '{relay,action,port,workflow-files,cli}/**/*.ts'
 
 const BUDGET = {
   files: 215,
   sourceLines: 28_700,
+  simulatorLines: 7_000,
+  /** Scripts, demo, and benchmark. */
+  otherLines: 4_600,
   testLines: 29_400,
   /** A lower limit: many tiny files are harder to follow than fewer ones. */
-  medianLines: 130,
+  medianLines: 125,
   largestFile: 350,
   dependencies: 24,
   devDependencies: 26,
@@ -26,20 +28,22 @@ const BUDGET = {
   docsBytes: 176_500,
 }
 
-function linesOf(patterns: string[]): number[] {
-  return globSync(patterns, { cwd: root, exclude: ['**/dist/**', '**/fixtures/**'] })
+function linesOf(pattern: string): number[] {
+  return globSync(pattern, { cwd: root, exclude: ['**/dist/**', '**/fixtures/**', '**/node_modules/**'] })
     .map(file => readFileSync(join(root, file), 'utf8').split('\n').length - 1)
     .toSorted((a, b) => a - b)
 }
 
 const sum = (numbers: number[]) => numbers.reduce((all, one) => all + one, 0)
-const sources = linesOf(SOURCES)
+const sources = linesOf(PRODUCT)
 const { dependencies, devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 const figures: Record<keyof typeof BUDGET, number> = {
   files: sources.length,
   sourceLines: sum(sources),
-  testLines: sum(linesOf(['test/**/*.ts'])),
+  simulatorLines: sum(linesOf('simulator/**/*.ts')),
+  otherLines: sum(linesOf('{scripts,demo,bench}/**/*.ts')),
+  testLines: sum(linesOf('test/**/*.ts')),
   medianLines: sources[sources.length >> 1] ?? 0,
   largestFile: sources.at(-1) ?? 0,
   dependencies: Object.keys(dependencies).length,

@@ -101,10 +101,18 @@ const given = process.argv.slice(2)
 const files =
   given.length > 0
     ? given
-    : globSync(['*.md', 'docs/*.md', 'examples/**/*.md', '{relay,action,port,tools,bench,demo}/**/*.ts'], {
-        cwd: root,
-        exclude: ['**/dist/**', 'CHANGELOG.md'],
-      })
+    : globSync(
+        [
+          '*.md',
+          'docs/*.md',
+          'examples/**/*.md',
+          '{relay,action,port,workflow-files,simulator,cli,bench,demo}/**/*.ts',
+        ],
+        {
+          cwd: root,
+          exclude: ['**/dist/**', 'CHANGELOG.md'],
+        },
+      )
 const sources = parse(files.filter(file => file.endsWith('.ts')))
 let count = 0
 let identifiers = 0

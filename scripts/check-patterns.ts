@@ -13,9 +13,7 @@ import { parse } from './parse.ts'
 
 const root = join(import.meta.dirname, '..')
 const folders =
-  process.argv.length > 2
-    ? process.argv.slice(2)
-    : ['relay', 'port', 'action', 'tools/migrate', 'tools/generate']
+  process.argv.length > 2 ? process.argv.slice(2) : ['relay', 'port', 'action', 'workflow-files', 'cli']
 
 interface Pattern {
   where: string

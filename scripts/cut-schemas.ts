@@ -8,7 +8,7 @@
  *
  * Port's description of workflows was on the branch task_t9fcqu/add_workflow_api_paths in January 2026.
  *
- * Writes tools/simulator/schemas/{github,port}.json: `{ routes: { "POST /path": { request, query, responses } },
+ * Writes simulator/schemas/{github,port}.json: `{ routes: { "POST /path": { request, query, responses } },
  * components: { schemas } }`, in JSON Schema that ajv accepts.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -283,7 +283,7 @@ const known = (api.components?.schemas ?? {}) as Json
 const schemas: Json = {}
 // Cutting a schema adds its references to the Set. The loop visits these too.
 for (const reference of seen) schemas[reference] = cutSchema(known[reference], known, seen)
-const target = new URL(`../tools/simulator/schemas/${name}.json`, import.meta.url)
+const target = new URL(`../simulator/schemas/${name}.json`, import.meta.url)
 // One entry per line.
 const lines = (each: Json) =>
   Object.entries(each).map(([key, value]) => `${JSON.stringify(key)}: ${JSON.stringify(value)}`)

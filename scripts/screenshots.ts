@@ -9,10 +9,10 @@ import { join } from 'node:path'
 import pino from 'pino'
 import { readConfig } from '../relay/config/config.ts'
 import { createRelay } from '../relay/relay.ts'
+import { startGitHubApi } from '../simulator/github/github.ts'
 import { openBrowser } from '../test/support/browser.ts'
 import { send } from '../test/support/send.ts'
 import { SECRET } from '../test/support/sign.ts'
-import { startGitHubApi } from '../tools/simulator/github/github.ts'
 import { placeDay } from './place-day.ts'
 
 const folder = process.argv[2] ?? join(import.meta.dirname, '../docs/images')
@@ -30,7 +30,7 @@ const relay = await createRelay(
     RELAY_ADMIN_TOKEN: token,
     RELAY_DATABASE: `sqlite:${path}`,
     RELAY_ALLOWED_REPOSITORIES: 'acme/*',
-    ...{ RELAY_PUBLIC_URL: 'https://relay.example.com', RELAY_CHECK_PUBLIC_URL: 'false' },
+    RELAY_PUBLIC_URL: 'https://relay.example.com',
     GITHUB_API_URL: github.url,
     GITHUB_TOKEN: github.token,
   }),

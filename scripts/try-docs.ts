@@ -16,14 +16,14 @@ import { isDeepStrictEqual } from 'node:util'
 import { startRelay } from '../demo/start-relay.ts'
 import { parseJson } from '../port/text.ts'
 import { isObject, type JsonObject } from '../port/types.ts'
+import { startGitHubApi } from '../simulator/github/github.ts'
+import { startOidcIssuer } from '../simulator/github/oidc-issuer.ts'
+import { keepPort } from '../simulator/keep-port.ts'
+import { startPortApi } from '../simulator/port/port.ts'
 import { blocks, pages, root, text } from '../test/docs/pages.ts'
 import { ALERT_SECRET, openAlertEndpoint } from '../test/support/alert-endpoint.ts'
 import { send } from '../test/support/send.ts'
-import { renderBody } from '../tools/generate/render-body.ts'
-import { startGitHubApi } from '../tools/simulator/github/github.ts'
-import { startOidcIssuer } from '../tools/simulator/github/oidc-issuer.ts'
-import { keepPort } from '../tools/simulator/keep-port.ts'
-import { startPortApi } from '../tools/simulator/port/port.ts'
+import { renderBody } from '../workflow-files/render-body.ts'
 
 const LIMIT_MS = 900_000
 /** A command that runs until it is stopped. */
@@ -139,7 +139,7 @@ function bodies(page: string): JsonObject[] {
 
 function tryBody(page: string, body: JsonObject): void {
   writeFileSync(join(folder, 'body.json'), JSON.stringify(body))
-  const command = ['relay/main.ts', 'send', join(folder, 'body.json'), '--dry-run', '--json']
+  const command = ['cli/main.ts', 'send', join(folder, 'body.json'), '--dry-run', '--json']
   const env = { ...process.env, ...settings }
   const shown = JSON.parse(execFileSync(process.execPath, command, { cwd: clone, env, encoding: 'utf8' }))
   const { action, run_id, port: payload } = shown.request.body.client_payload

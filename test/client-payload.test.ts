@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { readInvocation } from '../port/invocation/invocation.ts'
 import { packClientPayload, readClientPayload } from '../port/payload.ts'
 import type { JsonObject } from '../port/types.ts'
-import { openRouteSchemas } from '../tools/simulator/route-schemas.ts'
+import { openRouteSchemas } from '../simulator/route-schemas.ts'
 import { fixtureNames, readFixture } from './support/fixture.ts'
 
 /** The relay's limit, below GitHub's 65,535. */

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, type TestContext, test } from 'vitest'
-import { until } from '../tools/simulator/http-server.ts'
+import { until } from '../simulator/http-server.ts'
 import { TEST_ENV } from './support/environment.ts'
 
 const root = join(import.meta.dirname, '..')

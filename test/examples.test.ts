@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { readInvocation } from '../port/invocation/invocation.ts'
 import type { JsonObject } from '../port/types.ts'
 import { createTargets } from '../relay/intake/target.ts'
-import { parseWorkflow } from '../tools/simulator/runner/parser.ts'
+import { parseWorkflow } from '../simulator/runner/parser.ts'
 import {
   definition,
   entity,

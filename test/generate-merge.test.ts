@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { merge } from '../cli/generate/merge.ts'
+import { toPortWorkflow } from '../cli/generate/port-workflow.ts'
+import { toAction } from '../cli/generate/to-action.ts'
 import type { JsonObject } from '../port/types.ts'
-import { merge } from '../tools/generate/merge.ts'
-import { toPortWorkflow } from '../tools/generate/port-workflow.ts'
-import { toAction } from '../tools/generate/to-action.ts'
 
 const RELAY = 'https://r.example'
 const rows = (table: string) =>

@@ -1,7 +1,7 @@
 import { createServer, type Socket } from 'node:net'
 import { expect, test } from 'vitest'
 import { describeNetworkError, wasNotSent } from '../port/client/errors.ts'
-import { keepPort } from '../tools/simulator/keep-port.ts'
+import { keepPort } from '../simulator/keep-port.ts'
 import { listenHere } from './support/listen-here.ts'
 
 /** Opens a port on this machine. `response` is called with each connection. */

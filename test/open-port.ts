@@ -1,8 +1,8 @@
 import { onTestFinished } from 'vitest'
 import { createPortClient, type PortClientOptions, PortError } from '../port/client/client.ts'
 import type { LogLine } from '../port/types.ts'
-import { type PortApi, startPortApi } from '../tools/simulator/port/port.ts'
-import type { PortApiOptions } from '../tools/simulator/port/state.ts'
+import { type PortApi, startPortApi } from '../simulator/port/port.ts'
+import type { PortApiOptions } from '../simulator/port/state.ts'
 
 /** Opens the fake Port and a client for one test. */
 export async function openPort(options: PortApiOptions = {}, more: Partial<PortClientOptions> = {}) {

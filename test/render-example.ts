@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { parse } from 'yaml'
 import { readInvocation } from '../port/invocation/invocation.ts'
 import type { Invocation, Json, JsonObject } from '../port/types.ts'
-import { renderBody } from '../tools/generate/render-body.ts'
+import { renderBody } from '../workflow-files/render-body.ts'
 
 export const root = join(import.meta.dirname, '..')
 export const RUN_ID = 'r_Q0YotCZMKxDLdlaU'

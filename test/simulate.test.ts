@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { until } from '../tools/simulator/http-server.ts'
+import { until } from '../simulator/http-server.ts'
 import { encryptWith } from './action/encrypt.ts'
 import {
   BODY,

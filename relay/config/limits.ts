@@ -1,4 +1,5 @@
 import { OUTPUTS } from '../../port/client/run-bodies.ts'
+import { MAX_TRIGGERS } from '../../workflow-files/triggers.ts'
 
 const KB = 1024
 const MB = 1024 * KB
@@ -53,7 +54,7 @@ export const LIMITS = {
   signInRate: 5,
   events: 200,
   response: 16 * MB,
-  workflowTriggers: 8 * KB,
+  workflowTriggers: MAX_TRIGGERS,
   logWaiting: 16 * MB,
   loggedReasons: 20,
   refusalReasons: 50,

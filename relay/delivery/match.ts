@@ -1,5 +1,5 @@
+import { isCut } from '../../port/text.ts'
 import { runKind } from '../../port/types.ts'
-import { isCut } from '../github/response.ts'
 import type { WorkflowRun } from '../github/runs.ts'
 import type { Delivery, DeliveryRun, Evidence } from './delivery.ts'
 

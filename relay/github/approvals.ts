@@ -1,5 +1,5 @@
+import { cleanText } from '../../port/text.ts'
 import type { Credential } from './credentials.ts'
-import { cleanText } from './response.ts'
 
 export interface PendingDeployment {
   environment: string

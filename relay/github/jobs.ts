@@ -1,7 +1,6 @@
 import { type Annotation, readAnnotations } from '../../port/annotations.ts'
-import { stripAnsiCodes, trimEnd } from '../../port/text.ts'
+import { cleanText, stripAnsiCodes, trimEnd } from '../../port/text.ts'
 import type { Credential } from './credentials.ts'
-import { cleanText } from './response.ts'
 
 export interface Job {
   id: number

@@ -1,5 +1,5 @@
 import { RequestError } from '@octokit/request-error'
-import { toLine } from '../../port/text.ts'
+import { cleanText } from '../../port/text.ts'
 import type { Json } from '../../port/types.ts'
 
 /** Whether a response isn't from GitHub's API, which responds with JSON. Proxies and GitHub's front end send HTML pages. */
@@ -64,20 +64,5 @@ export function findResponse(error: unknown): RequestError['response'] {
   return undefined
 }
 
-const MAX_LENGTH = 300
-/** The default length limit, which is longer than any message of GitHub. */
+/** The maximum length of a message, which is longer than any message of GitHub. */
 export const MAX_MESSAGE = 4_000
-
-/**
- * Turns a name or message from GitHub into one line of limited length for logs, Port, and terminals, because anyone with
- * write access can put control characters and line breaks into names and messages.
- */
-export function cleanText(text: string, maxLength = MAX_LENGTH): string {
-  const read = text.slice(0, 4 * maxLength)
-  const line = toLine(read).replace(/ +/g, ' ').trim()
-  const isCut = line.length > maxLength || text.length > read.length
-  return isCut ? `${line.slice(0, maxLength - 1).toWellFormed()}…` : line
-}
-
-/** Whether {@link cleanText} has shortened a text to the default length. */
-export const isCut = (cleaned: string) => cleaned.length === MAX_LENGTH && cleaned.endsWith('…')

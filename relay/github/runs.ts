@@ -1,7 +1,8 @@
 import { RequestError } from '@octokit/request-error'
+import { cleanText } from '../../port/text.ts'
 import type { Credential } from './credentials.ts'
 import { type DispatchPolicy, postDispatch } from './dispatch.ts'
-import { cleanText, mustBeGitHub, readMessage } from './response.ts'
+import { mustBeGitHub, readMessage } from './response.ts'
 
 /** A workflow run in GitHub's lists and webhooks. Times are milliseconds since 1970. */
 export interface WorkflowRun {

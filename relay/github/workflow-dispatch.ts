@@ -1,25 +1,24 @@
 import { RequestError } from '@octokit/request-error'
 import type { ClientPayload } from '../../port/payload.ts'
 import { type Invocation, isObject, type JsonObject } from '../../port/types.ts'
+import type { Offer } from '../../workflow-files/inputs.ts'
+import { fitInputs, offeredNames, offerInputs } from '../../workflow-files/inputs.ts'
+import { type Dispatched, tooLargeSentence, undeclaredSentence } from '../../workflow-files/refusal.ts'
+import type { WorkflowInputs } from '../../workflow-files/triggers.ts'
 import { createTtlCache } from '../cache.ts'
 import type { Credential } from './credentials.ts'
 import { type DispatchPolicy, type DispatchResponse, postDispatch } from './dispatch.ts'
 import { type DispatchOutcome, deferred, lost, PreparationError, RejectedError } from './errors.ts'
 import type { RepositoryReader } from './repository.ts'
 import { findResponse, foreignReason, rawMessage, readDocumentation } from './response.ts'
-import type { Offer } from './workflow-inputs.ts'
-import { fitInputs, offeredNames, offerInputs, readWorkflowInputs } from './workflow-inputs.ts'
+import { readWorkflowInputs } from './workflow-files.ts'
 import {
-  type Dispatched,
   isUnknownField,
   isUnknownRef,
   missingInput,
-  tooLargeSentence,
-  undeclaredSentence,
   unexpectedInputs,
   workflowRefusal,
 } from './workflow-refusal.ts'
-import type { WorkflowInputs } from './workflow-triggers.ts'
 
 interface Known {
   /** The inputs in the workflow file; null if the relay can't read the file. */

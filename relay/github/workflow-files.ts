@@ -1,10 +1,10 @@
 import { RequestError } from '@octokit/request-error'
 import type { Octokit } from '@octokit/rest'
+import { eventTypes, inputsOf, readEvents, type WorkflowInputs } from '../../workflow-files/triggers.ts'
 import { BoundedMap, createTtlCache } from '../cache.ts'
 import type { Credential } from './credentials.ts'
 import type { RequestBudget } from './rate-limit-pause.ts'
 import { mustBeGitHub } from './response.ts'
-import { eventTypes, readEvents } from './workflow-triggers.ts'
 
 /** A workflow file on the default branch. `blob`: the ID of its contents. `size`: their size in bytes. */
 type WorkflowFile = { path: string; blob: string; size: number }
@@ -106,4 +106,23 @@ export function createFindListeners(
     if (types.some(each => each === 'all' || each?.includes(eventType))) return 'found'
     return types.includes(null) ? 'unknown' : 'none'
   }
+}
+
+/**
+ * Reads the inputs from the workflow file on a branch or tag. Needs Contents: read. Throws the errors of
+ * `credential.use`.
+ * @returns null if the file has no `workflow_dispatch`, or takes too long to parse
+ */
+export async function readWorkflowInputs(
+  credential: Credential,
+  { repository, workflow, ref }: { repository: string; workflow: string; ref: string },
+): Promise<WorkflowInputs | null> {
+  return credential.use(repository, async (octokit, at) => {
+    const path = /^\d+$/.test(workflow)
+      ? (await octokit.actions.getWorkflow({ ...at, workflow_id: Number(workflow) })).data.path
+      : `.github/workflows/${workflow}`
+    const text = await readFile(octokit, { ...at, path, ref })
+    const events = readEvents(text)
+    return events && inputsOf(events, text)
+  })
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod'
+import { cleanText } from '../../port/text.ts'
 import type { FinishedJob } from '../delivery/events.ts'
 import { readReviewers } from '../github/approvals.ts'
-import { cleanText } from '../github/response.ts'
 import { toWorkflowRun } from '../github/runs.ts'
 
 export type WebhookEvent = z.infer<(typeof EVENTS)[keyof typeof EVENTS]>

@@ -1,5 +1,6 @@
 import type { RequestError } from '@octokit/request-error'
 import { type Annotation, annotationLines } from '../../port/annotations.ts'
+import { cleanText } from '../../port/text.ts'
 import type { LogLine } from '../../port/types.ts'
 import type { Delivery, DeliveryRun, Wait } from '../delivery/delivery.ts'
 import type { DeliveryEvent, JobsFound } from '../delivery/events.ts'
@@ -8,7 +9,7 @@ import type { GitHub } from '../github/client.ts'
 import { isProtection, PROTECTION_HINT, readFailure } from '../github/errors.ts'
 import { cleanLog, type Job, type JobReader } from '../github/jobs.ts'
 import type { RequestBudget } from '../github/rate-limit-pause.ts'
-import { cleanText, readMessage } from '../github/response.ts'
+import { readMessage } from '../github/response.ts'
 import { LOCKFILE, type WorkflowFileReader } from '../github/workflow-files.ts'
 
 /** The maximum number of job logs to fetch. Port's log shows only the names of later failed jobs. */

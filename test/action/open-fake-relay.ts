@@ -2,7 +2,7 @@ import { Hono } from 'hono'
 import { onTestFinished } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
 import { PROBLEM_TYPE, Problem, sendProblem } from '../../relay/http/problem.ts'
-import { type FakeServer, type FakeServerEnv, startFakeServer } from '../../tools/simulator/http-server.ts'
+import { type FakeServer, type FakeServerEnv, startFakeServer } from '../../simulator/http-server.ts'
 
 /** A server that acts as the relay and as the runner's endpoint. Tests can make it fail. */
 export async function openFakeRelay(secrets: JsonObject = { password: 'clear' }): Promise<FakeServer> {

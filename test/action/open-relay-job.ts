@@ -1,4 +1,4 @@
-import type { OidcRun } from '../../tools/simulator/github/oidc-issuer.ts'
+import type { OidcRun } from '../../simulator/github/oidc-issuer.ts'
 import type { System } from '../reports/open-stage.ts'
 import { encryptWith } from './encrypt.ts'
 import { openRunner } from './open-runner.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { rerunWorkflow } from '../../tools/simulator/runner/workflow.ts'
+import { rerunWorkflow } from '../../simulator/runner/workflow.ts'
 import { action, ownSteps, payloadFor, startSystem, workflow } from './play.ts'
 import { transcript } from './transcript.ts'
 

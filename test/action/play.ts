@@ -5,17 +5,12 @@ import { onTestFinished } from 'vitest'
 import { readInvocation } from '../../port/invocation/invocation.ts'
 import { packClientPayload } from '../../port/payload.ts'
 import type { Json, JsonObject } from '../../port/types.ts'
-import { type GitHubApi, startGitHubApi } from '../../tools/simulator/github/github.ts'
-import type { Dispatch } from '../../tools/simulator/github/types.ts'
-import { type PortApi, type PortRun, startPortApi } from '../../tools/simulator/port/port.ts'
-import type { PortApiOptions } from '../../tools/simulator/port/state.ts'
-import type {
-  RunOptions,
-  SimulatedJob,
-  SimulatedRun,
-  SimulatedStep,
-} from '../../tools/simulator/runner/types.ts'
-import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
+import { type GitHubApi, startGitHubApi } from '../../simulator/github/github.ts'
+import type { Dispatch } from '../../simulator/github/types.ts'
+import { type PortApi, type PortRun, startPortApi } from '../../simulator/port/port.ts'
+import type { PortApiOptions } from '../../simulator/port/state.ts'
+import type { RunOptions, SimulatedJob, SimulatedRun, SimulatedStep } from '../../simulator/runner/types.ts'
+import { runWorkflow } from '../../simulator/runner/workflow.ts'
 import type { System as RelaySystem } from '../reports/open-stage.ts'
 
 export const REPOSITORY = 'acme/shop'

@@ -1,7 +1,7 @@
 import { tmpdir } from 'node:os'
 import { stringify } from 'yaml'
-import type { FakeServer, ReceivedRequest } from '../../tools/simulator/http-server.ts'
-import type { SimulatedJob, SimulatedRun, SimulatedStep } from '../../tools/simulator/runner/types.ts'
+import type { FakeServer, ReceivedRequest } from '../../simulator/http-server.ts'
+import type { SimulatedJob, SimulatedRun, SimulatedStep } from '../../simulator/runner/types.ts'
 
 /** The servers that a run sends requests to, by the names that replace their addresses. */
 type Services = Partial<Record<'port' | 'relay' | 'issuer' | 'github', FakeServer>>

@@ -2,7 +2,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import { beforeEach, expect, test } from 'vitest'
 import { openApi } from '../../relay/admin/openapi.ts'
-import { until } from '../../tools/simulator/http-server.ts'
+import { until } from '../../simulator/http-server.ts'
 import { send } from '../support/send.ts'
 import { ADMIN_TOKEN, openWithDeliveries, REJECTED, running, VIEW_TOKEN } from './place-deliveries.ts'
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { GitHubRun } from '../../tools/simulator/github/github.ts'
+import type { GitHubRun } from '../../simulator/github/github.ts'
 import { seededRandom } from '../support/random.ts'
 import { iso, startSystem } from '../support/system.ts'
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { GitHubApi } from '../../tools/simulator/github/github.ts'
-import { type ReceivedRequest, until } from '../../tools/simulator/http-server.ts'
+import type { GitHubApi } from '../../simulator/github/github.ts'
+import { type ReceivedRequest, until } from '../../simulator/http-server.ts'
 import { type SystemOptions, withSystem } from './system.ts'
 import { judge, type Verdict } from './verdict.ts'
 

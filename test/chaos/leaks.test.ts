@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { until } from '../../tools/simulator/http-server.ts'
+import { until } from '../../simulator/http-server.ts'
 import { encryptWith } from '../action/encrypt.ts'
 import { temporaryFolder } from '../support/relay.ts'
 import { CLEAR, openSearched, type Searched } from './leaks.ts'

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
-import { type ReceivedRequest, until } from '../../tools/simulator/http-server.ts'
+import { type ReceivedRequest, until } from '../../simulator/http-server.ts'
 import { send } from '../support/send.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 import { type System, withSystem } from './system.ts'

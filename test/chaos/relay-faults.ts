@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import { until } from '../../tools/simulator/http-server.ts'
+import { until } from '../../simulator/http-server.ts'
 import { send } from '../support/send.ts'
 import type { RelayProcess } from './relay-process.ts'
 import { AUDIENCE, REPOSITORY, type SystemOptions, withSystem } from './system.ts'

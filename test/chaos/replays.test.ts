@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { startGitHubApi } from '../../simulator/github/github.ts'
 import { relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { newDatabase } from '../support/shared-postgres.ts'

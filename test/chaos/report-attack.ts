@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { until } from '../../tools/simulator/http-server.ts'
-import type { PortRun } from '../../tools/simulator/port/port.ts'
+import { until } from '../../simulator/http-server.ts'
+import type { PortRun } from '../../simulator/port/port.ts'
 import { GITHUB_RUN_ID, startSystem } from '../reports/open-stage.ts'
 import { startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'

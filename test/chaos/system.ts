@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startGitHubApi } from '../../tools/simulator/github/github.ts'
-import { startOidcIssuer } from '../../tools/simulator/github/oidc-issuer.ts'
-import { startPortApi } from '../../tools/simulator/port/port.ts'
+import { startGitHubApi } from '../../simulator/github/github.ts'
+import { startOidcIssuer } from '../../simulator/github/oidc-issuer.ts'
+import { startPortApi } from '../../simulator/port/port.ts'
 import { SECRET } from '../support/sign.ts'
 import { type Load, type LoadOptions, type Sent, startLoad, type Target, WORKFLOW } from './load.ts'
 import { prepareRelay, type RelayProcess } from './relay-process.ts'
@@ -78,7 +78,7 @@ async function openSystem(options: SystemOptions) {
       PORT_CLIENT_ID: port.clientId,
       GITHUB_OIDC_ISSUER: issuer.url,
       GITHUB_WEBHOOK_SECRET: GITHUB_SECRET,
-      ...{ RELAY_PUBLIC_URL: AUDIENCE, RELAY_CHECK_PUBLIC_URL: 'false' },
+      RELAY_PUBLIC_URL: AUDIENCE,
       RELAY_REPOSITORY: REPOSITORY,
     }),
     ...options.env,

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { until } from '../../tools/simulator/http-server.ts'
+import { until } from '../../simulator/http-server.ts'
 import type { Sent } from './load.ts'
 import { ADMIN_TOKEN, type System } from './system.ts'
 

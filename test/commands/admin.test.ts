@@ -4,18 +4,18 @@ import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
-import { backup } from '../../relay/cli/backup.ts'
-import { type Command, runCommand } from '../../relay/cli/command.ts'
-import { deliveries } from '../../relay/cli/deliveries.ts'
-import { freeze } from '../../relay/cli/freeze.ts'
-import { migrate } from '../../relay/cli/migrate.ts'
-import { cancel, redeliver } from '../../relay/cli/redeliver.ts'
-import { send } from '../../relay/cli/send.ts'
+import { backup } from '../../cli/backup.ts'
+import { type Command, runCommand } from '../../cli/command.ts'
+import { deliveries } from '../../cli/deliveries.ts'
+import { freeze } from '../../cli/freeze.ts'
+import { migrate } from '../../cli/migrate.ts'
+import { cancel, redeliver } from '../../cli/redeliver.ts'
+import { send } from '../../cli/send.ts'
 import type { DeliveryRun } from '../../relay/delivery/delivery.ts'
 import type { DeliveryEvent, Event } from '../../relay/delivery/events.ts'
 import { openStore } from '../../relay/store/open.ts'
-import { startGitHubApi } from '../../tools/simulator/github/github.ts'
-import { until } from '../../tools/simulator/http-server.ts'
+import { startGitHubApi } from '../../simulator/github/github.ts'
+import { until } from '../../simulator/http-server.ts'
 import {
   ADMIN_TOKEN,
   openWithDeliveries,
@@ -268,7 +268,7 @@ test.each([':memory:', 'file:copy.db?mode=memory', 'file:a%2eb.db', 'file:copy.d
   'backup %s writes a private, complete copy with this name',
   async name => {
     const cwd = temporaryFolder()
-    const main = join(import.meta.dirname, '../../relay/main.ts')
+    const main = join(import.meta.dirname, '../../cli/main.ts')
     const database = { RELAY_DATABASE: `sqlite:${join(folder, 'relay.db')}` }
     execFileSync(process.execPath, [main, 'backup', name], { cwd, env: database, stdio: 'pipe' })
     expect(readdirSync(cwd)).toEqual([name])
@@ -348,7 +348,7 @@ test('the commands read their variables as the relay does, and report missing va
   expect(hidden.stderr).toMatch(/responded with 404\. If a proxy hides/)
   const refused = `^The relay at http://127.0.0.1:${env.PORT} doesn't accept this token: RELAY_ADMIN_`
   const noRelay =
-    /^No relay responds at http:\/\/127\.0\.0\.1:2 \(ECONNREFUSED\): start it, or set RELAY_PUBLIC_URL \(or PORT\)/
+    /^No relay responds at http:\/\/127\.0\.0\.1:2: start it, or set RELAY_PUBLIC_URL \(or PORT\)/
   for (const [more, sentence] of [
     [{ RELAY_ADMIN_TOKEN: ' ' }, /^RELAY_ADMIN_TOKEN is required/],
     [{ RELAY_ADMIN_TOKEN: 'wrong' }, refused],

@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process'
 import { describe, expect, test } from 'vitest'
+import { commands } from '../../cli/commands.ts'
+import { deliveries } from '../../cli/deliveries.ts'
 import packageJson from '../../package.json' with { type: 'json' }
-import { commands } from '../../relay/cli/commands.ts'
-import { deliveries } from '../../relay/cli/deliveries.ts'
 import { runRelay } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
 

@@ -4,17 +4,17 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import pino from 'pino'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { configuration } from '../../relay/cli/doctor/configuration.ts'
-import { repositoryChecks } from '../../relay/cli/doctor/repositories.ts'
-import { diagnose, doctor } from '../../relay/cli/doctor.ts'
+import { configuration } from '../../cli/doctor/configuration.ts'
+import { repositoryChecks } from '../../cli/doctor/repositories.ts'
+import { diagnose, doctor } from '../../cli/doctor.ts'
+import { RECOMMENDED_BODY } from '../../cli/generate/invocation-method.ts'
 import { readConfig } from '../../relay/config/config.ts'
 import { createRelay, type Relay } from '../../relay/relay.ts'
 import { openStore } from '../../relay/store/open.ts'
-import { RECOMMENDED_BODY } from '../../tools/generate/invocation-method.ts'
-import { type GitHubApi, startGitHubApi } from '../../tools/simulator/github/github.ts'
-import { type OidcIssuer, startOidcIssuer } from '../../tools/simulator/github/oidc-issuer.ts'
-import type { DeclaredInput } from '../../tools/simulator/github/types.ts'
-import { type PortApi, startPortApi } from '../../tools/simulator/port/port.ts'
+import { type GitHubApi, startGitHubApi } from '../../simulator/github/github.ts'
+import { type OidcIssuer, startOidcIssuer } from '../../simulator/github/oidc-issuer.ts'
+import type { DeclaredInput } from '../../simulator/github/types.ts'
+import { type PortApi, startPortApi } from '../../simulator/port/port.ts'
 import { acceptAll, applyTo } from '../store/place.ts'
 import { runRelay } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
@@ -207,7 +207,7 @@ RELAY_COLOUR_OF_THE_LOGO=blue       problem: RELAY_COLOUR_OF_THE_LOGO isn't know
 RELAY_DATABASE=postgres://user@${nowhere}/relay  problem: The PostgreSQL database relay on ${nowhere} can't be opened (connect ECONNREFUSED ${nowhere}): RELAY_DATABASE must specify a server that this machine can reach, and a user who can create tables in that database.
 PORT_API_URL=http://${nowhere}      problem: Port didn't respond to POST /v1/auth/access_token at http://${nowhere}: ECONNREFUSED. Check PORT_API_URL, and whether this machine can reach it (proxy, firewall).
 GITHUB_TOKEN=github_pat_wrong       problem: GitHub rejects GITHUB_TOKEN (401: Bad credentials): the token is wrong, expired, or revoked. Set a new token.
-RELAY_PUBLIC_URL=${PUBLIC_URL}/elsewhere  warning: No relay responds at RELAY_PUBLIC_URL (${PUBLIC_URL}/elsewhere): the address responds with 404. Start the relay. If it runs: Let the proxy forward /healthz, /webhook, /github, and /report, or correct RELAY_PUBLIC_URL.
+RELAY_PUBLIC_URL=${PUBLIC_URL}/elsewhere  warning: No relay responds at ${PUBLIC_URL}/elsewhere (/readyz responds with 404): start the relay, or check RELAY_PUBLIC_URL and the proxy in front of it.
 RELAY_PUBLIC_URL=http://localhost:8080  warning: RELAY_PUBLIC_URL (http://localhost:8080) is this machine's own address: workflows on GitHub's runners can't reach it.
 RELAY_REPOSITORY="acme/shop"        problem: RELAY_REPOSITORY is in quotes, which count as part of its value: remove the quotes (Docker's --env-file keeps them).
 HTTPS_PROXY=proxy:3128              problem: HTTPS_PROXY must be an http(s) URL, such as http://proxy.example.com:3128; in a user name or password, write % as %25.

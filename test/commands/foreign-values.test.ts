@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { startPortApi } from '../../tools/simulator/port/port.ts'
+import { startPortApi } from '../../simulator/port/port.ts'
 import { listenHere } from '../support/listen-here.ts'
 import { relayEnv, runRelay, temporaryFolder } from '../support/relay.ts'
 

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { readRoutes } from '../../relay/config/routes.ts'
-import { parseWorkflow } from '../../tools/simulator/runner/parser.ts'
+import { parseWorkflow } from '../../simulator/runner/parser.ts'
 import { blocks, pages, root, text } from './pages.ts'
 
 /** Returns the anchors that GitHub generates for a page's headings. */

@@ -3,8 +3,8 @@ import { execFileSync } from 'node:child_process'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { createAdmin } from '../../relay/admin/routes.ts'
+import { createApp } from '../../relay/app.ts'
 import { readConfig, VARIABLES } from '../../relay/config/config.ts'
-import { createApp } from '../../relay/http/app.ts'
 import { createReports } from '../../relay/reports/routes.ts'
 import { code, codes, pages, root, rows, text } from './pages.ts'
 
@@ -90,7 +90,7 @@ test("the relay's routes match the HTTP API page", () => {
   }
   const admin = createAdmin({ ...deps, ...sources, store, checkDatabase: nothing })
   const routes = { receiveGitHub: nothing, metricsRoute: nothing, readinessRoute: nothing }
-  const { app } = createApp({ ...deps, ...routes, reports, admin, checkDatabase: nothing, challengeKey: '' })
+  const { app } = createApp({ ...deps, ...routes, reports, admin, checkDatabase: nothing })
   const served = app.routes
     .filter(({ method, path }) => method !== 'ALL' && !path.endsWith('*'))
     .map(({ method, path }) => `${method} ${path.replace(/(.)\/$/, '$1')}`)
@@ -110,7 +110,7 @@ test("the relay's routes match the HTTP API page", () => {
 })
 
 test("the relay's commands match the commands page", () => {
-  const help = execFileSync(process.execPath, ['relay/main.ts', '--help'], { cwd: root, encoding: 'utf8' })
+  const help = execFileSync(process.execPath, ['cli/main.ts', '--help'], { cwd: root, encoding: 'utf8' })
   const commands = [...help.matchAll(/^ {2}([\w-]+) {2,}/gm)].map(([, name]) => name!)
   expect(commands.length).toBeGreaterThan(7)
   const headings = [...text('docs/commands.md').matchAll(/^## (`[^:\n]+)/gm)]

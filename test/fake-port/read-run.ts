@@ -1,4 +1,4 @@
-import type { PortRun } from '../../tools/simulator/port/port.ts'
+import type { PortRun } from '../../simulator/port/port.ts'
 
 /** The action run as the fake Port shows it, and the lines of its log. */
 export async function readRun(

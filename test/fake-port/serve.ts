@@ -1,4 +1,4 @@
-import { startPortApi } from '../../tools/simulator/port/port.ts'
+import { startPortApi } from '../../simulator/port/port.ts'
 
 const { url, clientId, clientSecret, createRun } = await startPortApi()
 createRun({ id: process.argv[2]! })

@@ -1,4 +1,4 @@
-import { until } from '../../tools/simulator/http-server.ts'
+import { until } from '../../simulator/http-server.ts'
 import { readRun } from './read-run.ts'
 
 const [line = '', runId = ''] = process.argv.slice(2)

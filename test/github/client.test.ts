@@ -1,9 +1,9 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { createGitHub } from '../../relay/github/client.ts'
 import { readFailure } from '../../relay/github/errors.ts'
-import { type GitHubApi, type GitHubApp, startGitHubApi } from '../../tools/simulator/github/github.ts'
-import type { GitHubApiOptions } from '../../tools/simulator/github/types.ts'
-import type { Fault } from '../../tools/simulator/http-server.ts'
+import { type GitHubApi, type GitHubApp, startGitHubApi } from '../../simulator/github/github.ts'
+import type { GitHubApiOptions } from '../../simulator/github/types.ts'
+import type { Fault } from '../../simulator/http-server.ts'
 import { formContent } from '../support/dispatch-content.ts'
 import { withoutJitter } from '../support/without-jitter.ts'
 

@@ -1,8 +1,8 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
 import { createGitHub } from '../../relay/github/client.ts'
-import { startGitHubApi } from '../../tools/simulator/github/github.ts'
-import type { DeclaredInput, GitHubApiOptions, NewRepository } from '../../tools/simulator/github/types.ts'
+import { startGitHubApi } from '../../simulator/github/github.ts'
+import type { DeclaredInput, GitHubApiOptions, NewRepository } from '../../simulator/github/types.ts'
 import { dispatchContent, formContent } from '../support/dispatch-content.ts'
 import { useNock } from '../support/nock.ts'
 

@@ -1,7 +1,7 @@
 import { readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { migrate } from '../../relay/cli/migrate.ts'
+import { migrate } from '../../cli/migrate.ts'
 import { temporaryFolder } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
 

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
-import { migrateFiles } from '../../tools/migrate/files.ts'
+import { migrateFiles } from '../../cli/migrate/files.ts'
 import { migrateAll, migrateOne, OPTIONS, remarksOf } from './migrated.ts'
 import { playWorkflows, RUN_ID, type Scene } from './play-workflows.ts'
 

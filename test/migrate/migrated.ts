@@ -1,7 +1,7 @@
 import { expect } from 'vitest'
-import { migrateFiles } from '../../tools/migrate/files.ts'
-import type { Migrated, MigrateOptions } from '../../tools/migrate/read-workflow.ts'
-import { parseWorkflow } from '../../tools/simulator/runner/parser.ts'
+import { migrateFiles } from '../../cli/migrate/files.ts'
+import type { Migrated, MigrateOptions } from '../../cli/migrate/read-workflow.ts'
+import { parseWorkflow } from '../../simulator/runner/parser.ts'
 
 export const OPTIONS: MigrateOptions = { action: 'org/port-webhook-action@v1', keepLogs: false }
 

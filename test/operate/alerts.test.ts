@@ -1,10 +1,10 @@
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import { doctor } from '../../cli/doctor.ts'
 import { createAlerts } from '../../relay/admin/alerts.ts'
 import { RUNBOOK } from '../../relay/admin/dashboard/banner.ts'
 import { createHealth } from '../../relay/admin/health.ts'
 import type { SideProblem } from '../../relay/admin/sides.ts'
-import { doctor } from '../../relay/cli/doctor.ts'
 import { readConfig } from '../../relay/config/config.ts'
 import { acceptAll, aDelivery, apply, applyTo, aTransition } from '../store/place.ts'
 import { ALERT_SECRET, type AlertBody, openAlertEndpoint } from '../support/alert-endpoint.ts'
@@ -54,7 +54,6 @@ async function open() {
     port: { pausedUntil: () => 0 } as never,
     freezes: { active: () => [] } as never,
     timeouts: { problem: () => null },
-    address: { status: () => null },
     refusals: { recent: () => refused },
   })
   const relay = () => createAlerts({ ...shared, health, sides: { ...shared.sides, check: async () => {} } })

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { expect, test } from 'vitest'
-import type { GitHubRun } from '../../tools/simulator/github/github.ts'
-import { until } from '../../tools/simulator/http-server.ts'
+import type { GitHubRun } from '../../simulator/github/github.ts'
+import { until } from '../../simulator/http-server.ts'
 import { type Env, openRelayHere, relayEnv } from '../support/relay.ts'
 import { sendRunWebhook } from '../support/run-webhook.ts'
 import { send, type Webhook } from '../support/send.ts'
@@ -112,7 +112,7 @@ test('logs one line for each event of a delivery, with the known fields', async 
 })
 
 test('refused requests of unverified senders are logged at once, then once a minute with their number and reasons', async () => {
-  const { relay } = await open({ RELAY_PUBLIC_URL: 'https://relay.example', RELAY_CHECK_PUBLIC_URL: 'false' })
+  const { relay } = await open({ RELAY_PUBLIC_URL: 'https://relay.example' })
   const COUNT = 10
   const post = (path: string) => fetch(relay.url + path, { method: 'POST' })
   const refused: Record<string, (n: number) => Promise<unknown>> = {

@@ -2,7 +2,7 @@ import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
-import { until } from '../../tools/simulator/http-server.ts'
+import { until } from '../../simulator/http-server.ts'
 import { NO_OUTCOME } from '../store/place.ts'
 import { type Env, openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
 import { send } from '../support/send.ts'

@@ -2,7 +2,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createRateLimitPauses, createRequestBudget } from '../../relay/github/rate-limit-pause.ts'
 import { createRunCache } from '../../relay/github/run-cache.ts'
 import { createDispatchRate, DISPATCH_LEASE_MS } from '../../relay/workers/dispatch.ts'
-import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { startGitHubApi } from '../../simulator/github/github.ts'
 import { NEVER, type System, type SystemOptions, startSystem } from '../support/system.ts'
 import { withoutJitter } from '../support/without-jitter.ts'
 

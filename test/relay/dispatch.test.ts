@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { NewRepository } from '../../tools/simulator/github/types.ts'
+import type { NewRepository } from '../../simulator/github/types.ts'
 import { iso, type System, startSystem } from '../support/system.ts'
 import { withoutDelivery } from '../support/without-delivery.ts'
 import { withoutJitter } from '../support/without-jitter.ts'

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import { until } from '../../tools/simulator/http-server.ts'
+import { until } from '../../simulator/http-server.ts'
 import { cutting } from '../support/cutting-proxy.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { seededRandom } from '../support/random.ts'

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Message } from '../../relay/delivery/delivery.ts'
 import { OUTBOX_LEASE_MS, PORT_TIMEOUT_MS } from '../../relay/workers/outbox.ts'
-import type { Fault, ReceivedRequest } from '../../tools/simulator/http-server.ts'
+import type { Fault, ReceivedRequest } from '../../simulator/http-server.ts'
 import { type System, startSystem } from '../support/system.ts'
 import { withoutDelivery } from '../support/without-delivery.ts'
 import { withoutJitter } from '../support/without-jitter.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { until } from '../../tools/simulator/http-server.ts'
+import { until } from '../../simulator/http-server.ts'
 import { openProxy } from '../support/proxy.ts'
 import { relayEnv, runRelay, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'

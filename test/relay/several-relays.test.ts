@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { until } from '../../tools/simulator/http-server.ts'
+import { until } from '../../simulator/http-server.ts'
 import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { sendRunWebhook } from '../support/run-webhook.ts'
 import { send } from '../support/send.ts'

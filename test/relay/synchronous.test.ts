@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Delivery } from '../../relay/delivery/delivery.ts'
 import { awaitDispatch } from '../../relay/intake/receive.ts'
-import { until } from '../../tools/simulator/http-server.ts'
+import { until } from '../../simulator/http-server.ts'
 import { openReceiving } from '../support/receiving.ts'
 import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'

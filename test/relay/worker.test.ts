@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { repeat, startWorker, type WorkerDefinition } from '../../relay/workers/worker.ts'
-import { until } from '../../tools/simulator/http-server.ts'
+import { until } from '../../simulator/http-server.ts'
 
 interface Claim {
   id: string

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { until } from '../../tools/simulator/http-server.ts'
-import type { RunOptions } from '../../tools/simulator/runner/types.ts'
+import { until } from '../../simulator/http-server.ts'
+import type { RunOptions } from '../../simulator/runner/types.ts'
 import { action, repositoryWith, runDispatched, workflow } from '../action/play.ts'
 import { sendRunWebhook } from '../support/run-webhook.ts'
 import { send } from '../support/send.ts'

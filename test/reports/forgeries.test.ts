@@ -3,8 +3,8 @@ import { SignJWT } from 'jose'
 import { expect, onTestFinished, test } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
 import { createReportTokens } from '../../relay/reports/authorize.ts'
-import { startOidcIssuer } from '../../tools/simulator/github/oidc-issuer.ts'
-import { until } from '../../tools/simulator/http-server.ts'
+import { startOidcIssuer } from '../../simulator/github/oidc-issuer.ts'
+import { until } from '../../simulator/http-server.ts'
 import { GITHUB_RUN_ID, startReport, startSystem } from './open-stage.ts'
 
 type Claims = Record<string, unknown>

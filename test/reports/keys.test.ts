@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { createOidcVerifier } from '../../relay/reports/oidc.ts'
-import { startOidcIssuer } from '../../tools/simulator/github/oidc-issuer.ts'
+import { startOidcIssuer } from '../../simulator/github/oidc-issuer.ts'
 
 const AUDIENCE = 'https://relay.example'
 const RUN = { repository: 'acme/shop', repositoryId: 7, runId: 42 }

@@ -1,6 +1,6 @@
 import { Hono } from 'hono'
 import { expect, onTestFinished, test } from 'vitest'
-import { type FakeServerEnv, startFakeServer, until } from '../../tools/simulator/http-server.ts'
+import { type FakeServerEnv, startFakeServer, until } from '../../simulator/http-server.ts'
 import { linesOf, runDispatched } from '../action/play.ts'
 import { transcript } from '../action/transcript.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }

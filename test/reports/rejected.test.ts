@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { ShownDelivery, ShownEvent } from '../../relay/admin/api.ts'
-import { until } from '../../tools/simulator/http-server.ts'
+import { until } from '../../simulator/http-server.ts'
 import { action, linesOf, runDispatched } from '../action/play.ts'
 import { sendRunWebhook } from '../support/run-webhook.ts'
 import { GITHUB_RUN_ID, REPOSITORY, type System, startReport, startSystem } from './open-stage.ts'

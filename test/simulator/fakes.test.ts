@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 import { expect, onTestFinished, test } from 'vitest'
-import { startGitHubApi } from '../../tools/simulator/github/github.ts'
-import type { PortPage } from '../../tools/simulator/port/page.ts'
-import { startPortApi } from '../../tools/simulator/port/port.ts'
+import { startGitHubApi } from '../../simulator/github/github.ts'
+import type { PortPage } from '../../simulator/port/page.ts'
+import { startPortApi } from '../../simulator/port/port.ts'
 
 const long = 'x'.repeat(65_535 - '{"a":""}'.length)
 const many = (n: number) => Object.fromEntries(Array.from({ length: n }, (_, index) => [`k${index}`, index]))

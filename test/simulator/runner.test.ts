@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it, onTestFinished, vi } from 'vitest'
-import type { RunOptions } from '../../tools/simulator/runner/types.ts'
-import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
+import type { RunOptions } from '../../simulator/runner/types.ts'
+import { runWorkflow } from '../../simulator/runner/workflow.ts'
 import { temporaryFolder } from '../support/relay.ts'
 
 const fixtures = join(import.meta.dirname, '../fixtures/simulator')

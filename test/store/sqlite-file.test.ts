@@ -7,7 +7,7 @@ import { openStore } from '../../relay/store/open.ts'
 import { toRow } from '../../relay/store/sql/intake.ts'
 import { openSqliteFile } from '../../relay/store/sqlite/file.ts'
 import { openSqlite } from '../../relay/store/sqlite/sqlite.ts'
-import { until } from '../../tools/simulator/http-server.ts'
+import { until } from '../../simulator/http-server.ts'
 import { temporaryFolder } from '../support/relay.ts'
 import { aDelivery } from './place.ts'
 

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { openSqliteFile } from '../../relay/store/sqlite/file.ts'
-import { until } from '../../tools/simulator/http-server.ts'
+import { until } from '../../simulator/http-server.ts'
 import { openRelayHere, type Relay, relayEnv, startRelay, temporaryFolder } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 

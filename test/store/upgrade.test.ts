@@ -10,7 +10,7 @@ import { MIGRATIONS, schemaVersion } from '../../relay/store/migrations.ts'
 import { openStore, openStoreForCommand } from '../../relay/store/open.ts'
 import { SCHEMA } from '../../relay/store/sqlite/schema.ts'
 import type { Store } from '../../relay/store/store.ts'
-import { until } from '../../tools/simulator/http-server.ts'
+import { until } from '../../simulator/http-server.ts'
 import { TEST_ENV } from '../support/environment.ts'
 import { relayEnv, runRelay, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
@@ -24,7 +24,7 @@ const NEXT = [
   'ALTER TABLE deliveries ADD COLUMN later TEXT',
   'CREATE INDEX deliveries_later ON deliveries (later)',
 ]
-const MAIN = join(import.meta.dirname, '../../relay/main.ts')
+const MAIN = join(import.meta.dirname, '../../cli/main.ts')
 const FLAGS = ['--import', join(import.meta.dirname, '../support/next-schema.ts')]
 /** Takes seconds. */
 const SLOW = {

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { Webhook } from 'standardwebhooks'
-import { keepPort } from '../../tools/simulator/keep-port.ts'
+import { keepPort } from '../../simulator/keep-port.ts'
 
 export const ALERT_SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
 

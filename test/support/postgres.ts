@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import pg from 'pg'
-import { keepPort } from '../../tools/simulator/keep-port.ts'
+import { keepPort } from '../../simulator/keep-port.ts'
 
 /** A real PostgreSQL server on 127.0.0.1. It flushes writes as in production, unless `settings` change that. */
 export type TestPostgres = Awaited<ReturnType<typeof startPostgres>>

@@ -2,9 +2,9 @@ import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
 import { createDatabaseCheck, createReadiness, NO_PROBLEMS } from '../../relay/admin/health.ts'
+import { createApp } from '../../relay/app.ts'
 import { readConfig } from '../../relay/config/config.ts'
 import type { Transition } from '../../relay/delivery/delivery.ts'
-import { createApp } from '../../relay/http/app.ts'
 import { createRelayServer } from '../../relay/http/server.ts'
 import type { Claimed, Store } from '../../relay/store/store.ts'
 import type { ApplyEvent } from '../../relay/workers/apply.ts'
@@ -38,7 +38,7 @@ export async function openReceiving(
   const apply: ApplyEvent = async delivery => ({ outcome: 'ignored', delivery })
   const checkDatabase = createDatabaseCheck(store, { error: note })
   const { app, receive } = createApp({
-    ...{ config, challengeKey: 'a key' },
+    config,
     store,
     apply,
     clock,

@@ -7,8 +7,8 @@ import { onTestFinished } from 'vitest'
 import { readConfig } from '../../relay/config/config.ts'
 import { createLog } from '../../relay/log.ts'
 import { createRelay } from '../../relay/relay.ts'
-import { until } from '../../tools/simulator/http-server.ts'
-import { keepPort } from '../../tools/simulator/keep-port.ts'
+import { until } from '../../simulator/http-server.ts'
+import { keepPort } from '../../simulator/keep-port.ts'
 import { TEST_ENV } from './environment.ts'
 import { SECRET } from './sign.ts'
 import { openStoreHere } from './store-here.ts'
@@ -111,7 +111,7 @@ export function temporaryFolder(): string {
 }
 
 function spawnRelay(env: Env, args: string[] = [], flags: string[] = []) {
-  const main = join(import.meta.dirname, '../../relay/main.ts')
+  const main = join(import.meta.dirname, '../../cli/main.ts')
   const child = spawn(process.execPath, [...flags, main, ...args], {
     env: { ...TEST_ENV, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,4 +1,4 @@
-import { type Command, type Env, runCommand } from '../../relay/cli/command.ts'
+import { type Command, type Env, runCommand } from '../../cli/command.ts'
 
 /** Runs a command of the relay in this process. */
 export async function run(

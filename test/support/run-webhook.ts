@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto'
-import type { GitHubApi, GitHubRun } from '../../tools/simulator/github/github.ts'
+import type { GitHubApi, GitHubRun } from '../../simulator/github/github.ts'
 
 /** Returns the content of GitHub's `workflow_run` webhook for a run's current state. */
 export const runWebhook = (run: GitHubRun, serverUrl: string) => ({

@@ -1,7 +1,7 @@
 import { onTestFinished } from 'vitest'
-import { type GitHubApi, startGitHubApi } from '../../tools/simulator/github/github.ts'
-import type { GitHubApiOptions } from '../../tools/simulator/github/types.ts'
-import { type PortApi, startPortApi } from '../../tools/simulator/port/port.ts'
+import { type GitHubApi, startGitHubApi } from '../../simulator/github/github.ts'
+import type { GitHubApiOptions } from '../../simulator/github/types.ts'
+import { type PortApi, startPortApi } from '../../simulator/port/port.ts'
 import type { Env } from './relay.ts'
 import { SECRET } from './sign.ts'
 

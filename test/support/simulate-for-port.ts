@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { packClientPayload } from '../../port/payload.ts'
 import type { Invocation } from '../../port/types.ts'
-import { startGitHubApi } from '../../tools/simulator/github/github.ts'
-import { startPortApi } from '../../tools/simulator/port/port.ts'
-import type { RunOptions } from '../../tools/simulator/runner/types.ts'
-import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
+import { startGitHubApi } from '../../simulator/github/github.ts'
+import { startPortApi } from '../../simulator/port/port.ts'
+import type { RunOptions } from '../../simulator/runner/types.ts'
+import { runWorkflow } from '../../simulator/runner/workflow.ts'
 
 /** Simulates a workflow with the built action. Fake commands record calls, and fail if an argument is `broken`. */
 export async function simulateForPort(

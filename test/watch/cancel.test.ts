@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { readInvocation } from '../../port/invocation/invocation.ts'
-import { until } from '../../tools/simulator/http-server.ts'
-import type { PortNodeRun } from '../../tools/simulator/port/state.ts'
+import { until } from '../../simulator/http-server.ts'
+import type { PortNodeRun } from '../../simulator/port/state.ts'
 import { RUN, START_TIMEOUT, type System, startSystem, startWithRun } from '../support/system.ts'
 
 const TITLE = `deploy ${RUN}`

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { ReceivedRequest } from '../../tools/simulator/http-server.ts'
+import type { ReceivedRequest } from '../../simulator/http-server.ts'
 import { type System, startSystem } from '../support/system.ts'
 
 const MINUTE = 60_000

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import type { GitHubRun } from '../../tools/simulator/github/github.ts'
-import { type ReceivedRequest, until } from '../../tools/simulator/http-server.ts'
+import type { GitHubRun } from '../../simulator/github/github.ts'
+import { type ReceivedRequest, until } from '../../simulator/http-server.ts'
 import { RUN, type System, startSystem, startWithRun } from '../support/system.ts'
 
 const ALWAYS = { times: Number.POSITIVE_INFINITY }

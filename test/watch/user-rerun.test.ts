@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { GitHubRun } from '../../tools/simulator/github/github.ts'
+import type { GitHubRun } from '../../simulator/github/github.ts'
 import { RUN, startSystem } from '../support/system.ts'
 
 // A user re-runs a failed workflow run on GitHub while the relay finishes the run in Port.

@@ -1,5 +1,5 @@
 import type { JsonObject } from '../../port/types.ts'
-import type { DeclaredInput, GitHubApiOptions } from '../../tools/simulator/github/types.ts'
+import type { DeclaredInput, GitHubApiOptions } from '../../simulator/github/types.ts'
 import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { startServices } from '../support/services.ts'

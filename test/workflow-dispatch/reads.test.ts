@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
 import type { JsonObject } from '../../port/types.ts'
-import { until } from '../../tools/simulator/http-server.ts'
+import { until } from '../../simulator/http-server.ts'
 import { send } from '../support/send.ts'
 import { openScene, type Scene, workflow } from './open-scene.ts'
 

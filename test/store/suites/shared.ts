@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Store } from '../../../relay/store/store.ts'
-import { until } from '../../../tools/simulator/http-server.ts'
+import { until } from '../../../simulator/http-server.ts'
 import {
   type Address,
   aDelivery,

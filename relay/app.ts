@@ -1,0 +1,97 @@
+import { type Context, Hono } from 'hono'
+import { createRoles, logCalls } from './admin/auth.ts'
+import { problemPage, sendPage } from './admin/dashboard/guard.ts'
+import type { Metrics } from './admin/metrics.ts'
+import type { Admin } from './admin/routes.ts'
+import { bodyOf } from './http/body.ts'
+import { type Receive, throwRefused } from './http/direct.ts'
+import { Problem, refuseOthers, sendProblem } from './http/problem.ts'
+import { isUnsigned, logRefusals } from './http/refusals.ts'
+import { bearer } from './http/request.ts'
+import { createCancel } from './intake/cancel.ts'
+import { createReceive } from './intake/receive.ts'
+import { createVerify } from './intake/verify.ts'
+import type { ThrottledLog } from './log.ts'
+import type { RouteDeps } from './route-deps.ts'
+
+interface AppDeps extends Pick<RouteDeps, 'config' | 'store' | 'apply' | 'clock' | 'checkDatabase'> {
+  stopping?: AbortSignal
+  log: Pick<ThrottledLog, 'info' | 'error'>
+  throttled: Pick<ThrottledLog, 'info' | 'error'>
+  metrics?: Metrics
+  readinessRoute: (c: Context) => Promise<Response>
+  metricsRoute?: (c: Context) => Promise<Response>
+  reports?: Hono
+  admin?: Admin
+  receiveGitHub?: (c: Context) => Promise<Response>
+}
+
+const FAILED = 'Something failed inside the relay; its log shows the error.'
+const failure = ({ ok, detail }: Awaited<ReturnType<AppDeps['checkDatabase']>>) =>
+  new Problem(ok ? 500 : 503, `${ok ? FAILED : detail} Nothing was accepted.`)
+
+export function createApp(deps: AppDeps): { app: Hono; receive: Receive } {
+  const { config, store, apply, reports, receiveGitHub, admin, log, throttled, metrics } = deps
+  const { trustedProxies } = config
+  const app = new Hono()
+  const verify = createVerify(config, deps.clock)
+  const receive = createReceive({ ...deps, verify, onAccepted: metrics?.accepted })
+  app.use('/webhook/cancel', async (c, next) => {
+    await next()
+    if (c.res.ok) metrics?.webhook('cancellation')
+  })
+  app.post('/webhook/cancel', createCancel({ store, apply, verify, throttled }))
+  refuseOthers(app, ['/webhook/cancel'], 'POST', 'Send cancellations with POST.')
+  // One handler serves all methods. If each method had a handler, Hono would compose its middleware for each webhook.
+  const webhook = async (c: Context) => {
+    throwRefused(c)
+    const { text, status, headers } = await receive(c, bodyOf(c))
+    return c.body(text, status, headers)
+  }
+  app.all('/webhook', webhook).all('/webhook/:owner/:repo', webhook)
+  if (receiveGitHub) {
+    app.post('/github', receiveGitHub)
+    refuseOthers(app, ['/github'], 'POST', 'Webhooks from GitHub must use POST.')
+  }
+  if (reports) {
+    app.use('/report/*', async (c, next) => {
+      await next()
+      metrics?.report(c.res.status)
+    })
+    app.route('/report', reports)
+  }
+  const roles = createRoles(config)
+  app.use(
+    '/api/*',
+    logCalls({ trustedProxies, log, throttled }, 'the admin API was called', c => roles.of(bearer(c))),
+  )
+  if (admin) app.route('/api', admin.api).route('/', admin.dashboard)
+  app.get('/healthz', c => c.json({ ok: true }))
+  app.get('/readyz', deps.readinessRoute)
+  if (deps.metricsRoute) {
+    app.get('/metrics', deps.metricsRoute)
+    refuseOthers(app, ['/metrics'], 'GET, HEAD', 'Read metrics with GET.')
+  }
+  refuseOthers(app, ['/healthz', '/readyz'], 'GET, HEAD', 'Send health checks with GET.')
+  const logRefusal = logRefusals({ trustedProxies, log, throttled }, (c, refusal) => {
+    metrics?.webhook(isUnsigned(c) ? 'unsigned' : refusal.status)
+    admin?.refusals.note(c, refusal)
+  })
+  app.notFound(c => {
+    const problem = new Problem(404, "There is nothing at this address: Port's webhooks go to /webhook.")
+    logRefusal(c, problem)
+    return respond(c, problem)
+  })
+  app.onError(async (error, c) => {
+    const problem = error instanceof Problem ? error : failure(await deps.checkDatabase())
+    if (problem !== error) throttled.error({ err: error }, 'a request failed')
+    logRefusal(c, problem)
+    return respond(c, problem)
+  })
+  return { app, receive }
+}
+
+const respond = (c: Context, problem: Problem) =>
+  /\btext\/html\b/.test(c.req.header('accept') ?? '')
+    ? sendPage(c, problemPage(problem, null), {}, problem.status, problem.headers)
+    : sendProblem(c, problem)
