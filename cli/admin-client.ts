@@ -5,6 +5,7 @@ import { proxyProblems } from '../relay/config/outgoing.ts'
 import { readSecrets } from '../relay/config/values.ts'
 import { OUTCOMES } from '../relay/delivery/delivery.ts'
 import { choice, text, UsageError } from './command.ts'
+import { whyUnreachable } from './doctor/check.ts'
 
 /** Calls the admin API of the relay. @throws UsageError if an argument is invalid */
 export async function callAdmin(
@@ -43,9 +44,10 @@ export const relayAddress = ({ RELAY_PUBLIC_URL, PORT }: Record<string, string |
   trimEnd(RELAY_PUBLIC_URL || `http://127.0.0.1:${PORT || 8080}`, '/')
 
 export const noRelay = (base: string, cause: unknown) =>
-  new Error(`No relay responds at ${base}: start it, or set RELAY_PUBLIC_URL (or PORT) to its address.`, {
-    cause,
-  })
+  new Error(
+    `No relay responds at ${base} (${whyUnreachable(cause)}): start it, or set RELAY_PUBLIC_URL (or PORT) to its address.`,
+    { cause },
+  )
 
 /** The filter options of the commands `deliveries` and `redeliver`. */
 export const FILTER_OPTIONS = {

@@ -2,6 +2,7 @@ import { type Context, Hono } from 'hono'
 import { createRoles, logCalls } from './admin/auth.ts'
 import { problemPage, sendPage } from './admin/dashboard/guard.ts'
 import type { Metrics } from './admin/metrics.ts'
+import { signChallenge } from './admin/public-address.ts'
 import type { Admin } from './admin/routes.ts'
 import { bodyOf } from './http/body.ts'
 import { type Receive, throwRefused } from './http/direct.ts'
@@ -15,6 +16,7 @@ import type { ThrottledLog } from './log.ts'
 import type { RouteDeps } from './route-deps.ts'
 
 interface AppDeps extends Pick<RouteDeps, 'config' | 'store' | 'apply' | 'clock' | 'checkDatabase'> {
+  challengeKey: string
   stopping?: AbortSignal
   log: Pick<ThrottledLog, 'info' | 'error'>
   throttled: Pick<ThrottledLog, 'info' | 'error'>
@@ -66,7 +68,11 @@ export function createApp(deps: AppDeps): { app: Hono; receive: Receive } {
     logCalls({ trustedProxies, log, throttled }, 'the admin API was called', c => roles.of(bearer(c))),
   )
   if (admin) app.route('/api', admin.api).route('/', admin.dashboard)
-  app.get('/healthz', c => c.json({ ok: true }))
+  app.get('/healthz', c => {
+    const hmac = signChallenge(deps.challengeKey, c.req.query('challenge'))
+    if (hmac !== null) c.header('cache-control', 'no-store')
+    return c.json({ ok: true, ...(hmac !== null && { hmac }) })
+  })
   app.get('/readyz', deps.readinessRoute)
   if (deps.metricsRoute) {
     app.get('/metrics', deps.metricsRoute)

@@ -49,7 +49,8 @@ export function createHandler(
       if (passed < KEEP_MS && Math.abs(passed - awake) < FROZEN_MS) return last.relay
       last.relay.close().catch(() => {})
     }
-    return assembleRelay(config, log, new AbortController().signal, undefined, FIRST_DISPATCHES)
+    const unchecked = { ...config, checkPublicUrl: false }
+    return assembleRelay(unchecked, log, new AbortController().signal, undefined, FIRST_DISPATCHES)
   }
 
   async function invoke(event: Event, context: Context): Promise<APIGatewayProxyResult | undefined> {

@@ -7,6 +7,7 @@ import { ALERTS_MS, createAlerts } from './admin/alerts.ts'
 import { createRoles } from './admin/auth.ts'
 import { createDatabaseCheck, createHealth, createReadiness, createTally } from './admin/health.ts'
 import { createMetrics, createMetricsRoute } from './admin/metrics.ts'
+import { CHECK_MS, createPublicAddress } from './admin/public-address.ts'
 import { createAdmin } from './admin/routes.ts'
 import { createSides, GITHUB_REJECTS } from './admin/sides.ts'
 import { createApp } from './app.ts'
@@ -114,11 +115,13 @@ export async function assembleRelay(
   })
   const { apply, port, freezes } = engine
   await freezes.check()
+  const challengeKey = await store.challengeKey()
+  const address = createPublicAddress({ config, key: challengeKey, clock, throttled })
   const roles = createRoles(config)
   const checkDatabase = createDatabaseCheck(store, throttled)
   const refusals = createRefusals(config.trustedProxies, clock)
   const health = createHealth({
-    ...{ store, github, pauses, port, freezes, sides, timeouts, refusals, checkDatabase, throttled },
+    ...{ store, github, pauses, port, freezes, sides, timeouts, refusals, address, checkDatabase, throttled },
   })
   const admin = createAdmin({
     ...{ config, roles, store, apply, freezes, port, pauses, sides, refusals, health, checkDatabase, github },
@@ -127,14 +130,15 @@ export async function assembleRelay(
   const alerts = createAlerts({ config, store, sides, health, checkDatabase, throttled })
   const { app, receive } = createApp({
     ...{ config, store, apply, log, throttled, metrics },
-    clock: Date.now,
+    ...{ challengeKey, clock: Date.now },
     reports: createReports({
       ...{ config, store, github, apply, port, findByTitle, clock: Date.now, log, throttled },
     }),
     checkDatabase,
     readinessRoute: createReadiness({ checkDatabase, sides, health }),
     metricsRoute: createMetricsRoute({
-      ...{ metrics, roles, store, github, port, pauses, sides, checkDatabase, throttled, clock: Date.now },
+      ...{ metrics, roles, store, github, port, pauses, sides, address, checkDatabase, throttled },
+      clock: Date.now,
     }),
     admin,
     receiveGitHub: createGitHubWebhook({
@@ -151,6 +155,7 @@ export async function assembleRelay(
     startWorkers: (): Worker[] => [
       ...startWorkers({ config, store, github, timeouts, engine, pauses, rate, log, throttled }),
       repeat('check sides', CHECK_SIDES_MS, throttled, sides.check),
+      repeat('check RELAY_PUBLIC_URL', CHECK_MS, throttled, address.check, CHECK_SIDES_MS),
       ...(config.alert ? [repeat('alerts', ALERTS_MS, throttled, alerts)] : []),
     ],
     async flush(): Promise<void> {

@@ -30,7 +30,7 @@ const relay = await createRelay(
     RELAY_ADMIN_TOKEN: token,
     RELAY_DATABASE: `sqlite:${path}`,
     RELAY_ALLOWED_REPOSITORIES: 'acme/*',
-    RELAY_PUBLIC_URL: 'https://relay.example.com',
+    ...{ RELAY_PUBLIC_URL: 'https://relay.example.com', RELAY_CHECK_PUBLIC_URL: 'false' },
     GITHUB_API_URL: github.url,
     GITHUB_TOKEN: github.token,
   }),

@@ -25,9 +25,12 @@ export const problem = (sentence: string): Finding => ({ status: 'problem', sent
 
 export const TIMEOUT_MS = 10_000
 
-/** Describes a network failure briefly, with the fix for an untrusted certificate. */
+/** Describes a network failure briefly, with the fix for a certificate that isn't valid or trusted. */
 export function whyUnreachable(error: unknown): string {
   const code = describeNetworkError(error)
+  if (code === 'CERT_HAS_EXPIRED') return `${code}: renew the server's certificate`
+  if (code === 'CERT_NOT_YET_VALID') return `${code}: check this machine's clock`
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return `${code}: the certificate is for another name`
   return /CERT|SIGNED|ISSUER/.test(code) ? `${code}: set NODE_EXTRA_CA_CERTS to the CA's certificate` : code
 }
 

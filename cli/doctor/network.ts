@@ -3,7 +3,9 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { isLoopback } from '../../port/text.ts'
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
+import { challengeAddress, type Found, newChallenge } from '../../relay/admin/public-address.ts'
 import { sendAlert } from '../../relay/admin/send-alert.ts'
+import type { Config } from '../../relay/config/config.ts'
 import { proxiesOf } from '../../relay/config/outgoing.ts'
 import { relayAddress } from '../admin-client.ts'
 import { type Check, type Finding, ok, problem, TIMEOUT_MS, warning, whyUnreachable } from './check.ts'
@@ -12,41 +14,45 @@ export const relay: Check = {
   name: 'relay',
   async run({ env, config, fetch }) {
     const [url, own] = [config.publicUrl, relayAddress({ PORT: env.PORT })]
-    // A proxy may expose only /healthz.
-    const paths = url === null ? [] : ['/readyz', '/healthz']
-    const [atUrl, alive] = await Promise.all(paths.map(path => readHealth(fetch, url + path)))
-    const found = isObject(atUrl) ? atUrl : await readHealth(fetch, `${own}/readyz`)
-    const isUp = isObject(atUrl) || isObject(alive)
+    const challenge = newChallenge()
+    const here = await challengeAddress(own, challenge, null, fetch)
+    const isHere = here.kind === 'relay'
+    const expected = isHere ? here.hmac : null
+    const there = url === null ? null : await challengeAddress(url, challenge, expected, fetch)
+    const isThere = there?.kind === 'relay'
     const isLocal = url !== null && isLoopback(new URL(url).hostname)
-    const checks = isObject(found) && isObject(found.checks) ? Object.values(found.checks) : []
+    const addresses = url === null ? [own] : [own, url]
+    const health = await Promise.all(addresses.map(address => readHealth(fetch, address)))
+    const checks = Object.values(health.find(checks => checks !== null) ?? {})
     const failed = checks.filter(check => isObject(check) && check.ok !== true) as JsonObject[]
     return [
       isLocal &&
         warning(
           `RELAY_PUBLIC_URL (${url}) is this machine's own address: workflows on GitHub's runners can't reach it.`,
         ),
-      url !== null &&
-        !isLocal &&
-        !isUp &&
-        warning(
-          `No relay responds at ${url} (${atUrl}): start the relay, or check RELAY_PUBLIC_URL and the proxy in front of it.`,
-        ),
-      (isUp || isObject(found)) && ok(`A relay responds at ${isUp ? url : own}.`),
+      there !== null && (isHere || !isLocal) && describeAddress(config, there, isHere),
+      (isHere || isThere) && ok(`A relay responds at ${isThere ? url : own}.`),
       ...failed.map(({ detail }) => problem(`The running relay: ${detail}`)),
     ]
   },
 }
 
-/** Reads /readyz or /healthz. If the relay doesn't respond as expected, returns the reason as a text. */
-async function readHealth(fetch: typeof globalThis.fetch, url: string): Promise<JsonObject | string> {
-  try {
-    const response = await fetch(url, { redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) })
-    const body = (await response.json().catch(() => null)) as Json
-    if (isObject(body) && typeof body.ok === 'boolean') return body
-    return `${url.slice(url.lastIndexOf('/'))} responds with ${response.status}`
-  } catch (error) {
-    return whyUnreachable(error)
-  }
+function describeAddress(config: Config, found: Found, isHere: boolean): Finding | false {
+  const name = `RELAY_PUBLIC_URL (${config.publicUrl})`
+  if (found.kind === 'relay') return false
+  if (found.kind === 'unknown') return warning(`${name} can't be checked: ${found.cause}.`)
+  const [cause, advice] = [`${found.cause}.`, found.advice]
+  // The relay may not have been started yet.
+  if (!isHere) return warning(`No relay responds at ${name}: ${cause} Start the relay. If it runs: ${advice}`)
+  return (config.checkPublicUrl ? problem : warning)(`${name} doesn't lead to this relay: ${cause} ${advice}`)
+}
+
+/** Reads the checks in the body of /readyz; null if no relay responds. */
+async function readHealth(fetch: typeof globalThis.fetch, url: string): Promise<JsonObject | null> {
+  const init = { redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) } as const
+  const response = await fetch(`${url}/readyz`, init).catch(() => null)
+  const body = (await response?.json().catch(() => null)) as Json | undefined
+  return isObject(body) && isObject(body.checks) ? body.checks : null
 }
 
 /** Checks the OIDC issuer. Without the issuer's keys, the relay accepts no reports. */

@@ -11,6 +11,7 @@ import type { SharedReads } from '../store/open.ts'
 import type { Hour, Store } from '../store/store.ts'
 import type { Timeouts } from '../workers/timeouts.ts'
 import { BACKLOG_MS, findProblems, type Health, type Problem } from './problems.ts'
+import type { PublicAddress } from './public-address.ts'
 import { SIDES, type Side, type Sides } from './sides.ts'
 
 type Check = { ok: boolean; detail?: string }
@@ -54,6 +55,7 @@ type HealthDeps = Pick<RouteDeps, 'store' | 'github' | 'pauses' | 'port' | 'free
   sides: Pick<Sides, 'problems' | 'isUsed' | 'lastSuccess'>
   timeouts: Pick<Timeouts, 'problem'>
   refusals: Pick<Refusals, 'recent'>
+  address: Pick<PublicAddress, 'status'>
   throttled: Pick<ThrottledLog, 'warn'>
 }
 
@@ -87,11 +89,13 @@ export const NO_PROBLEMS: Health = {
   ...{ isRead: false, queued: 0, frozen: 0, stalled: [], waiting: [], notStarted: [] },
   ...{ queuedSince: null, oldestMessage: null, portPausedUntil: 0, clock: null },
   ...{ rateLimitRemaining: null, tokenExpiresAt: null },
+  address: null,
   refused: { since: 0, count: 0, statuses: [], reason: '' },
 }
 
 export function createHealth(deps: HealthDeps) {
   const { store, github, pauses, port, freezes, sides, timeouts, refusals, checkDatabase, throttled } = deps
+  const { address } = deps
   /** Returns what this process knows, without reading the database. */
   const inMemory = (): Health => ({
     ...{ ...NO_PROBLEMS, now: store.clock(), freezes: freezes.active() },
@@ -103,6 +107,7 @@ export function createHealth(deps: HealthDeps) {
     tokenExpiresAt: github.facts.tokenExpiresAt(),
     clock: timeouts.problem(),
     refused: refusals.recent(),
+    address: address.status(),
   })
   return {
     inMemory,

@@ -16,6 +16,7 @@ import type { RouteDeps } from '../route-deps.ts'
 import type { Roles } from './auth.ts'
 import { readStored } from './health.ts'
 import { STALLED_MS } from './problems.ts'
+import type { PublicAddress } from './public-address.ts'
 import { SIDES, type Side, type Sides } from './sides.ts'
 
 const ATTEMPTS: readonly DispatchOutcome['kind'][] = ['accepted', 'rejected', 'deferred', 'response_lost']
@@ -41,6 +42,8 @@ const HELP = {
     'Repositories (at most 100) with a stalled queue: nothing was dispatched for five minutes, although the queue is not paused; all relays on one database report the same value',
   deliveries_without_runner:
     'Deliveries (at most 200) whose workflow runs have waited ten minutes for a runner; all relays on one database report the same value',
+  public_url_ok:
+    '1 if RELAY_PUBLIC_URL leads to this relay, 0 if two checks in a row failed; NaN if that is unknown',
   database_ok: '1 if the database accepted the last test write, 0 if not',
   frozen_deliveries:
     'Queued deliveries (at most 10000) that a deploy freeze holds back; all relays on one database report the same value',
@@ -98,6 +101,7 @@ export function createMetrics() {
   const stalled = gauge('stalled_queues')
   const withoutRunner = gauge('deliveries_without_runner')
   const frozen = gauge('frozen_deliveries')
+  const publicUrlOk = gauge('public_url_ok')
   const databaseOk = gauge('database_ok')
   const attempts = counter('dispatch_attempts_total', 'outcome', ATTEMPTS)
   const toDispatch = histogram('accept_to_dispatch_seconds', SLOW)
@@ -132,6 +136,7 @@ export function createMetrics() {
     stalled.set(stored?.stalled ?? Number.NaN)
     withoutRunner.set(stored?.withoutRunner ?? Number.NaN)
     frozen.set(stored?.frozen ?? Number.NaN)
+    publicUrlOk.set(now.address === 'relay' ? 1 : now.address === 'failed' ? 0 : Number.NaN)
     databaseOk.set(Number(now.databaseOk))
     messages.set(stored?.messages ?? Number.NaN)
     oldestMessage.set(stored ? age(stored.oldestMessage) : Number.NaN)
@@ -176,7 +181,10 @@ export function createMetrics() {
   }
 }
 
-type Sources = Omit<RouteDeps, 'config' | 'apply' | 'freezes' | 'log'> & { sides: Sides }
+type Sources = Omit<RouteDeps, 'config' | 'apply' | 'freezes' | 'log'> & {
+  sides: Sides
+  address: Pick<PublicAddress, 'status'>
+}
 
 /** The time limit for reading the database. If reading takes longer, the response contains only the metrics of this process. */
 const READ_MS = 2_000
@@ -191,7 +199,8 @@ export function createMetricsRoute(deps: Sources & { metrics: Metrics; roles: Ro
   }
 }
 
-async function read({ store, github, pauses, port, sides, clock, throttled, checkDatabase }: Sources) {
+async function read(sources: Sources) {
+  const { store, github, pauses, port, sides, address, clock, throttled, checkDatabase } = sources
   const now = store.clock()
   /** Converts a time from the store's clock to the wall clock. */
   const onWall = (time: number) => time - now + clock()
@@ -200,6 +209,7 @@ async function read({ store, github, pauses, port, sides, clock, throttled, chec
   const { facts } = github
   return {
     stored: await readShared(),
+    address: address.status()?.kind ?? null,
     databaseOk: (await Promise.race([checkDatabase(), sleep(READ_MS, null, { ref: false })]))?.ok ?? false,
     rateLimitRemaining: facts.rateLimitRemaining(),
     tokenExpiresAt: facts.tokenExpiresAt(),

@@ -6,6 +6,7 @@ import { describeRefused, type Refusals } from '../http/refusals.ts'
 import type { Freeze } from '../store/store.ts'
 import { SOON_MS } from '../workers/maintenance.ts'
 import { amount, counted, span } from './dashboard/format.ts'
+import type { AddressStatus } from './public-address.ts'
 import { RESTART, type Side, type SideProblem } from './sides.ts'
 
 /** What the relay knows about its parts. Times are milliseconds since 1970 by the store's clock. */
@@ -38,6 +39,8 @@ export interface Health {
   tokenExpiresAt: number | null
   clock: string | null
   refused: ReturnType<Refusals['recent']>
+  /** Whether RELAY_PUBLIC_URL leads to this relay; null if the check is off. */
+  address: AddressStatus | null
   /** The latest deliveries that started no workflow. Only alerts read them. */
   notStarted: readonly Listed[]
 }
@@ -108,6 +111,13 @@ export const PROBLEMS = {
     ...(['outage', 'PortRelayUnreachable', '/status'] as const),
     { banner: 0, alert: 5 * MINUTE_MS, readyz: 0 },
     health => ofSides(health, 'unreachable'),
+  ),
+  public_url_unreachable: kind(
+    'outage',
+    'PortRelayPublicUrlUnreachable',
+    '/status',
+    AT_ONCE,
+    ({ address }) => address?.kind === 'failed' && address,
   ),
   clock_off: kind(
     'outage',

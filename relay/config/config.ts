@@ -79,6 +79,10 @@ const variables = z.object({
   RELAY_ROUTES: z.string().optional(),
   RELAY_DATABASE: z.string().transform(readDatabase).default({ kind: 'sqlite', path: './data/relay.db' }),
   RELAY_PUBLIC_URL: safeAddress.optional(),
+  RELAY_CHECK_PUBLIC_URL: z
+    .enum(['true', 'false'], { error: 'must be true or false' })
+    .transform(text => text === 'true')
+    .default(true),
   RELAY_ADMIN_TOKEN: accessToken.optional(),
   RELAY_VIEW_TOKEN: accessToken.optional(),
   RELAY_ALERT_URL: secretUrl.optional(),
@@ -145,6 +149,7 @@ export function readConfig(env: Env, readFile = (path: string) => readFileSync(p
     targets: { repository: v.RELAY_REPOSITORY ?? null, allowed, routes },
     database: v.RELAY_DATABASE,
     publicUrl: v.RELAY_PUBLIC_URL ?? null,
+    checkPublicUrl: v.RELAY_CHECK_PUBLIC_URL,
     adminToken: v.RELAY_ADMIN_TOKEN ?? null,
     viewToken: v.RELAY_VIEW_TOKEN ?? null,
     alert: v.RELAY_ALERT_URL ? { url: v.RELAY_ALERT_URL, secret: v.RELAY_ALERT_SECRET ?? null } : null,

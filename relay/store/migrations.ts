@@ -12,6 +12,8 @@ export const MIGRATIONS: string[] = [
   // 17: dispatches in flight, for claimQueued.
   `CREATE INDEX deliveries_awaiting ON deliveries (repository)
     WHERE state = 'queued' AND awaiting_response_since IS NOT NULL`,
+  // 18: the key with which relays sign challenges.
+  'ALTER TABLE organization ADD COLUMN challenge_key TEXT',
 ]
 
 /** SQLite's `user_version`, and `relay_schema` in PostgreSQL. */

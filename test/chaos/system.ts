@@ -78,7 +78,7 @@ async function openSystem(options: SystemOptions) {
       PORT_CLIENT_ID: port.clientId,
       GITHUB_OIDC_ISSUER: issuer.url,
       GITHUB_WEBHOOK_SECRET: GITHUB_SECRET,
-      RELAY_PUBLIC_URL: AUDIENCE,
+      ...{ RELAY_PUBLIC_URL: AUDIENCE, RELAY_CHECK_PUBLIC_URL: 'false' },
       RELAY_REPOSITORY: REPOSITORY,
     }),
     ...options.env,

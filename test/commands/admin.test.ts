@@ -348,7 +348,7 @@ test('the commands read their variables as the relay does, and report missing va
   expect(hidden.stderr).toMatch(/responded with 404\. If a proxy hides/)
   const refused = `^The relay at http://127.0.0.1:${env.PORT} doesn't accept this token: RELAY_ADMIN_`
   const noRelay =
-    /^No relay responds at http:\/\/127\.0\.0\.1:2: start it, or set RELAY_PUBLIC_URL \(or PORT\)/
+    /^No relay responds at http:\/\/127\.0\.0\.1:2 \(ECONNREFUSED\): start it, or set RELAY_PUBLIC_URL \(or PORT\)/
   for (const [more, sentence] of [
     [{ RELAY_ADMIN_TOKEN: ' ' }, /^RELAY_ADMIN_TOKEN is required/],
     [{ RELAY_ADMIN_TOKEN: 'wrong' }, refused],

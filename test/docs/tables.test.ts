@@ -90,7 +90,7 @@ test("the relay's routes match the HTTP API page", () => {
   }
   const admin = createAdmin({ ...deps, ...sources, store, checkDatabase: nothing })
   const routes = { receiveGitHub: nothing, metricsRoute: nothing, readinessRoute: nothing }
-  const { app } = createApp({ ...deps, ...routes, reports, admin, checkDatabase: nothing })
+  const { app } = createApp({ ...deps, ...routes, reports, admin, checkDatabase: nothing, challengeKey: '' })
   const served = app.routes
     .filter(({ method, path }) => method !== 'ALL' && !path.endsWith('*'))
     .map(({ method, path }) => `${method} ${path.replace(/(.)\/$/, '$1')}`)

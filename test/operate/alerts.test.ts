@@ -54,6 +54,7 @@ async function open() {
     port: { pausedUntil: () => 0 } as never,
     freezes: { active: () => [] } as never,
     timeouts: { problem: () => null },
+    address: { status: () => null },
     refusals: { recent: () => refused },
   })
   const relay = () => createAlerts({ ...shared, health, sides: { ...shared.sides, check: async () => {} } })

@@ -49,7 +49,7 @@ async function known(): Promise<Map<string, string[]>> {
       messages: 0,
       ...{ freezes: [], stalled: 0, withoutRunner: 0 },
     },
-    databaseOk: true,
+    ...{ databaseOk: true, address: null },
     ...{ rateLimitRemaining: 1, tokenExpiresAt: 1, clockOffset: 1 },
     pausedUntil: { github: 1, port: 1 },
     credentialOk: { github: true, port: true },

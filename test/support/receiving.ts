@@ -38,7 +38,7 @@ export async function openReceiving(
   const apply: ApplyEvent = async delivery => ({ outcome: 'ignored', delivery })
   const checkDatabase = createDatabaseCheck(store, { error: note })
   const { app, receive } = createApp({
-    config,
+    ...{ config, challengeKey: 'a key' },
     store,
     apply,
     clock,

@@ -24,6 +24,8 @@ export const RUNBOOK = 'https://github.com/org/port-webhook-action/blob/main/doc
 /** The colors of the states on the status page, as in the banner. */
 const LOOKS = { ok: 'succeeded', off: '', active: 'dispatched', late: 'waiting', problem: 'failed' }
 
+const ADDRESS = { relay: 'ok', unknown: 'off', failed: 'problem' } as const
+
 /** For each part that the relay depends on, shows whether the part works, and when it last worked. */
 export function statusTable(health: Health): Html {
   const { now, problems, limits, queued, queuedSince, rateLimitRemaining, oldestMessage } = health
@@ -46,6 +48,7 @@ export function statusTable(health: Health): Html {
 ${row('Database', database === null ? 'ok' : 'problem', database ?? 'Accepts writes.')}
 ${health.isRead && row('Queue', health.stalled.length > 0 || isLate(queuedSince, BACKLOG_MS) ? 'late' : 'ok', html`${counted(queued)} queued${queuedSince !== null && html`. The oldest due delivery has waited since ${at(queuedSince)}`}.`)}
 ${isPortUsed ? health.isRead && row('Messages to Port', isLate(oldestMessage, MESSAGES_MS) ? 'late' : 'ok', oldestMessage === null ? 'No message is waiting.' : html`The oldest message has waited since ${at(oldestMessage)}.`) : row('Port', 'off', "PORT_CLIENT_ID isn't set: the relay sends nothing to Port.")}
+${health.address && row('Public address', ADDRESS[health.address.kind ?? 'unknown'], withTimes(health.address.text))}
 ${row('Deploy freezes', health.freezes.length > 0 ? 'active' : 'off', html`${health.freezes.length === 0 ? 'None.' : html`${health.freezes.map(({ repositories, since }) => html`${repositories} since ${at(since)}. `)}${health.isRead && html`${counted(health.frozen)} frozen.`}`}`)}
 ${row("GitHub's rate limit", limits.length > 0 ? 'active' : 'ok', html`${limited}${rateLimitRemaining !== null ? `${number(rateLimitRemaining)} requests left.` : limits.length === 0 && 'Not known yet.'}`)}
 </dl>`

@@ -53,6 +53,15 @@ export const maintenance = (db: Backend) => ({
     ])
     return (rows.at(-1)?.[0]?.client_id as string | null | undefined) ?? null
   },
+  /** Returns the random key with which all relays of this database sign challenges. The first call creates the key. */
+  async challengeKey(): Promise<string> {
+    const sql = 'UPDATE organization SET challenge_key = ?1 WHERE challenge_key IS NULL'
+    const [, rows] = await db.run([
+      { sql, params: [randomBytes(32).toString('base64url')] },
+      { sql: 'SELECT challenge_key FROM organization', params: [] },
+    ])
+    return String(rows?.[0]?.challenge_key)
+  },
   /**
    * Deletes at most `limit` finished deliveries without waiting messages whose last change was before the given time.
    * Also deletes rate-limit pauses that ended before that time, expired cancellations, and expired revoked sessions.

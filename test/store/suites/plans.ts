@@ -196,6 +196,7 @@ export async function callEverything(store: Store, onCall = (_method: string) =>
     frozenBy: () => store.frozenBy(1, 5),
     endFreeze: () => store.endFreeze(1, 'release'),
     deleteFreeze: () => store.deleteFreeze(2),
+    challengeKey: () => store.challengeKey(),
     organization: () => store.organization('client-id'),
     nextDue: () => store.nextDue(now),
     findRuns: () => store.findRuns('acme/1', [1, 2, 3]),
