@@ -22,7 +22,7 @@ const FOLDERS: Record<string, string[]> = {
 const LAYERS = [
   ['action/main.ts', 'action/post.ts', 'action/progress.ts'],
   ['action/start.ts', 'action/finish.ts'],
-  ['action/conclusion.ts', 'action/remaining.ts', 'action/unsent.ts', 'action/progress/'],
+  ['action/conclusion.ts', 'action/remaining.ts', 'action/progress/'],
   ['action/summary.ts', 'action/outputs.ts', 'action/ownership.ts', 'action/complete-inputs.ts'],
   ['action/steps/', 'action/reporter/'],
   ['action/secrets/'],
