@@ -14,7 +14,7 @@ const PRODUCT = '{relay,action,port,workflow-files,cli}/**/*.ts'
 
 const BUDGET = {
   files: 215,
-  sourceLines: 28_700,
+  sourceLines: 28_800,
   simulatorLines: 7_000,
   /** Scripts, demo, and benchmark. */
   otherLines: 4_600,
