@@ -395,7 +395,7 @@ test('only the name and email of the user are kept, for every shape of body and 
 })
 
 test('any key that is added to any body that Port sends becomes an input, even __proto__', () => {
-  // In a node, only the body in the configuration is user-defined.
+  // In the body that Port's agent sends for a node, only `body` in the node's configuration is user-defined.
   const names = fixtureNames.filter(name => name !== 'node-run-body-agent')
   const given = fc.tuple(fc.constantFrom('', 'context', 'payload', 'port_context'), fc.jsonValue())
   fc.assert(

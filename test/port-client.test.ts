@@ -143,7 +143,7 @@ describe('the token', () => {
     expect(tokens()).toBe(2)
   })
 
-  test('is requested again once after a 401, and passed to a callback for masking', async () => {
+  test('is requested only once more after a 401, and each token is passed to a callback for masking', async () => {
     const tokens: string[] = []
     const { port, client } = await openPort({}, { onToken: token => tokens.push(token) })
     const { id } = port.createRun()

@@ -86,7 +86,7 @@ test('runs a workflow from its repository, with its files, secrets, and variable
   expect(lines.slice(-3)).toEqual(entity)
 })
 
-test('decrypts secret inputs with the client secret that --secret passes by its name in the workflow', async () => {
+test('decrypts secret inputs with the client secret that --secret NAME=VALUE sets for secrets.NAME', async () => {
   const secret = 'client-secret-of-32-characters-and-more'
   const inputs = { token: encryptWith(secret, 'clear-text') }
   const action = { identifier: 'deploy_service', encryptedProperties: ['token'] }

@@ -1,7 +1,7 @@
 import { isLoopback } from '../../port/text.ts'
 import { type Config, VARIABLES } from '../../relay/config/config.ts'
 import { matcher } from '../../relay/config/routes.ts'
-import { whyNotWritable } from '../../relay/store/database.ts'
+import { whyNotWritable } from '../../relay/store/failures.ts'
 import { ofAnotherOrganization, openStore, openStoreForCommand } from '../../relay/store/open.ts'
 import type { Env } from '../command.ts'
 import { type Check, type Finding, ok, problem, warning } from './check.ts'

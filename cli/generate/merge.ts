@@ -169,7 +169,7 @@ function mergeInput(input: Json | undefined, generated: Json | undefined): JsonO
 
 const isQuery = (value: unknown) => isObject(value) && 'jqQuery' in value
 
-/** Returns the names that appear in the definition only in the form's lists of inputs. */
+/** Returns the names that appear nowhere in the definition except in the form's lists of inputs. */
 function unused(names: string[], form: { properties: Json | undefined; definition: JsonObject }): string[] {
   const rest = JSON.stringify(form.definition, (key, value) => {
     if (value === form.properties) return without(object(value), ...names)

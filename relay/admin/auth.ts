@@ -54,7 +54,7 @@ export type CallLogs = Pick<Config, 'trustedProxies'> &
   Record<'log' | 'throttled', Pick<ThrottledLog, 'info'>>
 
 /**
- * Logs the request, the role, and the response's status of each call by an operator. Calls without a valid token, and
+ * Logs each call by an operator: the request, the role, and the status of the response. Calls without a valid token, and
  * repeated reads, cause at most one line per minute.
  */
 export function logCalls(

@@ -93,7 +93,7 @@ const DATABASE = 'PortRelayDatabaseUnavailable'
 const REJECTED = 'PortRelayCredentialRejected'
 const AT_ONCE = { banner: 0, alert: 0 }
 
-/** Every problem that operators see, the worst first. The banner, alerts, `/readyz`, `doctor`, and the test of the runbook read it. */
+/** Every problem that operators see, the worst first. The banner, the alerts, `/readyz`, `doctor`, and the runbook's test read this table. */
 export const PROBLEMS = {
   database_unavailable: kind(
     'outage',
@@ -172,12 +172,12 @@ export const PROBLEMS = {
   paused: kind('note', 'PortRelayPaused', '/status', { banner: 0 }, paused),
 }
 
-/** The row of a problem. Alerts of an earlier version can have other types. */
+/** Returns the row of a problem; undefined for an unknown type, because an alert of an earlier version can have another type. */
 export const kindOf = (type: string): Kind | undefined => (PROBLEMS as Record<string, Kind>)[type]
 
 export const textOf = ({ text, advice }: Pick<Found, 'text' | 'advice'>) => `${text} ${advice || ''}`.trim()
 
-/** Lists the problems that last long enough for this place, the worst first. */
+/** Lists the problems that have lasted long enough to be reported in `place`, the worst first. */
 export function findProblems(health: Health, place: keyof Kind['after']): Problem[] {
   return (Object.keys(PROBLEMS) as ProblemType[]).flatMap(type => {
     const {

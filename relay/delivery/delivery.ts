@@ -132,8 +132,8 @@ export interface Delivery extends Target {
   /** Whether the relay reports the final status after the workflow has started. If not, another system reports it. */
   reportWorkflowStatus: boolean
   /**
-   * When the relay requested a re-run, recorded before the request. 0: the relay may request one when jobs lose their
-   * runners. Null: the relay requests none.
+   * The time of the relay's request for a re-run, recorded before the request is sent. 0: the relay hasn't requested one,
+   * and may do so if jobs lose their runners. Null: the relay never requests one.
    */
   rerunAt: number | null
   /** Whether GitHub has sent a `workflow_run` webhook about the delivery since the delivery was queued. */

@@ -5,7 +5,7 @@ import { LIMITS } from '../config/limits.ts'
 import { type Receive, serveDirectly } from './direct.ts'
 import { isVerified, networkOf } from './request.ts'
 
-/** Limits the time of headers, bodies, and idle connections. A load balancer usually closes an idle connection after 60 s. Node joins repeated headers, as Hono does. */
+/** Limits the time of headers, bodies, and idle connections. A load balancer usually closes an idle connection after 60 s. Makes Node join repeated headers, as Hono does. */
 const OPTIONS = {
   maxHeaderSize: LIMITS.requestLine,
   headersTimeout: LIMITS.headersTime,

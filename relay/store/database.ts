@@ -39,8 +39,8 @@ export const rowsOf = async <T = Row>(
 export type DatabaseClock = ReturnType<typeof createDatabaseClock>
 
 /**
- * Creates a clock that continues the database's last known time with a monotonic timer. All relays on a database share
- * this time, whatever their own clocks show.
+ * Creates a clock that continues the database's last known time with a monotonic timer. All relays on a database get
+ * the same time from it, whatever their own clocks show.
  */
 export function createDatabaseClock(timer = () => performance.now()) {
   let base = { time: Date.now(), at: timer() }
@@ -147,50 +147,3 @@ export const select = async <T>(
   from: string,
   ...params: Statement['params']
 ): Promise<T[]> => (await rowsOf(db, `SELECT ${names} FROM ${from}`, ...params)).map(read)
-
-/** Why a call to the database failed, as SQLite's thread sends it. `code`: SQLite's primary result code. */
-export type Failure = { failed: string; code: number | string | null }
-
-export const isFailure = (response: unknown): response is Failure =>
-  typeof response === 'object' && response !== null && 'failed' in response
-
-/** Returns SQLite's primary result code, PostgreSQL's SQLSTATE, or Node's code for network errors; null for another error. */
-export function codeOf(error: unknown): number | string | null {
-  for (let each = error as Error | undefined; each; each = each.cause as Error | undefined) {
-    const { errcode, code } = each as { errcode?: number; code?: number | string }
-    if (errcode !== undefined) return errcode & 0xff
-    if (code !== undefined && !String(code).startsWith('ERR_')) return code
-  }
-  return null
-}
-
-/**
- * Explains why the database doesn't accept writes, and what to do; null for an unknown cause.
- * @param shown the text to write after the cause
- * @see https://www.sqlite.org/rescode.html and https://www.postgresql.org/docs/current/errcodes-appendix.html
- */
-export function whyNotWritable(error: unknown, shown = ''): string | null {
-  const code = codeOf(error)
-  switch (code) {
-    case 13:
-    case '53100':
-    case 'ENOSPC':
-      return `the disk is full${shown}. Free space on it.`
-    case 8:
-      return `it is read-only${shown}. Mount its disk for writing.`
-    case '25006':
-      return `it is a read-only replica${shown}. Connect to the primary server.`
-    case 5:
-    case 6:
-    case '55P03':
-    case '57014':
-      return `it is locked${shown}. Stop the process that has a transaction open, such as a backup or a shell.`
-    case '53300':
-      return `it has no free connection${shown}. Raise max_connections, or run fewer relays.`
-    case 'REPLACED':
-      return `its file was deleted or replaced${shown}. Put the file back, or restart the relay.`
-  }
-  // A network error, or a server that ends connections because it stops or starts.
-  if (!/^(E[A-Z_]+$|08|57P)/.test(String(code))) return null
-  return `it can't be reached${shown || ` (${code})`}. Check the server and the network.`
-}

@@ -21,7 +21,7 @@ const LOCKED: LogLine = {
   message: `The repository has the workflow lockfile ${LOCKFILE}. GitHub starts a workflow only if the lockfile lists all its actions: run "gh actions-lock", and commit the file.`,
 }
 const MAX_ANNOTATION = 1_000
-/** The number of failed jobs above which the relay doesn't run them again. The annotations cost a request per job. */
+/** If more jobs than this failed, the relay doesn't run them again, because reading the annotations costs a request for each job. */
 const MAX_LOST = 20
 const LOST = /lost communication|shutdown signal/i
 /** The conclusions of jobs that never started or were stopped, for example because another job failed. */

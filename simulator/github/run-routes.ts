@@ -78,12 +78,12 @@ export function runRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
     jobs(c, `${RUNS}/{run_id}/attempts/{attempt_number}/jobs`, Number(c.req.param('attempt'))),
   )
 
-  /** The first run of a group is in progress. @param only the run whose membership is shown */
-  const showGroup = (name: string, runs: readonly number[], only?: number) => ({
+  /** The first run of a group is in progress. @param member shows only the membership of this run */
+  const showGroup = (name: string, runs: readonly number[], member?: number) => ({
     group_name: name,
     group_members: runs
       .map((run_id, position) => ({ run_id, position, status: position === 0 ? 'in_progress' : 'pending' }))
-      .filter(({ run_id }) => only === undefined || run_id === only),
+      .filter(({ run_id }) => member === undefined || run_id === member),
   })
   app.get('/:owner/:repo/actions/runs/:run{[0-9]+}/concurrency_groups', c => {
     const repository = open(c)

@@ -110,7 +110,7 @@ async function duplicate({ simulate }: Searched, delivered: Awaited<ReturnType<S
   expect(steps['Use token']!.outcome).toBe('skipped')
 }
 
-/** Leaves messages in the database that Port hasn't received. */
+/** Stops Port for a while, so that unsent messages stay in the database. */
 async function portDown({ deliver, simulate, readDatabase, system, places }: Searched) {
   const delivered = await deliver()
   await system.port.stop()

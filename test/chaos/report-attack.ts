@@ -175,7 +175,7 @@ await runAttacker<Target>(import.meta.url, async ({ url, runs, attack }, signal)
       const messages = times(attack.lines, line => `${nameOf(number, line)} ${fill}`)
       const reports = messages.map(message => ({ log: [{ level: 'INFO', message }] }))
       const body = JSON.stringify({ delivery, sender, number, reports })
-      // Resends a report that got no response or 429, as the action does.
+      // Like the action, sends a report again after a 429, or if there was no response.
       for (let status = await post(token, body); ; status = await post(token, body)) {
         count(status)
         if (status === 202) numbers.push(number)

@@ -13,7 +13,7 @@ const POLICY = { startTimeout: START, runTimeout: DAY, serverUrl: 'https://githu
 
 interface Scene extends Partial<Omit<Observation, 'confirmed'>> {
   confirmed?: Observation['confirmed']
-  /** The workflow runs of the delivery. Default: a run in progress that its title identifies. */
+  /** The workflow runs of the delivery. Default: one run in progress, identified by its title. */
   runs?: Partial<DeliveryRun>[]
   /** Changes to the delivery, whose runs are those above unless it has other runs. */
   delivery?: Partial<Delivery>

@@ -38,7 +38,7 @@ async function openTls(listener: RequestListener, certificate = createCertificat
   return `https://${HOST}:${await listenHere(createServer(certificate, listener))}`
 }
 
-/** Returns what a relay with this key responds. */
+/** Returns a listener that responds like a relay with this key. */
 const relayWith =
   (key: string): RequestListener =>
   (request, response) => {

@@ -90,7 +90,7 @@ test('an input that did not fit the payload is returned unchanged, with its keys
   expect(JSON.stringify((answer.body.payload as { inputs: unknown }).inputs)).toBe(JSON.stringify(inputs))
 })
 
-test('the bound run gets the secret inputs decrypted with any configured secret; no plaintext is stored or logged', async () => {
+test('the bound run gets the secret inputs that any configured secret can decrypt; no plaintext is stored or logged', async () => {
   const scheme = vectors['aes256-gcm']
   const system = await startSystem({ PORT_PREVIOUS_SECRETS: scheme.clientSecret })
   const [text, object] = scheme.cases

@@ -1,4 +1,5 @@
-import { type Failure, isFailure, type Statement, sqlite } from '../../relay/store/database.ts'
+import { type Statement, sqlite } from '../../relay/store/database.ts'
+import { type Failure, isFailure } from '../../relay/store/failures.ts'
 import { toRow } from '../../relay/store/sql/intake.ts'
 import { type Batch, openSqliteFile } from '../../relay/store/sqlite/file.ts'
 import type { Store } from '../../relay/store/store.ts'

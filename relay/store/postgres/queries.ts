@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto'
 import type { QueryConfig } from 'pg'
 import type { NewDelivery } from '../../delivery/delivery.ts'
-import { codeOf, type Row } from '../database.ts'
+import type { Row } from '../database.ts'
+import { codeOf } from '../failures.ts'
 import { insertMany } from '../sql/intake.ts'
 
 type Value = string | number | null

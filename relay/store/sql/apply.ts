@@ -39,7 +39,7 @@ type Applied = Decided & { ids: string[]; changeId: number; now: number }
 /** The number of the lock for changes of freezes. All other lock numbers are for workflow runs. */
 export const FREEZES = 0
 
-/** Returns the statements that lock what the conditions of the changes read. */
+/** Returns the statements that lock all data on which the conditions of these changes depend. */
 function lock({ lockNumber }: Dialect, all: readonly Decided[]): Statement[] {
   if (!lockNumber) return []
   const changes = all.map(each => each.transition.change)

@@ -52,7 +52,7 @@ export const FROZEN = "state = 'queued' AND frozen_by > 0"
 const firstAfter = (repository: string) =>
   `(SELECT seq FROM deliveries WHERE ${QUEUED} AND repository > ${repository} ORDER BY repository, seq LIMIT 1)`
 
-/** Selects the oldest delivery of each repository with queued deliveries. Each one takes one step in the index, even if the queue is long. */
+/** Selects the oldest delivery of each repository with queued deliveries. Finding each delivery takes one step in the index, even if its queue is long. */
 const queues = (after = "''", goesOn = '1 = 1') => `
   WITH RECURSIVE queue(seq, repository, due_at, number) AS (
     SELECT seq, repository, due_at, 1 FROM deliveries WHERE seq = ${firstAfter(after)}

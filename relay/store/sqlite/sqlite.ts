@@ -1,7 +1,8 @@
 import { closeSync, openSync, statSync } from 'node:fs'
 import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
-import { type Backend, type Failure, isFailure, type Row, type Statement, sqlite } from '../database.ts'
+import { type Backend, type Row, type Statement, sqlite } from '../database.ts'
+import { type Failure, isFailure } from '../failures.ts'
 import { toRow } from '../sql/intake.ts'
 import type { Batch, Responses } from './file.ts'
 

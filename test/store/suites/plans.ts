@@ -20,8 +20,9 @@ import {
 
 /** More rows than any statement may read, except one of `OF_OUTCOMES`. */
 const FINISHED = 20_000
-/** The number of deliveries in each other state, and (`WAITING`) the number of deliveries with due work. */
+/** The number of dispatched, of running, of failed, and of queued deliveries. */
 const QUEUED = 2000
+/** The number of deliveries with due work. */
 const WAITING = 20
 /** The number of frozen deliveries, which claims don't read. */
 const FROZEN = 10_000

@@ -44,7 +44,7 @@ export function sharedTests(place: Place): void {
     }
   })
 
-  test('each delivery is claimed by only one relay, in order, when both claim concurrently', async () => {
+  test('when two relays claim concurrently, each delivery is claimed by only one of them, and each queue in order', async () => {
     const stores = await two()
     const given = Array.from({ length: 120 }, (_, i) => ({ repository: `acme/${i % 7}` }))
     await Promise.all(given.map(each => stores[0].accept(aDelivery(each))))
