@@ -1,6 +1,7 @@
 import type { Conclusion, JsonObject, LogLine, RunKind, RunUpdate } from '../../port/types.ts'
 import type { Target } from '../github/client.ts'
 import type { PauseCause } from '../github/rate-limit-pause.ts'
+import type { HistoryType } from './history.ts'
 
 /**
  * A delivery's state: `queued` → `dispatched` → `running` (the workflow run is known) → `finished`. `dispatched`:
@@ -175,41 +176,6 @@ export interface EntityMessage {
   required?: true
   attempt?: number
 }
-
-/** The log message for each type of history entry. Most types have the name of their event. */
-export const HISTORY_LOG = {
-  waitingNotified: 'the delivery waits',
-  frozen: 'the delivery is frozen',
-  unfrozen: 'a freeze ended',
-  dispatchAccepted: 'GitHub accepted the dispatch',
-  dispatchDeferred: 'the dispatch is deferred',
-  dispatchRejected: 'GitHub rejected the dispatch',
-  responseLost: "GitHub's response to the dispatch was lost",
-  runNotFound: 'no workflow run was found',
-  runBound: 'a workflow run is bound to the delivery',
-  runReported: 'the workflow run reported',
-  jobFinished: 'a job of the workflow run finished',
-  reportReceived: 'the delivery finished: its workflow run reported the conclusion',
-  entityRejected: 'Port rejected an entity that the workflow run requires',
-  rerunRequested: 'the failed jobs lost their runners; the relay asks GitHub to run them again',
-  rerunRepeated: 'GitHub shows no second attempt; the relay asks again',
-  runFinished: 'the delivery finished with its workflow run',
-  finishedInPort: 'the delivery finished because its run in Port finished',
-  listenerMissing: 'no workflow listens to the dispatch',
-  startTimedOut: 'the delivery finished without a workflow run',
-  runTimedOut: 'the delivery finished: RELAY_RUN_TIMEOUT has passed',
-  runUnidentified: "the delivery finished: its workflow run can't be identified",
-  runDeleted: 'the delivery finished: its workflow run was deleted',
-  runHidden:
-    'the delivery finished with the result that a job reported: GitHub refuses to show the workflow run',
-  redelivered: 'the delivery is queued again',
-  cancelRequested: 'a user canceled the delivery',
-  cancelSent: 'GitHub was asked to cancel the workflow run',
-  cancelRejected: "GitHub doesn't allow the relay to cancel the workflow run",
-  cancelled: 'the delivery was canceled before a workflow run started',
-  approvalSeen: 'the workflow run is waiting for an approval, or a reviewer decided',
-}
-export type HistoryType = keyof typeof HISTORY_LOG
 
 /** An entry of a delivery's history. `details` contains no inputs, secrets, or personal data. */
 export type HistoryEntry = { type: HistoryType; details: JsonObject }

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { backOff } from '../../port/retry.ts'
 import type { Delivery, HistoryEntry, Transition } from '../delivery/delivery.ts'
-import { HISTORY_LOG, OPEN_STATES } from '../delivery/delivery.ts'
+import { OPEN_STATES } from '../delivery/delivery.ts'
 import type { DeliveryEvent, Policy } from '../delivery/events.ts'
+import { HISTORY } from '../delivery/history.ts'
 import { joinLogs } from '../delivery/outbox-policy.ts'
 import { transition } from '../delivery/transition.ts'
 import type { ReportReceipt, Store } from '../store/store.ts'
@@ -90,7 +91,7 @@ function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: Hi
     ...(reason !== undefined && type !== 'runFinished' && { reason }),
   }
   // Waits have the level debug, because every delivery waits during an outage.
-  log[type === 'waitingNotified' ? 'debug' : 'info'](fields, HISTORY_LOG[type])
+  log[type === 'waitingNotified' ? 'debug' : 'info'](fields, HISTORY[type][0])
 }
 
 /** How long a stopping relay retries while the database is unavailable. */

@@ -220,7 +220,11 @@ test('a delivery shows its timeline, with future steps in gray, and the steps of
     'Target: acme/shop, event type deploy',
     'Attempt 1: GitHub accepted the dispatch',
   ]
-  expect(await titles(page)).toEqual([...past, 'Bound to its workflow run', 'End of the workflow run'])
+  expect(await titles(page)).toEqual([
+    ...past,
+    'A workflow run is bound to the delivery',
+    'End of the workflow run',
+  ])
   expect(await page.locator('.timeline .todo h3').allInnerTexts()).toEqual(['End of the workflow run'])
   const received = await page.locator('.timeline time').first().textContent()
   expect(received).toMatch(/^[A-Z][a-z]{2} \d+,( \d{4},)? \d+:\d\d:\d\d [AP]M GMT\+9$/)
@@ -260,7 +264,7 @@ test('the dashboard explains the effect and asks for confirmation before it rede
   )
   await page.getByRole('button', { name: 'Redeliver' }).click()
   await page.waitForURL(`${relay.url}/deliveries/${ids[0]}`)
-  expect(await titles(page)).toContain('Queued again')
+  expect(await titles(page)).toContain('The delivery is queued again')
   expect((await page.goto(`${relay.url}/deliveries/${ids[3]}/redeliver`))!.status()).toBe(409)
 
   await page.goto(`${relay.url}/?outcome=not_started`)
