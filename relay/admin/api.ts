@@ -1,8 +1,6 @@
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
-import { z } from 'zod'
 import { parseJson } from '../../port/text.ts'
-import { isObject } from '../../port/types.ts'
 import type { HistoryEntry, Listed } from '../delivery/delivery.ts'
 import { boundRun } from '../delivery/match.ts'
 import type { Shown } from '../delivery/waiting.ts'
@@ -11,10 +9,19 @@ import { MOST_LISTED, type Refusal, type Refusals } from '../http/refusals.ts'
 import type { RouteDeps } from '../route-deps.ts'
 import type { Freeze } from '../store/store.ts'
 import type { Roles } from './auth.ts'
-import { FILTERS, type GivenFilter, MAX_LISTED, readBulkFilter, readFilter, readWhole } from './filter.ts'
+import {
+  bulkRequest,
+  FILTERS,
+  type GivenFilter,
+  MAX_LISTED,
+  readBulkFilter,
+  readFilter,
+  readWhole,
+  refuse,
+} from './filter.ts'
 import { endFreeze, readFreeze } from './freezes.ts'
 import { openApi } from './openapi.ts'
-import { knownDelivery, MAX_REDELIVERED, mustBeRedeliverable, type Redelivery } from './redelivery.ts'
+import { knownDelivery, mustBeRedeliverable, type Redelivery } from './redelivery.ts'
 
 const MAX_BODY = 4096
 
@@ -73,7 +80,10 @@ export function createAdminApi({ roles, store, freezes, redelivery, refusals, sh
     return c.json({ delivery: id, state }, 202)
   })
   app.post('/redeliver', bodyLimit({ maxSize: MAX_BODY, onError: tooLarge }), async c => {
-    const { filter, limit, isDry } = readBulk(await c.req.text())
+    const { data, error } = bulkRequest.safeParse(parseJson(await c.req.text()))
+    if (!data) throw refuse(error)
+    const { limit, dry_run: isDry, ...given } = data
+    const filter = readBulkFilter(given, store.clock())
     const { deliveries, more } = await redelivery.find(filter, limit)
     if (isDry) {
       const ends = await redelivery.readEnds(deliveries)
@@ -109,38 +119,6 @@ export function createAdminApi({ roles, store, freezes, redelivery, refusals, sh
   refuseOthers(app, ['/freezes'], 'GET, HEAD, POST', 'Send this request with GET or POST.')
   refuseOthers(app, ['/freezes/:id'], 'DELETE', 'Send this request with DELETE.')
   return app
-
-  function readBulk(text: string) {
-    const body = parseJson(text)
-    if (!isObject(body))
-      throw new Problem(
-        400,
-        'Send a JSON object, such as {"state": "failed", "since": "1h", "dry_run": true}.',
-      )
-    const read = bulk.safeParse(body)
-    if (!read.success) throw refuseBulk(read.error.issues[0])
-    const { limit, dry_run: isDry, ...given } = read.data
-    return { filter: readBulkFilter(given, store.clock()), limit, isDry }
-  }
-}
-
-const isText = z.string('must be a string')
-const LIMIT_RULE = `must be a whole number from 1 to ${MAX_REDELIVERED}`
-const bulk = z.strictObject({
-  ...(Object.fromEntries(FILTERS.map(name => [name, isText.optional()])) as Record<
-    (typeof FILTERS)[number],
-    z.ZodOptional<z.ZodString>
-  >),
-  limit: z.int(LIMIT_RULE).min(1, LIMIT_RULE).max(MAX_REDELIVERED, LIMIT_RULE).default(MAX_REDELIVERED),
-  dry_run: z.boolean('must be true or false').default(false),
-})
-
-function refuseBulk(issue: z.core.$ZodIssue | undefined): Problem {
-  if (issue?.code !== 'unrecognized_keys')
-    return new Problem(400, `${String(issue?.path[0])} ${issue?.message}.`)
-  const name = JSON.stringify(issue.keys[0]?.slice(0, 60))
-  const known = Object.keys(bulk.shape).join(', ')
-  return new Problem(400, `The body has the unknown field ${name}: the known fields are ${known}.`)
 }
 
 function readFlag(name: string, text = 'false'): boolean {

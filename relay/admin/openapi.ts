@@ -1,8 +1,9 @@
+import { z } from 'zod'
 import packageJson from '../../package.json' with { type: 'json' }
-import { OUTCOMES, REDELIVERABLE, STATES } from '../delivery/delivery.ts'
+import { OUTCOMES, STATES } from '../delivery/delivery.ts'
 import { MOST_LISTED } from '../http/refusals.ts'
-import { MAX_LISTED } from './filter.ts'
-import { MAX_REDELIVERED } from './redelivery.ts'
+import { bulkRequest, filterFields, MAX_LISTED } from './filter.ts'
+import { newFreeze } from './freezes.ts'
 
 const text = { type: 'string' }
 const time = { type: 'string', format: 'date-time' }
@@ -50,32 +51,16 @@ const delivery = {
   updated_at: time,
   due_at: orNull(time),
 }
-const newFreeze = {
-  repositories: described('a glob of repositories, such as acme/*', text),
-  reason: described('the reason for the freeze, which Port shows', text),
-  until: described('when the freeze ends; null if the freeze lasts until an operator ends it', orNull(time)),
-}
 const event = object({ time, type: text, details: { type: 'object' } })
 const portRunEnded = described(
   "whether the run in Port has finished (if so, Port won't show a new workflow run); null if unknown",
   orNull(flag),
 )
 
-const filters = {
-  state: { type: 'string', enum: STATES },
-  outcome: { type: 'string', enum: OUTCOMES },
-  q: described("a part of the run's or delivery's id, the repository, or the action", text),
-  repository: described('owner/name', text),
-  action: described('identifier of the Port action', text),
-  run_id: described('id of the run in Port', text),
-  since: described(
-    'only deliveries received since this time: RFC 3339, a duration such as 1h, or milliseconds since 1970',
-    text,
-  ),
-}
+const accepted = (schema: z.ZodType) => z.toJSONSchema(schema, { io: 'input' })
 const get = <T>(operation: T) => ({ get: operation })
 const post = <T>(operation: T) => ({ post: operation })
-const query = (name: string, schema: object) => ({ name, in: 'query', schema })
+const query = (name: string, schema: unknown) => ({ name, in: 'query', schema })
 const id = { name: 'id', in: 'path', required: true, schema: text }
 const dryRun = described('change nothing, and show what would be redelivered', flag)
 
@@ -117,7 +102,7 @@ export const openApi = {
     '/api/deliveries': get({
       summary: 'Deliveries, newest first',
       parameters: [
-        ...Object.entries(filters).map(([name, schema]) => query(name, schema)),
+        ...Object.entries(accepted(filterFields).properties!).map(([name, schema]) => query(name, schema)),
         query('limit', { type: 'integer', minimum: 1, maximum: MAX_LISTED, default: 50 }),
         query('before', described('`next` of the previous response', { type: 'integer', minimum: 1 })),
       ],
@@ -203,17 +188,7 @@ export const openApi = {
       Redeliverable: object({
         ...{ delivery: text, state: delivery.state, dry_run: { const: true }, port_run_ended: portRunEnded },
       }),
-      Bulk: {
-        type: 'object',
-        properties: {
-          ...filters,
-          state: { type: 'string', enum: REDELIVERABLE },
-          limit: { type: 'integer', minimum: 1, maximum: MAX_REDELIVERED, default: MAX_REDELIVERED },
-          dry_run: dryRun,
-        },
-        anyOf: [{ required: ['state'] }, { required: ['outcome'] }],
-        additionalProperties: false,
-      },
+      Bulk: { ...accepted(bulkRequest), anyOf: [{ required: ['state'] }, { required: ['outcome'] }] },
       Redelivered: object({
         dry_run: flag,
         deliveries: described(
@@ -227,8 +202,17 @@ export const openApi = {
         more: described('whether older deliveries match as well', flag),
       }),
       Freezes: object({ freezes: list(ref('Freeze')) }),
-      Freeze: object({ id: whole, ...newFreeze, since: time, deliveries: whole }),
-      NewFreeze: { ...object(newFreeze), required: ['repositories', 'reason'] },
+      Freeze: object({
+        ...{
+          id: whole,
+          repositories: text,
+          reason: text,
+          until: orNull(time),
+          since: time,
+          deliveries: whole,
+        },
+      }),
+      NewFreeze: accepted(newFreeze),
       Refused: object({
         since: described("when this relay was started; earlier refusals aren't kept", time),
         refused: list(

@@ -199,8 +199,8 @@ test('refuses a bulk redelivery without a filter or with an invalid field', asyn
     [{ state: 'failed', action: 1 }, 'action must be a string.'],
     ...limits.map((limit): (typeof rows)[0] => [{ state: 'failed', limit }, 'a whole number from 1 to 1000']),
     [{ state: 'failed', dry_run: { toString: 1 } }, 'dry_run must be true or false.'],
-    [{ state: { toString: 1 } }, 'state must be a string.'],
-    [[], 'Send a JSON object'],
+    [{ state: { toString: 1 } }, 'state must be one of queued, dispatched'],
+    [[], 'The body must be a JSON object, such as'],
   ]
   for (const [body, part] of rows) {
     const detail = expect.stringContaining(part)
