@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import { createPortClient, type Fetch } from '../port/client/client.ts'
+import { createPortClient } from '../port/client/client.ts'
 import { ALERTS_MS, createAlerts } from './admin/alerts.ts'
 import { createRoles } from './admin/auth.ts'
 import { createDatabaseCheck, createHealth, createReadiness, createTally } from './admin/health.ts'
@@ -13,7 +13,7 @@ import { createSides, GITHUB_REJECTS } from './admin/sides.ts'
 import { createApp } from './app.ts'
 import type { Config } from './config/config.ts'
 import { LIMITS } from './config/limits.ts'
-import { fetchLimited, type OnResponse, responseOutcome } from './config/outgoing.ts'
+import { fetchObserved, responseOutcome } from './config/outgoing.ts'
 import { matcher } from './config/routes.ts'
 import type { Policy } from './delivery/events.ts'
 import { createGitHub } from './github/client.ts'
@@ -91,7 +91,10 @@ export async function assembleRelay(
           ...{ apiUrl, clientId, clientSecret: clientSecrets[0], clock },
           timeoutMs: PORT_TIMEOUT_MS,
           readNodeRuns: true,
-          fetch: fetchPort(response => metrics.request('port', responseOutcome(response))),
+          fetch: (url, init) =>
+            fetchObserved(url, { ...init, redirect: 'manual' }, response =>
+              metrics.request('port', responseOutcome(response)),
+            ),
           onResult: sides.observePort,
         })
   const { startTimeout, runTimeout, publicUrl } = config
@@ -182,17 +185,6 @@ async function openOwn({ port }: Config, opening: Promise<Store>): Promise<Store
     throw error
   }
 }
-
-export const fetchPort =
-  (onResponse: OnResponse): Fetch =>
-  async (url, init) => {
-    const response = await fetchLimited(url, { ...init, redirect: 'manual' }).catch(error => {
-      onResponse(null, error)
-      throw error
-    })
-    onResponse(response)
-    return response
-  }
 
 /** Starts a relay. @throws Error with a message for users if the database can't be opened or the address is in use */
 export async function createRelay(config: Config, log: Logger, opening?: Promise<Store>) {

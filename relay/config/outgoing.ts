@@ -76,8 +76,21 @@ export const RESPONSE_OUTCOMES = [
 ] as const
 export type ResponseOutcome = (typeof RESPONSE_OUTCOMES)[number]
 
-type Received = Pick<Response, 'status' | 'headers' | 'url'> | null
+export type Received = Pick<Response, 'status' | 'headers' | 'url'> | null
 export type OnResponse = (response: Received, error?: unknown) => void
+
+/** Fetches like {@link fetchLimited}, and reports the response or the error. */
+export const fetchObserved = (url: string, init: RequestInit, onResponse: OnResponse): Promise<Response> =>
+  fetchLimited(url, init).then(
+    response => {
+      onResponse(response)
+      return response
+    },
+    error => {
+      onResponse(null, error)
+      throw error
+    },
+  )
 
 export function responseOutcome(response: Received): ResponseOutcome {
   if (response === null) return 'unreachable'

@@ -2,7 +2,7 @@ import type { ClientPayload } from '../../port/payload.ts'
 import type { Invocation } from '../../port/types.ts'
 import { BoundedMap } from '../cache.ts'
 import type { Config } from '../config/config.ts'
-import type { OnResponse } from '../config/outgoing.ts'
+import type { OnResponse, Received } from '../config/outgoing.ts'
 import { createApprovalReader } from './approvals.ts'
 import { createCredential, hideSecrets, pausedCredential } from './credentials.ts'
 import { repositoryDispatchRefusal, sendRepositoryDispatch } from './dispatch.ts'
@@ -123,7 +123,7 @@ function createResponseFacts(clock: () => number, isToken: boolean) {
   }
 
   return {
-    observe({ status, headers, url }: Response): void {
+    observe({ status, headers, url }: NonNullable<Received>): void {
       // The headers of a 401 show the limit of anonymous requests.
       if (status === 401) return
       const expiry = Date.parse(headers.get('github-authentication-token-expiration') ?? '')

@@ -2,7 +2,7 @@ import { RequestError } from '@octokit/request-error'
 import type { Octokit } from '@octokit/rest'
 import { isObject } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
-import { fetchLimited } from '../config/outgoing.ts'
+import { fetchObserved, type Received } from '../config/outgoing.ts'
 import { PausedError, type RateLimitPauses, readLimit } from './rate-limit-pause.ts'
 import { foreignReason, isForeign, mustBeGitHub } from './response.ts'
 
@@ -45,17 +45,12 @@ export function atOf(repository: string): { owner: string; repo: string } {
 export function createCredential(
   { apiUrl, auth }: Config['github'],
   clock: () => number,
-  onResponse: (response: Response | null, sentAt: number, error?: unknown) => void = () => {},
+  onResponse: (response: Received, sentAt: number, error?: unknown) => void = () => {},
 ): CheckedCredential {
-  const options = octokitOptions(apiUrl, async (url, init) => {
+  const options = octokitOptions(apiUrl, (url, init) => {
     const sentAt = performance.now()
     const signal = init.signal ?? AbortSignal.timeout(TIMEOUT_MS)
-    const response = await fetchLimited(url, { ...init, signal }).catch(error => {
-      onResponse(null, sentAt, error)
-      throw error
-    })
-    onResponse(response, sentAt)
-    return response
+    return fetchObserved(url, { ...init, signal }, (response, error) => onResponse(response, sentAt, error))
   })
   return 'token' in auth ? tokenCredential(options, auth.token) : appCredential(options, auth, clock)
 }

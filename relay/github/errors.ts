@@ -30,18 +30,10 @@ export type ReadFailure =
   { kind: 'forbidden'; reason: string; permission: boolean } | { kind: 'later'; at: number; reason: string }
 
 /** Thrown if the relay doesn't send a dispatch now, because the lease expires too soon or a freeze has started. */
-export class DelayedError extends Error {
-  override name = 'DelayedError'
-  override message = 'The relay was delayed'
-}
+export class DelayedError extends Error {}
 
 /** Thrown if GitHub rejects a dispatch, or if the relay refuses to send it. The message is for the user. */
-export class RejectedError extends Error {
-  override name = 'RejectedError'
-  constructor(sentence: string, cause?: unknown) {
-    super(sentence, { cause })
-  }
-}
+export class RejectedError extends Error {}
 
 /** Thrown if the relay doesn't send a dispatch because a request before it failed. */
 export class PreparationError extends Error {

@@ -1,4 +1,5 @@
 import { RequestError } from '@octokit/request-error'
+import { z } from 'zod'
 import { cleanText } from '../../port/text.ts'
 import type { Credential } from './credentials.ts'
 import { type DispatchPolicy, postDispatch } from './dispatch.ts'
@@ -26,22 +27,17 @@ export interface WorkflowRun {
   updatedAt: number
 }
 
-/** A run in GitHub's responses and webhooks. Older servers omit some fields. */
-export interface GivenRun {
-  id: number
-  run_attempt?: number | null
-  workflow_id?: number | null
-  path?: string | null
-  head_branch?: string | null
-  event?: string | null
-  display_title?: string | null
-  name?: string | null
-  status?: string | null
-  conclusion?: string | null
-  html_url?: string | null
-  created_at?: string | null
-  updated_at?: string | null
-}
+// Older servers omit some fields.
+const text = z.string().nullish().catch(null)
+const whole = z.number().int().nullish().catch(null)
+
+/** A run in GitHub's responses and webhooks. */
+export const givenRun = z.object({
+  ...{ id: z.number().int(), run_attempt: whole, workflow_id: whole, path: text, head_branch: text },
+  ...{ event: text, display_title: text, name: text, status: text, conclusion: text, html_url: text },
+  ...{ created_at: text, updated_at: text },
+})
+type GivenRun = Partial<z.infer<typeof givenRun>> & { id: number }
 
 export function toWorkflowRun(run: GivenRun): WorkflowRun {
   const createdAt = Date.parse(run.created_at ?? '') || 0

@@ -107,7 +107,7 @@ export function createWorkflowDispatcher(
         } else if (!(isAboutField || more) || requests === (current.file ? MAX_REQUESTS : MAX_WITHOUT_FILE)) {
           const documentation = readDocumentation(findResponse(error)?.data)
           const sentence = workflowRefusal([status, message, documentation], dispatched, inputs)
-          throw new RejectedError(sentence, error)
+          throw new RejectedError(sentence, { cause: error })
         }
       }
     }

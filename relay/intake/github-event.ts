@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { cleanText } from '../../port/text.ts'
 import type { FinishedJob } from '../delivery/events.ts'
 import { readReviewers } from '../github/approvals.ts'
-import { toWorkflowRun } from '../github/runs.ts'
+import { givenRun, toWorkflowRun } from '../github/runs.ts'
 
 export type WebhookEvent = z.infer<(typeof EVENTS)[keyof typeof EVENTS]>
 
@@ -20,20 +20,11 @@ const workflowJob = z.object({
 })
 
 const EVENTS = {
-  workflow_run: z
-    .object({
-      repository,
-      workflow_run: z.object({
-        ...{ id, run_attempt: whole, workflow_id: whole, path: text, head_branch: text, event: text },
-        ...{ display_title: text, name: text, status: text, conclusion: text, html_url: text },
-        ...{ created_at: text, updated_at: text },
-      }),
-    })
-    .transform(body => ({
-      kind: 'workflow_run' as const,
-      repository: body.repository.full_name,
-      run: toWorkflowRun(body.workflow_run),
-    })),
+  workflow_run: z.object({ repository, workflow_run: givenRun }).transform(body => ({
+    kind: 'workflow_run' as const,
+    repository: body.repository.full_name,
+    run: toWorkflowRun(body.workflow_run),
+  })),
   workflow_job: z
     .object({ repository, workflow_job: workflowJob })
     .transform(({ workflow_job: job, ...body }) => ({

@@ -4,8 +4,8 @@ import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { createPortClient } from '../../port/client/client.ts'
 import { LIMITS } from '../../relay/config/limits.ts'
+import { fetchLimited } from '../../relay/config/outgoing.ts'
 import { createGitHub } from '../../relay/github/client.ts'
-import { fetchPort } from '../../relay/relay.ts'
 import { createIssuerKeys } from '../../relay/reports/oidc.ts'
 import { listenHere } from '../support/listen-here.ts'
 
@@ -38,9 +38,7 @@ function endless(response: ServerResponse): Promise<number> {
 }
 
 const readPort = (apiUrl: string) =>
-  createPortClient({ apiUrl, clientId: 'c', clientSecret: 's', fetch: fetchPort(() => {}) })
-    .run('r_1')
-    .read()
+  createPortClient({ apiUrl, clientId: 'c', clientSecret: 's', fetch: fetchLimited }).run('r_1').read()
 
 const gitHub = (url: string) =>
   createGitHub({ apiUrl: url, auth: { token: 't' }, webhookSecret: null, oidcIssuer: url })

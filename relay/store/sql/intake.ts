@@ -11,28 +11,14 @@ export type Accepted = Target & Pick<Delivery, 'id' | 'state' | 'runId'> & { dup
 
 export type Cancellation = { status: 200 | 202; body: string }
 
-export class SignatureUsed extends Error {
-  override name = 'SignatureUsed'
-  override message = 'The signature was used before'
-}
-
-export class StoreBusy extends Error {
-  override name = 'StoreBusy'
-  override message = 'Too many deliveries wait to be persisted'
-}
+export class SignatureUsed extends Error {}
+export class StoreBusy extends Error {}
 
 /** The columns that intake writes, in the order of the parameters. The last three columns are numbers. All other columns are texts. */
 const FIELDS = [
   ...(['id', 'dedupeKey', 'sentAs', 'signature', 'runId', 'kind', 'action', 'repository'] as const),
-  ...([
-    'eventType',
-    'workflow',
-    'ref',
-    'invocation',
-    'reportWorkflowStatus',
-    'rerunAt',
-    'receivedAt',
-  ] as const),
+  ...(['eventType', 'workflow', 'ref', 'invocation'] as const),
+  ...(['reportWorkflowStatus', 'rerunAt', 'receivedAt'] as const),
 ] satisfies readonly (keyof NewDelivery)[]
 const NAMES = FIELDS.map(columnOf).join(', ')
 const INTO = `INSERT INTO deliveries (${NAMES}, queued_at, updated_at, due_at, state)`
