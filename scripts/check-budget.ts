@@ -14,7 +14,7 @@ const PRODUCT = '{relay,action,port,workflow-files,cli}/**/*.ts'
 
 const BUDGET = {
   files: 215,
-  sourceLines: 28_800,
+  sourceLines: 28_900,
   simulatorLines: 7_000,
   /** Scripts, demo, and benchmark. */
   otherLines: 4_600,
@@ -25,7 +25,7 @@ const BUDGET = {
   dependencies: 24,
   devDependencies: 26,
   /** `docs/*.md` and README.md. */
-  docsBytes: 176_500,
+  docsBytes: 177_200,
 }
 
 function linesOf(pattern: string): number[] {
