@@ -44,7 +44,10 @@ interface ApplyCall extends Pick<Call, 'env' | 'print' | 'note' | 'ask'> {
 }
 
 /** Runs `generate --check` and `generate --apply`. @returns the exit code: 1 if a definition in Port doesn't match its file */
-export async function applyFiles(call: ApplyCall, options: ToActionOptions): Promise<number> {
+export async function applyFiles(
+  call: ApplyCall,
+  options: ToActionOptions & { publicUrl?: string | undefined },
+): Promise<number> {
   const { env, paths, format, check, yes, json, ask } = call
   const { relay } = options
   if (!relay)

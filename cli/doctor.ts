@@ -3,6 +3,7 @@ import { cleanLine } from '../port/text.ts'
 import { type Config, ConfigError, readConfig } from '../relay/config/config.ts'
 import { isRepository } from '../relay/config/routes.ts'
 import { type Color, defineCommand, flag, JSON_OPTION, text, texts, UsageError } from './command.ts'
+import { agent } from './doctor/agent.ts'
 import { type Check, type CheckDeps, type Finding, problem } from './doctor/check.ts'
 import { checkQuotes, configuration, database } from './doctor/configuration.ts'
 import { github, port } from './doctor/credentials.ts'
@@ -76,6 +77,7 @@ export async function diagnose(
     proxy,
     database,
     port,
+    agent,
     github,
     ...repositoryChecks(config, [
       ...more.repositories.map(repository => ({ ...ANYTHING, repository })),

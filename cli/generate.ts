@@ -23,6 +23,7 @@ export const generate = defineCommand({
     format: FORMAT_OPTION,
     approval: flag('require an approval in Port before the run starts'),
     relay: text('URL', "the relay's address in the action; RELAY_PUBLIC_URL by default"),
+    agent: flag("let Port's agent deliver the webhook to --relay, an address inside your network"),
     repository: text(
       'OWNER/NAME',
       "the repository in the relay's address; by default that of the files, see below",
@@ -44,9 +45,14 @@ the Git remote origin, if the clone has no other remote on GitHub.`,
   async run({ env, values, positionals: files, print, note, ask }) {
     const [file] = files
     if (!file) throw new UsageError('Specify a workflow file: generate FILE.')
-    const relay = relayOf(values.relay ?? (env.RELAY_PUBLIC_URL || undefined))
+    const publicUrl = relayOf(env.RELAY_PUBLIC_URL || undefined)
+    const relay = relayOf(values.relay) ?? publicUrl
+    if (values.agent && !values.relay)
+      throw new UsageError(
+        "--agent needs the relay's address inside the agent's network: --relay http://relay:8080.",
+      )
     const { repository, from } = findRepository(values.repository, env, files)
-    const options = { ...values, relay, repository }
+    const options = { ...values, relay, repository, ...(values.agent && { publicUrl }) }
     const { check = false, apply = false, yes = false, json = false, format } = values
     if (check && apply) throw new UsageError('Choose --check or --apply.')
     if (check || apply)

@@ -5,7 +5,7 @@ const NAME = 'port-webhook-relay'
 
 /** The deployment files in the package. Excludes the files for Lambda, which has its own bundle. */
 const DEPLOY = [
-  'deploy/{compose,compose.postgres,prometheus-alerts}.yml',
+  'deploy/{compose,compose.agent,compose.postgres,prometheus-alerts}.yml',
   'deploy/{relay.env.example,grafana-dashboard.json}',
   'deploy/{kubernetes,systemd}/*',
 ]

@@ -33,9 +33,9 @@ function merged(before: JsonObject | 'event', change: JsonObject, after: JsonObj
     else parent[last] = value
   }
   const { action, said } = generated(after)
-  const result = merge(existing, action, said, RELAY)
+  const result = merge(existing, action, said, { relay: RELAY })
   // A second run changes nothing.
-  expect(merge(result.definition, action, said, RELAY).differences).toEqual([])
+  expect(merge(result.definition, action, said, { relay: RELAY }).differences).toEqual([])
   return result
 }
 
@@ -125,7 +125,7 @@ test('in a Port workflow, only the form and our node change', () => {
       { ...workflow, title: 'Mine', nodes: existing },
       toPortWorkflow(made.action).workflow,
       made.said,
-      RELAY,
+      { relay: RELAY },
     )
   }
   expect(apply({ a: {}, b: {} }).differences).toEqual([])

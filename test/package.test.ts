@@ -47,7 +47,14 @@ async function run(args: string[], env: Record<string, string> = {}) {
 test('the package contains the bundle, README, licenses, and deployment files, and has no dependencies', () => {
   const isBundle = (file: string) => /^[\w-]+(\.index)?\.js$/.test(file) || file.startsWith('simulator/')
   expect(packed.filter(file => !isBundle(file)).sort()).toEqual([
-    ...['LICENSE', 'README.md', 'THIRD_PARTY_LICENSES', 'deploy/compose.postgres.yml', 'deploy/compose.yml'],
+    ...[
+      'LICENSE',
+      'README.md',
+      'THIRD_PARTY_LICENSES',
+      'deploy/compose.agent.yml',
+      'deploy/compose.postgres.yml',
+      'deploy/compose.yml',
+    ],
     ...['deploy/grafana-dashboard.json', 'deploy/kubernetes/relay.yaml'],
     ...['deploy/kubernetes/secret.example.yaml', 'deploy/prometheus-alerts.yml', 'deploy/relay.env.example'],
     ...['deploy/systemd/port-webhook-relay.service', 'package.json'],

@@ -44,7 +44,10 @@ const KEYS: Record<Format, string[]> = {
 export async function plan(
   port: Port,
   generated: Generated,
-  { format, ...options }: ToActionOptions & { relay: string; format?: Format | undefined },
+  {
+    format,
+    ...options
+  }: ToActionOptions & { relay: string; publicUrl?: string | undefined; format?: Format | undefined },
 ): Promise<Plan> {
   const { action } = generated
   const created = { action, ...toPortWorkflow(action) }
@@ -64,7 +67,7 @@ export async function plan(
       )
     const existing = definitionOf(chosen, all.found)
     const mergeWith = async ({ action, said }: Generated) =>
-      merge(existing, chosen === 'action' ? action : toPortWorkflow(action).workflow, said, options.relay)
+      merge(existing, chosen === 'action' ? action : toPortWorkflow(action).workflow, said, options)
     // If the workflow has both events, the definition in Port decides.
     const merged = await mergeWith(generated).catch(error =>
       mergeWith(generated.other ?? generated).catch(() => Promise.reject(error)),

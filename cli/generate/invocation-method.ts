@@ -9,14 +9,19 @@ export interface Start {
   ref?: string | null
 }
 
-export function invocationMethod(relay: string, { event, name, repository, ref }: Start): JsonObject {
+/** @param agent whether Port's agent delivers the webhook, so that `relay` can be an address inside a network */
+export function invocationMethod(
+  relay: string,
+  { event, name, repository, ref }: Start,
+  agent = false,
+): JsonObject {
   const url = new URL(`${relay}/webhook${repository ? `/${repository}` : ''}`)
   if (name) url.searchParams.set(event === 'workflow_dispatch' ? 'workflow' : 'event_type', name)
   if (ref) url.searchParams.set('ref', ref)
   return {
     type: 'WEBHOOK',
     url: url.href,
-    agent: false,
+    agent,
     synchronized: false,
     method: 'POST',
     body: RECOMMENDED_BODY,

@@ -17,15 +17,16 @@ export interface Said {
 
 /**
  * Changes the definition of a Port action or a Port workflow to match a workflow file. Keeps all other settings.
- * @param relay the relay's address in the generated definition
+ * @param at the relay's address in the generated definition, and another address that the definition in Port can have
  * @returns the definition, a line per difference, and notes for the user
  * @throws Error if the definition in Port has another target, or if its body isn't the generated one
  */
-export function merge(existing: JsonObject, generated: JsonObject, said: Said, relay: string) {
+export function merge(existing: JsonObject, generated: JsonObject, said: Said, at: RelayAddresses) {
+  const { relay } = at
   const { identifier } = existing
-  const readHere = (webhook: JsonObject) => read(webhook, identifier, relay)
+  const readHere = (webhook: JsonObject) => read(webhook, identifier, at)
   const ours = partsOf(generated)
-  const { method, synchronized, onTimeout, body } = ours.webhooks[0]!
+  const { method, synchronized, onTimeout, agent, body } = ours.webhooks[0]!
   const target = readHere(ours.webhooks[0]!)!.target
   const definition = structuredClone(existing)
   const { forms, webhooks } = partsOf(definition)
@@ -43,12 +44,13 @@ export function merge(existing: JsonObject, generated: JsonObject, said: Said, r
     throw new Error(
       `The workflow ${identifier} in Port has several ${forms.length > 1 ? 'forms' : `webhook nodes that start ${textOf(target)}`}, so generate can't change this workflow: change the workflow in Port.`,
     )
-  const before = readHere(webhook)
+  const before = readHere(webhook)!
   const complete = { ...webhook, body: { ...object(body), ...object(webhook.body) } }
   // The generated keys are added only if they don't change the inputs that the relay reads.
   const isComplete = isDeepStrictEqual(readHere(complete), before)
-  const url = String(webhook.url).replace(EXAMPLE_RELAY, relay)
+  const url = String(webhook.url).replace(before.base, relay)
   Object.assign(webhook, isComplete && complete, { url, method, synchronized, ...given({ onTimeout }) })
+  if (agent === true) webhook.agent = true
   const notes: string[] = []
   const [trigger] = forms
   if (trigger) {
@@ -63,15 +65,37 @@ export function merge(existing: JsonObject, generated: JsonObject, said: Said, r
       )
     if (names.length > 0) trigger.userInputs = merged
   }
+  const lost = agent === true ? notPolled({ forms, webhooks: [webhook] }) : []
+  if (lost.length > 0)
+    throw new Error(
+      `Port doesn't send ${lost.join(', ')} to an agent that polls: remove what ${identifier} can't send, or omit --agent.`,
+    )
   return { definition, differences: differencesOf(existing, definition), notes }
 }
 
 /** Returns the parts to change in a definition: its webhooks and its forms. If an event starts the run, there is no form. */
-function partsOf({ nodes, trigger, invocationMethod }: JsonObject) {
+export function partsOf({ nodes, trigger, invocationMethod }: JsonObject) {
   const parts = Array.isArray(nodes) ? nodes.map(node => object(node).config) : [trigger, invocationMethod]
   const ofType = (...types: string[]) => parts.map(object).filter(({ type }) => types.includes(String(type)))
   return { forms: ofType('self-service', 'SELF_SERVE_TRIGGER'), webhooks: ofType('WEBHOOK') }
 }
+
+/**
+ * Lists what Port doesn't send to an agent that polls.
+ * @see https://docs.port.io/workflows/build-workflows/nodes/action-nodes/port-execution-agent/
+ */
+export function notPolled({ forms, webhooks }: ReturnType<typeof partsOf>): string[] {
+  const inputs = forms.flatMap(({ userInputs }) => Object.entries(object(object(userInputs).properties)))
+  const secret = inputs.filter(([, input]) => object(input).encryption !== undefined)
+  return [
+    ...secret.map(([name]) => `the secret input ${name}`),
+    ...(/\{\{[^{}]*\.secrets\b/.test(JSON.stringify(webhooks))
+      ? ['the organization secrets (.secrets)']
+      : []),
+  ]
+}
+
+type RelayAddresses = { relay: string; publicUrl?: string | undefined }
 
 /** A sample value, formatted like a run id, for an expression that has no value in the context. */
 const SAMPLE = 'r_EXPRESSION'
@@ -81,9 +105,15 @@ const chooseTarget = createTargets({ repository: 'any/any', allowed: ['**'], rou
  * Reads a webhook in a definition as the relay does. Returns null if the webhook has another address, or if the relay
  * would refuse the webhook.
  */
-function read({ url, body }: JsonObject, identifier: Json | undefined, relay: string) {
+function read(
+  { url, body }: JsonObject,
+  identifier: Json | undefined,
+  { relay, publicUrl = relay }: RelayAddresses,
+) {
   const address = URL.parse(String(url))?.href ?? ''
-  const base = [relay, EXAMPLE_RELAY].find(each => /^\/webhook(\/|\?|$)/.test(address.replace(each, '')))
+  const base = [relay, EXAMPLE_RELAY, publicUrl].find(each =>
+    /^\/webhook(\/|\?|$)/.test(address.replace(each, '')),
+  )
   if (base === undefined) return null
   const isEmpty = JSON.stringify(body ?? {}) === '{}'
   const context = { action: { identifier: identifier! }, inputs: { input: SAMPLE } }
@@ -92,7 +122,7 @@ function read({ url, body }: JsonObject, identifier: Json | undefined, relay: st
     const { url: named } = readAddress(address.replace(base, 'https://relay'))
     const { from, rerunAt: _, ...target } = chooseTarget(invocation, named)
     const repository = from === 'default' ? null : target.repository
-    return { target: { ...target, repository }, inputs: invocation.inputs }
+    return { base, target: { ...target, repository }, inputs: invocation.inputs }
   } catch (error) {
     if (error instanceof Problem) return null
     throw error

@@ -16,6 +16,8 @@ export interface ToActionOptions {
   blueprint?: string | undefined
   operation?: string | undefined
   approval?: boolean | undefined
+  /** Whether Port's agent delivers the webhook. */
+  agent?: boolean | undefined
   /** Whether to use workflows that GitHub's parser rejects, because the parser can be wrong. */
   'allow-invalid'?: boolean | undefined
 }
@@ -59,7 +61,11 @@ export function toAction(yaml: string, file: string, options: ToActionOptions = 
       ...{ type: 'self-service', operation, userInputs: readInputs(workflow, event) },
       ...(options.blueprint && { blueprintIdentifier: options.blueprint }),
     },
-    invocationMethod: invocationMethod(relay, { event, name, repository: options.repository ?? null }),
+    invocationMethod: invocationMethod(
+      relay,
+      { event, name, repository: options.repository ?? null },
+      options.agent,
+    ),
     requiredApproval: options.approval ?? false,
   }
   const isManual = event === 'workflow_dispatch'

@@ -109,7 +109,7 @@ function relayMethod(old: JsonObject, relay?: string): { method: JsonObject; not
   return { method, notes: notes.filter(note => typeof note === 'string') }
 }
 
-function relayOf({ type, url: given }: JsonObject): string | null {
+export function relayOf({ type, url: given }: JsonObject): string | null {
   const url = type === 'WEBHOOK' && typeof given === 'string' ? URL.parse(given) : null
   const path = /^(.*)\/webhook(?:\/[^/]+\/[^/]+)?\/?$/.exec(url?.pathname ?? '')
   return url && path ? `${url.origin}${path[1]}` : null

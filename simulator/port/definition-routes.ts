@@ -29,6 +29,8 @@ export function definitionRoutes(
     return index < 0 ? undefined : `/connections/${index} must name nodes of the workflow`
   }
 
+  app.get('/', () => Response.json({ ok: true, [`${kind}s`]: [...definitions.values()] }))
+
   app.get('/:id', c => {
     const found = definitions.get(c.req.param('id'))
     return found ? show(found) : refuse('resourceNotFound')

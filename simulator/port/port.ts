@@ -59,6 +59,9 @@ export async function startPortApi(options: PortApiOptions = {}): Promise<PortWi
     const expiresIn = Math.ceil((expiresAt - Date.now()) / 1000)
     return c.json({ ok: true, accessToken: value, expiresIn, tokenType: 'Bearer' })
   })
+  app.get('/v1/organization', c =>
+    c.json({ ok: true, organization: { id: 'org_1', name: 'Acme', settings: state.settings } }),
+  )
   app.route('/v1/actions/runs', runRoutes(state, schemas))
   app.route('/v1/actions', newRunRoutes(state))
   app.route('/v1/actions', definitionRoutes('action', state, schemas))
@@ -105,6 +108,7 @@ export async function startPortApi(options: PortApiOptions = {}): Promise<PortWi
     endRun: (id, status, statusLabel) =>
       updateRun(known(state.runs, id), { status, ...(statusLabel && { statusLabel }) }),
     definitions: state.definitions,
+    settings: state.settings,
     entities: state.entities,
     openPage: opened => {
       page = opened

@@ -14,6 +14,8 @@ export type PortState = {
   nodeRuns: Map<string, PortNodeRun>
   /** Actions and workflows by identifier, as Port returns them. */
   definitions: Record<DefinitionKind, Map<string, JsonObject>>
+  /** The settings of the organization. */
+  settings: { portAgentStreamerName?: 'KAFKA' | 'POLLING' }
   entities: PortEntity[]
   /** Undefined until a blueprint is declared; until then, every blueprint is known. */
   blueprints?: Map<string, Record<string, unknown>>
@@ -27,6 +29,7 @@ export function newPortState(options: PortApiOptions): PortState {
     runs: new Map(),
     nodeRuns: new Map(),
     definitions: { action: new Map(), workflow: new Map() },
+    settings: {},
     entities: [],
     blueprints: options.blueprints && new Map(Object.entries(options.blueprints)),
   }
@@ -205,6 +208,7 @@ export type PortApi = FakeServer & {
   /** Finishes a run, as a user does in Port. Without `statusLabel`, keeps the label. */
   endRun(id: string, status: 'SUCCESS' | 'FAILURE', statusLabel?: string): void
   readonly definitions: PortState['definitions']
+  readonly settings: PortState['settings']
   readonly entities: PortEntity[]
   /** Declares a blueprint. After the first call, all undeclared blueprints are unknown. */
   declareBlueprint(identifier: string, properties?: Record<string, unknown>): void

@@ -133,6 +133,50 @@ test('--check reports a node that fails if the response of the relay is late', a
   expect(stdout).toContain('  + nodes.github.config.onTimeout: "continue"')
 })
 
+test('--agent moves the webhook of an action or a node into the network, and agent stays as it is without --agent', async () => {
+  const { call, action, portWorkflow } = await openFolder({ 'release.yml': manual('tag: {}') })
+  const ofWorkflow = 'release.yml --format workflow --identifier release_flow'
+  for (const args of ['release.yml', ofWorkflow]) await call(`${args} --apply --yes`)
+  const inside = '--agent --relay http://relay:8080'
+  const changes = (path: string) => [
+    `  ~ ${path}.url: "https://r.acme.example/webhook/acme/shop?workflow=release.yml" → "http://relay:8080/webhook/acme/shop?workflow=release.yml"`,
+    `  ~ ${path}.agent: false → true`,
+  ]
+  const ofAction = await call(`release.yml --apply --yes ${inside}`)
+  expect(ofAction.stdout.split('\n').slice(2, -1)).toEqual(changes('invocationMethod'))
+  const ofNode = await call(`${ofWorkflow} --apply --yes ${inside}`)
+  expect(ofNode.stdout.split('\n').slice(2, -1)).toEqual(changes('nodes.github.config'))
+  expect([ofAction.written, ofNode.written].flat()).toEqual([
+    'PUT /v1/actions/release 200',
+    'PUT /v1/workflows/release_flow 200',
+  ])
+  for (const args of ['release.yml', ofWorkflow])
+    for (const more of [inside, '--relay http://relay:8080'])
+      expect(await call(`${args} --check ${more}`)).toMatchObject({ code: 0, written: [] })
+  const created = await call(`release.yml --identifier new --apply --yes ${inside}`)
+  expect([created.written, action('new').invocationMethod.agent]).toEqual([['POST /v1/actions 201'], true])
+  expect(portWorkflow('release_flow').nodes[1]!.config.agent).toBe(true)
+})
+
+test("--agent needs an address, and refuses what Port doesn't send to an agent that polls", async () => {
+  const { call, action } = await openFolder({ 'release.yml': manual('tag: {}') })
+  await call('release.yml --apply --yes')
+  const { stderr, code } = await call('release.yml --check --agent')
+  expect([code, stderr]).toEqual([2, expect.stringContaining('--relay http://relay:8080')])
+  const check = () => call('release.yml --apply --yes --agent --relay http://relay:8080')
+  Object.assign(action('release').trigger.userInputs.properties.tag!, { encryption: 'aes256-gcm' })
+  const secret = await check()
+  expect(secret.stderr).toContain("Port doesn't send the secret input tag to an agent that polls")
+  delete action('release').trigger.userInputs.properties.tag!.encryption
+  Object.assign(action('release').invocationMethod, { headers: { 'x-key': '{{ .secrets["KEY"] }}' } })
+  const ofOrganization = await check()
+  expect(ofOrganization.stderr).toContain("Port doesn't send the organization secrets (.secrets) to an agent")
+  expect([secret, ofOrganization].map(({ code, written }) => [code, written])).toEqual([
+    [1, []],
+    [1, []],
+  ])
+})
+
 test('writes nothing that it must not, and says why', async () => {
   const { port, call, action, env } = await openFolder({
     'a.yml': '{ repository_dispatch: { types: [deploy] } }',

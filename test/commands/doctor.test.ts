@@ -3,11 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import pino from 'pino'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { configuration } from '../../cli/doctor/configuration.ts'
 import { repositoryChecks } from '../../cli/doctor/repositories.ts'
 import { diagnose, doctor } from '../../cli/doctor.ts'
 import { RECOMMENDED_BODY } from '../../cli/generate/invocation-method.ts'
+import type { JsonObject } from '../../port/types.ts'
 import { readConfig } from '../../relay/config/config.ts'
 import { createRelay, type Relay } from '../../relay/relay.ts'
 import { openStore } from '../../relay/store/open.ts'
@@ -270,6 +271,86 @@ describe('while it checks services, doctor', () => {
       "problem: This machine's clock is N s behind Port's: webhooks are refused if the difference exceeds RELAY_TOLERANCE (300 s). Synchronize it with NTP.",
       "warning: This machine's clock is N s behind GitHub's: times in the relay's log and in Port are wrong. Synchronize it with NTP.",
     ])
+  })
+
+  test("says what Port's agent needs, if a definition in Port calls the relay through the agent", async () => {
+    const { definitions, settings } = port
+    const body = { inputs: '{{ .inputs }}' }
+    const method = { type: 'WEBHOOK', agent: true, url: 'http://relay:8080/webhook/acme/shop', body }
+    const define = (identifier: string, more: object = {}, properties: object = {}) =>
+      definitions.action.set(identifier, {
+        ...{ identifier, trigger: { type: 'self-service', userInputs: { properties } } },
+        invocationMethod: { ...method, ...more },
+      } as JsonObject)
+    const ofAgent = async (more: Change = {}) =>
+      shown((await findings(more)).filter(({ check }) => check === 'agent'))
+    onTestFinished(() => {
+      definitions.action.clear()
+      definitions.workflow.clear()
+      delete settings.portAgentStreamerName
+    })
+    define('public', { agent: false })
+    define('ofOthers', { url: 'http://jenkins.acme.example/build' })
+    expect(await ofAgent()).toEqual([])
+    define('deploy')
+    expect(await ofAgent()).toEqual([
+      expect.stringMatching(
+        /^warning: Port sends runs of deploy to an agent with the transport KAFKA\. .*POLLING/,
+      ),
+    ])
+    settings.portAgentStreamerName = 'POLLING'
+    const polls = "ok: Port's agent polls for runs of deploy, so Port doesn't need to reach the relay."
+    expect(await ofAgent()).toEqual([polls])
+    define('bare', { body: undefined })
+    define('secret', {}, { token: { type: 'string', encryption: 'aes256-gcm' } })
+    expect((await ofAgent()).slice(1)).toEqual([
+      "problem: bare has no body, so Port's agent gets no inputs: use the body that generate prints.",
+      "problem: secret: Port doesn't send the secret input token to an agent that polls.",
+    ])
+    for (const name of ['bare', 'secret']) definitions.action.delete(name)
+    const node = { ...method, body: { key: '{{ .secrets["KEY"] }}' } }
+    definitions.workflow.set('flow', { identifier: 'flow', nodes: [{ identifier: 'n', config: node }] })
+    expect(await ofAgent()).toEqual([
+      polls.replace('deploy', 'deploy, flow'),
+      "problem: flow: Port doesn't send the organization secrets (.secrets) to an agent that polls.",
+    ])
+    const forbid = port.fail({ status: 403, match: ({ path }) => path === '/v1/organization' })
+    onTestFinished(forbid)
+    expect(await ofAgent()).toEqual([
+      "ok: Port's agent passes deploy, flow to the relay. The organization's settings can't be read (403), so the agent's transport is unknown.",
+    ])
+    // Without a public address, nothing is said about one.
+    const found = await findings({ RELAY_PUBLIC_URL: undefined })
+    expect(found.filter(({ check }) => check === 'relay')).toEqual([])
+  })
+
+  test("names credentials and an API address with which Port's agent can't claim runs", async () => {
+    const ofUser = await startPortApi({ clientId: 'ada@acme.example' })
+    onTestFinished(() => ofUser.close())
+    ofUser.settings.portAgentStreamerName = 'POLLING'
+    const invocationMethod = {
+      type: 'WEBHOOK',
+      agent: true,
+      url: 'http://relay:8080/webhook',
+      body: { inputs: {} },
+    }
+    ofUser.definitions.action.set('deploy', { identifier: 'deploy', trigger: {}, invocationMethod })
+    const api = 'https://api.getport.io'
+    const credentials = { PORT_CLIENT_ID: ofUser.clientId, PORT_CLIENT_SECRET: ofUser.clientSecret }
+    const found = await diagnose({
+      env: envWith({
+        ...credentials,
+        PORT_API_URL: api,
+        RELAY_DATABASE: `sqlite:${join(folder, 'agent.db')}`,
+      }),
+      ...{ clock: Date.now, readFile },
+      fetch: (url, init) => fetch(atThisMachine(String(url).replace(api, ofUser.url)), init),
+    })
+    expect(shown(found.filter(({ check }) => check === 'agent')).slice(1)).toEqual([
+      "problem: PORT_CLIENT_ID belongs to a user: Port's agent can claim runs only with the organization's credentials.",
+      "warning: Port's agent can't claim runs at api.getport.io: set PORT_API_URL to https://api.port.io.",
+    ])
+    expect(JSON.stringify(found)).not.toContain('ada@')
   })
 
   test('reports GitHub problems: no server, web pages, expiring token, exhausted rate limit', async () => {

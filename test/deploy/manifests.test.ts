@@ -45,18 +45,21 @@ test.each(['0.0.0.0', '::1'])("the image's health check finds a relay that liste
   await expect(check()).rejects.toMatchObject({ code: 1 })
 })
 
-test.each(['compose.yml', 'compose.postgres.yml'])('%s conforms to the Compose specification', file => {
-  const formats = { duration: /^(\d+(us|ms|s|m|h))+$/ }
-  const ajv = new Ajv.default({ strict: false, logger: false, formats })
-  // ajv doesn't accept this schema's "id" and "$schema".
-  const schema = JSON.stringify(composeSchema).replaceAll(/"(?:id|\$schema)":"[^"]*",/g, '')
-  const compose = parse(text(file))
-  ajv.validate(JSON.parse(schema), compose)
-  expect(ajv.errors).toBeNull()
-  // The documented commands write the secrets into this folder.
-  for (const secret of Object.values<{ file: string }>(compose.secrets))
-    expect(secret.file).toMatch(/^secrets\//)
-})
+test.each(['compose.yml', 'compose.postgres.yml', 'compose.agent.yml'])(
+  '%s conforms to the Compose specification',
+  file => {
+    const formats = { duration: /^(\d+(us|ms|s|m|h))+$/ }
+    const ajv = new Ajv.default({ strict: false, logger: false, formats })
+    // ajv doesn't accept this schema's "id" and "$schema".
+    const schema = JSON.stringify(composeSchema).replaceAll(/"(?:id|\$schema)":"[^"]*",/g, '')
+    const compose = parse(text(file))
+    ajv.validate(JSON.parse(schema), compose)
+    expect(ajv.errors).toBeNull()
+    // The documented commands write the secrets into this folder.
+    for (const secret of Object.values<{ file: string }>(compose.secrets ?? {}))
+      expect(secret.file).toMatch(/^secrets\//)
+  },
+)
 
 test('the documented commands write secrets that other users of the machine cannot read', () => {
   const place = temporaryFolder()
@@ -69,21 +72,41 @@ test('the documented commands write secrets that other users of the machine cann
   for (const file of written) expect(statSync(join(place, file)).mode & 0o077, file).toBe(0)
 })
 
-test('compose.yml and compose.postgres.yml give each service minimal privileges, resource limits, and a bounded log', () => {
-  const [base, postgres] = ['compose.yml', 'compose.postgres.yml'].map(file => parse(text(file)).services)
+test('each service of the Compose files has minimal privileges, resource limits, and a bounded log', () => {
+  const [base, postgres, { agent }] = ['', '.postgres', '.agent'].map(
+    name => parse(text(`compose${name}.yml`)).services,
+  )
   expect(base.relay.read_only).toBe(true)
   const logging = { options: { 'max-size': expect.any(String), 'max-file': expect.any(String) } }
-  for (const service of [base.relay, postgres.postgres])
+  for (const service of [base.relay, postgres.postgres, agent])
     expect(service).toMatchObject({
       ...{ cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'], logging },
       ...{ mem_limit: expect.any(String), pids_limit: expect.any(Number) },
     })
   expect(postgres.postgres.image).toMatch(/^postgres:18@sha256:[\da-f]{64}$/)
   expect(base.relay.ports).toEqual(['127.0.0.1:8080:8080'])
-  expect(postgres.postgres.ports).toBeUndefined()
+  for (const { ports } of [postgres.postgres, agent]) expect(ports).toBeUndefined()
+  expect(agent.environment).toMatchObject({ STREAMER_NAME: 'POLLING', POLLING_INTERVAL_SECONDS: 5 })
+  // The agent's variables come from the same file as the relay's.
+  const read = [...JSON.stringify(agent.environment).matchAll(/\$\{(\w+)/g)].map(([, name]) => name)
+  expect(read).toEqual(['PORT_CLIENT_ID', 'PORT_API_URL'])
+  const example = text('relay.env.example')
+  for (const name of ['PORT_CLIENT_ID', 'PORT_API_URL']) expect(example).toContain(`${name}=`)
   const environment = { RELAY_REPOSITORY: 'acme/shop', ...base.relay.environment }
   expect(starts(environment)).toBe(true)
   expect(starts({ ...environment, ...postgres.relay.environment })).toBe(true)
+})
+
+test("Port's agent gets the relay's secret, which it reads only from a variable", () => {
+  const { agent, relay } = parse(text('compose.agent.yml')).services
+  expect([agent.secrets, relay]).toEqual([['port-client-secret'], undefined])
+  const place = temporaryFolder()
+  writeFileSync(join(place, 'port-client-secret'), 's3cret')
+  writeFileSync(join(place, 'init.sh'), 'printf %s "$PORT_CLIENT_SECRET"')
+  const here = (part: string) =>
+    part.replaceAll('$$', '$').replace(/\/(run\/secrets|app\/scripts)(?=\/)/g, place)
+  const [program, ...args] = agent.command.map(here)
+  expect(execFileSync(program, args, { encoding: 'utf8' })).toBe('s3cret')
 })
 
 describe('the Kubernetes manifests', () => {
