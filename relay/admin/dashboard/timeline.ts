@@ -57,7 +57,8 @@ const EVIDENCE: Record<string, string> = {
 }
 function toStep({ at, type, details: d }: HistoryEntry & { at: number }): Step {
   const [text, tone] = HISTORY[type]
-  const titled = WAITS[d.cause as WaitCause] ?? text
+  const waiting = list(d.waiting_for).join(', ')
+  const titled = waiting ? `${WAITS.approval}: ${waiting}` : (WAITS[d.cause as WaitCause] ?? text)
   const title = /^dispatch|^responseLost/.test(type) ? `Attempt ${d.attempt}: ${titled}` : titled
   const evidence = EVIDENCE[String(d.evidence)]
   const run = d.github_run_id && `Workflow run ${d.github_run_id}${evidence ? `, ${evidence}` : ''}.`
@@ -72,7 +73,6 @@ function toStep({ at, type, details: d }: HistoryEntry & { at: number }): Step {
     d.by === 'port' && 'In Port.',
     d.by === 'api' && "Through the relay's API or dashboard.",
     d.forced && 'The relay forced the cancellation: the first request had no effect.',
-    ...(list(d.waiting_for).length > 0 ? [`${WAITS.approval}: ${list(d.waiting_for).join(', ')}`] : []),
     ...(list(d.decided) as JsonObject[]).map(
       each => `${list(each.environments).join(', ')} was ${each.state}.`,
     ),
