@@ -147,9 +147,7 @@ export async function assembleRelay(
     receiveGitHub: createGitHubWebhook({
       secret: config.github.webhookSecret,
       trustedProxies: config.trustedProxies,
-      ...{ store, apply, findOwners, traced, throttled },
-      clockOffset,
-      startTimeout,
+      ...{ store, apply, findOwners, traced, clockOffset, startTimeout },
     }),
     stopping,
   })

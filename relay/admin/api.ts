@@ -4,7 +4,7 @@ import { parseJson } from '../../port/text.ts'
 import type { HistoryEntry, Listed } from '../delivery/delivery.ts'
 import { boundRun } from '../delivery/match.ts'
 import type { Shown } from '../delivery/waiting.ts'
-import { Problem, refuseOthers } from '../http/problem.ts'
+import { Problem } from '../http/problem.ts'
 import { MOST_LISTED, type Refusal, type Refusals } from '../http/refusals.ts'
 import type { RouteDeps } from '../route-deps.ts'
 import type { Freeze } from '../store/store.ts'
@@ -112,12 +112,6 @@ export function createAdminApi({ roles, store, freezes, redelivery, refusals, sh
     const limit = readWhole('limit', c.req.query('limit'), MOST_LISTED) ?? 100
     return c.json({ since: iso(refusals.since), refused: refusals.list(limit).map(showRefusal) })
   })
-  const read = ['/openapi.json', '/deliveries', '/deliveries/:id', '/refused']
-  refuseOthers(app, read, 'GET, HEAD', 'Send this request with GET.')
-  const change = ['/deliveries/:id/redeliver', '/deliveries/:id/cancel', '/redeliver']
-  refuseOthers(app, change, 'POST', 'Send this request with POST.')
-  refuseOthers(app, ['/freezes'], 'GET, HEAD, POST', 'Send this request with GET or POST.')
-  refuseOthers(app, ['/freezes/:id'], 'DELETE', 'Send this request with DELETE.')
   return app
 }
 

@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http'
-import type { Context, Hono } from 'hono'
+import type { Context } from 'hono'
 
 export const PROBLEM_STATUSES = [
   400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 422, 429, 500, 502, 503,
@@ -39,12 +39,4 @@ export const PROBLEM_TYPE = { 'content-type': 'application/problem+json' }
 
 export function problemDetails({ status, message, members }: Problem): object {
   return { type: 'about:blank', title: STATUS_CODES[status], status, detail: message, ...members }
-}
-
-/** Refuses requests whose method isn't in `allow`, such as `GET, HEAD`. */
-export function refuseOthers(app: Hono, paths: string[], allow: string, sentence: string): void {
-  for (const path of paths)
-    app.all(path, () => {
-      throw new Problem(405, sentence, { allow })
-    })
 }

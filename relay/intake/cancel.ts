@@ -4,7 +4,6 @@ import { isObject, type Json, type JsonObject, runKind } from '../../port/types.
 import { OPEN_STATES } from '../delivery/delivery.ts'
 import { bodyOf } from '../http/body.ts'
 import { Problem } from '../http/problem.ts'
-import type { ThrottledLog } from '../log.ts'
 import { type Cancellation, SignatureUsed, type Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
 import { readWebhook, usedElsewhere, type VerifyWebhook } from './verify.ts'
@@ -12,19 +11,14 @@ import { readWebhook, usedElsewhere, type VerifyWebhook } from './verify.ts'
 /**
  * `POST /webhook/cancel`: cancels the delivery of a Port run. The body is `{"run_id": "r_…"}`, or a Port automation's
  * `RUN_UPDATED` event about a run that a user finished. A repeated request gets the first response.
- * @throws Problem 400, 401, 409, 413, 422, 503
+ * @throws Problem 400, 401, 409, 413, 422
  */
-export function createCancel({
-  store,
-  apply,
-  verify,
-  throttled,
-}: {
+export function createCancel(deps: {
   store: Store
   apply: ApplyEvent
   verify: VerifyWebhook
-  throttled: Pick<ThrottledLog, 'error'>
 }): (c: Context) => Promise<Response> {
+  const { store, apply, verify } = deps
   return c =>
     verify(c, bodyOf(c), async webhook => {
       const { json, identity } = await readWebhook(webhook)
@@ -34,12 +28,7 @@ export function createCancel({
         if (!earlier) await store.saveCancellation(webhook, response)
         return c.body(response.body, response.status, { 'content-type': 'application/json' })
       } catch (error) {
-        if (error instanceof Problem) throw error
-        if (error instanceof SignatureUsed) throw usedElsewhere()
-        throttled.error({ err: error }, "a cancellation wasn't accepted: database unavailable")
-        throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable. Retry shortly.", {
-          'retry-after': '10',
-        })
+        throw error instanceof SignatureUsed ? usedElsewhere() : error
       }
     })
 

@@ -7,7 +7,6 @@ import type { WorkflowRun } from '../github/runs.ts'
 import { bodyOf, readBody, readJson } from '../http/body.ts'
 import { type BodyReservation, createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
-import type { ThrottledLog } from '../log.ts'
 import type { RouteDeps } from '../route-deps.ts'
 import { type FindOwners, toDeliveryRun } from '../workers/find-runs.ts'
 import { readWebhookEvent, type WebhookEvent } from './github-event.ts'
@@ -21,7 +20,6 @@ interface GitHubWebhookDeps extends Pick<RouteDeps, 'store' | 'apply'> {
   /** GitHub's clock minus the relay's, in milliseconds. */
   clockOffset: () => number | null
   startTimeout: number
-  throttled: Pick<ThrottledLog, 'error'>
 }
 
 /**
@@ -58,12 +56,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     const received = KNOWN.includes(event) ? readWebhookEvent(event, readJson(body, JSON_ADVICE)) : null
     if (!received || (received.kind === 'workflow_run' && !EVENTS.includes(received.run.event)))
       return c.json({ ignored: event }, 202)
-    try {
-      return c.json({ scheduled: await take(received) }, 202)
-    } catch (error) {
-      deps.throttled.error({ err: error }, "a GitHub webhook wasn't accepted: database unavailable")
-      throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable.", { 'retry-after': '10' })
-    }
+    return c.json({ scheduled: await take(received) }, 202)
   }
 
   /** Persists a webhook's data. @returns the number of affected deliveries */

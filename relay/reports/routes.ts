@@ -63,17 +63,8 @@ export function createReports(
   for (const [path, handle] of Object.entries({ '/start': start, '/inputs': give, '/': take }))
     app.post(path, c => {
       const room = reserve(c)
-      const response = handle(c, room).catch(orStoreFailure)
-      return response.finally(() => room.release())
+      return handle(c, room).finally(() => room.release())
     })
-  app.all('*', (c: Context) => {
-    if (c.req.path.match(/^\/report(\/start|\/inputs)?$/))
-      throw new Problem(405, 'Send reports with POST.', { allow: 'POST' })
-    throw new Problem(
-      404,
-      `There is nothing at ${c.req.path}: reports go to /report/start, /report/inputs, and /report.`,
-    )
-  })
   return app
 
   /** `POST /report/inputs`: returns the inputs of `/report/start` to a later process of the same run. The process redacts them. */
@@ -85,15 +76,5 @@ export function createReports(
     const delivery = await boundDelivery(message, bound, { store, log })
     if (!OPEN_STATES.includes(delivery.state)) throw refuseFinished()
     return c.json(await shareInputs(delivery, message.complete))
-  }
-
-  function orStoreFailure(error: unknown): never {
-    if (error instanceof Problem) throw error
-    throttled.error({ err: error }, "a report wasn't accepted: database unavailable")
-    throw new Problem(
-      503,
-      "The relay's database (RELAY_DATABASE) is unavailable; this report wasn't accepted. Send it again.",
-      { 'retry-after': '5' },
-    )
   }
 }

@@ -1,3 +1,6 @@
+/** Thrown by the store if a call to the database fails. The call may have taken effect. */
+export class DatabaseError extends Error {}
+
 /** Why a call to the database failed, as SQLite's thread sends it. `code`: SQLite's primary result code. */
 export type Failure = { failed: string; code: number | string | null }
 

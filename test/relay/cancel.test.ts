@@ -113,7 +113,7 @@ test('the relay ignores an event in which no user canceled the run, and its resp
     [400, Buffer.from('{"run_id":'), "The body isn't JSON"],
     [401, runUpdated(run), "The signature doesn't match", { secret: 'a-secret-that-is-not-known' }],
     [401, runUpdated(run), 'The header x-port-signature', { headers: { 'x-port-signature': null } }],
-    [405, undefined, 'Send cancellations with POST.', { method: 'PUT' }],
+    [405, undefined, 'Send this request with POST.', { method: 'PUT' }],
   ]
   for (const [status, body, detail, webhook] of refusals) {
     const response = await cancel(scene, body, webhook)

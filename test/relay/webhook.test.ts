@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { NewDelivery } from '../../relay/delivery/delivery.ts'
+import { DatabaseError } from '../../relay/store/failures.ts'
 import { type Store, StoreBusy } from '../../relay/store/store.ts'
 import { fixtureNames, readFixture } from '../support/fixture.ts'
 import { openReceiving, type Receiving } from '../support/receiving.ts'
@@ -485,8 +486,17 @@ describe('the log', () => {
     const broken = await openReceiving({ clock, store: { ping } })
     expect(await refused(broken, await broken.post())).toEqual([
       503,
-      "The database (RELAY_DATABASE) doesn't accept writes: it can't be reached (ECONNREFUSED). Check the server and the network. Nothing was accepted.",
+      "The database (RELAY_DATABASE) doesn't accept writes: it can't be reached (ECONNREFUSED). Check the server and the network. Send the request again.",
     ])
+  })
+
+  test('a route responds with 503 if a statement fails although a test write succeeds', async () => {
+    const findCancellation = () => Promise.reject(new DatabaseError('SQLite: disk I/O error'))
+    const relay = await openReceiving({ store: { findCancellation } })
+    const response = await relay.post({ path: '/webhook/cancel', body: { run_id: 'r_1' } })
+    const detail = 'The database (RELAY_DATABASE) failed. Send the request again.'
+    expect(await refused(relay, response)).toEqual([503, detail])
+    expect(response.headers.get('retry-after')).toBe('10')
   })
 })
 

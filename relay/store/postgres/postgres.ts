@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client, ClientBase, ClientConfig, Pool } from 'pg'
 import type { Backend, DatabaseClock, Row } from '../database.ts'
 import { APPLICATION, createDatabaseClock, postgres } from '../database.ts'
+import { DatabaseError } from '../failures.ts'
 import { MIGRATIONS, missingMigrations, SchemaRefused, schemaVersion } from '../migrations.ts'
 import { SCHEMA as SQLITE } from '../sqlite/schema.ts'
 import { createIntake, type PostgresQuery, toQuery } from './queries.ts'
@@ -154,7 +155,7 @@ async function runTogether(pool: Pool, statements: PostgresQuery[]): Promise<Row
   return responses.slice(1, -1).map(response => (response.status === 'fulfilled' ? response.value.rows : []))
 }
 
-const failure = (cause: unknown) => new Error(`PostgreSQL: ${reason(cause)}`, { cause })
+const failure = (cause: unknown) => new DatabaseError(`PostgreSQL: ${reason(cause)}`, { cause })
 
 /** Describes an error. If several addresses were tried, the error has no message, only the errors of the addresses. */
 function reason(error: unknown): string {

@@ -2,7 +2,7 @@ import { closeSync, openSync, statSync } from 'node:fs'
 import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import { type Backend, type Row, type Statement, sqlite } from '../database.ts'
-import { type Failure, isFailure } from '../failures.ts'
+import { DatabaseError, type Failure, isFailure } from '../failures.ts'
 import { toRow } from '../sql/intake.ts'
 import type { Batch, Responses } from './file.ts'
 
@@ -81,7 +81,7 @@ export async function openSqlite(
     thread.once('exit', code => {
       if (!closing)
         throw new Error(`The thread of the database ${path} ended unexpectedly (exit code ${code})`)
-      ended = new Error(`The database ${path} is closed`)
+      ended = new DatabaseError(`The database ${path} is closed`)
       checkpoints.closeFile()
       for (const { inserts, requests } of [writing ?? nothing(), collected]) {
         for (const { reject } of [...inserts, ...requests]) reject(ended)
@@ -139,7 +139,7 @@ const nothing = (): Collected => ({
 function settle<T>(waiting: Waiting<T>[], responses: (T | Failure)[]): void {
   for (const [i, { resolve, reject }] of waiting.entries()) {
     const response = responses[i] as T | Failure
-    if (isFailure(response)) reject(new Error(`SQLite: ${response.failed}`, { cause: response }))
+    if (isFailure(response)) reject(new DatabaseError(`SQLite: ${response.failed}`, { cause: response }))
     else resolve(response)
   }
 }
