@@ -105,6 +105,10 @@ const withoutBraces = (text: string) => text.replace(/^\{\{/, '').replace(/\}\}$
 
 const EXPRESSION = /\{\{([^{}]*)\}\}/g
 
+/** Port's editor writes `.inputs."name"`. Without quotes, jq reads `.a-b` as a difference. */
+const withoutQuotes = (path: string) => path.replace(/\."([\w@=-]+)"|\.?\["([\w@=-]+)"\]/g, '.$1$2')
+const quoteKeys = (path: string) => path.replace(/\.(\w*[@=-][\w@=-]*)/g, '."$1"')
+
 /** Rewrites the expressions of an action as expressions of a node. Omits what a node can't send. */
 function carry(template: Json, action: PortAction, entity: string | null): Carried {
   const { properties } = formOf(action)
@@ -125,27 +129,29 @@ function carry(template: Json, action: PortAction, entity: string | null): Carri
 
   /** Port sends an entity to a node as its identifier or as an object. */
   const field = (input: string, path: string, at: string): string => {
-    if (path === '' || !isEntity(input)) return `.outputs.trigger.${input}${path}`
+    const [value, inside] = [`.outputs.trigger.${input}`, path].map(quoteKeys)
+    if (path === '' || !isEntity(input)) return `${value}${inside}`
     const isIdentifier = path === '.identifier'
     if (!isIdentifier) ofEntity.push(at)
-    return `.outputs.trigger.${input} | if type == "object" then ${path} else ${isIdentifier ? '.' : 'null'} end`
+    return `${value} | if type == "object" then ${inside} else ${isIdentifier ? '.' : 'null'} end`
   }
   const rewrite = (expression: string, at: string): string | null => {
     if (Object.hasOwn(known, expression)) return known[expression]!
     const [, user] = /^\.trigger\.by\.user((?:\.\w+)+)$/.exec(expression) ?? []
     if (user) return `.workflowRun.trigger.by${user}`
-    const [, input, path] = /^\.inputs\.([\w@=-]+)((?:\.\w+)*)$/.exec(expression) ?? []
+    const [, input, path] = /^\.inputs\.([\w@=-]+)((?:\.[\w@=-]+)*)$/.exec(expression) ?? []
     if (input) return field(input, path!, at)
-    const [, ofForm] = /^\.entity((?:\.\w+)+)$/.exec(expression) ?? []
+    const [, ofForm] = /^\.entity((?:\.[\w@=-]+)+)$/.exec(expression) ?? []
     return ofForm && entity ? field(entity, ofForm, at) : null
   }
   const rewriteText = (text: string, at: string): string | undefined => {
     const before = lost.length
     const rewritten = text.replace(EXPRESSION, (_, given: string) => {
       const expression = given.trim()
-      const constant = fixed[expression]
+      const path = withoutQuotes(expression)
+      const constant = fixed[path]
       if (constant !== undefined) return String(constant)
-      const found = rewrite(expression, at)
+      const found = rewrite(path, at)
       if (found === null) lost.push({ at, expression })
       return `{{ ${found} }}`
     })

@@ -218,6 +218,7 @@ test.each(ACTIONS)(
 describe('--format workflow: the node sends what workflowInputs names', () => {
   const properties = {
     env: { type: 'string' },
+    'node-size': { type: 'string' },
     project: { type: 'string', format: 'entity', blueprint: 'project' },
   }
   const dayTwo = {
@@ -229,11 +230,15 @@ describe('--format workflow: the node sends what workflowInputs names', () => {
   const user = { email: 'ada@acme.example', firstName: 'Ada' }
   const shop = { identifier: 'shop', title: 'Shop', properties: { tier: 1, live: false } }
   const project = { identifier: 'p', title: 'P' }
-  const ofAction = { inputs: { env: 'prod', project }, entity: shop, trigger: { by: { user } } }
+  const ofAction = {
+    inputs: { env: 'prod', 'node-size': 'xl', project },
+    entity: shop,
+    trigger: { by: { user } },
+  }
   const ofNode = (entity: Json, input: Json) => ({
     workflowNodeRun: { identifier: RUN_ID },
     workflowRun: { trigger: { by: user } },
-    outputs: { trigger: { env: 'prod', project: input, entity } },
+    outputs: { trigger: { env: 'prod', 'node-size': 'xl', project: input, entity } },
   })
   const inputsOf = ({ invocationMethod, nodes }: JsonObject, context: JsonObject): Json => {
     const method = invocationMethod ?? (nodes as unknown as { config: JsonObject }[]).at(-1)!.config
@@ -253,6 +258,14 @@ describe('--format workflow: the node sends what workflowInputs names', () => {
     [{ environment: 'production', size: 3 }, []],
     [{ stage: '{{ .inputs.env }}', name: 'svc-{{ .inputs.env }}-{{ .entity.identifier }}' }, []],
     [{ project: '{{ .inputs.project.identifier }}' }, []],
+    [
+      {
+        stage: '{{.inputs."env"}}',
+        size: '{{ .inputs."node-size" }}',
+        by: '{{ .inputs["project"].identifier }}',
+      },
+      [],
+    ],
     [
       {
         port_context: {
