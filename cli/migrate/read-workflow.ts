@@ -204,7 +204,8 @@ function noteOthers({ root, reads: { contexts }, edits, jobs, remark }: Workflow
     for (const map of [job, ...steps.map(step => step.map)]) {
       const uses = yaml.textAt(map, 'uses') ?? ''
       const text = map === job ? '' : textOf(map, edits)
-      const isOurs = /(^|\/)port-webhook-action@/.test(uses)
+      // A secret such as PORT_GITHUB_TOKEN can be a token of GitHub, with which a checkout reports nothing to Port.
+      const isOurs = /(^|\/)port-webhook-action@|^actions\/checkout@/.test(uses)
       const isHanded =
         uses !== '' && !isOurs && !(map === job && calls) && getsRun(map, { root, contexts, job, step: map })
       const isPorts = /^port-labs\/(?!ocean)/i.test(uses)

@@ -142,6 +142,11 @@ test.each<[string, object, string]>([
   ['a script', { run: `curl ${API}/actions/runs/$ID -d '{"status": "SUCCESS"}'` }, 'updates'],
   ['an action of the repository', { uses: './report', with: { run: RUN } }, 'updates'],
   ['an action with a secret', { uses: './a', with: { x: '${{ secrets.PORT_CLIENT_SECRET }}' } }, 'updates'],
+  [
+    'a checkout',
+    { uses: 'actions/checkout@v4', with: { token: '${{ secrets.PORT_GITHUB_TOKEN }}' } },
+    'auto',
+  ],
   ['an action of another repository', { uses: 'acme/report@v1', with: { run: RUN } }, 'updates'],
   ["another repository's action without the run", { uses: 'acme/lint@v1', with: { x: 'y' } }, 'auto'],
   ['another action of Port', { uses: 'port-labs/port-sender@v0.2', with: {} }, 'updates'],
