@@ -16,6 +16,8 @@ export interface Reads {
   textEntities: string[]
   /** For each input with Port's context, the lines that use the whole input, or its entity as text or as an object. */
   entities: { input: string; wholes: number[]; texts: number[]; objects: number[] }[]
+  /** The keys that the workflow reads, but that the `port_context` or `port_payload` of the relay lacks. */
+  missing: { input: 'port_context' | 'port_payload'; keys: string[]; lines: number[] }[]
   /** The names read from `payload.properties` of `port_payload`; `all` if the workflow passes on all of them. */
   properties: string[] | 'all'
 }
@@ -66,6 +68,8 @@ const PORT_RUN_ID = /^port[_-]?(?:(?:action|node)[_-]?)?run[_-]?id$/i
 const RUN_ID_KEY = /^(?:context\.)?run_?id$/i
 /** A key of the context that the relay makes. */
 const CONTEXT_KEY = /^(?:run_?id|blueprint|entity|action|requestedBy|trigger|context)$/i
+/** Another key of the payload that the relay makes. */
+const PAYLOAD_KEY = /^(?:run|payload|event)$/i
 
 /**
  * Whether an expression that is passed to Port as a run ID is certainly the ID of Port's run: a key of Port's context, or
@@ -90,7 +94,9 @@ const EVERY_INPUT =
 /** Finds what a workflow reads from its inputs, in linear time. @param names the declared inputs */
 export function readsOf(file: string, names: string[]): Reads {
   const text = file.length > MAX_LENGTH ? '' : file
-  const references = referencesIn(text).filter(({ root }) => root === 'inputs')
+  // A comparison such as `inputs.port_context != ''` doesn't pass the input on.
+  const isCompared = ({ isWhole, end }: Reference) => isWhole && /^ *[!=]= *'/.test(text.slice(end, end + 9))
+  const references = referencesIn(text).filter(each => each.root === 'inputs' && !isCompared(each))
   const byName = Map.groupBy(references, ({ path }) => path[0]!.toLowerCase())
   const readsFrom = (name: string) => byName.get(name.toLowerCase()) ?? []
   const everyInput = find(text, EVERY_INPUT)
@@ -118,6 +124,13 @@ export function readsOf(file: string, names: string[]): Reads {
       .filter(({ wholes, texts, objects }) => texts.length > 0 && wholes.length + objects.length === 0)
       .map(({ input }) => input),
     entities,
+    missing: (['port_context', 'port_payload'] as const).flatMap(input => {
+      const isKnown = (key: string) =>
+        CONTEXT_KEY.test(key) || (input === 'port_payload' && PAYLOAD_KEY.test(key))
+      const found = readsFrom(input).filter(({ isWhole, path }) => !isWhole && !isKnown(path[1]!))
+      const keys = [...new Set(found.map(({ path }) => path[1]!))].slice(0, MAX_LINES)
+      return keys.length > 0 ? [{ input, keys, lines: linesOf(found) }] : []
+    }),
     properties: everyInput.length > 0 ? 'all' : readProperties(readsFrom('port_payload')),
   }
 }
@@ -127,14 +140,15 @@ const linesOf = (found: { line: number }[]): number[] =>
 
 /** Matches an input that is the value of a run ID: of an action's input, of a variable, or in a URL. */
 const AS_RUN_ID =
-  /(?:^[ \t]*[\w-]*run[_-]?id: *["']?|\/v1\/(?:actions|workflows\/nodes)\/runs\/|[?&]run_id=)\$\{\{ *(?:github\.event\.)?inputs(?:\.([\w-]+)|\['([\w-]+)'\])/gim
+  /(?:(?:^|[{,])[ \t]*["']?([\w-]*run[_-]?id)["']?: *["']?|\/v1\/(?:actions|workflows\/nodes)\/runs\/|[?&]run_id=)\$\{\{ *(?:github\.event\.)?inputs(?:\.([\w-]+)|\['([\w-]+)'\])/gim
 
-/** Returns the inputs, in lower case, that a step with Port's actions or API uses as a run ID. */
+/** Returns the inputs, in lower case, that a step with Port's actions or API, or a name with `port`, uses as a run ID. */
 function passedToPort(text: string): Set<string> {
-  const steps = text.split(/^(?=[ \t]*- )/m)
-  const ofPort = steps.filter(step => /\bport-labs\/|\bapi(?:\.us)?\.(?:get)?port\.io\b/i.test(step))
-  const found = ofPort.flatMap(step => [...step.matchAll(AS_RUN_ID)])
-  return new Set(found.map(([, dotted, quoted]) => (dotted ?? quoted)!.toLowerCase()))
+  const found = text.split(/^(?=[ \t]*- )/m).flatMap(step => {
+    const isOfPort = /\bport-labs\/|\bapi(?:\.us)?\.(?:get)?port\.io\b/i.test(step)
+    return [...step.matchAll(AS_RUN_ID)].filter(([, name = '']) => isOfPort || PORT_RUN_ID.test(name))
+  })
+  return new Set(found.map(([, , dotted, quoted]) => (dotted ?? quoted)!.toLowerCase()))
 }
 
 /** Whether a reference uses the whole input, its entity as text or as an object, or another key. */
@@ -153,16 +167,24 @@ function readProperties(reads: Reference[]): Reads['properties'] {
     : paths.flatMap(([first, second, name]) => (`${first}.${second}` === 'payload.properties' ? [name!] : []))
 }
 
-/** Explains why an entity is an object, although the workflow may read it as text. `line`: the first line that needs an object. */
-export const objectEntityNotes = (file: string, { entities }: Pick<Reads, 'entities'>) =>
-  entities.flatMap(({ input, wholes, texts, objects }) => {
+/**
+ * Explains why an entity is an object, although the workflow may read it as text, and which keys are empty. `line`: the
+ * first line that needs an object or reads such a key.
+ */
+export const contextNotes = (file: string, { entities, missing }: Pick<Reads, 'entities' | 'missing'>) => [
+  ...entities.flatMap(({ input, wholes, texts, objects }) => {
     const lines = wholes.length > 0 ? wholes : objects
     if (lines.length === 0 || (texts.length === 0 && objects.length > 0)) return []
     const why = wholes.length > 0 ? 'passes on the whole input' : 'reads the entity as an object'
     const where = texts.length > 0 ? ` (${listOf(texts)})` : ''
     const note = `${input} contains the entity as an object if the relay makes the context, because ${file} ${why} (${listOf(lines)}). To get the identifier, read .entity.identifier instead of .entity${where}.`
     return { line: lines[0]!, note }
-  })
+  }),
+  ...missing.map(({ input, keys, lines }) => ({
+    line: lines[0]!,
+    note: `${input} has no ${keys.join(', ')} if the relay makes it, although ${file} reads this (${listOf(lines)}): add ${input} with these keys to the body of the Port action.`,
+  })),
+]
 
 /** Matches a field of a user that the relay passes only in `port_context` and `port_payload`. */
 const USER_FIELD = /(?<=^|\.)trigger\.by\.user\.(?!(?:email|name)$)[\w-]+$/i

@@ -15,7 +15,7 @@ import { createRepositoryReader } from '../../relay/github/repository.ts'
 import { readWorkflowInputs } from '../../relay/github/workflow-files.ts'
 import { openStoreForCommand } from '../../relay/store/open.ts'
 import { offerInputs } from '../../workflow-files/inputs.ts'
-import { objectEntityNotes } from '../../workflow-files/reads.ts'
+import { contextNotes } from '../../workflow-files/reads.ts'
 import { type Dispatched, namesOf, undeclaredSentence } from '../../workflow-files/refusal.ts'
 import { renderBody } from '../../workflow-files/render-body.ts'
 import type { WorkflowInputs } from '../../workflow-files/triggers.ts'
@@ -209,7 +209,11 @@ function compare(
   const { declared } = file
   const payload = packClientPayload(invocation, { delivery: 'doctor', relay: publicUrl })
   const offer = offerInputs(invocation, payload, file)
-  const makesEntity = invocation.entity !== null && invocation.forWorkflow?.port_context === undefined
+  const makes = (input: 'port_context' | 'port_payload') => invocation.forWorkflow?.[input] === undefined
+  const made = {
+    entities: invocation.entity !== null && makes('port_context') ? file.entities : [],
+    missing: file.missing.filter(({ input }) => makes(input)),
+  }
   const isDeclared = (name: string) => Object.hasOwn(declared, name)
   const where = `${dispatched.workflow} in ${dispatched.repository}`
   const inPayload = isDeclared('port_payload') ? offer.readFromPayload : []
@@ -229,7 +233,7 @@ function compare(
       problem(
         `${by}: ${where} requires ${namesOf(missing)}, which the action doesn't send: add the input to the action and its body, ${fix}.`,
       ),
-    ...(makesEntity ? objectEntityNotes(where, file) : []).map(({ note }) => warning(`${by}: ${note}`)),
+    ...contextNotes(where, made).map(({ note }) => warning(`${by}: ${note}`)),
     empty.length > 0 &&
       warning(
         `${by}: ${where} requires ${namesOf(empty)}, which a user can leave empty: make the input required in Port, ${fix}.`,

@@ -19,7 +19,7 @@ export function readWorkflow(yaml: string, file: string) {
     .filter(isObject)
     .filter(step => /(^|\/)port-webhook-action@/.test(String(step.uses)))
   const stepIds = steps.flatMap(({ id }) => (typeof id === 'string' ? [id] : []))
-  const { declared = {}, contexts = [], runIds = [], entities = [] } = inputsOf(on, yaml) ?? {}
+  const { declared = {}, contexts = [], runIds = [], entities = [], missing = [] } = inputsOf(on, yaml) ?? {}
   const references = expressionsOf(value).flatMap(source => referencesIn(withoutTexts(source)))
   const reads = references.map(reference => portKeys(reference, stepIds, contexts))
   return {
@@ -34,6 +34,7 @@ export function readWorkflow(yaml: string, file: string) {
     contexts,
     runIds,
     entities,
+    missing,
     usedInputs: [...new Set(reads.flatMap(([key, name]) => (key === 'inputs' && name ? [name] : [])))],
     usesEntity: reads.some(([key]) => /^entity$/i.test(key ?? '')),
     usesEvent: reads.some(([key]) => key === 'event'),

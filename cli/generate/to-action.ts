@@ -1,7 +1,7 @@
 import { basename } from 'node:path'
 import { object } from '../../port/invocation/values.ts'
 import { isObject, type Json } from '../../port/types.ts'
-import { OFFERED_INPUTS, objectEntityNotes } from '../../workflow-files/reads.ts'
+import { contextNotes, OFFERED_INPUTS } from '../../workflow-files/reads.ts'
 import { eventTypes } from '../../workflow-files/triggers.ts'
 import { EXAMPLE_RELAY, invocationMethod, placeholderNotes, type Start } from './invocation-method.ts'
 import type { Said } from './merge.ts'
@@ -137,7 +137,7 @@ const notesOnFilled = (workflow: WorkflowFile, file: string): string[] => [
     name =>
       `The form has no input ${name}, because the relay fills it with ${workflow.contexts.includes(name) ? "Port's context" : "the Port run's ID"}. If ${file} needs another value, add the input to the form.`,
   ),
-  ...objectEntityNotes(file, workflow).map(({ note }) => note),
+  ...contextNotes(file, workflow).map(({ note }) => note),
 ]
 
 function fromGitHubInput(name: string, input: unknown): { property: Property; required: boolean } {

@@ -1,5 +1,5 @@
 import { parseDocument, stringify, visit } from 'yaml'
-import { objectEntityNotes, type Reads, readsOf, userFieldNotes } from '../../workflow-files/reads.ts'
+import { contextNotes, type Reads, readsOf, userFieldNotes } from '../../workflow-files/reads.ts'
 import { Problem, type Report } from './read-step.ts'
 import type { Job, Migrated, MigrateOptions, Step, Workflow } from './read-workflow.ts'
 import { readWorkflow } from './read-workflow.ts'
@@ -26,7 +26,8 @@ export function migrateWorkflow(
     noteUnused(workflow, changed)
     if (workflow.events.includes('workflow_dispatch'))
       for (const { line, note } of [
-        ...objectEntityNotes('the workflow', workflow.reads),
+        // The migrated Port action keeps its own `port_context`.
+        ...contextNotes('the workflow', { ...workflow.reads, missing: [] }),
         ...userFieldNotes(text),
       ])
         remarks.push({ line, message: note })

@@ -446,7 +446,7 @@ describe("doctor compares a workflow's inputs", () => {
       return { ...inputs(declared), name, path: `.github/workflows/${name}.yml` }
     }
     const older = `on: { workflow_dispatch: { inputs: { port_context: {}, port_payload: {} } } }
-env: { A: "\${{ inputs.port_context }}", B: "\${{ inputs.port_payload }}" }
+env: { A: "\${{ inputs.port_context }}", B: "\${{ inputs.port_payload }}", C: "\${{ fromJSON(inputs.port_context).tier }}" }
 `
     github.addRepository('acme/scaled', {
       workflows: [
@@ -485,6 +485,7 @@ env: { A: "\${{ inputs.port_context }}", B: "\${{ inputs.port_payload }}" }
       [
         to('workflow=older.yml', RECOMMENDED_BODY),
         'warning: scale: port_context contains the entity as an object if the relay makes the context, because older.yml in acme/scaled passes on the whole input (line 2). To get the identifier, read .entity.identifier instead of .entity.',
+        'warning: scale: port_context has no tier if the relay makes it, although older.yml in acme/scaled reads this (line 2): add port_context with these keys to the body of the Port action.',
       ],
       [
         to('workflow=older.yml', { ...RECOMMENDED_BODY, port_context: { runId: 'x' } }),
