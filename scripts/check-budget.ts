@@ -25,7 +25,7 @@ const BUDGET = {
   dependencies: 24,
   devDependencies: 26,
   /** `docs/*.md` and README.md. */
-  docsBytes: 177_200,
+  docsBytes: 177_700,
 }
 
 function linesOf(pattern: string): number[] {
