@@ -23,8 +23,9 @@ test.each(pages)('%s links to files and headings that exist', page => {
   }
 })
 
-/** The relay, the action, the tools, and what users copy. */
-const sources = globSync(['{relay,action,port,tools,demo,deploy,examples}/**/*.*', 'action.yml'], {
+/** What contains messages, and what users copy. */
+const folders = 'relay,action,port,workflow-files,cli,simulator,demo,deploy,examples'
+const sources = globSync([`{${folders}}/**/*.*`, 'action.yml'], {
   cwd: root,
   exclude: ['**/dist/**', '**/*.png'],
 })
@@ -45,7 +46,9 @@ test('messages, comments, and examples link to pages and headings that exist', (
 })
 
 describe('messages', () => {
-  const files = sources.filter(file => /^(relay|action|port)\/(?!admin\/openapi)/.test(file))
+  const files = sources.filter(file =>
+    /^(relay|action|port|workflow-files|cli)\/(?!admin\/openapi)/.test(file),
+  )
   const program = files
     .map(text)
     .join('\n')

@@ -44,7 +44,10 @@ function isAbandoned(): boolean {
 
 function isFresh(): boolean {
   try {
-    const sources = globSync('{relay,port,action,tools}/**/*.ts', { cwd: root, exclude: ['**/dist/**'] })
+    const sources = globSync('{relay,port,action,cli,simulator,workflow-files}/**/*.ts', {
+      cwd: root,
+      exclude: ['**/dist/**'],
+    })
     const others = [
       'build.ts',
       'package-lock.json',
