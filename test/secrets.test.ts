@@ -9,7 +9,10 @@ const keys: Record<SecretKey['scheme'], SecretKey> = {
   'client-side': { scheme: 'client-side', privateKey: privateKeyPem },
 }
 
-// action/secrets.test.ts decrypts each test vector.
+test.each(['aes256-gcm', 'client-side'] as const)('decrypts each test vector of the scheme %s', scheme => {
+  for (const { encrypted, plaintext } of vectors[scheme].cases)
+    expect(decryptSecretInput(encrypted, [keys[scheme]])).toBe(plaintext)
+})
 
 const symmetric = vectors['aes256-gcm'].cases[0]!
 const clientSide = vectors['client-side'].cases[0]!

@@ -10,6 +10,14 @@ import { openProxy } from '../support/proxy.ts'
 import { linesOf, startSystem } from './play.ts'
 import { transcript } from './transcript.ts'
 
+/** `PLAY_KILLS=50 npx vitest run test/action/live.test.ts` runs 50 random cases instead of 2. */
+const KILLS = Number(process.env.PLAY_KILLS ?? 2)
+
+const kills = Array.from({ length: KILLS }, (_, index) => ({
+  target: (['progress reporter', 'step'] as const)[index % 2]!,
+  after: (Math.random() * 5.5).toFixed(3),
+}))
+
 describe.concurrent('while the job runs', () => {
   test('Port shows the last running step, and each new line once', async ({ expect, onTestFinished }) => {
     const system = await startSystem({}, onTestFinished)
@@ -35,33 +43,13 @@ describe.concurrent('while the job runs', () => {
     )
   })
 
-  test('with `live: false`, nothing is sent before the post step, and no process is started', async ({
-    onTestFinished,
-  }) => {
-    const system = await startSystem({}, onTestFinished)
-    const steps = '- run: echo line >> "$PORT_LOG"; sleep 4; test ! -e "$PORT_LOG.progress"'
-    const simulated = await system.simulate({ with: { live: 'false' }, steps })
-    expect(simulated.conclusion).toBe('success')
-    // Main sends four requests, and post sends two.
-    expect(system.port.requests).toHaveLength(6)
-    expect(linesOf(system.run)[1]).toBe('line')
-  })
-})
-
-/** `PLAY_KILLS=50 npx vitest run test/action/live.test.ts` runs 50 random cases instead of 2. */
-const KILLS = Number(process.env.PLAY_KILLS ?? 2)
-
-const kills = Array.from({ length: KILLS }, (_, index) => ({
-  target: (['progress reporter', 'step'] as const)[index % 2]!,
-  after: (Math.random() * 5.5).toFixed(3),
-}))
-
-describe.concurrent('after a kill at any moment, no process is left, and no line is sent twice', () => {
-  test.for(kills)('killing the $target after $after s', async ({ target, after }, { onTestFinished }) => {
-    const system = await startSystem({}, onTestFinished)
-    const victim = target === 'progress reporter' ? '$REPORTER' : '$$'
-    const simulated = await system.simulate({
-      steps: `
+  test.for(kills)(
+    'killing the $target after $after s leaves no process, and no line is sent twice',
+    async ({ target, after }, { onTestFinished }) => {
+      const system = await startSystem({}, onTestFinished)
+      const victim = target === 'progress reporter' ? '$REPORTER' : '$$'
+      const simulated = await system.simulate({
+        steps: `
 - name: Write
   run: |
     REPORTER=$(cat "$PORT_LOG.progress/pid")
@@ -72,21 +60,22 @@ describe.concurrent('after a kill at any moment, no process is left, and no line
 - name: After
   if: always()
   run: echo "after" >> "$PORT_LOG"`,
-    })
-    const lines = linesOf(system.run)
-    const numbers = lines.flatMap(line => /^line (\d+)$/.exec(line)?.[1] ?? []).map(Number)
-    expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
-    // Killing a step loses no line. Killing the progress reporter loses only the lines that it was about to send.
-    if (target === 'step') expect(numbers).toEqual(numbers.map((_, index) => index + 1))
-    const own = simulated.jobs[0]!.steps.filter(({ kind }) => kind !== 'run')
-    expect(own.filter(({ exitCode, stderr }) => exitCode || stderr)).toEqual([])
-    expect(lines.filter(line => line === 'after')).toHaveLength(1)
-    expect(simulated.jobs[0]!.orphans).toEqual([])
-    const pid = lines.find(line => line.startsWith('reporter '))
-    if (pid) expect(isAlive(Number(pid.split(' ')[1]))).toBe(false)
-    const isFailed = target === 'step' && Number(after) < 4.5
-    expect(isFailed ? ['FAILURE'] : ['SUCCESS', 'FAILURE']).toContain(system.run.status)
-  })
+      })
+      const lines = linesOf(system.run)
+      const numbers = lines.flatMap(line => /^line (\d+)$/.exec(line)?.[1] ?? []).map(Number)
+      expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
+      // Killing a step loses no line. Killing the progress reporter loses only the lines that it was about to send.
+      if (target === 'step') expect(numbers).toEqual(numbers.map((_, index) => index + 1))
+      const own = simulated.jobs[0]!.steps.filter(({ kind }) => kind !== 'run')
+      expect(own.filter(({ exitCode, stderr }) => exitCode || stderr)).toEqual([])
+      expect(lines.filter(line => line === 'after')).toHaveLength(1)
+      expect(simulated.jobs[0]!.orphans).toEqual([])
+      const pid = lines.find(line => line.startsWith('reporter '))
+      if (pid) expect(isAlive(Number(pid.split(' ')[1]))).toBe(false)
+      const isFailed = target === 'step' && Number(after) < 4.5
+      expect(isFailed ? ['FAILURE'] : ['SUCCESS', 'FAILURE']).toContain(system.run.status)
+    },
+  )
 })
 
 test('requests are sent through the proxy, except requests to the hosts in no_proxy', async () => {

@@ -1,18 +1,16 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { onTestFinished } from 'vitest'
 import { followJob } from '../../action/progress/follow.ts'
 import { type FollowedJob, type Following, progressFolder } from '../../action/progress/process.ts'
 import { createFetch } from '../../action/runner/runner.ts'
 import { createMasks } from '../../action/secrets/redact.ts'
 import type { LogLine } from '../../port/types.ts'
+import { temporaryFolder } from '../support/relay.ts'
 import { REPOSITORY, type System } from './play.ts'
 
 /** A log file, and the progress reporter's folder next to it. */
 export function openFolder() {
-  const root = mkdtempSync(join(tmpdir(), 'progress-'))
-  onTestFinished(() => rmSync(root, { recursive: true, force: true }))
+  const root = temporaryFolder()
   const logFile = join(root, 'port-log.txt')
   writeFileSync(logFile, '')
   const folder = progressFolder(logFile)

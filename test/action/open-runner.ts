@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import * as core from '@actions/core'
@@ -7,6 +6,7 @@ import { onTestFinished, vi } from 'vitest'
 import { finish } from '../../action/finish.ts'
 import { createFetch, type State } from '../../action/runner/runner.ts'
 import { start } from '../../action/start.ts'
+import { temporaryFolder } from '../support/relay.ts'
 import { payloadFor, REPOSITORY, type System } from './play.ts'
 
 /** The page that messages of {@link openRunner} link to. */
@@ -51,9 +51,8 @@ export function openRunner(
   /** The bundle of the progress reporter. Default: the built one. */
   script?: string,
 ): InProcessRunner {
-  const folder = mkdtempSync(join(tmpdir(), 'runner-'))
+  const folder = temporaryFolder()
   onTestFinished(() => {
-    rmSync(folder, { recursive: true, force: true })
     process.exitCode = 0
     vi.unstubAllEnvs()
     vi.restoreAllMocks()

@@ -11,14 +11,14 @@ const SECRET = 'hunter2-secret'
 const NEEDS = { build: { result: 'success', outputs: { digest: 'sha256:1', note: SECRET } } }
 
 /** Three steps write outputs. The second step waits for a file, so that a test can act after the first step. */
-const workflow = (pause: string, credentials: string) => `  deploy:
+const workflow = (pause: string) => `  deploy:
     runs-on: ubuntu-latest
     steps:
       - uses: ./
         with:
           mask: ${SECRET}
           needs: '${JSON.stringify(NEEDS)}'
-          ${credentials}
+          live: "true"
       - run: echo "output.URL=https://preview.acme.example/7" >> "$PORT_RUN"
       - run: |
           until test -e ${pause}; do sleep 0.1; done
@@ -28,58 +28,44 @@ const workflow = (pause: string, credentials: string) => `  deploy:
           printf 'output.broken:json={"a"\\noutput.two words=x\\n' >> "$PORT_RUN"
 `
 
-const CREDENTIALS = `port-client-id: \${{ vars.PORT_CLIENT_ID }}
-          port-client-secret: \${{ secrets.PORT_CLIENT_SECRET }}
-          port-api-url: \${{ vars.PORT_API_URL }}`
+test('outputs of three steps are sent to a node run through a relay that is killed in between, and every later PATCH repeats the outputs', async () => {
+  const go = join(temporaryFolder(), 'go')
+  const system = await startSystem({}, startRelay)
+  const { port } = system
+  const node = port.createNodeRun()
+  const { dispatch } = await system.deliver({ runId: null, body: { run: { id: node.id } } })
+  const running = runDispatched(system, dispatch, workflow(go))
+  await until(() => node.output.URL !== undefined, 'Port shows the first output while the job runs')
+  await system.relay.kill()
+  await system.restart()
+  writeFileSync(go, '')
+  const simulated = await running
+  await until(() => node.finishedAt !== undefined, 'Port shows the result')
 
-test.each(['directly', 'through a relay that is killed in between'])(
-  'outputs of three steps are sent to a node run %s, and every later PATCH repeats the outputs',
-  { timeout: 120_000 },
-  async way => {
-    const isDirect = way === 'directly'
-    const go = join(temporaryFolder(), 'go')
-    const system = await startSystem({}, isDirect ? undefined : startRelay)
-    const { port } = system
-    const jobs = workflow(go, isDirect ? CREDENTIALS : 'live: "true"')
-    const node = port.createNodeRun()
-    const { dispatch } = await system.deliver({ runId: null, body: { run: { id: node.id } } })
-    const running = runDispatched(system, dispatch, jobs)
-    await until(() => node.output.URL !== undefined, 'Port shows the first output while the job runs')
-    if (!isDirect) {
-      await system.relay.kill()
-      await system.restart()
-    }
-    writeFileSync(go, '')
-    const simulated = await running
-    await until(() => node.finishedAt !== undefined, 'Port shows the result')
-
-    const own = {
-      URL: 'https://preview.acme.example/7',
-      notes: 'first\nwith ***',
-      image: { tags: ['1.4', '***'], size: 3, pull: true },
-      build: { digest: 'sha256:1', note: '***' },
-    }
-    expect(node).toMatchObject({ status: 'COMPLETED', statusLabel: 'Succeeded', result: 'SUCCESS' })
-    expect(node.output).toMatchObject({ ...own, workflowRunId: GITHUB_RUN_ID })
-    expect(node.output).not.toHaveProperty('broken')
-    const patches = port.requests
-      .filter(({ method, path }) => method === 'PATCH' && path.includes(node.id))
-      .map(({ body }) => (body as { output?: object }).output ?? {})
-    const page = expect.stringContaining(`/actions/runs/${GITHUB_RUN_ID}`)
-    const first = patches.findIndex(output => 'URL' in output)
-    expect(patches.length - first).toBeGreaterThan(1)
-    for (const output of patches.slice(first))
-      expect(output).toMatchObject({ URL: own.URL, build: own.build, workflowRunUrl: page })
-    const warnings = simulated.jobs[0]!.steps.flatMap(step => step.annotations.map(({ message }) => message))
-    expect(warnings).toEqual([
-      expect.stringMatching(
-        /^Line 7 of \$PORT_RUN: output\.broken:json must be JSON with at most 80 levels: /,
-      ),
-      expect.stringMatching(/^Line 8 of \$PORT_RUN: the name of an output can .*: "two words"\./),
-    ])
-    expect(JSON.stringify(port.requests)).not.toContain(SECRET)
-  },
-)
+  const own = {
+    URL: 'https://preview.acme.example/7',
+    notes: 'first\nwith ***',
+    image: { tags: ['1.4', '***'], size: 3, pull: true },
+    build: { digest: 'sha256:1', note: '***' },
+  }
+  expect(node).toMatchObject({ status: 'COMPLETED', statusLabel: 'Succeeded', result: 'SUCCESS' })
+  expect(node.output).toMatchObject({ ...own, workflowRunId: GITHUB_RUN_ID })
+  expect(node.output).not.toHaveProperty('broken')
+  const patches = port.requests
+    .filter(({ method, path }) => method === 'PATCH' && path.includes(node.id))
+    .map(({ body }) => (body as { output?: object }).output ?? {})
+  const page = expect.stringContaining(`/actions/runs/${GITHUB_RUN_ID}`)
+  const first = patches.findIndex(output => 'URL' in output)
+  expect(patches.length - first).toBeGreaterThan(1)
+  for (const output of patches.slice(first))
+    expect(output).toMatchObject({ URL: own.URL, build: own.build, workflowRunUrl: page })
+  const warnings = simulated.jobs[0]!.steps.flatMap(step => step.annotations.map(({ message }) => message))
+  expect(warnings).toEqual([
+    expect.stringMatching(/^Line 7 of \$PORT_RUN: output\.broken:json must be JSON with at most 80 levels: /),
+    expect.stringMatching(/^Line 8 of \$PORT_RUN: the name of an output can .*: "two words"\./),
+  ])
+  expect(JSON.stringify(port.requests)).not.toContain(SECRET)
+})
 
 test('outputs beyond 64 KB are omitted and listed by name; the others are sent', () => {
   const large = 'x'.repeat(40_000)

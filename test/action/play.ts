@@ -1,5 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { readInvocation } from '../../port/invocation/invocation.ts'
@@ -12,6 +11,7 @@ import type { PortApiOptions } from '../../simulator/port/state.ts'
 import type { RunOptions, SimulatedJob, SimulatedRun, SimulatedStep } from '../../simulator/runner/types.ts'
 import { runWorkflow } from '../../simulator/runner/workflow.ts'
 import type { System as RelaySystem } from '../reports/open-stage.ts'
+import { temporaryFolder } from '../support/relay.ts'
 
 export const REPOSITORY = 'acme/shop'
 const RUN_ID = 'r_Q0YotCZMKxDLdlaU'
@@ -127,8 +127,7 @@ export function bodyFor(
 export function repositoryWith(
   files: Record<string, string>,
 ): Pick<RunOptions, 'repositoryRoot' | 'actions'> {
-  const root = mkdtempSync(join(tmpdir(), 'repository-'))
-  onTestFinished(() => rmSync(root, { recursive: true, force: true }))
+  const root = temporaryFolder()
   for (const [name, content] of Object.entries(files)) {
     mkdirSync(join(root, name, '..'), { recursive: true })
     writeFileSync(join(root, name), content.replaceAll('uses: ./\n', `uses: ${RELEASE}\n`))

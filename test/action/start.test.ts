@@ -1,6 +1,7 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { progressFolder } from '../../action/progress/process.ts'
 import type { State } from '../../action/runner/runner.ts'
 import type { JsonObject } from '../../port/types.ts'
 import { encryptWith } from './encrypt.ts'
@@ -70,6 +71,12 @@ test('a second step of the action warns about the inputs that it ignores', async
     'These inputs of this step are ignored: summary. Set them on the earlier',
   )
   expect(await job.run('main', { INPUT_SUMMARY: 'Done.' })).toEqual([warning])
+})
+
+test('with live: false, main starts no process', async () => {
+  const job = openRunner(await startSystem(), { live: 'false' })
+  await job.run('main')
+  expect(existsSync(progressFolder(job.saved().files.log).path)).toBe(false)
 })
 
 test('without an OIDC token and credentials, the warning names both options, OIDC first', async () => {

@@ -1,16 +1,12 @@
+import { appendFileSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { openRunner, seeAlso } from './open-runner.ts'
-import { ownSteps, startSystem, workflow } from './play.ts'
+import { type InProcessRunner, openRunner, seeAlso } from './open-runner.ts'
+import { startSystem } from './play.ts'
 
 // Tests jobs that can report nowhere: the relay has no address for reports, and the job has no Port credentials.
 
 const NONE = { 'port-client-id': '', 'port-client-secret': '' }
-const WITHOUT_CREDENTIALS = (inputs = '', id = 'port') => `
-      - { uses: ./, id: ${id}, with: { live: "false"${inputs} } }`
-
-const writing = (text: string, file: string) => `
-      - run: |
-          echo '${text}' >> "$${file}"`
 
 test('one notice says what reaches Port and what does not, and a job that writes nothing gets no warning', async () => {
   const system = await startSystem()
@@ -28,51 +24,46 @@ test('one notice says what reaches Port and what does not, and a job that writes
   expect(system.port.requests).toEqual([])
 })
 
-const simulate = async (steps: string) => {
-  const system = await startSystem()
-  const { conclusion, jobs } = await system.simulate({ yaml: workflow(steps) })
-  expect([system.port.requests, system.run.status]).toEqual([[], 'IN_PROGRESS'])
-  const posts = jobs[0]!.steps.filter(({ kind }) => kind === 'post').map(({ stdout }) => stdout)
-  return { conclusion, post: ownSteps(jobs[0]!).post.stdout, posts }
+/** Runs main, then appends a line to the file in this variable, as a step does. */
+async function write(job: InProcessRunner, file: string, line: string) {
+  await job.run('main')
+  const [, path] = new RegExp(`^${file}<<.*\n(.*)$`, 'm').exec(readFileSync(join(job.folder, 'env'), 'utf8'))!
+  appendFileSync(path!, `${line}\n`)
 }
 
-test('the post step names every kind of text that steps wrote, without its content', async () => {
-  const { conclusion, post } = await simulate(
-    WITHOUT_CREDENTIALS() +
-      writing('Rolled out', 'PORT_LOG') +
-      writing('::add-mask::hunter2', 'PORT_LOG') +
-      writing('{"blueprint":"environment","identifier":"p7"}', 'PORT_ENTITIES') +
-      writing('link=https://hunter2.example', 'PORT_RUN') +
-      writing('output.url=https://7.shop.example', 'PORT_RUN'),
-  )
-  expect(post).toContain(
-    "::warning::These texts of steps weren't sent to Port: 1 line of $PORT_LOG; $PORT_ENTITIES; $PORT_RUN (link, output).",
-  )
-  expect([conclusion, post.includes('hunter2')]).toEqual(['success', false])
+test('the post step names every kind of text that steps wrote, without its content, and only once in a job', async () => {
+  const system = await startSystem()
+  const job = openRunner(system, NONE)
+  await write(job, 'PORT_LOG', 'Rolled out')
+  await write(job, 'PORT_LOG', '::add-mask::hunter2')
+  await write(job, 'PORT_ENTITIES', '{"blueprint":"environment","identifier":"p7"}')
+  await write(job, 'PORT_RUN', 'link=https://hunter2.example\noutput.url=https://7.shop.example')
+  expect(await job.post()).toEqual([
+    `::warning::These texts of steps weren't sent to Port: 1 line of $PORT_LOG; $PORT_ENTITIES; $PORT_RUN (link, output).${seeAlso('credentials')}`,
+  ])
+  // The post step of another step that uses the action.
+  expect(await job.post()).toEqual([])
+  expect([process.exitCode === 1, system.port.requests, system.run.status]).toEqual([
+    false,
+    [],
+    'IN_PROGRESS',
+  ])
 })
 
-test.each([
-  ['conclusion=failure', '', 'failure'],
-  ['conclusion=cancelled', '', 'failure'],
-  ['conclusion=faild', '', 'failure'],
-  ['conclusion=success', '', 'success'],
-  ['conclusion=failure', ', report: updates', 'success'],
-  ['summary=Done', ', fail-on-report-error: "true"', 'failure'],
-  ['summary=Done', '', 'success'],
-  ['conclusion=failure', ', report: "off"', 'success'],
-])(
-  '%s in $PORT_RUN with these inputs (%j) lets the job conclude with %s',
-  async (entry, inputs, expected) => {
-    const { conclusion, post } = await simulate(WITHOUT_CREDENTIALS(inputs) + writing(entry, 'PORT_RUN'))
-    expect(conclusion).toBe(expected)
-    const fails = post.includes('"conclusion" in $PORT_RUN isn\'t success')
-    expect(fails).toBe(expected === 'failure' && entry.startsWith('conclusion'))
-  },
-)
-
-test('two steps of the action in one job print one warning', async () => {
-  const { posts } = await simulate(
-    WITHOUT_CREDENTIALS() + WITHOUT_CREDENTIALS('', 'again') + writing('Rolled out', 'PORT_LOG'),
-  )
-  expect(posts.filter(text => text.includes("weren't sent to Port"))).toHaveLength(1)
+test.each<[string, Record<string, string>, 'failure' | 'success']>([
+  ['conclusion=failure', {}, 'failure'],
+  ['conclusion=cancelled', {}, 'failure'],
+  ['conclusion=faild', {}, 'failure'],
+  ['conclusion=success', {}, 'success'],
+  ['conclusion=failure', { report: 'updates' }, 'success'],
+  ['summary=Done', { 'fail-on-report-error': 'true' }, 'failure'],
+  ['summary=Done', {}, 'success'],
+  ['conclusion=failure', { report: 'off' }, 'success'],
+])('%s in $PORT_RUN with the inputs %j lets the post step end with %s', async (entry, inputs, expected) => {
+  const job = openRunner(await startSystem(), { ...NONE, ...inputs })
+  await write(job, 'PORT_RUN', entry)
+  const post = (await job.post()).join('\n')
+  expect(process.exitCode === 1).toBe(expected === 'failure')
+  const fails = post.includes('"conclusion" in $PORT_RUN isn\'t success')
+  expect(fails).toBe(expected === 'failure' && entry.startsWith('conclusion'))
 })

@@ -1,17 +1,16 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { until } from '../../simulator/http-server.ts'
 import { startSystem } from '../action/play.ts'
+import { temporaryFolder } from '../support/relay.ts'
 
 const root = join(import.meta.dirname, '../..')
 
 /** Unpacks what GitHub's runners download for `uses:`. Returns its folder, the names of its files, and its compressed size. */
 function unpackArchive() {
-  const folder = mkdtempSync(join(tmpdir(), 'archive-'))
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = temporaryFolder()
   const archive = execFileSync('git', ['archive', '--worktree-attributes', '--format=tar.gz', 'HEAD'], {
     cwd: root,
     maxBuffer: 64 * 1024 * 1024,
