@@ -55,22 +55,6 @@ export function claimTests(place: Place): void {
     expect(claimed.map(({ id }) => id)).toEqual(accepted.map(({ id }) => id))
   })
 
-  test('a delivery that is claimed while it is received does not overtake queued or frozen deliveries, or ignore a pause', async () => {
-    const store = await place.open()
-    const given = ['frozen/a', 'acme/a', 'paused/a', 'acme/free'].map(repository => ({ repository }))
-    const [, queued] = await acceptAll(store, ...given.slice(0, 2))
-    const freeze = await store.addFreeze({ repositories: 'frozen/*', reason: 'no', since: 1, endsAt: null })
-    const change = { frozenBy: freeze.id, dueAt: null }
-    for (const { id } of await store.freezable(['frozen/a'], 10)) await applyTo(store, id, { change })
-    await store.savePause({ scope: 'owner:paused', pausedUntil: 5000, cause: 'limit', reason: '' })
-    const claims: ReturnType<typeof claim>[] = []
-    store.onWork(() => claims.push(claim(store, 2000)))
-    const free = (await acceptAll(store, ...given)).at(-1)!
-    const claimed = (await Promise.all(claims)).flat()
-    expect(claimed.map(({ id }) => id)).toEqual([queued, free])
-    expect(claimed[1]).toEqual({ ...claimed[0], ...(await get(store, free)), freezes: 'frozen/*' })
-  })
-
   test('the search for the next due time reads at most 1,000 queues per call, and the next call searches on', async () => {
     const store = await place.emptied()
     const later = Array.from({ length: 2100 }, (_, i) => ({

@@ -1,7 +1,6 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { openStore } from '../../../relay/store/open.ts'
 import { cutting } from '../../support/cutting-proxy.ts'
-import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
 import {
   type Address,
   acceptAll,
@@ -34,30 +33,6 @@ function sqliteTests(place: Place): void {
 }
 
 function postgresTests(place: Place): void {
-  let server: TestPostgres
-  beforeAll(async () => {
-    server = await startPostgres()
-  })
-  afterAll(() => server.close())
-  const onOwnServer = async () => ({ kind: place.kind, url: await server.createDatabase() }) as Address
-
-  test('every call rejects while the server is stopped; calls work again after a restart', async () => {
-    const address = await onOwnServer()
-    const one = await place.open(address)
-    const [before] = await acceptAll(one, {})
-    await server.stop()
-    await expect(one.accept(aDelivery())).rejects.toThrow(/^PostgreSQL: .*ECONNREFUSED/)
-    await expect(one.claimQueued(1000, 10, 10, 'owner:')).rejects.toThrow(/^PostgreSQL: /)
-    const transition = aTransition({ messages: [aLine('one')] })
-    const delivery = { id: before!, version: 0, repository: 'acme/shop' }
-    await expect(apply(one, delivery, transition, 1)).rejects.toThrow(/^PostgreSQL: /)
-    await expect(one.ping()).rejects.toThrow(/^PostgreSQL: /)
-    await server.start()
-    await acceptAll(one, {})
-    expect(await one.list({}, { limit: 10 })).toHaveLength(2)
-    // The timeout includes the time that the server needs to flush data to disk before it stops.
-  }, 180_000)
-
   test('accept() returns the deliveries that were written before the connection was cut', async () => {
     const { address, cut } = await cutting((await place.empty()) as Postgres)
     const store = await place.open(address)

@@ -1,9 +1,6 @@
-import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
-import { schemaVersion } from '../../../relay/store/migrations.ts'
 import { purge } from '../../../relay/workers/maintenance.ts'
 import {
-  type Address,
   acceptAll,
   aDelivery,
   aDispatched,
@@ -13,30 +10,11 @@ import {
   aRun,
   get,
   type Place,
-  runSql,
 } from '../place.ts'
 
 const MINUTE = 60_000
 
 export function maintenanceTests(place: Place): void {
-  test('deliveries survive closing and reopening the store; another schema version is refused', async () => {
-    const address = await place.empty()
-    const first = await place.open(address)
-    const [id] = await acceptAll(first, {})
-    await first.close()
-    const second = await place.open(address)
-    expect((await second.get(id!))?.id).toBe(id)
-    await second.close()
-    for (const version of [1, 1000]) {
-      await setVersion(address, version)
-      await expect(place.open(address)).rejects.toThrow(
-        `has schema version ${version}, and this relay needs version ${schemaVersion()}`,
-      )
-    }
-    await setVersion(address, schemaVersion())
-    await expect(place.open(address)).resolves.toBeTruthy()
-  })
-
   test('counts the relays that are connected to the database', async () => {
     const address = await place.empty()
     const first = await place.open(address)
@@ -133,13 +111,4 @@ export function maintenanceTests(place: Place): void {
     expect(await store.claimOutboxes(now, 10, 10)).toHaveLength(1)
     expect(await store.activePauses(now)).toMatchObject([{ scope: 'owner:zeta' }])
   })
-}
-
-async function setVersion(address: Address, version: number): Promise<void> {
-  if (address.kind === 'sqlite') {
-    const database = new DatabaseSync(address.path)
-    database.exec(`PRAGMA user_version = ${version}`)
-    return database.close()
-  }
-  await runSql(address, `UPDATE relay_schema SET version = ${version}`)
 }

@@ -24,14 +24,6 @@ export function sharedTests(place: Place): void {
     return Promise.all([place.open(address), place.open(address)])
   }
 
-  /** Returns a database with these settings. */
-  async function configured(...settings: string[]): Promise<Address> {
-    const address = (await place.empty()) as { kind: 'postgres'; url: string }
-    const name = new URL(address.url).pathname.slice(1)
-    await runSql(address, ...settings.map(setting => `ALTER DATABASE ${name} SET ${setting}`))
-    return address
-  }
-
   test('batches that contain the same deliveries in different orders complete without a deadlock', async () => {
     const stores = await two()
     for (let round = 0; round < 5; round++) {
@@ -102,9 +94,7 @@ export function sharedTests(place: Place): void {
   ])(
     'if two deliveries bind the runs %j and %j concurrently, one delivery gets all its runs and the other is unchanged',
     async (...wanted) => {
-      // Commits are slow, so that transactions overlap.
-      const address = await configured('commit_delay = 5000', 'commit_siblings = 0')
-      const store = await place.open(address)
+      const store = await place.open()
       const bound = async (n: number) => {
         const repository = `acme/${n}`
         const ids = [await aDispatched(store, { repository }), await aDispatched(store, { repository })]
