@@ -1,54 +1,21 @@
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
 import { Webhooks } from '@octokit/webhooks'
 import fc from 'fast-check'
-import { Hono } from 'hono'
-import { describe, expect, onTestFinished, test } from 'vitest'
-import { type Problem, sendProblem } from '../../relay/http/problem.ts'
+import type { Context } from 'hono'
+import { describe, expect, test } from 'vitest'
 import { readWebhookEvent } from '../../relay/intake/github-event.ts'
 import { createGitHubWebhook } from '../../relay/intake/github-webhook.ts'
-import { openStore } from '../../relay/store/open.ts'
-import { createApplyEvent } from '../../relay/workers/apply.ts'
-import { createFindByTitle, createFindOwners } from '../../relay/workers/find-runs.ts'
-import { applyTo, attempt } from '../store/place.ts'
-import { temporaryFolder } from '../support/relay.ts'
+import { applyTo } from '../store/place.ts'
+import { RUN, startSystem, WEBHOOK_SECRET } from '../support/system.ts'
 
-const SECRET = "It's a Secret to Everybody"
-const signer = new Webhooks({ secret: SECRET })
-const RUN = 'r_A1b2C3d4E5f6G7h8'
+const signer = new Webhooks({ secret: WEBHOOK_SECRET })
 
-async function open(options: { secret?: string | null } = {}) {
-  const { secret = SECRET } = options
-  const store = await openStore({ kind: 'sqlite', path: join(temporaryFolder(), 'relay.db') })
-  onTestFinished(() => store.close())
-  const apply = createApplyEvent({
-    store,
-    policy: () => ({
-      startTimeout: 6e5,
-      runTimeout: 864e5,
-      serverUrl: 'https://github.com',
-      timeoutsFrom: 0,
-    }),
-    canReport: () => false,
-    onTransition() {},
-    log: { debug() {}, info() {} },
-  })
-  const app = new Hono()
-  app.onError((error, c) => sendProblem(c, error as Problem))
-  const receive = createGitHubWebhook({
-    secret,
-    trustedProxies: 0,
-    findOwners: createFindOwners(createFindByTitle(store)),
-    clockOffset: () => 0,
-    startTimeout: 6e5,
-    ...{ store, apply },
-  })
-  app.post('/github', receive)
-  const deliver = (body: string | Uint8Array<ArrayBuffer>, headers: Record<string, string>) =>
+async function open() {
+  const { app, store, dispatch } = await startSystem()
+  const deliver = async (body: string | Uint8Array<ArrayBuffer>, headers: Record<string, string>) =>
     app.request('/github', { method: 'POST', body, headers })
   return {
     store,
-    apply,
     deliver,
     async send(body: unknown, event = 'workflow_run') {
       const text = JSON.stringify(body)
@@ -57,17 +24,9 @@ async function open(options: { secret?: string | null } = {}) {
       return { status: response.status, body: await response.json() }
     },
     /** Creates a dispatched delivery to acme/shop without a bound run. */
-    async delivery(runId = RUN) {
-      const id = `delivery-${runId}`
-      await store.accept({
-        ...{ id, dedupeKey: `run:${runId}`, sentAs: '', signature: null, runId },
-        ...{ kind: 'action_run', action: null, invocation: '{}', receivedAt: 1 },
-        ...{ repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null },
-      })
-      await attempt(store, id, store.clock())
-      const delivery = (await store.get(id))!
-      await apply(delivery, { type: 'dispatchAccepted', attemptedAt: delivery.attemptedAt, run: null })
-      await applyTo(store, id, { change: { dueAt: 9e15 } }, 2)
+    async delivery() {
+      const id = await dispatch(RUN)
+      await applyTo(store, id, { change: { dueAt: 9e15 } }, store.clock())
       return id
     },
   }
@@ -201,9 +160,11 @@ test('accepts a body of the maximum size that GitHub sends, and refuses a larger
 })
 
 test('returns 404 and names the setting if GITHUB_WEBHOOK_SECRET is missing', async () => {
-  const relay = await open({ secret: null })
-  const body = { detail: expect.stringMatching(/GITHUB_WEBHOOK_SECRET/) }
-  expect(await relay.send(event({}))).toMatchObject({ status: 404, body })
+  const receive = createGitHubWebhook({ secret: null } as Parameters<typeof createGitHubWebhook>[0])
+  await expect(receive({} as Context)).rejects.toMatchObject({
+    status: 404,
+    message: expect.stringMatching(/GITHUB_WEBHOOK_SECRET/),
+  })
 })
 
 interface Example {

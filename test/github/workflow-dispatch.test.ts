@@ -131,19 +131,6 @@ describe('a workflow_dispatch', () => {
     },
   )
 
-  test("fills an input that is only read as Port's context under another name, unless Port sends it", async () => {
-    const declared = { runId: { required: true }, context: {}, other: {}, mine: {} }
-    const reads =
-      '${{ fromJson(inputs.runId).runId }} ${{ fromJSON(github.event.inputs.context).run_id }} ${{ fromJSON(inputs.mine).runId }} ${{ fromJSON(inputs.other).runId }} ${{ inputs.other }}'
-    const content = `on: { workflow_dispatch: { inputs: ${JSON.stringify(declared)} } }\nenv: { A: "${reads}" }\n`
-    const { api, dispatch } = await open({}, {}, { workflows: [{ ...workflowOf(declared), content }] })
-    expect(await dispatch({ mine: '{}' })).toMatchObject({ kind: 'accepted' })
-    const { inputs } = api.workflowDispatches[0]!
-    expect(Object.keys(inputs).sort()).toEqual(['context', 'mine', 'runId'])
-    expect(JSON.parse(inputs.runId!)).toMatchObject({ runId: 'r_1', run_id: 'r_1' })
-    expect([inputs.context, inputs.mine]).toEqual([inputs.runId, '{}'])
-  })
-
   test('is sent if the input "port" contains the undeclared input from the user', async () => {
     const { api, dispatch, sent } = await open({ service: {}, port: {} })
     expect(await dispatch({ service: 'web', note: 'x', empty: null })).toMatchObject({ kind: 'accepted' })

@@ -9,6 +9,7 @@ import type { Delivery, Evidence, Message, NewDelivery } from '../../relay/deliv
 import { joinLogs } from '../../relay/delivery/outbox-policy.ts'
 import { createGitHub } from '../../relay/github/client.ts'
 import { createRateLimitPauses } from '../../relay/github/rate-limit-pause.ts'
+import { type Problem, sendProblem } from '../../relay/http/problem.ts'
 import { createGitHubWebhook } from '../../relay/intake/github-webhook.ts'
 import { runKey } from '../../relay/store/sql/intake.ts'
 import type { Store } from '../../relay/store/store.ts'
@@ -27,7 +28,7 @@ export const START_TIMEOUT = 60_000
 export const RUN_TIMEOUT = 300_000
 /** A signal that never aborts. */
 export const NEVER = new AbortController().signal
-const SECRET = 'a secret of the webhook'
+export const WEBHOOK_SECRET = 'a secret of the webhook'
 
 /** The engine with a real SQLite file, the fakes, and a clock that the test controls. */
 export type System = Awaited<ReturnType<typeof startSystem>>
@@ -132,11 +133,19 @@ export async function startSystem(options: SystemOptions = {}) {
     freezes: { active: () => engine.freezes.active() },
   })
   const receive = createGitHubWebhook({
-    ...{ secret: SECRET, trustedProxies: 0, store, findOwners, throttled: log, clockOffset: hub.clockOffset },
+    ...{
+      secret: WEBHOOK_SECRET,
+      trustedProxies: 0,
+      store,
+      findOwners,
+      throttled: log,
+      clockOffset: hub.clockOffset,
+    },
     startTimeout: policy().startTimeout,
     apply: (...given) => engine.apply(...given),
   })
   const app = new Hono().post('/github', receive)
+  app.onError((error, c) => sendProblem(c, error as Problem))
   let accepted = 0
 
   async function get(id: string): Promise<Delivery> {
@@ -147,7 +156,7 @@ export async function startSystem(options: SystemOptions = {}) {
 
   /** Sends a signed GitHub webhook. */
   async function githubEvent(name: string, given: object): Promise<void> {
-    const request = gitHubRequest(name, given, SECRET)
+    const request = gitHubRequest(name, given, WEBHOOK_SECRET)
     const headers = { ...request.headers, 'content-length': String(Buffer.byteLength(request.body)) }
     const response = await app.request('/github', { ...request, headers })
     if (response.status !== 202) throw new Error(`The webhook returned ${response.status}`)
@@ -223,7 +232,7 @@ export async function startSystem(options: SystemOptions = {}) {
   }
 
   return {
-    ...{ port, github, hub, pauses, store, logged, warned, accept, step, send, settle },
+    ...{ port, github, hub, pauses, store, logged, warned, accept, step, send, settle, app },
     engine: () => engine,
     now: clock,
     /** Advances only the clock. */

@@ -1,13 +1,14 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { parse } from 'yaml'
 import type { JsonObject } from '../../port/types.ts'
-import { until } from '../../simulator/http-server.ts'
-import { send } from '../support/send.ts'
-import { openScene, type Scene, workflow } from './open-scene.ts'
+import { createGitHub } from '../../relay/github/client.ts'
+import { startGitHubApi } from '../../simulator/github/github.ts'
+import { dispatchContent } from '../support/dispatch-content.ts'
+import { workflow } from './open-scene.ts'
 
 const ENTITY = { identifier: 'shop', title: 'The shop', properties: { tier: 1 } }
 const TRIGGER = { by: { user: { email: 'ada@acme.example' } }, operation: 'DAY-2' }
-const RUN_ID = expect.stringMatching(/^r_/)
+const RUN_ID = 'r_1'
 
 /** A workflow that declares these inputs, all of which are required, and runs these steps. */
 const file = (names: string[], steps: string) => `on:
@@ -23,29 +24,27 @@ ${steps}
 
 type Result = Record<string, string> | string
 
-/** Returns a function that sends a webhook for a workflow. It returns the inputs that GitHub accepts, or why there are none. */
-async function openDispatch(): Promise<
-  Scene & { dispatch: (content: string, more?: JsonObject) => Promise<Result> }
-> {
-  const scene = await openScene()
-  const { port, github, relay } = scene
+/** Returns a function that dispatches a workflow. It returns the inputs that GitHub accepts, or why there are none. */
+async function openDispatch() {
+  const api = await startGitHubApi()
+  onTestFinished(() => api.close())
+  const config = { apiUrl: api.url, auth: { token: api.token }, webhookSecret: null, oidcIssuer: '' }
+  const github = createGitHub(config)
   let count = 0
   return {
-    ...scene,
-    async dispatch(content, more = {}) {
+    api,
+    async dispatch(content: string, more: JsonObject = {}): Promise<Result> {
       const repository = `acme/r${++count}`
       const { inputs } = parse(content).on.workflow_dispatch
-      github.addRepository(repository, { workflows: [{ ...workflow(inputs), content }] })
-      const run = port.createRun({ action: 'deploy' })
+      api.addRepository(repository, { workflows: [{ ...workflow(inputs), content }] })
       const body = {
-        ...{ run: { id: run.id }, action: { identifier: 'deploy', blueprint: 'service' } },
+        ...{ run: { id: 'r_1' }, action: { identifier: 'deploy', blueprint: 'service' } },
         ...{ entity: ENTITY, trigger: TRIGGER, inputs: {}, ...more },
       }
-      const path = `/webhook/${repository}?workflow=deploy.yml`
-      expect(await send(relay.url, { path, body })).toMatchObject({ status: 202 })
-      const found = () => github.workflowDispatches.find(each => each.repository === repository)
-      await until(() => found() ?? run.status !== 'IN_PROGRESS', 'the delivery is dispatched or fails')
-      return found()?.inputs ?? run.logs.map(({ message }) => message).join('\n')
+      const target = { repository, eventType: null, workflow: 'deploy.yml', ref: null }
+      const outcome = await github.dispatch(target, dispatchContent(body))
+      const found = api.workflowDispatches.find(each => each.repository === repository)
+      return found?.inputs ?? ('reason' in outcome ? outcome.reason : outcome.kind)
     },
   }
 }
@@ -79,10 +78,8 @@ const ENTITIES: Record<string, [string, 'text' | 'object']> = {
   'a long file': [`${uses(`${CONTEXT}.entity`)}#${'x'.repeat(250_000)}\n`, 'object'],
 }
 
-test("the entity in the relay's port_context is text if every expression reads it as text, and nothing passes on the input", {
-  timeout: 60_000,
-}, async () => {
-  const { dispatch, github } = await openDispatch()
+test("the entity in the relay's port_context is text if every expression reads it as text, and nothing passes on the input", async () => {
+  const { dispatch, api } = await openDispatch()
   const sent = Object.entries(ENTITIES).map(async ([name, [content]]) => {
     const inputs = await dispatch(content)
     const { runId, entity, context } = parsed(inputs, 'port_context')
@@ -98,7 +95,7 @@ test("the entity in the relay's port_context is text if every expression reads i
   const own = { runId: 'r_1', entity: ENTITY }
   expect(parsed(await dispatch(content, { inputs: { port_context: own } }), 'port_context')).toEqual(own)
   expect(parsed(await dispatch(content, { entity: {} }), 'port_context').entity).toBeNull()
-  github.fail({ match: ({ path }) => path.includes('/contents/'), status: 403 })
+  api.fail({ match: ({ path }) => path.includes('/contents/'), status: 403 })
   expect(parsed(await dispatch(content), 'port_context').entity).toEqual(ENTITY)
 })
 
@@ -121,9 +118,7 @@ no | runId | uses: other/action@v1; with:;   runId: \${{ inputs.runId }}
 no | runId | ${PORT_STEP}link: https://github.com/a/b/actions/runs/\${{ inputs.runId }}
 no | port_run_identifier | run: terraform apply \${{ inputs.port_run_identifier }}`
 
-test("an input with the name of a run ID gets the Port run's ID if the file shows that it's Port's, and if Port sends none", {
-  timeout: 60_000,
-}, async () => {
+test("an input with the name of a run ID gets the Port run's ID if the file shows that it's Port's, and if Port sends none", async () => {
   const { dispatch } = await openDispatch()
   const rows = RUN_IDS.trim().split('\n')
   const results = rows.map(async row => {
