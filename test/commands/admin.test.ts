@@ -10,7 +10,6 @@ import { deliveries } from '../../cli/deliveries.ts'
 import { freeze } from '../../cli/freeze.ts'
 import { migrate } from '../../cli/migrate.ts'
 import { cancel, redeliver } from '../../cli/redeliver.ts'
-import { send } from '../../cli/send.ts'
 import type { DeliveryRun } from '../../relay/delivery/delivery.ts'
 import type { DeliveryEvent, Event } from '../../relay/delivery/events.ts'
 import { openStore } from '../../relay/store/open.ts'
@@ -64,7 +63,6 @@ beforeEach(async () => {
 const FILTER = 'A filter needs --state failed, --state cancelled, or an --outcome other than succeeded.'
 /** Wrong arguments, each with its error message. */
 const WRONG: [Command, string[], string][] = [
-  [send, [], 'send needs either FILE or --action NAME.'],
   [deliveries, ['--limit', '0'], '--limit must be a whole number from 1 to 200.'],
   [deliveries, ['--repository', 'shop'], '--repository must be owner/name.'],
   [

@@ -2,9 +2,11 @@ import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import { commands } from '../../cli/commands.ts'
 import { startPortApi } from '../../simulator/port/port.ts'
 import { listenHere } from '../support/listen-here.ts'
-import { relayEnv, runRelay, temporaryFolder } from '../support/relay.ts'
+import { relayEnv, temporaryFolder } from '../support/relay.ts'
+import { run } from '../support/run-command.ts'
 
 /** Clears the screen, reorders text, and is a workflow command in each line. */
 const HOSTILE = '::error::\u001b[2J\r\n ::add-mask::a\u2028::error::b ##[error]c\u009b2J\u202e'
@@ -45,13 +47,11 @@ async function openCommands() {
     RELAY_ADMIN_TOKEN: 'token-token-token',
     ...ofPort,
   }
-  const call = (...args: string[]) => runRelay({ ...env, PORT_API_URL: port.url }, args)
-  return {
-    port,
-    write,
-    call,
-    withoutPort: (...args: string[]) => runRelay({ ...env, PORT_API_URL: url }, args),
-  }
+  const callWith =
+    (PORT_API_URL: string) =>
+    (name: string, ...args: string[]) =>
+      run(commands.find(each => each.name === name)!, args, { ...env, PORT_API_URL })
+  return { port, write, call: callWith(port.url), withoutPort: callWith(url) }
 }
 
 test('values of other systems and files show as one line, without control characters and workflow commands', async () => {
@@ -83,12 +83,13 @@ test('values of other systems and files show as one line, without control charac
     call('send', event, '--wait'),
     call('simulate', '--event', event, '--workflow', write('c.yml', { on: 'repository_dispatch', jobs })),
     withoutPort('doctor'),
-    ...['deliveries', 'deliveries d', 'redeliver a b', 'freezes', 'send --action deploy'].map(args =>
-      call(...args.split(' ')),
-    ),
+    ...['deliveries', 'deliveries d', 'redeliver a b', 'freezes', 'send --action deploy'].map(given => {
+      const [name = '', ...args] = given.split(' ')
+      return call(name, ...args)
+    }),
   ])
   for (const [index, { stdout, stderr }] of printed.entries()) {
-    const lines = `${stdout}${stderr}`.split('\n')
+    const lines = `${stdout}\n${stderr}`.split('\n')
     expect(lines.join(''), `command ${index}`).not.toMatch(/[\p{Cc}\p{Zl}\p{Bidi_Control}]/u)
     const commands = lines.filter(line => /^\s*::|##\[/.test(line))
     const shown = lines.filter(line => line.includes('add-mask'))
@@ -98,5 +99,5 @@ test('values of other systems and files show as one line, without control charac
     })
   }
   const json = { ...GET, deliveries: [DELIVERY] }
-  expect((await call('deliveries', '--json')).stdout).toBe(`${JSON.stringify(json)}\n`)
+  expect((await call('deliveries', '--json')).stdout).toBe(JSON.stringify(json))
 })
