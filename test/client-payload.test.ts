@@ -28,24 +28,6 @@ const pack = (inputs: JsonObject, more: object = {}, max?: number) => {
 }
 const bytes = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
 
-test('a payload has the run id and action at the top level for run-name, and the rest under port', () => {
-  expect(pack({ version: '1.4.2', replicas: 3 })).toEqual({
-    run_id: 'r_1',
-    action: 'deploy',
-    port: {
-      version: 1,
-      delivery: 'd_1',
-      ...{ kind: 'action_run', operation: 'DAY-2', blueprint: 'service', entity: { identifier: 'shop' } },
-      inputs: { version: '1.4.2', replicas: 3 },
-      encrypted: ['token'],
-      event: null,
-      trigger: { by: { email: 'a@b.c', name: 'A' }, origin: 'UI', at: 'now' },
-      relay: 'https://relay.acme.example',
-      truncated: [],
-    },
-  })
-})
-
 test.each(fixtureNames)(
   'the webhook %s becomes a payload that GitHub accepts and that parses to the same invocation',
   name => {

@@ -84,6 +84,12 @@ test.each<[cause: NoRun, label: string, part: string]>([
   [{ why: 'not seen', reason, startTimeout: 60_000 }, 'Not started', 'within 1 min of the dispatch'],
   [{ why: 'end not seen', reason, runTimeout: 300_000 }, 'Not followed further', `can't read it: ${reason}`],
   [{ why: 'unknown', reason, runTimeout: 300_000 }, 'Unknown', `within 5 min: ${reason}`],
+  [
+    { why: 'too long', runTimeout: 300_000, status: 'queued' },
+    'Not followed further',
+    "hasn't finished within 5 min",
+  ],
+  [{ why: 'deleted' }, 'Deleted', 'was deleted'],
 ])('a delivery without a workflow run because of %j becomes %s', (cause, label, part) => {
   const outcome = label === 'Not started' ? 'not_started' : 'unknown'
   expect(decide(DELIVERY, { cause }, POLICY)).toEqual({

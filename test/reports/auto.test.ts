@@ -199,15 +199,3 @@ test('if the runner of a job with the action is lost, the relay runs the job aga
   expect([portRun!.status, run!.runAttempt]).toEqual(['SUCCESS', 2])
   expect(portRun!.summary).toMatch(/^✓ Job deploy: success/)
 })
-
-test('if another system reports the final status, the action sends everything else', async () => {
-  const system = await startSystem()
-  const steps = '\n      - uses: ./\n        with: { live: "false" }\n      - run: exit 1'
-  const body = { github: { reportWorkflowStatus: false } }
-  const { dispatch, portRun } = await system.deliver({ body })
-  await runDispatched(system, dispatch, job('build', steps))
-  await until(() => portRun!.statusLabel === 'Failed', 'Port gets the label')
-  expect(portRun!.status).toBe('IN_PROGRESS')
-  expect(portRun!.summary).toMatch(/^✗ Job build: failure/)
-  expect(portRun!.logs.some(({ message }) => message.includes('Job build: failure'))).toBe(true)
-})

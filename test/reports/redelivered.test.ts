@@ -1,12 +1,11 @@
 import { Hono } from 'hono'
 import { expect, onTestFinished, test } from 'vitest'
 import { type FakeServerEnv, startFakeServer, until } from '../../simulator/http-server.ts'
-import { linesOf, runDispatched } from '../action/play.ts'
+import { runDispatched } from '../action/play.ts'
 import { transcript } from '../action/transcript.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
-import { startRelay } from '../support/relay.ts'
 import { withoutDelivery } from '../support/without-delivery.ts'
-import { GITHUB_RUN_ID, REPOSITORY, type System, startReport, startSystem } from './open-stage.ts'
+import { GITHUB_RUN_ID, REPOSITORY, startReport, startSystem } from './open-stage.ts'
 
 const ADMIN = 'an-admin-token-of-some-length'
 
@@ -33,41 +32,6 @@ test("after a redelivery, the previous run can't report and doesn't block the ne
   expect(await system.start(id, { runId: GITHUB_RUN_ID + 1 })).toMatchObject({ status: 200, body: { run } })
   const body = { github_run_id: GITHUB_RUN_ID + 1 }
   expect(await system.start(id, rerun)).toMatchObject({ status: 409, body })
-})
-
-const line = (message: string) => ({ level: 'INFO', message })
-
-/** Reports the log lines `from`…`to` of a run, two lines per message. */
-async function logLines(system: System, token: string, id: string, from: number, to: number) {
-  for (let number = from; number <= to; number++) {
-    const reports = [{ log: [line(`${number} a`), line(`${number} b`)] }]
-    expect((await system.report(token, id, reports, { sender: 'main', number })).status).toBe(202)
-  }
-}
-
-test('if Port is down during the whole job and the relay is killed twice, Port gets every line in order, then the status', async () => {
-  const system = await startSystem({}, startRelay)
-  const { id, portRun } = await system.deliver()
-  await until(() => portRun!.logs.length === 1, 'Port shows the dispatch')
-  await system.port.stop()
-  const token = await startReport(system, id)
-  await logLines(system, token, id, 1, 20)
-  await system.relay.kill()
-  await system.restart(startRelay)
-  await logLines(system, token, id, 21, 40)
-  const update = { conclusion: 'success', statusLabel: 'Succeeded', summary: 'all well' }
-  const end = [{ log: [line('the end')] }, { update }]
-  expect((await system.report(token, id, end)).status).toBe(202)
-  await system.relay.kill()
-  // The connection is cut, so the action sends the report again to the restarted relay.
-  await system.restart()
-  expect((await system.report(token, id, end)).status).toBe(202)
-
-  await system.port.start()
-  const expected = Array.from({ length: 40 }, (_, i) => [`${i + 1} a`, `${i + 1} b`]).flat()
-  await until(() => portRun!.status !== 'IN_PROGRESS', 'Port shows the result')
-  expect(linesOf(portRun!).slice(1)).toEqual([...expected, 'the end'])
-  expect(portRun).toMatchObject({ status: 'SUCCESS', statusLabel: 'Succeeded', summary: 'all well' })
 })
 
 /** A load balancer in front of the relay that records the traffic. */

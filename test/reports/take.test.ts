@@ -59,16 +59,6 @@ test('after the quota is used up, a conclusion without log lines is accepted, an
   await until(() => portRun.status === 'SUCCESS', 'Port shows the result')
 })
 
-test('the run’s log in Port shows that Port rejected an entity', async () => {
-  const { system, id, portRun, token } = await startReporting()
-  system.port.declareBlueprint('team')
-  const entity = { blueprint: 'service', properties: { identifier: 'shop' } }
-  await system.report(token, id, [{ entity }, { update: { conclusion: 'success' } }])
-  await until(() => portRun.status === 'SUCCESS', 'Port shows the result')
-  const { message } = portRun.logs.at(-1)!
-  expect(message).toMatch(/^The entity service "shop" wasn't written: Port .* responded with 404/)
-})
-
 test('the limit on the jobs of a workflow run counts jobs across reports, and a job that reports again only once', async () => {
   const { system, id, token } = await startReporting()
   const job = (n: number) => ({ id: n, name: `job ${n}`, author: 'success', ownSummary: false })

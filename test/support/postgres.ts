@@ -15,10 +15,10 @@ import { dirname, join } from 'node:path'
 import pg from 'pg'
 import { keepPort } from '../../simulator/keep-port.ts'
 
-/** A real PostgreSQL server on 127.0.0.1. It flushes writes as in production, unless `settings` change that. */
-export type TestPostgres = Awaited<ReturnType<typeof startPostgres>>
-
-/** Starts a server, which takes about one second. @throws Error with the program's output if it doesn't start */
+/**
+ * Starts a real PostgreSQL server on 127.0.0.1, which takes about one second. It flushes writes as in production, unless
+ * `settings` change that. @throws Error with the program's output if it doesn't start
+ */
 export async function startPostgres(options: { folder?: string; settings?: Record<string, string> } = {}) {
   const { bin, user } = await findPrograms()
   const folder = mkdtempSync(join(options.folder ?? tmpdir(), 'relay-pg-'))

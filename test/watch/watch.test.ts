@@ -1,14 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { attempt } from '../store/place.ts'
-import {
-  iso,
-  RUN,
-  RUN_TIMEOUT,
-  START_TIMEOUT,
-  type System,
-  startSystem,
-  startWithRun,
-} from '../support/system.ts'
+import { iso, RUN, START_TIMEOUT, type System, startSystem, startWithRun } from '../support/system.ts'
 
 const lines = (system: System, id = RUN) =>
   system.port.run(id).logs.flatMap(({ message }) => message.split('\n'))
@@ -30,35 +22,6 @@ describe('a run in progress', () => {
     system.end(deploy, 'success')
     await system.pass(60_000)
     expect(system.port.run(RUN)).toMatchObject({ status: 'SUCCESS', externalRunId: String(deploy.id) })
-  })
-
-  test('that never finishes is polled until RELAY_RUN_TIMEOUT, then Port shows the timeout', async () => {
-    const { system, id } = await startWithRun({}, RUNNING)
-    await system.pass(RUN_TIMEOUT - 10_000)
-    expect(system.port.run(RUN).status).toBe('IN_PROGRESS')
-    await system.pass(60_000)
-    expect(system.port.run(RUN)).toMatchObject({
-      status: 'FAILURE',
-      statusLabel: 'Not followed further',
-      summary: expect.stringMatching(/^The workflow run in acme\/shop hasn't finished within 5 min/),
-    })
-    expect((await system.delivery(id)).state).toBe('failed')
-  })
-
-  test('that was deleted on GitHub finishes the Port run, whether or not the action has reported to Port', async () => {
-    for (const named of [true, false]) {
-      const { system, run } = await startWithRun({}, RUNNING)
-      if (named) system.port.run(RUN).externalRunId = String(run.id)
-      await system.pass(30_000)
-      system.github.runs.splice(0)
-      system.github.fail({
-        match: ({ path }) => path.endsWith(`/actions/runs/${run.id}`),
-        times: Number.POSITIVE_INFINITY,
-        status: 404,
-      })
-      await system.pass(120_000)
-      expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Deleted' })
-    }
   })
 })
 
@@ -86,15 +49,6 @@ describe('if externalRunId in Port is not the id of a run in the repository, but
 describe('without run-name,', () => {
   const [FIRST, SECOND] = [RUN, 'r_B1b2C3d4E5f6G7h8']
   const statuses = (system: System) => [FIRST, SECOND].map(id => system.port.run(id).status)
-
-  test('the only run is bound', async () => {
-    const { system, id, run } = await startWithRun({}, { displayTitle: 'deploy' })
-    await system.pass(30_000)
-    expect(await system.runs(id)).toEqual([[run.id, 'candidate']])
-    system.end(run, 'failure')
-    await system.pass(60_000)
-    expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
-  })
 
   test('two concurrent deliveries are bound to no run, and Port explains run-name after both runs have finished', async () => {
     const system = await startSystem()
@@ -131,17 +85,6 @@ describe('without run-name,', () => {
     await system.pass(20_000)
     expect(await system.runs(id)).toEqual([])
   })
-})
-
-test("the relay sends the result of a node run, although Port's API does not return node runs", async () => {
-  const system = await startSystem()
-  const id = 'wfnr_A1b2C3d4E5f6G7h8'
-  await system.dispatch(id)
-  const run = system.run(`deploy ${id}`)
-  await system.pass(20_000)
-  system.end(run, 'cancelled')
-  await system.pass(60_000)
-  expect(system.port.nodeRun(id)).toMatchObject({ status: 'COMPLETED', result: 'CANCELLED' })
 })
 
 test('a re-run changes nothing if the Port run has finished', async () => {
