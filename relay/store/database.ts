@@ -12,19 +12,19 @@ export interface Backend {
   /** Runs statements in one transaction. Resolves when the changes are on disk. A failed call undoes only its own changes. */
   run(statements: Statement[]): Promise<Row[][]>
   /**
-   * Runs a statement that claims work. Doesn't wait for the disk, because it does no harm if a crash loses the claim.
-   * The claim is on disk no later than the next durable change.
-   * @param attempts whether the claim records attempts. Then it waits for the disk, and for such claims of other relays.
-   *   With SQLite, it can share a commit with deliveries that are being inserted.
+   * Runs a statement that claims work. Doesn't wait for the disk, because losing a claim in a crash does no harm. The
+   * claim is on disk no later than the next durable change.
+   * @param attempts whether the claim records attempts. If so, the call waits for the disk, and for other relays'
+   *   claims that record attempts. With SQLite, the claim can share a commit with deliveries that are being inserted.
    */
   claim(statement: Statement, attempts?: boolean): Promise<Row[]>
   /**
-   * Writes a delivery, and resolves when it is on disk.
-   * @returns false if the dedupe key exists or the signature was used before. The existing delivery can be the same
-   *   delivery, if the response to an earlier write was lost.
+   * Writes a delivery. Resolves when the delivery is on disk.
+   * @returns false if the dedupe key exists or the signature was used before. If the response to an earlier write was
+   *   lost, the existing delivery can be this one.
    */
   insert(delivery: NewDelivery): Promise<boolean>
-  /** Calls the listener when a claim may find inserted deliveries. With SQLite, also when a claim can share their commit. */
+  /** Calls the listener when a claim may find newly inserted deliveries. With SQLite, also calls it while a claim can still share the commit of these deliveries. */
   onWork(listener: () => void): void
   close(): Promise<void>
 }
@@ -60,25 +60,25 @@ export interface Dialect {
   greatest: string
   /** The clause with which a SELECT skips the rows that another relay is claiming. */
   skipLocked: string
-  /** A statement that locks the number `?1` until the transaction ends. Null if transactions never run at the same time. */
+  /** A statement that locks the number `?1` until the transaction ends; null for a database that runs one transaction at a time. */
   lockNumber: string | null
-  /** Returns the condition that the column's value is in the SELECT's result. The SELECT runs only once, so that its LIMIT applies. */
+  /** Returns a condition: the column's value is in the result of the SELECT. The SELECT runs exactly once, so its LIMIT applies. */
   among(column: string, select: string): string
   /** An expression for the number of relays that use the database now. */
   relays: string
-  /** An expression for the version of the database's schema, which a newer relay may have changed. */
+  /** An expression for the schema's version in the database. A newer relay may have raised this version. */
   schemaVersion: string
   /** An expression for a `seq` that is higher than every existing `seq`. */
   nextSeq: string
   owner(repository: string): string
-  /** Returns an expression for a JSON array as text. Each row is an object in the array. `fields` names the column of each key. */
+  /** Returns an expression for a JSON array as text, with one object for each row. `fields` maps the objects' keys to columns. */
   jsonRows(fields: Record<string, string>, from: string): string
 }
 
 /**
- * Returns a condition on the state of a row that is found by id or `seq`. Its form prevents the use of an index on
- * states. If the statistics are from a time without waiting work, PostgreSQL would expect this index to be empty, and
- * scan it.
+ * Returns a condition on the state of a row that is found by id or `seq`. Because of its form, PostgreSQL can't use an
+ * index on states. If the statistics are from a time without waiting work, PostgreSQL would expect such an index to be
+ * empty, and would scan it.
  */
 export const stateIs = (...states: string[]) => `state || '' IN (${states.join(', ')})`
 
@@ -140,7 +140,7 @@ export function selecting<T>(
   return { names: names.join(', '), read: reading(columns) }
 }
 
-/** Runs a SELECT. @param from the statement after its FROM */
+/** Runs a SELECT. @param from the part of the statement after FROM */
 export const select = async <T>(
   db: Backend,
   { names, read }: Selection<T>,

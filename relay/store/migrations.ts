@@ -2,14 +2,14 @@
 const FIRST_VERSION = 15
 
 /**
- * Changes of the schema, in SQLite's SQL. The first one leads to version 16. A migration only adds: columns with
- * defaults or NULL, tables, and indexes. Relays of the previous version then keep accepting webhooks during a rolling
- * update, because Port doesn't send a refused webhook again. A released migration never changes.
+ * Changes of the schema, in SQLite's SQL. The first one leads to version 16. A migration may only add tables, indexes,
+ * and columns that have a default or allow NULL. Relays of the previous version can therefore accept webhooks during a
+ * rolling update. This matters because Port doesn't resend a refused webhook. A released migration never changes.
  */
 export const MIGRATIONS: string[] = [
   // 16: the required entity that Port rejected.
   'ALTER TABLE deliveries ADD COLUMN rejected TEXT',
-  // 17: dispatches in flight, for claimQueued.
+  // 17: finds dispatches in progress, for claimQueued.
   `CREATE INDEX deliveries_awaiting ON deliveries (repository)
     WHERE state = 'queued' AND awaiting_response_since IS NOT NULL`,
   // 18: the key with which relays sign challenges.
@@ -19,7 +19,7 @@ export const MIGRATIONS: string[] = [
 /** SQLite's `user_version`, and `relay_schema` in PostgreSQL. */
 export const schemaVersion = (): number => FIRST_VERSION + MIGRATIONS.length
 
-/** Thrown if a relay or a command can't use the database's schema. The message is the rest of a sentence about the database. */
+/** Thrown if a relay or a command can't use the database's schema. The message continues a sentence that starts with the database's name. */
 export class SchemaRefused extends Error {}
 
 /**

@@ -10,14 +10,14 @@ import { createStore, type Store } from './store.ts'
 
 /**
  * Opens the store.
- * @param migrates whether to upgrade the schema of an earlier version; only a relay does
+ * @param migrates whether to upgrade the schema of an earlier version; true only for a relay
  * @throws Error whose message includes the path or server
  */
 export async function openStore(database: Config['database'], migrates = true): Promise<Store> {
   return createStore(await openBackend(database, migrates))
 }
 
-/** The reads of what all relays on the database see. */
+/** The methods that return the same data to all relays on a database. */
 export type SharedReads = 'counts' | 'backlog' | 'stalled' | 'withoutRunner' | 'freezes'
 
 /** Opens the store for a command, even while a relay uses it. A SQLite file must exist. Mode `write`: the command can call {@link Store.ping}. */

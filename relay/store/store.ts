@@ -21,7 +21,7 @@ export type { OutboxPage, WaitingMessages } from './sql/outbox.ts'
 export const WORK = ['dispatch', 'watch', 'outbox'] as const
 export type Work = (typeof WORK)[number]
 
-/** The store. When the promise of a change resolves, the change is on disk. Times are milliseconds since 1970 by the store's clock. */
+/** The store. A method that makes a change resolves when the change is on disk. Times are milliseconds since 1970 by the store's clock. */
 export type Store = ReturnType<typeof createStore>
 
 export function createStore(db: Backend) {

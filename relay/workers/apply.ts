@@ -10,7 +10,7 @@ import type { ReportReceipt, Store } from '../store/store.ts'
 
 export interface ApplyDeps {
   store: Pick<Store, 'apply' | 'get' | 'clock' | 'reportUsage'>
-  /** The policy at the time of the call. */
+  /** Returns the current policy. */
   policy: () => Policy
   traced?: boolean
   canReport: (delivery: Delivery) => boolean
@@ -23,10 +23,10 @@ export type ApplyEvent = ReturnType<typeof createApplyEvent>
 type Options = { receipt?: ReportReceipt; lease?: number; patienceMs?: number; stopping?: AbortSignal }
 
 /**
- * Creates the function that applies an event to a delivery and logs the change. If another change came first, the
- * function decides again for the new version; with `strict`, it doesn't. `patienceMs`: how long to retry while the
- * database is unavailable. `lease`: see `store.apply`. `conflict`: another change came first, or another delivery has the run. `gone`: the delivery
- * was deleted.
+ * Creates the function that applies an event to a delivery and logs the change. If the delivery has changed in the
+ * meantime, the function decides again for the new version. With `strict`, it returns `conflict` instead. It also
+ * returns `conflict` if the run belongs to another delivery, and `gone` if the delivery was deleted. `patienceMs`: how
+ * long to retry while the database is unavailable. `lease`: see `Decided`.
  */
 export const createApplyEvent =
   (deps: ApplyDeps) =>
@@ -51,7 +51,7 @@ export const createApplyEvent =
     }
   }
 
-/** Applies an event to deliveries in one transaction. `decided`: the number of deliveries for which the event has an effect. */
+/** Applies an event to deliveries in one transaction. `decided`: the number of deliveries on which the event has an effect. */
 export async function applyOnce(
   deliveries: readonly Delivery[],
   event: DeliveryEvent,
@@ -78,7 +78,7 @@ export async function applyOnce(
   return { decided: decided.length, changed }
 }
 
-/** The delay of a trace's export. GitHub's webhook about a job can arrive after the report that finishes the delivery. */
+/** How long the relay waits before it exports a trace, because GitHub's webhook about a job can arrive after the report that finishes the delivery. */
 const TRACE_DELAY_MS = 5_000
 
 function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: HistoryEntry): void {
@@ -90,7 +90,7 @@ function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: Hi
     // The reason can contain the names of jobs and steps, which can contain inputs.
     ...(reason !== undefined && type !== 'runFinished' && { reason }),
   }
-  // Waits have the level debug, because every delivery waits during an outage.
+  // During an outage, every delivery waits, so waits are logged at level debug.
   log[type === 'waitingNotified' ? 'debug' : 'info'](fields, HISTORY[type][0])
 }
 

@@ -59,13 +59,13 @@ export function createDispatchRate(
   }
 }
 
-/** The time for a dispatch with its requests for a token and to the new URL of a moved repository. */
+/** The time limit for a dispatch, including the request for a token and the redirect of a renamed repository. */
 const REQUESTS_MS = 30_000
-/** The lease of a dispatch. It is longer than any step, so no other relay claims the delivery during a step. */
+/** The lease of a dispatch. It outlasts any step, so no other relay claims the delivery in the meantime. */
 export const DISPATCH_LEASE_MS = REQUESTS_MS + 25_000
 /** How long the relay tries to persist GitHub's response while the database is unavailable. */
 const PATIENCE_MS = 600_000
-/** The maximum age of a list of runs in which the relay searches for a run after a lost response. */
+/** The maximum age of the list of runs that the relay searches after a lost response. */
 const FRESH_MS = 1_000
 export function createDispatch(deps: DispatchDeps) {
   const { store, github, pauses, freezes, apply, publicUrl, traced, onAttempt, rate } = deps
@@ -96,7 +96,7 @@ export function createDispatch(deps: DispatchDeps) {
     const { kind, ...details } = outcome
     const event = { type: EVENTS[kind], attemptedAt, ...details } as DeliveryEvent
     const recorded = await record(event)
-    // The run is already bound to another delivery by its title, so only the acceptance of the dispatch is recorded.
+    // The run's title has already bound the run to another delivery, so the event is recorded without the run.
     if (recorded.outcome === 'conflict' && event.type === 'dispatchAccepted')
       await record({ ...event, run: null })
   }
@@ -109,7 +109,7 @@ const EVENTS = {
   response_lost: 'responseLost',
 } as const
 
-/** Returns the events that prevent the dispatch: the dispatch is deferred, or a user finished or canceled the run in Port. */
+/** Returns the events that prevent the dispatch: a deferral, and possibly a second event if a user finished or canceled the run in Port. */
 async function findObstacles(claimed: Claimed, deps: DispatchDeps): Promise<DeliveryEvent[]> {
   const { repository, attemptedAt, unfrozenAt, runs, freezes } = claimed
   const deferral = { type: 'dispatchDeferred', attemptedAt } as const
@@ -130,7 +130,8 @@ async function findObstacles(claimed: Claimed, deps: DispatchDeps): Promise<Deli
   if (run?.finished && !run.synchronized)
     return [unsent, { type: 'finishedInPort', runs, conclusion: run.status }]
   if (freezes?.split('\n').some(glob => matcher([glob])(repository))) return [unsent]
-  // Freezes are checked last, because a freeze can start while Port is slow. The known freeze can have ended before the claim.
+  // Freezes are checked last, because a freeze can start while the relay waits for Port. They are read again, because a
+  // known freeze may have ended before the claim.
   if (deps.freezes.find(repository)) await deps.freezes.read().catch(() => {})
   return deps.freezes.find(repository) ? [unsent] : []
 }
@@ -143,7 +144,7 @@ async function findLostRun(delivery: Delivery, { store, apply, port, findRuns }:
   const pollAt = store.clock() + FIRST_POLL_MS
   if (found.runs.some(each => !each.past)) {
     await apply(delivery, { type: 'runsSeen', runs: found.runs, pollAt })
-    // Port finishes a synchronous run as soon as it gets the response to the webhook. Such a finish shows nothing.
+    // A finished synchronous run shows nothing, because Port finishes it as soon as the webhook has a response.
   } else if (typeof run === 'object' && run.finished && !run.synchronized && followsPort(delivery)) {
     await apply(delivery, { type: 'finishedInPort', runs: found.runs, conclusion: run.status })
   } else if (found.elsewhere) {
@@ -170,10 +171,10 @@ function readList({ candidates, snapshot, whole }: Found, repository: string, po
   return { list: 'ambiguous', reason: ambiguous } as const
 }
 
-/** The number of deliveries per round. Port's rate limit allows about this many messages per second. A round takes at least a second. */
+/** The number of deliveries per round. A round takes at least a second, and Port's rate limit allows about this many messages per second. */
 const AT_ONCE = 50
 
-/** Creates a function that shows in Port what the oldest waiting deliveries wait for. */
+/** Creates a function that notifies Port of what the oldest waiting deliveries wait for. */
 export function createNotifyWaiting(deps: {
   store: Pick<Store, 'findWaiting' | 'heads' | 'clock'>
   pauses: RateLimitPauses

@@ -24,7 +24,7 @@ export function createFindRuns(deps: {
   store: Pick<Store, 'findRuns' | 'attemptedBetween' | 'clock'>
   cache: RunCache
   findOwners: FindOwners
-  /** GitHub's clock minus the store's, in milliseconds. */
+  /** GitHub's time minus the store's time, in milliseconds. */
   clockOffset: () => number
   startTimeout: number
 }) {
@@ -51,7 +51,7 @@ export function createFindRuns(deps: {
       },
       maxAge,
     )
-    // clockOffset() is called again, because a relay that just started gets GitHub's time from this response.
+    // clockOffset() is called again: if the relay has just started, GitHub's time is known only since this response.
     const dispatchedAt = attemptedAt + clockOffset()
     const seen = delivery.runs.map(run => refresh(run, snapshot.runs.get(run.id)))
     const whole = snapshot.access === 'read' && snapshot.covers < dispatchedAt
@@ -68,7 +68,7 @@ export function createFindRuns(deps: {
     const now = store.clock()
     const facts: BindingFacts = {
       runs,
-      // Runs that are bound by title are matched again, because Port may now identify one of them.
+      // Runs that this delivery bound by title don't count as taken, because Port may now identify one of them.
       taken: new Set(recorded.filter(run => run.delivery !== delivery.id || run.past).map(run => run.id)),
       undecided: new Set(),
       externalRunId: external,
@@ -84,7 +84,7 @@ export function createFindRuns(deps: {
     if (match.evidence !== 'port' && isNew) {
       const from = attemptedAt - startTimeout
       const isTitled = (run: WorkflowRun) => isNamed(run.title, delivery)
-      // The titles of all other runs don't affect the match.
+      // No other run's title affects the match.
       const relevant = runs.filter(
         run => !facts.taken.has(run.id) && (isTitled(run) || isSinceDispatch(run, facts)),
       )
@@ -98,7 +98,7 @@ export function createFindRuns(deps: {
         return !isTitled(run) && isOfAnother(run, [], facts)
       }
       const isUndecided = (run: WorkflowRun) => isTitled(run) && !owners.has(run.id)
-      // A list with MAX_OTHERS deliveries may be incomplete, and lack a delivery with the same event type.
+      // A list of MAX_OTHERS deliveries may be incomplete. The delivery that is missing could have the same event type.
       const rest = others.length === MAX_OTHERS ? [{ eventType: delivery.eventType }] : []
       match = matchRuns(delivery, {
         ...facts,
@@ -111,7 +111,7 @@ export function createFindRuns(deps: {
     const isBound = evidence !== null && (present.length === 0 || evidence !== 'candidate')
     const matched = isBound ? match.runs.map(run => toDeliveryRun(run, evidence)) : []
     const bound = isBound ? mergeRuns(seen, matched) : seen
-    // GitHub's run IDs increase, so the ID of a run is larger than the ID of the run that started it.
+    // GitHub's run IDs increase, so a run has a larger ID than the run that started it.
     const elsewhere =
       external !== null && !facts.taken.has(external) && bound.every(run => run.past || run.id < external)
     return {
@@ -138,7 +138,7 @@ export type FindByTitle = ReturnType<typeof createFindByTitle>
 /** The number of IDs per query. A query has two parameters per ID, padded to a power of two. SQLite accepts 32,766 parameters. */
 const MAX_IDS = 4_000
 
-/** Creates a function that finds a repository's deliveries, open or finished, by the IDs in the titles of workflow runs. */
+/** Creates a function that finds a repository's open and finished deliveries by the IDs in the titles of workflow runs. */
 export function createFindByTitle(store: Pick<Store, 'findByTitle'>) {
   return async (repository: string, titles: readonly string[]): Promise<Delivery[]> => {
     const ids = [...new Set(titles.flatMap(titleIds))]
@@ -150,9 +150,9 @@ export function createFindByTitle(store: Pick<Store, 'findByTitle'>) {
 }
 
 /**
- * Creates a function that finds the deliveries of runs by the runs' titles. If a title contains several IDs, the run
- * belongs to the newest of these deliveries, because a title can quote the ID of an earlier delivery, but not of a
- * later one.
+ * Creates a function that finds the delivery of each run by the run's title. If a title contains the IDs of several
+ * deliveries, the run belongs to the newest one: a title can quote the ID of an earlier delivery, but not of a later
+ * one.
  */
 export function createFindOwners(findByTitle: FindByTitle) {
   return async (repository: string, runs: readonly WorkflowRun[]): Promise<ReadonlyMap<number, Delivery>> => {

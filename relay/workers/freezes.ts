@@ -9,7 +9,7 @@ export type Freezes = ReturnType<typeof createFreezes>
 
 /** The maximum number of repositories per statement. */
 const REPOSITORIES = 50
-/** The maximum numbers of deliveries per transaction, so that intake never waits long. Canceled deliveries don't share statements. */
+/** The maximum numbers of deliveries per transaction, so that intake never waits long. DISCARDED is lower, because each canceled delivery needs its own statements. */
 const CHANGED = 200
 const DISCARDED = 50
 
@@ -87,7 +87,7 @@ export function createFreezes(deps: ApplyDeps & { store: Store; github: GitHub }
   }
 }
 
-/** Makes calls of a task wait for each other, so that an older read doesn't replace a newer one. Waiting calls share a run. */
+/** Runs a task once at a time, so that an older read doesn't replace a newer one. Calls that arrive during a run share the next run. */
 function oneAtATime(work: () => Promise<void>, last = Promise.resolve()): () => Promise<void> {
   let waiting: Promise<void> | undefined
   const start = () => {

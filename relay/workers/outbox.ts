@@ -10,7 +10,7 @@ import type { ThrottledLog } from '../log.ts'
 import type { OutboxPage, Store } from '../store/store.ts'
 import { keepTrying } from './apply.ts'
 
-/** The state that the relay assumes for a Port run that doesn't exist or that the relay can't read. */
+/** The state that the relay assumes if a delivery has no Port run, or the relay can't read it. */
 export const NO_PORT_RUN: RunState = { ...UNREAD, status: 'in_progress' }
 
 export type PortAccess = ReturnType<typeof createPortAccess>
@@ -61,15 +61,15 @@ const nameOf = ({ blueprint, properties }: EntityMessage) =>
 
 /** The time limit for a page. The next claim sends the messages that remain. */
 const WORK_MS = 10_000
-/** The longest time for a call to Port: four timeouts of 10 s for a token, the call, a new token after a 401, and the second call. */
+/** The longest time for a call to Port: 10 s each for a token, the call, a new token after a 401, and the second call. */
 const CALL_MS = 40_000
-/** How long the relay tries to record a rejected entity, and to settle a page. The lease is longer than all of this. */
+/** How long the relay tries to record a rejected entity, and then to settle the page. */
 export const SETTLE_MS = 3_000
 export const OUTBOX_LEASE_MS = WORK_MS + CALL_MS + 2 * SETTLE_MS + 2_000
 export const PORT_TIMEOUT_MS = CALL_MS / 4
 /** The maximum number of times that batches of a page are split. After that, a rejected batch is replaced as a whole. */
 const MAX_SEARCHES = 100
-/** The age of a label above which the relay reads the run before sending the label: the action may have set a newer label. */
+/** If a label is older than this, the relay reads the run before it sends the label, because the action may have set a newer label. */
 const LATE_MS = 3_000
 
 /** Sends a page of messages to Port in order. Stops at a message that must be retried. */
@@ -128,13 +128,13 @@ export async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: Abo
     }
     batches.shift()
   }
-  // If this write failed, messages that Port has accepted would be sent again.
+  // The write is retried, because without it, messages that Port has accepted would be sent again.
   const sent = { ...settledOf(page.messages, batches), ...(deps.traced && { traced: true }) }
   const now = store.clock()
   const settleAt = retryAt ?? (pausedUntil() > now ? pausedUntil() : null)
   await keepTrying(() => store.settleOutbox(page, sent, settleAt, now), SETTLE_MS)
 
-  /** Sends a message. Returns null if Port accepted it. A replacement is sent without `more`, because these fields may cause the failure. */
+  /** Sends a message. Returns null if Port accepted it. A replacement is sent without `more`, because the outputs may have caused the failure. */
   async function attempt(message: Message, createdAt: number, more = outputs): Promise<PortFailure | null> {
     if (!client) {
       const message = "PORT_CLIENT_ID isn't set."
@@ -152,7 +152,7 @@ export async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: Abo
     }
   }
 
-  /** Writes or deletes an entity. If Port rejects this, adds a line to the run's log. */
+  /** Writes or deletes an entity. If Port rejects the entity, adds a line to the run's log. */
   async function writeEntity(port: PortClient, run: PortRun, entity: EntityMessage) {
     const { blueprint, properties, operation } = entity
     const isDelete = operation === 'delete'
@@ -188,7 +188,7 @@ export async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: Abo
     if (!message.unlessStarted) return false
     if (page.reported) return true
     if (store.clock() - createdAt < LATE_MS) return false
-    // For a node run, Port shows no external run ID. So the label about the dispatch counts as outdated.
+    // Port shows no external run ID for node runs, so the label about the dispatch counts as outdated.
     if (run.kind === 'node_run') return true
     const state = await run.read()
     return state.finished || state.externalRunId !== null || state.status === 'unknown'

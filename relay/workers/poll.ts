@@ -21,7 +21,7 @@ import type { Freezes } from './freezes.ts'
 import { NO_PORT_RUN, type PortAccess } from './outbox.ts'
 import { cancelRuns, findFailedJobs, readApprovals, readWait, rerunFailedJobs } from './run-details.ts'
 
-/** What a poll remembers about a delivery in memory. After a loss of this data, the relay polls more often, but correctly. */
+/** What polls remember about a delivery in memory. If this is lost, the relay sends more requests than necessary, but decides the same. */
 interface Note {
   queuedAt: number
   finishedAt: number | null
@@ -31,10 +31,10 @@ interface Note {
   approvalsAt: number
 }
 
-/** The interval between reads of approvals while a run waits. Each environment can be approved at a different time. */
+/** The interval between reads of approvals while a run waits. A run can wait for several environments, which are approved at different times. */
 const APPROVALS_MS = 300_000
 const MAX_NOTES = 20_000
-/** Few requests at once, so that dispatches stay below GitHub's limit of concurrent requests. */
+/** The maximum number of concurrent reads that confirm results. It is low, because GitHub limits concurrent requests, and dispatches need them. */
 const CONFIRMS_AT_ONCE = 10
 const FROZEN: LogLine = {
   level: 'WARN',
@@ -51,17 +51,17 @@ export function createPoll(deps: {
   freezes: Pick<Freezes, 'read' | 'find'>
   port: PortAccess
   policy: () => Policy
-  /** GitHub's clock minus the store's, in milliseconds. */
+  /** GitHub's time minus the store's time, in milliseconds. */
   clockOffset: () => number
   details: RequestBudget
   approvals: RequestBudget
-  /** The budget for reads that confirm the end of a run. */
+  /** The budget for reads that confirm that a run has finished. */
   confirms: RequestBudget
 }) {
   const { store, github, findRuns, findListeners, port, policy, clockOffset, details, approvals, confirms } =
     deps
   let confirming = 0
-  /** Applies an event to the polled version only. If the delivery changed during the poll, the next poll decides. */
+  /** Applies an event, unless the delivery has changed during the poll. In that case, the next poll decides. */
   const apply = (delivery: Delivery, event: DeliveryEvent) => deps.apply(delivery, event, { strict: true })
   const notes = new BoundedMap<string, Note>(MAX_NOTES)
 
@@ -102,7 +102,7 @@ export function createPoll(deps: {
       }
     }
 
-    /** Sends the request for a re-run that was recorded. If GitHub refuses it, the first attempt decides the result. */
+    /** Requests a re-run after `rerunRequested` or `rerunRepeated` was recorded. If GitHub refuses the re-run, the first attempt decides the result. */
     async function requestRerun(
       { outcome, delivery: recorded }: Awaited<ReturnType<ApplyEvent>>,
       run: DeliveryRun,
@@ -118,7 +118,7 @@ export function createPoll(deps: {
       return 'done'
     }
 
-    /** Does a step of the poll. @returns what the step has read, or `done` if the poll ends here */
+    /** Takes a step of the poll. @returns what the step has read, or `done` if it was the last step */
     async function take(step: Exclude<PollStep, { do: 'apply' }>): Promise<Partial<Observation> | 'done'> {
       const { eventType } = delivery
       const { runs } = seen.found
@@ -185,7 +185,7 @@ export function createPoll(deps: {
     }
   }
 
-  /** Reads runs by their IDs, if fewer than CONFIRMS_AT_ONCE such reads are in progress, and the budget allows it. */
+  /** Reads runs by their IDs, unless CONFIRMS_AT_ONCE or the budget would be exceeded. */
   async function confirm(
     repository: string,
     runs: DeliveryRun[],

@@ -12,7 +12,7 @@ import type { RequestBudget } from '../github/rate-limit-pause.ts'
 import { readMessage } from '../github/response.ts'
 import { LOCKFILE, type WorkflowFileReader } from '../github/workflow-files.ts'
 
-/** The maximum number of job logs to fetch. Port's log shows only the names of later failed jobs. */
+/** The maximum number of job logs to fetch. For further failed jobs, Port's log shows only the names. */
 const MAX_LOGS = 5
 const MAX_NAMED = 50
 const BLOCKED: LogLine = { level: 'ERROR', message: `What to change: ${PROTECTION_HINT}.` }
@@ -26,15 +26,15 @@ const MAX_LOST = 20
 const LOST = /lost communication|shutdown signal/i
 /** The conclusions of jobs that never started or were stopped, for example because another job failed. */
 const STOPPED: (string | null)[] = ['cancelled', 'neutral', null]
-/** The number of requests that reads of job logs leave in the budget for the results of other runs. */
+/** Reading job logs leaves this many requests in the budget, for the results of other runs. */
 const LEFT_BY_LOGS = 9
 
 /**
- * Reads the jobs of a failed run. Never throws. A line for Port's log reports a failed read.
+ * Reads the jobs of a failed run. Never throws: if a read fails, a line for Port's log says so.
  *
  * @param run.mayRerun whether the relay may run the failed jobs again, if all of them lost their runners
- * @param isReported whether the action has reported a job; the log of such a job isn't read, because only the action
- * can redact it
+ * @param isReported whether the action has reported a job. The relay doesn't read that job's log, because only the
+ *   action could redact it.
  * @returns null if the request budget is used up
  */
 export async function findFailedJobs(
@@ -137,7 +137,7 @@ function describe(job: Job): string {
     : `Job "${job.name}": ${how}${job.started ? '' : ', before a runner picked it up'}.`
 }
 
-/** Returns what a queued run waits for. Reads the jobs, because a job can wait for something that the run's status doesn't show. */
+/** Returns what a queued run waits for. Also reads the jobs, because the run's status doesn't show everything that a job can wait for. */
 export async function readWait(
   repository: string,
   { run, cause }: { run: DeliveryRun; cause: 'runner' | 'concurrency' },
@@ -201,7 +201,7 @@ export async function rerunFailedJobs(
     const { status, response } = error as RequestError
     const text = readMessage(response?.data)
     if (/already running/i.test(text)) return null
-    // GitHub also refuses the request because of a rate limit, or of the run's age.
+    // GitHub also responds with 403 if a rate limit is exceeded, or the run is too old.
     const isQuoted = failure.kind === 'forbidden' && status === 403 && !LACKS_PERMISSION.test(text)
     const reason = isQuoted ? `GitHub refuses it (403: ${text})` : failure.reason
     const isRefused = failure.kind === 'forbidden' || [403, 429].includes(status)
@@ -209,7 +209,7 @@ export async function rerunFailedJobs(
   }
 }
 
-/** The time from the first cancellation request until the relay forces the cancellation of an unfinished run. */
+/** If a run is unfinished this long after the first cancellation request, the relay forces the cancellation. */
 const FORCE_AFTER_MS = 120_000
 const LOOK_MS = 3_000
 

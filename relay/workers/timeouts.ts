@@ -3,19 +3,19 @@ import { clockTime } from '../delivery/outcome.ts'
 import type { GitHub } from '../github/client.ts'
 import type { ClockDifference, Store } from '../store/store.ts'
 
-/** The clock difference above which no delivery times out. */
+/** If the clocks differ by more than this, no delivery times out. */
 const MOST_MS = 300_000
-/** Timeouts apply again when the clocks' difference has been stable (changes below UNCHANGED_MS) for STABLE_MS. */
+/** Timeouts apply again when the difference has changed by at most UNCHANGED_MS within STABLE_MS. */
 const UNCHANGED_MS = 60_000
 const STABLE_MS = 3_600_000
 /** The clock difference that causes a warning. GitHub rejects an App's tokens if the clocks differ by a minute. */
 const FAR_MS = 30_000
-/** The time after the start at which operators see a warning if GitHub hasn't responded. */
+/** If GitHub hasn't responded this long after the start, operators see a warning. */
 const LATE_MS = 60_000
 
 export type Timeouts = ReturnType<typeof createTimeouts>
 
-/** Compares GitHub's clock with the store's clock, by which deliveries time out. `stored`: the difference in the store. */
+/** Compares GitHub's clock with the store's clock, by which deliveries time out. `stored`: the last recorded difference. */
 export function createTimeouts(deps: {
   store: Pick<Store, 'clock' | 'saveClockDifference'>
   clockOffset: GitHub['clockOffset']

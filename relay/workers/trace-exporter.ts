@@ -50,7 +50,7 @@ export function createTraceExporter(
   }
 }
 
-/** Attribute names that OpenTelemetry calls unstable. They are copied here, as OpenTelemetry recommends. */
+/** Copies of attribute names that OpenTelemetry calls unstable. OpenTelemetry recommends such copies. */
 const CICD = {
   action: 'cicd.pipeline.action.name',
   pipeline: 'cicd.pipeline.name',
@@ -90,8 +90,9 @@ interface Part {
 export type Origin = Pick<Span, 'resource' | 'instrumentationScope'> & { githubHost: string }
 
 /**
- * Creates the trace of a finished delivery. The trace contains no inputs, so jobs have IDs and links, but no names. The
- * spans of redeliveries are children of the first round. History entries that aren't spans are events without details.
+ * Creates the trace of a finished delivery. Jobs have IDs and links, but no names, because names can contain inputs.
+ * The spans of redeliveries are children of the first round. A history entry without a span becomes an event without
+ * details.
  */
 export function spansOf(delivery: TracedDelivery, history: Entry[], origin: Origin): Span[] {
   const rounds: { queuedAt: number; entries: Entry[] }[] = [{ queuedAt: delivery.receivedAt, entries: [] }]
@@ -190,7 +191,7 @@ function dispatches(delivery: TracedDelivery, changes: Entry[], end: number, rou
     })
   if (!round.isLast || attemptedAt === null || known.some(each => each.key === `dispatch ${attempts}`))
     return known
-  // The history has no response if the relay was killed, or if the run reported before the response was recorded.
+  // The history lacks the response if the relay was killed, or if the run reported before the response was recorded.
   const to = changes.find(each => each.at >= attemptedAt && 'github_run_id' in each.details)?.at ?? end
   return [...known, dispatch(attempts, attemptedAt, to, {}, null)]
 }

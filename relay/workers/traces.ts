@@ -7,7 +7,7 @@ const LEASE_MS = 60_000
 const FAILED =
   'the trace collector (OTEL_EXPORTER_OTLP_ENDPOINT) is unreachable or rejects traces; the relay sends them again later'
 
-/** Creates a function that exports due traces. After a failure, these traces are due again when the claim expires. Their IDs stay the same. */
+/** Creates a function that exports due traces. If the export fails, the traces are due again when the claim expires, with the same IDs. */
 export function createTraces(deps: {
   tracing: NonNullable<Config['tracing']>
   github: { apiUrl: string }

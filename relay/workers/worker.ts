@@ -14,15 +14,15 @@ export interface WorkerDefinition<Claim> {
 export interface Worker {
   wake(): void
   runNow(): void
-  /** Times by `performance.now()`. `busyAt`: when the worker last had work. `idleAt`: when the worker's last empty claim started. */
+  /** Times by `performance.now()`. `busyAt`: when the worker last had work. `idleAt`: when its last claim that found nothing started, with no step in progress. */
   activity(): { busyAt: number; idleAt: number }
   /** Stops claiming work. Resolves when all steps in progress have finished. */
   stop(): Promise<void>
 }
 
 /**
- * The longest pause before a claim. Each empty claim in a row makes the pause a millisecond longer, so unnecessary
- * wake-ups don't cause a busy loop. After QUIET_MS without an empty claim, the pause is zero again.
+ * The longest pause before a claim. Each claim in a row that finds nothing makes the pause a millisecond longer, so
+ * unnecessary wake-ups don't cause a busy loop. After QUIET_MS without such a claim, the pause is zero again.
  */
 const LONGEST_REST_MS = 20
 const QUIET_MS = 500
@@ -31,15 +31,15 @@ const UNAVAILABLE = 'database unavailable; retrying'
 const STEP_FAILED = 'a step failed; it is retried when its lease expires'
 
 /**
- * Starts a worker, which claims due work when `wake` is called, and runs a step for each claim. If a step throws, its work is
- * due again when the lease expires.
+ * Starts a worker. Each call of `wake` makes it claim due work and run a step for each claim. If a step throws, the
+ * work is due again when the lease expires.
  */
 export function startWorker<Claim>(
   work: WorkerDefinition<Claim>,
   throttled: Pick<ThrottledLog, 'error'>,
 ): Worker {
   const active = new Map<string, Promise<void>>()
-  /** New claims of work for which a step is in progress. When that step finishes, the step for the new claim starts. */
+  /** New claims of work whose earlier step is still in progress. The step for the new claim starts when the earlier one finishes. */
   const again = new Map<string, Claim>()
   const stopping = new AbortController()
   let signal = Promise.withResolvers<void>()
@@ -49,7 +49,7 @@ export function startWorker<Claim>(
 
   const start = (claim: Claim) => {
     const key = work.key(claim)
-    // Work in progress can be claimed again: a change made it due, or this process was suspended.
+    // Work in progress can be claimed again if a change made it due, or if this process was suspended.
     if (active.has(key)) return void again.set(key, claim)
     const ended = work
       .step(claim, stopping.signal)
@@ -86,7 +86,7 @@ export function startWorker<Claim>(
         await sleep(FAILURE_MS)
       }
       if (!stopping.signal.aborted) await signal.promise
-      // The last change in a step and the end of the step wake the worker in the same turn. Together, they cause one claim.
+      // A step's last change and the step's end wake the worker in the same turn. Waiting for the next turn makes this one claim.
       if (active.size > 0) await nextTurn()
     }
     await Promise.all(active.values())
@@ -106,9 +106,9 @@ export function startWorker<Claim>(
 }
 
 /**
- * Repeats work in rounds. The next round starts after `everyMs`, or after the time that the last round returned, if
- * that is shorter. After {@link Worker.wake}, after a failure, and after a returned time of 0 or less, the next round
- * starts after `soonestMs`.
+ * Repeats work in rounds. The next round starts after `everyMs`, or after the time that the previous round returned,
+ * whichever is shorter. It starts after `soonestMs` if `wake` is called, if a round fails, or if a round returns 0 or
+ * less.
  */
 export function repeat(
   name: string,

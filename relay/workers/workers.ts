@@ -24,29 +24,29 @@ import type { Timeouts } from './timeouts.ts'
 import { createTraces } from './traces.ts'
 import { repeat, startWorker, type Worker, type WorkerDefinition } from './worker.ts'
 
-/** The least list requests per minute. In up to twenty repositories, this shows a finished run within a minute. */
+/** The minimum number of list requests per minute. With up to twenty repositories, the relay notices a finished run within a minute. */
 const LISTS = 36
 /**
- * The share of GitHub's limit for list requests, and the most list requests per minute, including those that GitHub
- * doesn't count. All relays on the database together stay within both.
+ * LISTS_SHARE: the share of GitHub's rate limit that list requests may use. MOST_LISTS: the maximum number per minute,
+ * including requests that GitHub doesn't count. Both apply to all relays on the database together.
  */
 const LISTS_SHARE = 0.5
 const MOST_LISTS = 300
 const BY_ID = 8
-/** Two budgets, for all runs and for each run: reading a run by its ID while one of its jobs finishes. */
+/** The budgets for reading runs by ID while one of their jobs finishes: one budget for all runs, and one for each run. */
 const QUICK = 60
 const QUICK_OF_RUN = 10
-/** The budget for reading jobs, job logs, annotations, and workflow files. Reads of workflow files leave a quarter of it for failed runs. */
+/** The budget for reading jobs, job logs, annotations, and workflow files. Reading workflow files leaves LEFT_BY_FILES of them for failed runs. */
 const DETAILS = 16
 const LEFT_BY_FILES = 4
 /** The budget for reading pending approvals. With GitHub's webhooks, few of these requests are needed. */
 const APPROVALS = 6
-/** The budget for confirming that failed runs have finished. Above it, a list confirms many runs with one request. */
+/** The budget for confirming that failed runs have finished. If it is used up, the relay waits for a list, which confirms many runs with one request. */
 const CONFIRMS = 60
 const MINUTE_MS = 60_000
 /**
- * Additional list requests per minute after lost responses and cancellations, for which a queue or a user waits. The
- * number is large, because many repositories wait after a crash or during an outage of GitHub.
+ * Additional list requests per minute after lost responses, for which a queue waits, and after cancellations, for which
+ * a user waits. The number is large, because many repositories wait after a crash or during an outage of GitHub.
  */
 const URGENT = 120
 
@@ -111,15 +111,15 @@ export function createEngine(deps: EngineDeps) {
 }
 
 const DISPATCHES_AT_ONCE = 20
-/** The maximum number of concurrent polls. The polls of one repository wait for the same response. */
+/** The maximum number of concurrent polls. It can be high, because all polls of a repository wait for the same response. */
 const POLLS_AT_ONCE = 100
-/** The lease of a poll. It is longer than all requests of a poll together. */
+/** The lease of a poll. It outlasts all requests of the poll together. */
 export const POLL_LEASE_MS = 60_000
 const OUTBOXES_AT_ONCE = 10
 const MAINTENANCE_MS = 60_000
-/** The shortest time between two rounds that notify Port about waiting deliveries, and between two rounds for freezes. */
+/** The shortest time between two rounds of the workers for freezes, and for notifying Port of waiting deliveries. */
 const WAITING_MS = 1_000
-/** How often due times, rate-limit pauses, and freezes are read: every SOONEST_MS while work is due, otherwise every LATEST_MS. */
+/** The relay reads due times, rate-limit pauses, and freezes every SOONEST_MS while work is due, otherwise every LATEST_MS. */
 const SOONEST_MS = 500
 const LATEST_MS = 2_000
 const TRACES_MS = 2_000
@@ -205,7 +205,7 @@ export function startWorkers(deps: {
     byWork.watch,
     byWork.outbox,
     schedule,
-    // Only look-ups wake these workers.
+    // Only `findDue` wakes these workers.
     ...[notify, freeze].map(worker => ({ ...worker, wake() {} })),
     ...(tracing
       ? [repeatWork('traces', TRACES_MS, throttled, createTraces({ ...deps, ...config, tracing }))]

@@ -19,13 +19,14 @@ const TIME = { sql: 'SELECT extract(epoch FROM clock_timestamp())::float8 * 1000
 
 /** Commits a transaction without waiting for the disk. */
 const NOT_ON_DISK = { sql: 'SET LOCAL synchronous_commit = off', params: [] }
-/** Waits until no other relay claims queued deliveries. The next statement sees their claims. Other lock numbers aren't negative. */
+/** Waits until no other relay is claiming queued deliveries. The next statement sees the other relays' claims. No other lock number is negative. */
 const CLAIM_ALONE = { sql: 'SELECT pg_advisory_xact_lock(-1)', params: [] }
 
 /**
- * Plans use only index lookups and no JIT, because due work is a few rows among millions, and statistics can be
+ * Query plans use index lookups and no JIT, because due work is a few rows among millions, and statistics can be
  * outdated. Each statement is planned once per connection, because planning a batch of inserts takes as long as writing
- * it. Commits always wait for the disk. A setting that is stricter than `on` is kept.
+ * the batch. Commits wait for the disk, unless {@link NOT_ON_DISK} is set. A value of `synchronous_commit` that is
+ * stricter than `on` stays.
  */
 const SETTINGS = `
   SET statement_timeout = ${STATEMENT_MS}; SET idle_in_transaction_session_timeout = ${STATEMENT_MS};
@@ -106,7 +107,7 @@ export async function openPostgres(url: string, migrates: boolean): Promise<Back
   }
 }
 
-/** Creates or upgrades the tables. If another transaction, such as a backup, holds a lock, tries again for a minute. */
+/** Creates or upgrades the tables. Retries for a minute if another transaction, such as a backup, holds a lock. */
 async function prepare(connect: () => Client, migrates: boolean): Promise<void> {
   for (let tries = 1; ; tries++) {
     const client = connect()
@@ -139,7 +140,7 @@ async function runOne(pool: Pool, statement: PostgresQuery): Promise<Row[]> {
   }
 }
 
-/** Sends all statements of a transaction at once, without waiting for responses in between. If one fails, nothing is committed. */
+/** Sends all statements of a transaction at once, without waiting for responses in between. If a statement fails, nothing is committed. */
 async function runTogether(pool: Pool, statements: PostgresQuery[]): Promise<Row[][]> {
   const client = await pool.connect().catch(error => {
     throw failure(error)
@@ -157,7 +158,7 @@ async function runTogether(pool: Pool, statements: PostgresQuery[]): Promise<Row
 
 const failure = (cause: unknown) => new DatabaseError(`PostgreSQL: ${reason(cause)}`, { cause })
 
-/** Describes an error. If several addresses were tried, the error has no message, only the errors of the addresses. */
+/** Describes an error. After failed attempts at several addresses, the error itself has no message, but contains the error of each address. */
 function reason(error: unknown): string {
   const { message, code } = error as { message?: string; code?: string }
   return message || code || 'unknown error'
@@ -201,9 +202,9 @@ class PoolerRefused extends Error {
 }
 
 /**
- * Uses a prepared statement three times, to detect a connection pooler. A round-robin pooler changes the connection for
- * the second use. A pooler that prefers the latest connection changes it for the third use, because a transaction then
- * occupies the latest connection.
+ * Uses a prepared statement three times, to detect a connection pooler. A round-robin pooler uses another connection
+ * for the second use. A pooler that prefers the latest connection uses another one for the third use, because a
+ * transaction then occupies the latest connection.
  * @throws PoolerRefused if the second or third use fails
  */
 async function checkPreparedStatements(connect: () => Client): Promise<void> {
@@ -219,8 +220,8 @@ async function checkPreparedStatements(connect: () => Client): Promise<void> {
     await user.query(check)
   } catch (error) {
     const { code, message } = error as { code?: string; message: string }
-    // 26000: unknown statement, 42P05: duplicate statement.
-    // https://www.postgresql.org/docs/current/errcodes-appendix.html If the pooler has only one connection to the
+    // 26000: unknown statement, 42P05: duplicate statement
+    // (https://www.postgresql.org/docs/current/errcodes-appendix.html). If the pooler has only one connection to the
     // server, the third use times out.
     if (code === '26000' || code === '42P05' || message === 'Query read timeout')
       throw new PoolerRefused(error)
@@ -230,7 +231,7 @@ async function checkPreparedStatements(connect: () => Client): Promise<void> {
   }
 }
 
-/** Translates SQLite's schema for PostgreSQL. Names of repositories are sorted by bytes. */
+/** Translates SQLite's schema for PostgreSQL. Repository names are compared byte by byte, as in SQLite. */
 const toPostgres = (sql: string) =>
   sql
     .replaceAll(
@@ -241,7 +242,7 @@ const toPostgres = (sql: string) =>
     .replaceAll('repository TEXT', 'repository TEXT COLLATE "C"')
     .replaceAll(/ STRICT(, WITHOUT ROWID)?;/g, ';')
 
-/** Pages have free space for updates. */
+/** The fill factor leaves free space in pages, for updates. */
 const SCHEMA = `
   ${toPostgres(SQLITE)}
   ALTER TABLE deliveries SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
@@ -252,7 +253,7 @@ const SCHEMA = `
 /** An arbitrary lock number that no other program uses. */
 const LOCK = 0x706f7274
 
-/** A migration waits this long for a lock, because other statements wait behind it. */
+/** How long a migration waits for a lock. The time is short, because other statements wait behind the migration. */
 const LOCK_MS = 2_000
 const LOCK_TRIES = 15
 /** @see https://www.postgresql.org/docs/current/errcodes-appendix.html */

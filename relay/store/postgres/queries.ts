@@ -26,7 +26,7 @@ export function toQuery({ sql, params }: PostgresQuery): QueryConfig {
 const clean = (value: Value) =>
   typeof value === 'string' && value.includes('\0') ? value.replaceAll('\0', '\ufffd') : value
 
-/** The maximum number of concurrent batches. Deliveries that arrive in the meantime wait for the next batch. */
+/** The maximum number of concurrent batches. Deliveries that arrive while these batches are written wait for the next one. */
 const BATCHES = 2
 const MAX_ROWS = 500
 const MAX_SIZE = 8 * 1024 * 1024
@@ -72,7 +72,7 @@ export function createIntake(run: (statement: PostgresQuery) => Promise<Row[]>, 
       const statement = insertMany(batch.map(each => each.delivery))
       const rows = await run(statement).catch(error => {
         if (!isCut(error) || performance.now() - began > AGAIN_WITHIN_MS) throw error
-        // If the first write was committed, the second one returns no rows.
+        // If the first write was committed, this one returns no rows, so `onWork` is called in any case.
         return run(statement).finally(onWork)
       })
       if (rows.length > 0) onWork()

@@ -16,17 +16,17 @@ import { type Condition, insertFor, type Parameter, padded, statement } from './
 /** Identifies a report from the action, so that the relay applies the report only once. */
 export interface ReportReceipt {
   sender: string
-  /** The number of the report. The sender counts its reports from 1. A number up to the sender's last number is a repetition. */
+  /** The number of the report. The sender counts its reports from 1. A report is a repetition if its number isn't higher than the last recorded one. */
   number: number
   lines: number
   bytes: number
 }
 
-/** How many first and how many last history entries the store keeps of a delivery. */
+/** The store keeps the first FIRST_EVENTS and the last LAST_EVENTS history entries of a delivery. */
 const FIRST_EVENTS = 50
 const LAST_EVENTS = LIMITS.events - FIRST_EVENTS
 
-/** A transition, and the delivery from whose version it was computed. */
+/** A transition, and the version of the delivery from which the transition was computed. */
 export interface Decided {
   delivery: Pick<Delivery, 'id' | 'version' | 'repository'>
   transition: Transition
@@ -49,13 +49,13 @@ function lock({ lockNumber }: Dialect, all: readonly Decided[]): Statement[] {
   return [
     // Numbers are locked in a fixed order. Otherwise, transactions with the same runs could deadlock.
     ...[...numbers].sort((a, b) => a - b).map(number => ({ sql: lockNumber, params: [number] })),
-    // The row is locked before the check for a repetition. Otherwise, an UPDATE that waited for the row would see old
-    // data in subqueries.
+    // The row is locked before the check whether the report is a repetition. Otherwise, an UPDATE that waited for the
+    // row would see old data in its subqueries.
     ...all.flatMap(({ delivery, receipt }) => (receipt ? [{ sql: row, params: [delivery.id] }] : [])),
   ]
 }
 
-/** The condition of the second and later statements: the first statement has updated the deliveries and set this mark. */
+/** The condition of all statements after the first: the first statement has updated the deliveries and set this mark. */
 const markOf =
   (ids: readonly string[], changeId: number): Condition =>
   parameter =>
@@ -75,8 +75,8 @@ function grouped(all: readonly Decided[], changeId: number, now: number): Applie
 }
 
 /**
- * Returns the statements that apply a transition. The first UPDATE requires the transition's version, and marks the
- * rows. The later statements require the mark.
+ * Returns the statements that apply a transition. The first UPDATE applies only to the version of the transition, and
+ * marks the rows. The later statements apply only to marked rows.
  */
 function statementsOf(sql: Dialect, applied: Applied): Statement[] {
   const { delivery, ids, changeId, transition, now, receipt } = applied
@@ -154,7 +154,7 @@ const columnsOf = ({ id, attempt, evidence, past, status, conclusion, url, ...ru
   reports_conclusion: Number(run.reportsConclusion ?? false),
 })
 
-/** Adds a history entry, and deletes an entry in the middle of a long history. */
+/** Adds a history entry. If the history is then too long, deletes an entry in its middle. */
 function addEvent({ ids, now }: Applied, marked: Condition, { type, details }: HistoryEntry): Statement[] {
   const values = { at: now, type, details: JSON.stringify(details) }
   return [
@@ -203,13 +203,13 @@ export function applying(db: Backend, notify: (...work: ReturnType<typeof workOf
       notify(...new Set(all.flatMap(({ transition }, i) => (isApplied[i] ? workOf(transition) : []))))
       return isApplied
     },
-    /** Makes an open delivery due now. Increments its version, so a worker that already claimed the delivery decides again. */
+    /** Makes an open delivery due now. Increments the version, so a worker that has already claimed the delivery must decide again. */
     async wake(id: string, now: number): Promise<void> {
       const sql = `UPDATE deliveries SET due_at = ?2, version = version + 1, lease_until = 0
                    WHERE id = ?1 AND ${stateIs("'dispatched'", "'running'")} RETURNING id`
       if ((await rowsOf(db, sql, id, now)).length > 0) notify('watch')
     },
-    /** Returns how many lines and bytes the delivery's reports have used since it was queued, and the number of the sender's last report. */
+    /** Returns how many lines and bytes the delivery's reports have used since the delivery was queued. Also returns the number of the sender's last report. */
     async reportUsage(id: string, sender: string) {
       const sql = `
         SELECT report_lines AS lines, report_bytes AS bytes,

@@ -23,7 +23,7 @@ import { padded } from './statement.ts'
 export type Claimed = Delivery & {
   invocation: string
   leaseUntil: number
-  /** Whether the claim recorded a new attempt; false if the response to an earlier attempt is missing. */
+  /** Whether the claim recorded a new attempt; false if an earlier attempt still has no response. */
   isAttempt: boolean
   /** The globs of the active freezes, one per line; null if there are none. A glob contains no white space. */
   freezes: string | null
@@ -66,7 +66,7 @@ const HEADS = ({ among }: Dialect, column: string) => `
   ${QUEUES} SELECT ${column} FROM deliveries head WHERE ${among('head.seq', 'SELECT seq FROM queue')}`
 
 /**
- * Whether a pause belongs to the credential of a delivery.
+ * Returns a condition: the pause belongs to the delivery's credential.
  * @param scope the SQL parameter that contains the scope, or the prefix of an owner's scope
  */
 const isOfScope = (sql: Dialect, scope: string, of: string) =>
@@ -82,7 +82,7 @@ const IS_FREE = `NOT EXISTS (
     WHERE ${FROZEN} AND frozen_by = freezes.seq AND repository = head.repository) IS NOT NULL)`
 
 const AWAITING = "state = 'queued' AND awaiting_response_since IS NOT NULL"
-/** A condition: the repository has no claimed delivery. Such a delivery isn't always the oldest one, because relays commit inserts in any order. */
+/** A condition: the repository has no claimed delivery. The claimed delivery isn't always the oldest one, because relays commit inserts in any order. */
 const IS_IDLE = `NOT EXISTS (
   SELECT 1 FROM deliveries WHERE ${AWAITING} AND repository = head.repository AND lease_until > ?1)`
 
@@ -98,13 +98,13 @@ const CLAIM_ATTEMPT = `${CLAIM}, change_id = ?5,
   first_attempt_at = coalesce(first_attempt_at, ?1),
   awaiting_response_since = coalesce(awaiting_response_since, ?1)`
 
-/** The number at which counting stops, to limit the cost. */
+/** Counting stops at this number, to limit the cost. */
 export const MOST_COUNTED = 10_000
 /** The maximum number of queues to search for the next due time. */
 const MOST_SEARCHED = 1000
 /** The maximum number of deliveries to examine for each cause that Port shows. */
 const EXAMINED = 200
-/** The number of deliveries with waiting messages at which the relay stops notifying Port of waits. */
+/** If this many deliveries have waiting messages, the relay doesn't notify Port of waits. */
 const MAX_OUTBOXES = 200
 export function claims(db: Backend) {
   const { dialect } = db
@@ -128,9 +128,9 @@ export function claims(db: Backend) {
     ) NULLS FIRST, head.due_at, head.seq LIMIT ?3 ${skipLocked.replace('UPDATE', 'UPDATE OF head')}`
   const claimQueued = `${CLAIM_ATTEMPT} WHERE ${among('seq', queued)} RETURNING ${claimed.names}`
   const claimedBy = `SELECT ${claimed.names} FROM deliveries WHERE ${AWAITING} AND change_id = ?1`
-  /** The `change_id` of a claim whose response was lost, and that couldn't be read back yet. */
+  /** The `change_id` of a claim whose response was lost and whose deliveries couldn't be read yet. */
   let unread: number | null = null
-  /** Returns what a claim has claimed. As a claim itself, this waits until the transaction of the lost claim has ended. */
+  /** Returns the deliveries of a lost claim. Because this read is a claim too, it waits until the transaction of the lost claim has ended. */
   const readBack = (changeId: number) =>
     db.claim({ sql: claimedBy, params: [changeId] }, true).catch(error => {
       unread = changeId
@@ -141,11 +141,12 @@ export function claims(db: Backend) {
 
   return {
     /**
-     * Claims the oldest queued delivery of each repository, if the delivery is due and its credential isn't paused.
-     * Repositories are ordered by their last dispatch, so a long queue doesn't delay short queues. The claim records an
-     * attempt on disk, because a dispatch isn't idempotent. After a crash, a relay first searches for the workflow run
-     * of this attempt.
-     * @param scope the scope of rate-limit pauses; with an App, the common prefix of the scopes, one for each owner
+     * Claims the oldest queued delivery of each repository, if the delivery is due and its credential isn't paused. The
+     * repository with the least recent dispatch comes first, so a long queue doesn't delay short queues. The claim
+     * records an attempt on disk, because a dispatch isn't idempotent. After a crash, a relay first searches for the
+     * workflow run of this attempt.
+     * @param scope the scope of rate-limit pauses. An App has one scope for each owner, and this is their common
+     *   prefix.
      */
     async claimQueued(now: number, leaseMs: number, limit: number, scope: string): Promise<Claimed[]> {
       const [lost, changeId] = [unread, randomInt(2 ** 47)]
@@ -163,8 +164,8 @@ export function claims(db: Backend) {
       return found.sort((a, b) => a.seq - b.seq)
     },
     /**
-     * Finds deliveries whose wait Port doesn't show yet. While many messages wait to be sent to Port, finds no
-     * deliveries, because results are more urgent.
+     * Finds waiting deliveries about which Port hasn't been notified. Finds none while many messages wait to be sent to
+     * Port, because results are more urgent.
      */
     findWaiting(now: number, before: number, limit: number, scope: string): Promise<Delivery[]> {
       const paused = isPaused(dialect, '?4', '?1', 'waiting')
@@ -191,7 +192,7 @@ export function claims(db: Backend) {
           AND ${among('seq', `${found.join(' UNION ALL ')} LIMIT ?3`)}`
       return select(db, delivery, from, now, before, limit, scope)
     },
-    /** Returns the oldest queued delivery of each repository to which a given queued delivery belongs. */
+    /** Returns the oldest queued delivery of each repository that has a queued delivery in `given`. */
     async heads(given: readonly Listed[]): Promise<Map<string, Delivery>> {
       const queued = given.flatMap(({ state, repository }) => (state === 'queued' ? [repository] : []))
       if (queued.length === 0) return new Map()
@@ -206,8 +207,8 @@ export function claims(db: Backend) {
     /**
      * Finds queues from which nothing was dispatched since the time `before`, and returns the oldest delivery of each
      * queue. The time without a dispatch starts at this delivery's first attempt. If there is no attempt, it starts at
-     * the repository's last attempt, or when the delivery was queued or unfrozen. If a rate-limit pause ended later,
-     * the time starts at its end.
+     * the repository's last attempt, or when the delivery was queued or unfrozen. If a rate-limit pause ended after
+     * that, the time starts at the end of the pause.
      */
     stalled(before: number, limit: number, scope: string): Promise<Stalled[]> {
       const since = `${greatest}(
@@ -234,9 +235,9 @@ export function claims(db: Backend) {
       return found.sort((a, b) => Number(a.dueAt) - Number(b.dueAt))
     },
     /**
-     * Returns the version of the schema, and when each kind of work is due next; null for never. Claimed and paused work
-     * counts. Only the oldest delivery of a queue counts. The search stops at a queue that is due, or after 1,000 queues,
-     * and the next call continues there.
+     * Returns the version of the schema, and when each kind of work is due next; null for never. Includes claimed and
+     * paused work, but only the oldest delivery of a queue. The search stops at a queue that is due, or after 1,000
+     * queues. After 1,000 queues without due work, the next call continues the search.
      */
     async nextDue(now: number) {
       const next = (table: string, where = '') =>
@@ -252,7 +253,6 @@ export function claims(db: Backend) {
       if (due.dispatch === null || due.dispatch > now) searchedTo = last
       return due
     },
-    /** Measures how much work waits, and since when. */
     async backlog(now: number): Promise<Backlog> {
       const oldest = (table: string, where: string) =>
         `(SELECT due_at FROM ${table} WHERE ${where} due_at <= ?1 AND lease_until <= ?1 ORDER BY due_at LIMIT 1)`
@@ -269,8 +269,9 @@ export function claims(db: Backend) {
       return { dueSince, messages, oldestMessage, frozen }
     },
     /**
-     * Claims finished deliveries whose trace is due. All messages to Port must have been sent, because the trace shows
-     * when Port received them. The claim postpones the due time, so that another relay retries if this relay is killed.
+     * Claims finished deliveries whose trace is due. Skips deliveries with waiting messages, because the trace shows
+     * when Port received the last one. The claim postpones the due time, so that another relay retries if this relay is
+     * killed.
      */
     claimTraces(now: number, leaseMs: number, limit: number): Promise<TracedDelivery[]> {
       const due = `
@@ -281,7 +282,7 @@ export function claims(db: Backend) {
       const update = `UPDATE deliveries SET trace_due_at = ?2 WHERE ${among('seq', due)}`
       return claim(traced, update, now, now + leaseMs, limit)
     },
-    /** Records that these traces were exported. A trace that a new history entry made due again stays due. */
+    /** Records that these traces were exported. If a new history entry has made a trace due again, the trace stays due. */
     async settleTraces(claimed: Pick<TracedDelivery, 'id' | 'traceDueAt'>[]): Promise<void> {
       const sql = 'UPDATE deliveries SET trace_due_at = NULL WHERE id = ?1 AND trace_due_at = ?2'
       await db.run(claimed.map(({ id, traceDueAt }) => ({ sql, params: [id, traceDueAt] })))

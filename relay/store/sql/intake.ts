@@ -26,7 +26,7 @@ const RECEIVED = `?${FIELDS.length}`
 const isUncanceled = (digest: string) =>
   `NOT EXISTS (SELECT 1 FROM cancellations WHERE cancellations.digest = ${digest})`
 
-/** Inserts one delivery. Inserts nothing if a delivery has the same dedupe key or signature, or if a cancellation has the same signature. */
+/** Inserts one delivery, unless a delivery has the same dedupe key or signature, or a cancellation has the same signature. */
 export const INSERT = `
   ${INTO} SELECT ${FIELDS.map((_, i) => `?${i + 1}`).join(', ')}, ${RECEIVED}, ${RECEIVED}, ${RECEIVED}, 'queued'
   WHERE ${isUncanceled(`?${FIELDS.length + 1}`)}
@@ -71,7 +71,7 @@ export function intake(db: Backend) {
   let waiting = 0
   let waitingSize = 0
 
-  /** Finds a cancellation with the same signature. Finds a delivery with the same signature; without one, a delivery with the same dedupe key. */
+  /** Finds the cancellation with the same signature. Also finds the delivery with the same signature, or else the one with the same dedupe key. */
   async function findEarlier({ dedupeKey, sentAs }: Pick<NewDelivery, 'dedupeKey' | 'sentAs'>) {
     const digest = digestOf(sentAs)
     const [cancellations, rows] = (await db.run([
@@ -104,7 +104,7 @@ export function intake(db: Backend) {
           const { cancellation, signed, delivery: earlier } = await findEarlier(delivery)
           if (cancellation || (signed && signed.sentAs !== delivery.sentAs)) throw new SignatureUsed()
           if (earlier) return accepted(earlier, earlier.state, earlier.id !== delivery.id)
-          // The delivery that caused the conflict was deleted in the meantime, so the loop inserts again.
+          // The delivery that caused the conflict was deleted in the meantime, so the loop tries the insert again.
         }
       } finally {
         waiting--

@@ -20,7 +20,7 @@ export interface Filter {
   since?: number
 }
 
-/** If several relays share a database, a delivery with a higher `seq` can be queued earlier, but by at most this time. */
+/** If several relays share a database, a delivery can have a higher `seq` than one that was queued later. Their times differ by at most this much. */
 const QUEUED_MARGIN_MS = 60_000
 
 /** Returns the possible outcomes of a delivery in this state. An open delivery has the empty outcome. */
@@ -30,7 +30,7 @@ const outcomesOf = (state: State): readonly (Outcome | '')[] =>
 const MAX = Number.MAX_SAFE_INTEGER
 
 /**
- * The `seq` at which a list starts, without the delivery at this `seq`. `before`: the newest deliveries are first.
+ * Where a list starts. The delivery with this `seq` isn't in the list. `before`: the newest deliveries are first.
  * `after`: the oldest deliveries are first.
  */
 type Bound = { before?: number | undefined; after?: number | undefined }
@@ -44,14 +44,14 @@ const amountOf = (where: string) =>
 
 export function lists(db: Backend) {
   const { dialect } = db
-  /** The `seq` at which a search without an index stops. `before`: the lowest `seq` to read. `after`: the highest `seq` to read, plus one. */
+  /** Where a search without an index stops. `before`: the lowest `seq` to read. `after`: the highest `seq` to read, plus one. */
   const edge = {
     before: `SELECT ${dialect.least}(CAST(?1 AS BIGINT), max(seq) + 1) - ${LIMITS.listed} FROM deliveries`,
     after: `SELECT ${dialect.greatest}(CAST(?1 AS BIGINT), min(seq) - 1) + ${LIMITS.listed + 1} FROM deliveries`,
   }
 
   /**
-   * Returns a `seq`. Every delivery with a lower `seq` was received before the given time. No index contains times. But
+   * Returns a `seq` below which all deliveries were received before the given time. No index contains times, but
    * `queuedAt` grows with `seq`, and no delivery is queued before its receipt.
    */
   async function floorOf(since: number): Promise<number> {
@@ -71,8 +71,8 @@ export function lists(db: Backend) {
     /**
      * Lists deliveries, the newest first. With `after`, lists the oldest first. Queued deliveries have an index of
      * their own, so intake updates fewer indexes. Each pair of state and outcome is one range of an index. The limits
-     * of the range are row values; with other limits, PostgreSQL would search all deliveries for a rare pair. No index
-     * serves a filter by action or a search, so these read a limited number of deliveries: see `listedTo`.
+     * of the range are row values. Otherwise, PostgreSQL would search all deliveries for a rare pair. Filters by action
+     * and searches use no index, so they read a limited number of deliveries: see `listedTo`.
      */
     async list(
       { state, outcome, redeliverable, repository, action, search, runId, since }: Filter,
@@ -135,7 +135,7 @@ export function lists(db: Backend) {
       if (!isSearch(filter)) return null
       const sql = `SELECT (${after === undefined ? edge.before : edge.after}) AS edge, (SELECT min(seq) FROM deliveries) AS first, (SELECT max(seq) FROM deliveries) AS last`
       const [row] = await rowsOf(db, sql, after ?? before)
-      // For an empty table, PostgreSQL's LEAST skips the null, and returns the edge.
+      // For an empty table, PostgreSQL's LEAST ignores the null of `max(seq)`, so `edge` isn't null.
       if (row?.first == null) return null
       if (after !== undefined) return Number(row.edge) <= Number(row.last) ? Number(row.edge) - 1 : null
       const lowest = Math.max(Number(row.first), since === undefined ? 0 : await floorOf(since))

@@ -35,7 +35,7 @@ export function lookups(db: Backend) {
       const rows = await rowsOf<{ at: number; type: HistoryEntry['type']; details: string }>(db, sql, id)
       return rows.map(row => ({ ...row, details: JSON.parse(row.details) }))
     },
-    /** Returns the runs that have one of these ids and belong to a delivery. Includes past runs. Ignores the case of the repository. */
+    /** Returns the runs with these IDs that belong to a delivery, including past runs. Ignores the case of the repository's name. */
     async findRuns(repository: string, given: number[]): Promise<(DeliveryRun & { delivery: string })[]> {
       if (given.length === 0) return []
       const runIds = padded(given)
@@ -45,7 +45,7 @@ export function lookups(db: Backend) {
       const where = `repository = ?1 AND github_run_id IN (${places(runIds, 2)})`
       return select(db, run, `runs WHERE ${where}`, repository.toLowerCase(), ...runIds)
     },
-    /** Returns the repository's deliveries that have one of these dedupe keys or ids. */
+    /** Returns the repository's deliveries with one of these dedupe keys or IDs. */
     async findByTitle(repository: string, given: readonly string[]): Promise<Delivery[]> {
       if (given.length === 0) return []
       const ids = padded(given)

@@ -37,14 +37,14 @@ export type AlertState = { problems: KnownProblem[]; sentAt: number }
 
 /** The maximum difference between the database's clock and the wall clock. Signatures and sessions expire by the wall clock. */
 const EXPIRY_MARGIN_MS = 10 * 60_000
-/** The longest time for which a step postpones the next step. */
+/** The longest plausible time between now and a due time. */
 const FURTHEST_MS = 15 * 60_000
-/** The longest plausible pause. A rate limit of GitHub lasts at most an hour. */
+/** The longest plausible pause. GitHub's rate limits last at most an hour. */
 const FURTHEST_PAUSES_MS = 65 * 60_000
 const PROBE_BYTES = 3_000
 
 export const maintenance = (db: Backend) => ({
-  /** Returns the client ID of the Port organization to which the database belongs; null if none is stored. If none is stored, stores the given one. */
+  /** Returns the client ID of the Port organization to which the database belongs. If none is stored, stores the given one first. */
   async organization(clientId: string | null): Promise<string | null> {
     const sql = 'UPDATE organization SET client_id = ?1 WHERE client_id IS NULL'
     const rows = await db.run([
@@ -63,7 +63,7 @@ export const maintenance = (db: Backend) => ({
     return String(rows?.[0]?.challenge_key)
   },
   /**
-   * Deletes at most `limit` finished deliveries without waiting messages whose last change was before the given time.
+   * Deletes at most `limit` finished deliveries that last changed before the given time, and have no waiting messages.
    * Also deletes rate-limit pauses that ended before that time, expired cancellations, and expired revoked sessions.
    */
   async purge(before: number, limit: number): Promise<number> {
@@ -82,7 +82,7 @@ export const maintenance = (db: Backend) => ({
     ])
     return deleted.length
   },
-  /** Repairs times that are too far in the future after a clock was set back: makes such work due now, and ends such leases and pauses. */
+  /** Repairs times that are implausibly far in the future because a clock was set back. Makes such work due now, and ends such leases and pauses. */
   async repairDueTimes(now: number): Promise<void> {
     const repair = (table: string, where: string) => ({
       sql: `UPDATE ${table} SET due_at = ?1, lease_until = 0, version = version + 1
@@ -97,8 +97,8 @@ export const maintenance = (db: Backend) => ({
     ])
   },
   /**
-   * Inserts and deletes a delivery in one transaction. An empty update isn't enough: SQLite doesn't write unchanged pages,
-   * and PostgreSQL can commit an empty update on a full disk.
+   * Inserts and deletes a delivery in one transaction. An update that changes nothing isn't enough: SQLite doesn't
+   * write unchanged pages, and PostgreSQL can commit such an update on a full disk.
    * @throws if the database doesn't accept writes
    */
   async ping(): Promise<void> {
@@ -121,7 +121,7 @@ export const maintenance = (db: Backend) => ({
   async schemaVersion(): Promise<number> {
     return Number((await rowsOf(db, `SELECT ${db.dialect.schemaVersion} AS version`))[0]?.version)
   },
-  /** Persists a rate-limit pause. If the scope already has a pause, keeps the pause that ends later. */
+  /** Persists a rate-limit pause. If the scope already has one, the pause that ends later remains. */
   async savePause({ scope, pausedUntil, cause, reason }: RateLimitPause): Promise<void> {
     const sql = `
       INSERT INTO rate_limit_pauses (scope, paused_until, cause, reason) VALUES (?1, ?2, ?3, ?4)

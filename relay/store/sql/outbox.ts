@@ -3,14 +3,13 @@ import type { Sent, WaitingMessage } from '../../delivery/outbox-policy.ts'
 import { type Backend, columnOf, named, rowsOf, type Statement } from '../database.ts'
 import { type Condition, insertFor } from './statement.ts'
 
-/** A delivery's first waiting messages, which are claimed together. */
+/** The first waiting messages of a delivery. A claim covers all of them. */
 export interface OutboxPage {
   delivery: string
   runId: string
   repository: string
   /** The node run's outputs as JSON text; empty for none. */
   outputs: string
-  /** Whether the action has reported through the relay. */
   reported: boolean
   /** The rejected entity of the current attempt of the workflow run; null for none. */
   rejected: Rejected | null
@@ -32,8 +31,8 @@ export function enqueue(deliveries: Condition, messages: readonly Message[], now
   const bodies = messages.map(message => JSON.stringify(message))
   const insert = (body: string) =>
     insertFor(deliveries, 'outbox', { body, bytes: body.length, created_at: now })
-  // If a relay is removing the empty outbox, the update waits for it. The first version of an outbox is random.
-  // Otherwise, a lease of the delivery's earlier outbox could be valid for the new outbox.
+  // If a relay is removing the empty outbox, the update waits until the outbox is gone. An outbox starts with a random
+  // version. Otherwise, a lease of the delivery's previous outbox could be valid for the new one.
   const onConflict = 'ON CONFLICT (delivery) DO UPDATE SET due_at = outboxes.due_at'
   const copied = { version: 'change_id' }
   const outboxes =
@@ -43,7 +42,7 @@ export function enqueue(deliveries: Condition, messages: readonly Message[], now
 
 /**
  * Reads a page in one statement, so that no report changes the page during the read. Doesn't use EXISTS, because
- * PostgreSQL could then hash all runs.
+ * PostgreSQL might then read all runs to build a hash table.
  */
 function pageOf(delivery: string): Statement {
   const inFirst = (select: string) => `CASE WHEN total = bytes THEN (${select}) END`
@@ -64,8 +63,8 @@ function pageOf(delivery: string): Statement {
 }
 
 /**
- * Returns the statements that settle a page. The first statement returns a row only if the lease is valid. Until the
- * transaction ends, this statement blocks new messages.
+ * Returns the statements that settle a page. The first statement returns a row only if the lease is valid. It also
+ * blocks new messages until the transaction ends.
  */
 function settle(
   { delivery, version }: { delivery: string; version: number },
@@ -129,15 +128,15 @@ export const outbox = (db: Backend) => ({
       })),
     }))
   },
-  /** Settles a page. `retryAt`: when to send the remaining messages; null to send them at once. @returns false if the lease was lost */
+  /** Settles a page. `retryAt`: when to send the remaining messages; null for now. @returns false if the lease was lost */
   async settleOutbox(
     page: Pick<OutboxPage, 'delivery' | 'version'>,
     sent: Sent,
     retryAt: number | null,
     now: number,
   ): Promise<boolean> {
-    // Port has all messages when the last message is sent. This statement comes first, because transitions also lock
-    // the delivery first and its outbox second.
+    // Records when Port received the last message. This statement comes first, because transitions also lock the
+    // delivery before its outbox.
     const sql = 'UPDATE deliveries SET notified_at = ?2 WHERE id = ?1 AND trace_due_at IS NOT NULL'
     const noted = sent.traced ? [{ sql, params: [page.delivery, now] }] : []
     const rows = await db.run([...noted, ...settle(page, sent, retryAt, now)])

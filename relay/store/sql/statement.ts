@@ -1,7 +1,7 @@
 import type { Statement } from '../database.ts'
 
 type Value = Statement['params'][number]
-/** Adds a parameter to a statement. @returns its place */
+/** Adds a parameter to a statement. @returns its placeholder */
 export type Parameter = (value: Value) => string
 export type Condition = (parameter: Parameter) => string
 
@@ -10,7 +10,7 @@ export function statement(write: (parameter: Parameter) => string): Statement {
   return { sql: write(value => `?${params.push(value)}`), params }
 }
 
-/** Inserts a row for each of these deliveries. @param copied the delivery's column for each further column */
+/** Inserts a row for each of these deliveries. @param copied maps columns of the new row to columns of the delivery */
 export const insertFor = (
   deliveries: Condition,
   table: string,
@@ -25,7 +25,7 @@ export const insertFor = (
       SELECT ${selected.join(', ')} FROM deliveries WHERE ${deliveries(parameter)} ${onConflict}`
   })
 
-/** Extends a list until its length is a power of two. This limits the number of prepared statements. */
+/** Repeats the last value until the length is a power of two. This limits the number of prepared statements. */
 export function padded<T>(values: readonly T[]): T[] {
   if (values.length < 2) return [...values]
   const length = 2 ** Math.ceil(Math.log2(values.length))

@@ -11,7 +11,7 @@ import { SCHEMA } from './schema.ts'
 export interface Batch {
   inserts: Statement['params'][]
   requests: Statement[][]
-  /** Whether the batch contains only claims. Claims needn't be on disk. */
+  /** Whether the batch contains nothing but claims, which needn't be on disk. */
   claims: boolean
 }
 
@@ -20,7 +20,7 @@ export interface Responses {
   /** Whether each delivery was written; false if it already existed. */
   inserted: (boolean | Failure)[]
   rows: (Row[][] | Failure)[]
-  /** The number of changed rows. Infinity after a failed commit: then a checkpoint makes space on a full disk. */
+  /** The number of changed rows. Infinity after a failed commit, because a checkpoint can free space on a full disk. */
   changed: number
 }
 
@@ -42,14 +42,14 @@ export function openSqliteFile(path: string, migrates = true) {
     const write = createWriter(database)
     const isThere = () => statSync(file, { throwIfNoEntry: false })?.ino === ino
     return {
-      /** Writes a batch in one commit. A failed item undoes only its own changes; a failed commit undoes all items. */
+      /** Writes a batch in one commit. A failed item loses only its own changes. If the commit fails, all changes are lost. */
       run(batch: Batch): Responses {
         if (isThere()) return write(batch)
         // Without this check, SQLite would continue to write to the deleted file.
         const why = `the file ${file} was deleted or replaced: put it back, or restart the relay`
         return failed(batch, { failed: why, code: 'REPLACED' })
       },
-      /** Moves the rest of the log into the file. The next commit can then start the log again. After an error, the log stays. */
+      /** Moves the rest of the log into the file, so that the next commit can start the log again. If this fails, the log stays as it is. */
       endCheckpoint() {
         try {
           if (isThere()) database.exec('PRAGMA wal_checkpoint(PASSIVE)')
@@ -68,9 +68,9 @@ export function openSqliteFile(path: string, migrates = true) {
 
 function open(path: string, migrates: boolean): DatabaseSync {
   const database = new DatabaseSync(path, { timeout: 5000 })
-  // With smaller pages, a random key of an index writes fewer bytes. A larger cache wouldn't be faster, because the
-  // operating system also caches the file. A separate thread runs checkpoints, and `endCheckpoint` ends them. A commit runs a checkpoint only if the
-  // log exceeds 256 MB.
+  // With small pages, inserting a random key into an index writes fewer bytes. A larger cache wouldn't be faster,
+  // because the operating system also caches the file. A separate thread starts checkpoints, and `endCheckpoint`
+  // completes them. A commit runs a checkpoint only if the log exceeds 256 MB.
   database.exec(`
     PRAGMA page_size = 2048;
     PRAGMA journal_mode = WAL;
@@ -84,7 +84,7 @@ function open(path: string, migrates: boolean): DatabaseSync {
     database.close()
     throw error
   }
-  // This relay has locked the file, so all existing leases belong to stopped relays. The statement releases them.
+  // Ends all leases: this relay has locked the file, so the relays that held them have stopped.
   database.exec(`
     UPDATE deliveries SET lease_until = 0 WHERE ${QUEUED} AND lease_until > 0;
     UPDATE deliveries SET lease_until = 0 WHERE state IN ('dispatched', 'running') AND lease_until > 0;
@@ -107,7 +107,7 @@ class InUse extends Error {}
 /** @see https://www.sqlite.org/rescode.html#busy */
 const BUSY = 5
 
-/** Acquires a lock. If the process is killed, the kernel releases the lock. */
+/** Acquires a lock. The kernel releases the lock if the process is killed. */
 function holdAlone(path: string): DatabaseSync {
   const owner = new DatabaseSync(path, { timeout: 0 })
   try {
@@ -161,7 +161,7 @@ function createWriter(database: DatabaseSync) {
       if (database.isTransaction) database.exec('ROLLBACK')
       const { rows, ...all } = failed(batch, failureOf(error))
       if (batch.inserts.length + batch.requests.length === 1) return { rows, ...all }
-      // Each item is tried again on its own, because reads and small writes can still succeed.
+      // Retries each item in a commit of its own, because reads and small writes can still succeed.
       const alone = (request: Statement[]) => write({ ...batch, inserts: [], requests: [request] }).rows[0]!
       return { ...all, rows: batch.requests.map(alone) }
     }

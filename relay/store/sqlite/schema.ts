@@ -1,4 +1,4 @@
-/** SQLite's schema in its first version, before `migrations.ts`. Partial indexes contain only open work. Finished deliveries therefore don't slow down processing. */
+/** SQLite's schema in its first version, before `migrations.ts`. Finished deliveries don't slow down processing, because partial indexes contain only open work. */
 export const SCHEMA = `
   CREATE TABLE deliveries (
     seq INTEGER PRIMARY KEY,
@@ -133,7 +133,7 @@ export const SCHEMA = `
     PRIMARY KEY (delivery, sender)
   ) STRICT, WITHOUT ROWID;
 
-  -- The responses to cancellations, by the digests of their signatures.
+  -- The responses to cancellations. "digest" is the digest of the cancellation's signature.
   CREATE TABLE cancellations (
     digest TEXT PRIMARY KEY,
     expires_at INTEGER NOT NULL,
@@ -150,7 +150,7 @@ export const SCHEMA = `
     reason TEXT NOT NULL
   ) STRICT, WITHOUT ROWID;
 
-  -- Deploy freezes. The column "ending" says what happens to the deliveries after the freeze; empty during the freeze.
+  -- Deploy freezes. The column "ending" says what happens to the deliveries after the freeze. It is empty until then.
   CREATE TABLE freezes (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     repositories TEXT NOT NULL,

@@ -2,7 +2,8 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { type Batch, openSqliteFile } from './file.ts'
 
 /*
- * The thread that owns the SQLite file. Because of this thread, commits don't delay requests. Each message contains the writes of one commit. The thread responds when the commit is on disk.
+ * The thread that owns the SQLite file, so that commits don't delay requests. Each message contains the writes of one
+ * commit. The thread responds when the commit is on disk.
  */
 const port = parentPort as MessagePort
 try {

@@ -62,7 +62,7 @@ export async function openSqlite(
   const schedule = () => {
     if (writing || scheduled) return
     scheduled = true
-    // What arrives in the rest of this event loop turn shares the commit.
+    // Calls in the rest of this event loop turn share the commit.
     setImmediate(flush)
   }
   thread.on('message', ({ inserted, rows, changed }: Responses) => {
@@ -71,10 +71,10 @@ export async function openSqlite(
     checkpoints.written(changed)
     flush()
     settle(requests, rows)
-    // A claim in the same batch doesn't find deliveries that were received after the claim's time.
+    // The batch's claim doesn't find deliveries that were received after the time of the claim.
     if (requests.length > 0 && inserts.length > 1) onInsert()
-    // An idle relay sends the dispatch before it responds to the webhook. This takes two event loop turns, because `fetch`
-    // waits for one turn before it uses an open connection again.
+    // The responses wait for two event loop turns, so that an idle relay sends the dispatch before it responds to the
+    // webhook. One turn isn't enough, because `fetch` waits for a turn before it reuses an open connection.
     setImmediate(setImmediate, () => settle(inserts, inserted))
   })
   const exited = new Promise<void>(resolve => {
@@ -145,15 +145,16 @@ function settle<T>(waiting: Waiting<T>[], responses: (T | Failure)[]): void {
 }
 
 /**
- * The minimum pause between two checkpoints. A longer pause makes the checkpoint longer, and a long checkpoint delays
- * commits. A slow checkpoint competes with commits for the disk, so the pause after it is as long as the checkpoint.
+ * The minimum pause between two checkpoints. A longer pause makes the next checkpoint longer, and a long checkpoint
+ * delays commits. But a slow checkpoint competes with commits for the disk, so it is followed by a pause of the same
+ * length.
  */
 const REST_MS = 20
 const LONGEST_REST_MS = 1_000
-/** The number of changed rows that makes a checkpoint due. The first commit after a checkpoint needs a second sync. */
+/** The number of changed rows that makes a checkpoint due. Checkpoints aren't free: the first commit after each one needs a second sync. */
 const ENOUGH_CHANGES = 250
 
-/** Runs checkpoints in a separate thread. If commits ran the checkpoints, intake would be a quarter slower with a million deliveries. */
+/** Runs checkpoints in a separate thread. If commits ran them, intake would be a quarter slower with a million deliveries. */
 function startCheckpoints(path: string, endCheckpoint: () => void) {
   const { ino } = statSync(path)
   // The file is closed after the database, because closing a file releases all of the process's locks on it.
@@ -177,7 +178,7 @@ function startCheckpoints(path: string, endCheckpoint: () => void) {
       rest = Math.min(Math.max(REST_MS, took), LONGEST_REST_MS)
       schedule()
     })
-    // Errors are ignored. Without this thread, a commit runs a checkpoint when the log is too long.
+    // Errors are ignored: without this thread, a commit runs a checkpoint when the log is too long.
     started.on('error', () => {})
     return started
   }
