@@ -22,7 +22,10 @@ export const github: Check = {
       deps.fetch(url, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) }),
     )
     try {
-      if ('token' in auth) return await checkToken(new Octokit({ ...options, auth: auth.token }), deps)
+      if ('token' in auth) {
+        const found = await checkToken(new Octokit({ ...options, auth: auth.token }), deps)
+        return [...found, withoutChecks(auth.token, deps)]
+      }
       return await checkApp(new Octokit({ ...options, authStrategy: createAppAuth, auth }), deps)
     } catch (error) {
       return [problem(refusal(error, apiUrl, 'token' in auth))]
@@ -58,6 +61,17 @@ async function checkToken(octokit: Octokit, { clock }: CheckDeps): Promise<Findi
   ]
 }
 
+const COST = "Port's log doesn't show the annotations of failed jobs, and rerun: lost-runner has no effect."
+
+/** @see https://docs.github.com/rest/authentication/permissions-required-for-fine-grained-personal-access-tokens */
+function withoutChecks(token: string, { config }: CheckDeps): Finding | false {
+  if (!token.startsWith('github_pat_')) return false
+  const state = config.targets.routes.some(({ rerun }) => rerun) ? warning : ok
+  return state(
+    `GITHUB_TOKEN is a fine-grained token, which can't have the permission Checks: read. ${COST} For both, use a GitHub App.`,
+  )
+}
+
 /** Recognizes the response of an Enterprise Server without rate limits. The server sends it only for a valid credential. */
 const isWithoutLimit = (error: unknown) =>
   error instanceof RequestError && error.status === 404 && /rate limiting is not enabled/i.test(error.message)
@@ -68,6 +82,10 @@ async function checkApp(octokit: Octokit, { clock, config }: CheckDeps): Promise
   const { webhookSecret } = config.github
   return [
     ok(`GitHub accepts the App ${data.slug}.`),
+    !data.permissions.checks &&
+      warning(
+        `The GitHub App ${data.slug} lacks the permission Checks: read. ${COST} Set the permission in the App's settings, under Permissions & events.`,
+      ),
     webhookSecret !== null &&
       !data.events.includes('workflow_run') &&
       warning(

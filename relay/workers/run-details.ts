@@ -9,7 +9,7 @@ import type { GitHub } from '../github/client.ts'
 import { isProtection, PROTECTION_HINT, readFailure } from '../github/errors.ts'
 import { cleanLog, type Job, type JobReader } from '../github/jobs.ts'
 import type { RequestBudget } from '../github/rate-limit-pause.ts'
-import { readMessage } from '../github/response.ts'
+import { findResponse, readMessage } from '../github/response.ts'
 import { LOCKFILE, type WorkflowFileReader } from '../github/workflow-files.ts'
 
 /** The maximum number of job logs to fetch. For further failed jobs, Port's log shows only the names. */
@@ -105,7 +105,11 @@ export async function findFailedJobs(
       return await github.annotations(repository, job.id)
     } catch (error) {
       const failure = readFailure(error, { repository, now, tries: 0, permission: 'Checks: read' })
-      const message = `The relay can't see whether job "${job.name}" lost its runner: ${failure.reason}. So the relay doesn't run the job again.`
+      const isToken = /by personal access token/i.test(readMessage(findResponse(error)?.data))
+      const reason = isToken
+        ? "a fine-grained token can't have the permission Checks: read. Use a GitHub App"
+        : failure.reason
+      const message = `The relay can't see whether job "${job.name}" lost its runner: ${reason}. So the relay doesn't run the job again.`
       if (mayBeLost) unread.push({ level: 'WARN', message })
       return []
     }

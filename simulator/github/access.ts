@@ -25,7 +25,7 @@ export function permissionsIn(grant: Grant, repository: Repository): Required<Pe
     return RANK[theirs] < RANK[here] ? theirs : here
   }
   return {
-    ...{ actions: lower('actions'), checks: lower('checks') },
+    ...{ actions: lower('actions'), checks: grant.isFineGrained ? 'none' : lower('checks') },
     ...{ contents: lower('contents'), metadata: 'read' },
   }
 }

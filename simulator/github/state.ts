@@ -137,7 +137,7 @@ export function renameRepository(state: GitHubState, from: string, to: string): 
   state.repositories.set(to.toLowerCase(), Object.assign(repository, { fullName: to, owner, name }))
 }
 
-/** Adds a token: `github_pat_…` for users, `ghs_…` for Apps and jobs (about 520 characters since 2026). */
+/** Adds a token: `ghp_…` or `github_pat_…` for users, `ghs_…` for Apps and jobs (about 520 characters since 2026). */
 export function addToken(
   state: GitHubState,
   given: NewToken & { value?: string; login?: string } = {},
@@ -146,7 +146,7 @@ export function addToken(
   const value =
     given.value ??
     (kind === 'personal'
-      ? `github_pat_${randomBytes(41).toString('hex')}`
+      ? `${given.isFineGrained ? 'github_pat' : 'ghp'}_${randomBytes(18).toString('hex')}`
       : `ghs_${randomBytes(387).toString('base64url').replaceAll('-', 'A')}`)
   state.grants.set(value, { ...given, kind, login: given.login ?? 'octocat', used: 0 })
   return value

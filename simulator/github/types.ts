@@ -177,6 +177,8 @@ export type NewToken = {
   permissions?: Permissions
   /** The kind of token: a user's, an App's, or a job's. */
   kind?: 'personal' | 'integration'
+  /** Whether a user's token is fine-grained; default: classic. A fine-grained token can't have the permission Checks. */
+  isFineGrained?: boolean
   /** Epoch milliseconds. */
   expiresAt?: number
 }

@@ -382,6 +382,23 @@ describe('while it checks services, doctor', () => {
     github.clearFailures()
   })
 
+  test('says what a credential without Checks: read costs, and warns about a route that needs this permission', async () => {
+    const cost =
+      "Port's log doesn't show the annotations of failed jobs, and rerun: lost-runner has no effect."
+    const token = `ok: GITHUB_TOKEN is a fine-grained token, which can't have the permission Checks: read. ${cost} For both, use a GitHub App.`
+    const GITHUB_TOKEN = github.createToken({ isFineGrained: true })
+    const ofGitHub = async (more: Change) =>
+      shown((await findings(more)).filter(({ check }) => check === 'github'))
+    expect(await ofGitHub({ GITHUB_TOKEN })).toContain(token)
+    const rerun = routes('- { repository: acme/shop, rerun: lost-runner }')
+    expect(await ofGitHub({ GITHUB_TOKEN, ...rerun })).toContain(token.replace('ok', 'warning'))
+    expect(await ofGitHub(rerun)).toEqual(['ok: GitHub accepts GITHUB_TOKEN.'])
+    const app = github.createApp({ permissions: { contents: 'write', actions: 'write' } })
+    expect(await ofGitHub(envOf(app))).toContain(
+      `warning: The GitHub App ${app.slug} lacks the permission Checks: read. ${cost} Set the permission in the App's settings, under Permissions & events.`,
+    )
+  })
+
   test("reports a GitHub App whose key belongs to another App, that isn't installed on the repository, or whose webhooks are misconfigured", async () => {
     const [app, other] = [github.createApp({ repositories: ['acme/bare'] }), github.createApp()]
     const [env, good] = [envOf(app), envOf(other)]
@@ -394,7 +411,7 @@ describe('while it checks services, doctor', () => {
     const respond = (to: string, body: object) =>
       github.fail({ match: ({ path }) => path === to, status: 200, body })
     const hook = (body: object) => respond('/app/hook/config', body)
-    respond('/app', { slug: 'port-relay', events: [] })
+    respond('/app', { slug: 'port-relay', events: [], permissions: { checks: 'read' } })
     expect(await wrong(good)).toEqual([
       "warning: The GitHub App port-relay doesn't subscribe to workflow_run: select this event in the App's settings, under Permissions & events.",
     ])

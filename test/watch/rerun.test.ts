@@ -177,9 +177,14 @@ const CASES: [name: string, act: Act, shown: string, attempts: number, requests:
     ...([FAILED, 1, 0, /aren't run again, because a deploy freeze/] as const),
   ],
   [
-    'no Checks: read',
+    'a fine-grained token, which has no Checks: read',
     ({ fail, permit }) => fail(LOST).then(() => permit({ actions: 'write' })),
-    ...([FAILED, 1, 0, /can't see whether job "deploy" lost its runner.* lacks Checks: read/] as const),
+    ...([
+      FAILED,
+      1,
+      0,
+      /job "deploy" lost its runner: a fine-grained token can't have .* Use a GitHub App\./,
+    ] as const),
   ],
   [
     'no Actions: write',
