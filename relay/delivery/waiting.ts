@@ -148,7 +148,7 @@ export function describeWithoutRunner(found: readonly Listed[]) {
         ? `1 workflow run of ${repository} has`
         : `${all.length} workflow runs of ${repository} have`
     const labels = shownReason && ` with the labels ${shownReason}`
-    const text = `${many} waited for a runner${labels} since ${clockTime(since)} (${action ?? 'no action'}, delivery ${id}). Start a runner${labels && ' with these labels'}, or correct runs-on.`
+    const text = `${many} waited for a runner${labels} since ${clockTime(since)} (${action ?? 'no action'}, delivery ${id}). Start a runner${labels && ' with these labels'}, update self-hosted runners, or correct runs-on.`
     return { key: repository, since, text }
   })
 }

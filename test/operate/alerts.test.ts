@@ -201,7 +201,7 @@ test('sends an alert if workflow runs have waited for a runner for ten minutes, 
   expect(received[0]!.body.started).toMatchObject([
     {
       key: 'acme/shop',
-      detail: `2 workflow runs of acme/shop have waited for a runner with the labels self-hosted, gpu since 2026-03-01 03:31:00 UTC (deploy, delivery ${ids[0]}). Start a runner with these labels, or correct runs-on.`,
+      detail: `2 workflow runs of acme/shop have waited for a runner with the labels self-hosted, gpu since 2026-03-01 03:31:00 UTC (deploy, delivery ${ids[0]}). Start a runner with these labels, update self-hosted runners, or correct runs-on.`,
       dashboard: 'https://relay.example.com/?state=running',
     },
   ])
