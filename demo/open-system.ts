@@ -6,7 +6,7 @@ import { parse } from 'yaml'
 import { type GitHubApi, startGitHubApi } from '../simulator/github/github.ts'
 import { type OidcIssuer, startOidcIssuer } from '../simulator/github/oidc-issuer.ts'
 import { keepPort } from '../simulator/keep-port.ts'
-import { type PortWithPage, startPortApi } from '../simulator/port/port.ts'
+import { type PortApi, startPortApi } from '../simulator/port/port.ts'
 import { type LogLine, type Relay, startRelay } from './start-relay.ts'
 
 export const REPOSITORY = 'acme/shop'
@@ -14,7 +14,7 @@ const BLUEPRINT = join(import.meta.dirname, '../examples/report-deployment/bluep
 
 /** Everything that the demo runs. */
 export interface System {
-  port: PortWithPage
+  port: PortApi
   github: GitHubApi
   issuer: OidcIssuer
   /** See {@link SystemOptions.oidc}. */

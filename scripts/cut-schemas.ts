@@ -5,6 +5,7 @@
  *     npx node scripts/cut-schemas.ts github /tmp/openapi/node_modules/@octokit/openapi/generated/api.github.com.json
  *     git clone https://github.com/port-labs/port-docs /tmp/port-docs
  *     npx node scripts/cut-schemas.ts port /tmp/port-docs/static/apispec.yaml
+ *     npx biome format --write simulator/schemas
  *
  * Port's description of workflows was on the branch task_t9fcqu/add_workflow_api_paths in January 2026.
  *
@@ -25,7 +26,6 @@ const ROUTES: Record<string, string[]> = {
     'POST /repos/{owner}/{repo}/dispatches',
     'GET /repos/{owner}/{repo}/actions/runs',
     'GET /repos/{owner}/{repo}/actions/runs/{run_id}',
-    'GET /repos/{owner}/{repo}/actions/runs/{run_id}/jobs',
     'GET /repos/{owner}/{repo}/actions/runs/{run_id}/attempts/{attempt_number}/jobs',
     'GET /repos/{owner}/{repo}/actions/jobs/{job_id}/logs',
     'GET /repos/{owner}/{repo}/actions/workflows',
@@ -284,11 +284,7 @@ const schemas: Json = {}
 // Cutting a schema adds its references to the Set. The loop visits these too.
 for (const reference of seen) schemas[reference] = cutSchema(known[reference], known, seen)
 const target = new URL(`../simulator/schemas/${name}.json`, import.meta.url)
-// One entry per line.
-const lines = (each: Json) =>
-  Object.entries(each).map(([key, value]) => `${JSON.stringify(key)}: ${JSON.stringify(value)}`)
-const joined = (each: string[]) => `{\n${each.join(',\n')}\n}`
-const text = `{ "routes": ${joined(lines(routes))}, "components": { "schemas": ${joined(lines(schemas))} } }\n`
+const text = JSON.stringify({ routes, components: { schemas } })
 writeFileSync(target, text)
 console.log(
   `${target.pathname}: ${Object.keys(routes).length} routes, ${seen.size} schemas, ${Math.round(text.length / 1024)} KB`,

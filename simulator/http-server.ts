@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createAdaptorServer, type HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { type Context, Hono } from 'hono'
+import { HTTPException } from 'hono/http-exception'
 import { isLoopback } from '../port/text.ts'
 import { keepPort } from './keep-port.ts'
 
@@ -46,22 +47,7 @@ export type FakeServerEnv = {
 }
 
 /** The methods of every fake server. */
-export type FakeServer = {
-  /** `http://127.0.0.1:PORT` */
-  readonly origin: string
-  /** Every request received, in order. */
-  readonly requests: ReceivedRequest[]
-  clearRequests(): void
-  /** Injects failures; returns the function that stops them. */
-  fail(failure: Fault): () => void
-  clearFailures(): void
-  /** Refuses new connections and cuts open ones; keeps the state. */
-  stop(): Promise<void>
-  /** Listens again on the same port. */
-  start(): Promise<void>
-  /** Stops the server and cancels all scheduled work. */
-  close(): Promise<void>
-}
+export type FakeServer = Awaited<ReturnType<typeof startFakeServer>>
 
 /** Sends the response's headers and the first half of its body. */
 async function sendHalf(c: Context<FakeServerEnv>): Promise<void> {
@@ -77,7 +63,7 @@ async function sendHalf(c: Context<FakeServerEnv>): Promise<void> {
 export async function startFakeServer<E extends FakeServerEnv>(
   service: Hono<E>,
   responseFor: (status: number) => { body: unknown; headers?: Record<string, string> },
-): Promise<FakeServer> {
+) {
   const requests: ReceivedRequest[] = []
   const failures = new Set<{ failure: Fault; left: number }>()
   const ended = new AbortController()
@@ -115,6 +101,7 @@ export async function startFakeServer<E extends FakeServerEnv>(
   })
   app.route('/', service)
   app.onError((error, c) => {
+    if (error instanceof HTTPException) return error.getResponse()
     // The client has disconnected, or stop() cut the connection.
     if (c.env.incoming.socket.destroyed) return RESPONSE_ALREADY_SENT
     console.error(error)
@@ -134,19 +121,25 @@ export async function startFakeServer<E extends FakeServerEnv>(
     await closed
   }
   return {
+    /** `http://127.0.0.1:PORT` */
     origin: `http://127.0.0.1:${port}`,
+    /** Every request received, in order. */
     requests,
     clearRequests: () => {
       requests.length = 0
     },
-    fail: failure => {
-      const entry = { failure: failure, left: failure.times ?? 1 }
+    /** Injects failures; returns the function that stops them. */
+    fail: (failure: Fault) => {
+      const entry = { failure, left: failure.times ?? 1 }
       failures.add(entry)
       return () => void failures.delete(entry)
     },
     clearFailures: () => failures.clear(),
+    /** Refuses new connections and cuts open ones; keeps the state. */
     stop,
+    /** Listens again on the same port. */
     start,
+    /** Stops the server and cancels all scheduled work. */
     close: async () => {
       ended.abort()
       await stop()

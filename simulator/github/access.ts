@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { ErrorObject } from 'ajv'
+import type { Context } from 'hono'
+import { HTTPException } from 'hono/http-exception'
 import { decodeJwt, importSPKI, jwtVerify } from 'jose'
 import type { FakeServerEnv } from '../http-server.ts'
 import type { GitHubState, Grant } from './state.ts'
@@ -7,13 +9,13 @@ import type { Access, GitHubApp, Permissions, Repository } from './types.ts'
 
 const RANK: Record<Access, number> = { none: 0, read: 1, write: 2 }
 
-/** Returns the grant for `Authorization: token …` or `Bearer …`, or GitHub's refusal. */
-export function authenticate(state: GitHubState, authorization: string | undefined): Grant | Response {
+/** Returns the grant for `Authorization: token …` or `Bearer …`. @throws HTTPException with GitHub's refusal */
+export function authenticate(state: GitHubState, authorization: string | undefined): Grant {
   const token = bearer(authorization)
-  if (!token) return refuse(401, 'Requires authentication')
+  if (!token) throw refusal(401, 'Requires authentication')
   const grant = state.grants.get(token)
   if (!grant || (grant.expiresAt ?? Number.POSITIVE_INFINITY) <= Date.now())
-    return refuse(401, 'Bad credentials')
+    throw refusal(401, 'Bad credentials')
   return grant
 }
 
@@ -30,54 +32,52 @@ export function permissionsIn(grant: Grant, repository: Repository): Required<Pe
   }
 }
 
-/** Returns the repository if the grant can see it and has the permissions in `needs`; otherwise GitHub's 404 or 403. */
+/** Returns the request's repository. @throws HTTPException with GitHub's 404 or 403, if the grant lacks a permission */
 export function openRepository(
   state: GitHubState,
-  grant: Grant,
-  fullName: string,
+  c: Context<GitHubEnv>,
   needs?: ['actions' | 'checks' | 'contents', Access],
-): Repository | Response {
+): Repository {
+  const { grant } = c.var
+  const fullName = `${c.req.param('owner')}/${c.req.param('repo')}`
   const repository = state.repositories.get(fullName.toLowerCase())
   const listed =
     !grant.repositories || grant.repositories.some(name => name.toLowerCase() === fullName.toLowerCase())
   // A repository doesn't exist for a token that has no access to it.
-  if (!repository || !listed) return refuse(404, 'Not Found')
+  if (!repository || !listed) throw refusal(404, 'Not Found')
   if (!needs) return repository
   const [name, access] = needs
-  if (repository.archived && access === 'write')
-    return refuse(403, 'Repository was archived so is read-only.')
   if (RANK[permissionsIn(grant, repository)[name]] >= RANK[access]) return repository
   const whose = grant.kind === 'personal' ? 'personal access token' : 'integration'
-  return refuse(403, `Resource not accessible by ${whose}`, undefined, {
+  throw refusal(403, `Resource not accessible by ${whose}`, undefined, {
     'x-accepted-github-permissions': `${name}=${access}`,
   })
 }
 
-/** Returns the App that signed this JWT (RS256, `iss` is the App's id or client id, valid for at most ten minutes). */
+/**
+ * Returns the App that signed this JWT (RS256, `iss` is the App's id or client id, valid for at most ten minutes).
+ *
+ * @throws HTTPException with GitHub's refusal
+ */
 export async function authenticateApp(
   state: GitHubState,
   authorization: string | undefined,
-): Promise<GitHubApp | Response> {
+): Promise<GitHubApp> {
   const token = bearer(authorization) ?? ''
   const { iss } = readJwt(token)
   if (iss !== undefined && !state.apps.some(app => isIssuer(app, iss)))
-    return refuse(404, 'Integration not found')
+    throw refusal(404, 'Integration not found')
   for (const app of state.apps) {
-    try {
-      const key = await importSPKI(app.publicKey, 'RS256')
-      const { payload } = await jwtVerify(token, key, {
-        algorithms: ['RS256'],
-        requiredClaims: ['iat', 'exp'],
-      })
-      // Octokit sends a numeric `iss` as a number. This violates the standard, but GitHub accepts it.
-      if (!isIssuer(app, payload.iss)) continue
-      if ((payload.exp as number) - Date.now() / 1000 > 600) {
-        return refuse(401, "'Expiration time' claim ('exp') is too far in the future")
-      }
-      return app
-    } catch {}
+    const key = await importSPKI(app.publicKey, 'RS256')
+    const options = { algorithms: ['RS256'], requiredClaims: ['iat', 'exp'] }
+    const { payload } = (await jwtVerify(token, key, options).catch(() => null)) ?? {}
+    // Octokit sends a numeric `iss` as a number. This violates the standard, but GitHub accepts it.
+    if (!payload || !isIssuer(app, payload.iss)) continue
+    if (payload.exp! - Date.now() / 1000 > 600)
+      throw refusal(401, "'Expiration time' claim ('exp') is too far in the future")
+    return app
   }
-  return refuse(401, 'A JSON web token could not be decoded')
+  throw refusal(401, 'A JSON web token could not be decoded')
 }
 
 const isIssuer = (app: GitHubApp, iss: unknown) => [String(app.id), app.clientId].includes(String(iss))
@@ -109,6 +109,10 @@ export function refuse(
 ): Response {
   return Response.json(errorBody(status, message, docs), { status, headers })
 }
+
+/** A refusal to throw. */
+export const refusal = (...given: Parameters<typeof refuse>) =>
+  new HTTPException(given[0] as 401, { res: refuse(...given) })
 
 /** Returns GitHub's error response for the first mistake in a request's body. */
 export function invalidRequest(errors: ErrorObject[], docs: string): Response {

@@ -17,16 +17,13 @@ export function appRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
   const authenticate = (c: Context<GitHubEnv>) => authenticateApp(state, c.req.header('authorization'))
 
   app.get('/app', async c => {
-    const owner = await authenticate(c)
-    if (owner instanceof Response) return owner
-    const body = show.app(owner)
+    const body = show.app(await authenticate(c))
     schemas.response('GET /app', 200, body)
     return c.json(body)
   })
 
   app.get('/repos/:owner/:repo/installation', async c => {
     const owner = await authenticate(c)
-    if (owner instanceof Response) return owner
     const repository = state.repositories.get(`${c.req.param('owner')}/${c.req.param('repo')}`.toLowerCase())
     if (!repository || !installedIn(owner, repository.fullName)) return refuse(404, 'Not Found')
     const body = show.installation(owner, repository.owner)
@@ -36,7 +33,6 @@ export function appRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
 
   app.post('/app/installations/:installation/access_tokens', async c => {
     const owner = await authenticate(c)
-    if (owner instanceof Response) return owner
     if (Number(c.req.param('installation')) !== owner.installationId) return refuse(404, 'Not Found')
     if (c.var.malformed) return refuse(400, 'Problems parsing JSON', DOCS)
     const given = (c.var.request.body ?? {}) as {

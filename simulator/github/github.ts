@@ -1,5 +1,5 @@
 import { Hono } from 'hono'
-import { type ReceivedRequest, startFakeServer } from '../http-server.ts'
+import { type Fault, type ReceivedRequest, startFakeServer } from '../http-server.ts'
 import { openRouteSchemas } from '../route-schemas.ts'
 import { authenticate, failureResponse, type GitHubEnv, limits, refuse, requestId } from './access.ts'
 import { appRoutes } from './app-routes.ts'
@@ -11,15 +11,31 @@ import { awaitReview, blobRoutes, review, runControlRoutes, runRoutes } from './
 import { createRun, findRun, seconds, setJobs } from './runs.ts'
 import { rateOf } from './shown.ts'
 import { addApp, addRepository, addToken, newGitHubState, renameRepository } from './state.ts'
-import type { GitHubApi, GitHubApiOptions } from './types.ts'
+import type {
+  CheckAnnotation,
+  Dispatch,
+  GitHubApiOptions,
+  GitHubRun,
+  NewGitHubJob,
+  NewGitHubRun,
+  NewRepository,
+  NewToken,
+  PendingDeployment,
+  Permissions,
+  Review,
+  WorkflowDispatch,
+} from './types.ts'
 
-export type { Dispatch, GitHubApi, GitHubApp, GitHubRun } from './types.ts'
+export type { Dispatch, GitHubApp, GitHubRun } from './types.ts'
+
+export type GitHubApi = Awaited<ReturnType<typeof startGitHubApi>>
+type When = Pick<Fault, 'match' | 'times'>
 
 /**
  * Starts the fake GitHub on a free port. It serves the REST API routes that the relay and the action use, and returns
  * the same errors as GitHub. Validates requests and responses with the schemas of GitHub's OpenAPI description.
  */
-export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<GitHubApi> {
+export async function startGitHubApi(options: GitHubApiOptions = {}) {
   const state = newGitHubState(options)
   const schemas = openRouteSchemas('github')
   const token = addToken(state, { value: options.token })
@@ -49,9 +65,8 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
   api.route('/', appRoutes(state, schemas))
   api.route('/', manifests.api)
   api.get('/rate_limit', c => {
-    const grant = authenticate(state, c.req.header('authorization'))
-    if (!(grant instanceof Response)) c.set('grant', grant)
-    else if (c.req.header('authorization')) return grant
+    const authorization = c.req.header('authorization')
+    if (authorization) c.set('grant', authenticate(state, authorization))
     const core = rateOf(state, c.var.grant)
     const search = { limit: 30, remaining: 30, reset: core.reset, used: 0 }
     const body = { resources: { core, search }, rate: core }
@@ -60,7 +75,6 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
   })
   api.use('/repos/*', async (c, next) => {
     const grant = authenticate(state, c.req.header('authorization'))
-    if (grant instanceof Response) return grant
     c.set('grant', grant)
     if (rateOf(state, grant).remaining === 0) return Response.json(limits.primary(), { status: 403 })
     const [, fullName = '', rest = ''] = /\/repos\/([^/]+\/[^/]+)(.*)$/.exec(c.req.path) ?? []
@@ -101,57 +115,55 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
 
   return {
     ...server,
+    /** The base URL of the REST API. */
     url: state.url,
     serverUrl: state.serverUrl,
+    /** A personal token with each repository's `permissions`. */
     token,
-    addRepository: (fullName, repository) => addRepository(state, fullName, repository),
-    renameRepository: (from, to) => renameRepository(state, from, to),
-    createToken: given => addToken(state, given),
-    createApp: given => addApp(state, given),
+    addRepository: (fullName: string, repository?: NewRepository) =>
+      addRepository(state, fullName, repository),
+    renameRepository: (from: string, to: string) => renameRepository(state, from, to),
+    createToken: (given?: NewToken) => addToken(state, given),
+    createApp: (given?: { permissions?: Permissions; repositories?: string[] }) => addApp(state, given),
     dispatches: state.dispatches,
-    onDispatch: listener => {
+    /** Calls `listener` after each accepted dispatch; returns the function that removes the listener. */
+    onDispatch: (listener: (dispatch: Dispatch) => unknown) => {
       state.listeners.add(listener)
       return () => void state.listeners.delete(listener)
     },
     workflowDispatches: state.workflowDispatches,
-    onWorkflowDispatch: listener => {
+    onWorkflowDispatch: (listener: (dispatch: WorkflowDispatch) => unknown) => {
       state.workflowListeners.add(listener)
       return () => void state.workflowListeners.delete(listener)
     },
     runs: state.runs,
-    createRun: run => createRun(state, run),
-    setRun: (id, patch) => Object.assign(findRun(state, id), { updatedAt: seconds(state.now()) }, patch),
+    createRun: (run: NewGitHubRun) => createRun(state, run),
+    setRun: (id: number, patch: Partial<GitHubRun>): GitHubRun =>
+      Object.assign(findRun(state, id), { updatedAt: seconds(state.now()) }, patch),
     cancellations: state.cancellations,
-    setUnstoppable: runId => void state.unstoppable.add(runId),
-    awaitReview: (runId, pending) => awaitReview(state, runId, pending),
-    review: (runId, decision) => review(state, runId, decision),
-    setJobs: (runId, attempt, jobs) => setJobs(state, runId, attempt, jobs),
-    setJobLog: (jobId, text) => void state.jobLogs.set(jobId, text),
-    setConcurrencyGroup: (name, runIds) => void state.concurrencyGroups.set(name, runIds),
-    setAnnotations: (jobId, annotations) => void state.annotations.set(jobId, annotations),
+    /** Makes a run continue after a request to cancel it, as jobs with `if: always()` do. */
+    setUnstoppable: (runId: number) => void state.unstoppable.add(runId),
+    awaitReview: (runId: number, pending: PendingDeployment[]) => awaitReview(state, runId, pending),
+    review: (runId: number, decision: Review) => review(state, runId, decision),
+    setJobs: (runId: number, attempt: number, jobs: NewGitHubJob[]) => setJobs(state, runId, attempt, jobs),
+    setJobLog: (jobId: number, text: string) => void state.jobLogs.set(jobId, text),
+    /** Sets the workflow runs of a concurrency group, the one in progress first. */
+    setConcurrencyGroup: (name: string, runIds: number[]) => void state.concurrencyGroups.set(name, runIds),
+    setAnnotations: (jobId: number, annotations: CheckAnnotation[]) =>
+      void state.annotations.set(jobId, annotations),
+    /** Ready-made failures; by default, limits match every request, and `serverError` and `cut` match dispatches. */
     failures: {
-      secondaryLimit: (wait, when) => {
+      secondaryLimit: (wait: number, when?: When) => {
         const id = requestId()
         const headers = { 'retry-after': String(wait), 'x-github-request-id': id }
         return server.fail({ ...when, status: 403, headers, body: limits.secondary(id) })
       },
-      primaryLimit: (reset, when) => {
-        const headers = {
-          'x-ratelimit-limit': '5000',
-          'x-ratelimit-remaining': '0',
-          'x-ratelimit-used': '5000',
-          'x-ratelimit-reset': String(reset),
-          'x-ratelimit-resource': 'core',
-        }
-        return server.fail({ ...when, status: 403, headers, body: limits.primary() })
-      },
-      tooMany: (retryAfter, when) =>
+      tooMany: (retryAfter: number, when?: When) =>
         server.fail({ ...when, status: 429, headers: { 'retry-after': String(retryAfter) } }),
-      serverError: ({ create, status = 500, ...when }) =>
+      serverError: ({ create, status = 500, ...when }: { create: boolean; status?: number } & When) =>
         server.fail({ match: isDispatch, ...when, status, takesEffect: create }),
-      cut: ({ create, ...when }) =>
+      cut: ({ create, ...when }: { create: boolean } & When) =>
         server.fail({ match: isDispatch, ...when, cut: create ? 'after' : 'before' }),
-      down: () => server.stop(),
     },
     close: async () => {
       for (const timer of state.timers) clearTimeout(timer)

@@ -50,15 +50,6 @@ export async function startOidcIssuer(): Promise<OidcIssuer> {
 
   const app = new Hono<FakeServerEnv>()
   app.get('/.well-known/jwks', c => c.json({ keys: published }))
-  app.get('/.well-known/openid-configuration', c =>
-    c.json({
-      issuer: issuer.url,
-      jwks_uri: `${issuer.url}/.well-known/jwks`,
-      response_types_supported: ['id_token'],
-      subject_types_supported: ['public', 'pairwise'],
-      id_token_signing_alg_values_supported: ['RS256'],
-    }),
-  )
   app.get('/runner/idtoken', c => {
     const run = runners.get(/^Bearer (.+)$/.exec(c.req.header('authorization') ?? '')?.[1] ?? '')
     if (!run) return c.json({ message: 'The request token is not valid' }, 401)

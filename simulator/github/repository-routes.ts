@@ -26,10 +26,8 @@ export function repositoryRoutes(state: GitHubState, schemas: RouteSchemas): Hon
   const show = shower(state, schemas)
 
   app.get('/:owner/:repo', c => {
-    const { grant } = c.var
-    const repository = openRepository(state, grant, `${c.req.param('owner')}/${c.req.param('repo')}`)
-    if (repository instanceof Response) return repository
-    const { contents } = permissionsIn(grant, repository)
+    const repository = openRepository(state, c)
+    const { contents } = permissionsIn(c.var.grant, repository)
     const permissions = {
       admin: false,
       maintain: false,
@@ -43,9 +41,7 @@ export function repositoryRoutes(state: GitHubState, schemas: RouteSchemas): Hon
   })
 
   app.get('/:owner/:repo/actions/workflows', c => {
-    const fullName = `${c.req.param('owner')}/${c.req.param('repo')}`
-    const repository = openRepository(state, c.var.grant, fullName, ['actions', 'read'])
-    if (repository instanceof Response) return repository
+    const repository = openRepository(state, c, ['actions', 'read'])
     const workflows = repository.workflows.map(workflow => show.workflow(workflow, repository))
     const body = { total_count: workflows.length, workflows }
     schemas.response('GET /repos/{owner}/{repo}/actions/workflows', 200, body)
@@ -54,9 +50,7 @@ export function repositoryRoutes(state: GitHubState, schemas: RouteSchemas): Hon
 
   // Serves workflow files and their folder. For `application/vnd.github.raw+json`, the response is the file's text.
   app.get('/:owner/:repo/contents/:path{.+}', c => {
-    const fullName = `${c.req.param('owner')}/${c.req.param('repo')}`
-    const repository = openRepository(state, c.var.grant, fullName, ['contents', 'read'])
-    if (repository instanceof Response) return repository
+    const repository = openRepository(state, c, ['contents', 'read'])
     const path = c.req.param('path')
     const { workflows } = repository
     const entries = workflows
@@ -72,9 +66,7 @@ export function repositoryRoutes(state: GitHubState, schemas: RouteSchemas): Hon
 
   app.post('/:owner/:repo/dispatches', c => {
     const { body, at } = c.var.request
-    const fullName = `${c.req.param('owner')}/${c.req.param('repo')}`
-    const repository = openRepository(state, c.var.grant, fullName, ['contents', 'write'])
-    if (repository instanceof Response) return repository
+    const repository = openRepository(state, c, ['contents', 'write'])
     if (c.var.malformed) return refuse(400, 'Problems parsing JSON', DISPATCH_DOCS)
     const errors = schemas.request(DISPATCH, body)
     if (errors.length > 0) return invalidRequest(errors, DISPATCH_DOCS)
@@ -148,9 +140,7 @@ export function workflowDispatchRoute(state: GitHubState, schemas: RouteSchemas)
 
   app.post('/:owner/:repo/actions/workflows/:workflow/dispatches', c => {
     const { body, at } = c.var.request
-    const fullName = `${c.req.param('owner')}/${c.req.param('repo')}`
-    const repository = openRepository(state, c.var.grant, fullName, ['actions', 'write'])
-    if (repository instanceof Response) return repository
+    const repository = openRepository(state, c, ['actions', 'write'])
     if (c.var.malformed) return refuse(400, 'Problems parsing JSON', DOCS)
     const errors = schemas.request(ROUTE, body)
     if (errors.length > 0) return invalidRequest(errors, DOCS)

@@ -76,24 +76,17 @@ export function setJobs(
   return complete
 }
 
-/** Creates a queued run of each active workflow that listens for the event type, now or after the delay. */
+/** Creates a queued run of each active workflow that listens for the event type. */
 export function startListening(state: GitHubState, repository: Repository, dispatch: Dispatch): void {
-  const { runDelayMs = 0 } = state.options
   for (const workflow of repository.workflows) {
-    const listens =
-      workflow.eventTypes.includes(dispatch.eventType) && (workflow.state ?? 'active') === 'active'
-    if (!listens) continue
-    const make = () => {
-      createRun(state, {
-        repository: repository.fullName,
-        displayTitle: workflow.runName?.(dispatch.clientPayload) ?? dispatch.eventType,
-        name: workflow.name,
-        path: workflow.path,
-        workflowId: workflow.id,
-      })
-    }
-    if (runDelayMs === 0) make()
-    else later(state, runDelayMs, make)
+    if (!workflow.eventTypes.includes(dispatch.eventType) || workflow.state === 'disabled_manually') continue
+    createRun(state, {
+      repository: repository.fullName,
+      displayTitle: workflow.runName?.(dispatch.clientPayload) ?? dispatch.eventType,
+      name: workflow.name,
+      path: workflow.path,
+      workflowId: workflow.id,
+    })
   }
 }
 
@@ -108,31 +101,3 @@ export function later(state: GitHubState, ms: number, work: () => unknown): void
 
 /** Formats a time in whole seconds, as GitHub does. */
 export const seconds = (at = Date.now()) => `${new Date(at).toISOString().slice(0, 19)}Z`
-
-/**
- * Whether a time matches a `created` filter, in GitHub's search syntax for dates: a date or time, `>=T`, `>T`, `<=T`,
- * `<T`, or `A..B`, with `*` for an open end. Undefined if the filter is invalid.
- */
-export function withinCreated(filter: string, createdAt: string): boolean | undefined {
-  const at = Date.parse(createdAt)
-  const range = /^(.+)\.\.(.+)$/.exec(filter)
-  if (range) {
-    const [from, to] = [moment(range[1] as string), moment(range[2] as string, true)]
-    return Number.isNaN(from) || Number.isNaN(to) ? undefined : at >= from && at <= to
-  }
-  const [, sign = '', text = ''] = /^(>=|<=|>|<)?(.*)$/.exec(filter) ?? []
-  const limit = moment(text, sign === '<=' || sign === '>' || sign === '')
-  if (Number.isNaN(limit)) return undefined
-  if (sign === '>=') return at >= limit
-  if (sign === '>') return at > limit
-  if (sign === '<=') return at <= limit
-  if (sign === '<') return at < limit
-  return at >= moment(text) && at <= limit
-}
-
-/** Returns a time in ms since 1970. For a date without a time, returns the day's start or, with `end`, its end. */
-function moment(text: string, end = false): number {
-  if (text === '*') return end ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY
-  const dateOnly = /^\d{4}-\d\d-\d\d$/.test(text)
-  return Date.parse(dateOnly && end ? `${text}T23:59:59.999Z` : text)
-}

@@ -20,77 +20,50 @@ import type {
 export type Grant = Required<Pick<NewToken, 'kind'>> &
   Omit<NewToken, 'kind'> & { login: string; used: number }
 
-export type GitHubState = {
-  options: GitHubApiOptions
-  /** The base URLs of the API and the pages, known once the server listens. */
-  url: string
-  serverUrl: string
-  /** By full name in lower case: GitHub's names are case-insensitive. */
-  repositories: Map<string, Repository>
-  /** Former name in lower case → repository id. */
-  moved: Map<string, number>
-  grants: Map<string, Grant>
-  apps: GitHubApp[]
-  keyPairs: KeyPairKeyObjectResult[]
-  dispatches: Dispatch[]
-  listeners: Set<(dispatch: Dispatch) => unknown>
-  workflowDispatches: WorkflowDispatch[]
-  workflowListeners: Set<(dispatch: WorkflowDispatch) => unknown>
-  runs: GitHubRun[]
-  runsById: Map<number, GitHubRun>
-  cancellations: { runId: number; isForced: boolean }[]
-  /** Runs that continue after a request to cancel them. */
-  unstoppable: Set<number>
-  /** By run id. */
-  pendingDeployments: Map<number, PendingDeployment[]>
-  reviews: Map<number, Review[]>
-  /** The last `run_number`, by repository id. */
-  runNumbers: Map<number, number>
-  /** By `run id/attempt`. */
-  jobs: Map<string, GitHubJob[]>
-  jobLogs: Map<number, string>
-  /** By job id, which is also the id of its check run. */
-  /** The IDs of a concurrency group's workflow runs, the one in progress first. */
-  concurrencyGroups: Map<string, number[]>
-  annotations: Map<number, CheckAnnotation[]>
-  timers: Set<NodeJS.Timeout>
-  /** The time when the primary limit resets, in seconds since 1970. */
-  resetAt: number
-  nextId(): number
-  /** GitHub's clock, in ms since 1970. */
-  now(): number
-}
+export type GitHubState = ReturnType<typeof newGitHubState>
 
 const FULL: Permissions = { actions: 'write', checks: 'write', contents: 'write', metadata: 'read' }
 
-export function newGitHubState(options: GitHubApiOptions): GitHubState {
+export function newGitHubState(options: GitHubApiOptions) {
   let id = 19_000_000_000 + Math.floor(Math.random() * 1_000_000_000)
   return {
     options,
+    /** The base URLs of the API and the pages, known once the server listens. */
     url: '',
     serverUrl: '',
-    repositories: new Map(),
-    moved: new Map(),
-    grants: new Map(),
-    apps: [],
-    keyPairs: [],
-    dispatches: [],
-    listeners: new Set(),
-    workflowDispatches: [],
-    workflowListeners: new Set(),
-    runs: [],
-    runsById: new Map(),
-    cancellations: [],
-    unstoppable: new Set(),
-    pendingDeployments: new Map(),
-    reviews: new Map(),
-    runNumbers: new Map(),
-    jobs: new Map(),
-    jobLogs: new Map(),
-    concurrencyGroups: new Map(),
-    annotations: new Map(),
-    timers: new Set(),
+    /** By full name in lower case: GitHub's names are case-insensitive. */
+    repositories: new Map<string, Repository>(),
+    /** Former name in lower case → repository id. */
+    moved: new Map<string, number>(),
+    grants: new Map<string, Grant>(),
+    apps: [] as GitHubApp[],
+    keyPairs: [] as KeyPairKeyObjectResult[],
+    dispatches: [] as Dispatch[],
+    listeners: new Set<(dispatch: Dispatch) => unknown>(),
+    workflowDispatches: [] as WorkflowDispatch[],
+    workflowListeners: new Set<(dispatch: WorkflowDispatch) => unknown>(),
+    runs: [] as GitHubRun[],
+    runsById: new Map<number, GitHubRun>(),
+    /** Every request to cancel an unfinished run. */
+    cancellations: [] as { runId: number; isForced: boolean }[],
+    /** Runs that continue after a request to cancel them. */
+    unstoppable: new Set<number>(),
+    /** By run id. */
+    pendingDeployments: new Map<number, PendingDeployment[]>(),
+    reviews: new Map<number, Review[]>(),
+    /** The last `run_number`, by repository id. */
+    runNumbers: new Map<number, number>(),
+    /** By `run id/attempt`. */
+    jobs: new Map<string, GitHubJob[]>(),
+    jobLogs: new Map<number, string>(),
+    /** The IDs of a concurrency group's workflow runs, the one in progress first. */
+    concurrencyGroups: new Map<string, number[]>(),
+    /** By job id, which is also the id of its check run. */
+    annotations: new Map<number, CheckAnnotation[]>(),
+    timers: new Set<NodeJS.Timeout>(),
+    /** The time when the primary limit resets, in seconds since 1970. */
     resetAt: Math.floor(Date.now() / 1000) + 3600,
+    /** GitHub's clock, in ms since 1970. */
     now: () => Date.now() + (options.clockSkewMs ?? 0),
     nextId: () => {
       id += 1 + Math.floor(Math.random() * 1000)
@@ -98,10 +71,6 @@ export function newGitHubState(options: GitHubApiOptions): GitHubState {
     },
   }
 }
-
-/** Whether GitHub already shows a run. A new run is hidden for a moment. */
-export const isShown = (state: GitHubState, run: GitHubRun): boolean =>
-  Date.parse(run.createdAt) + (state.options.shownAfterMs ?? Number.NEGATIVE_INFINITY) <= state.now()
 
 export function addRepository(state: GitHubState, fullName: string, given: NewRepository = {}): Repository {
   const [owner, name] = fullName.split('/')
@@ -115,7 +84,6 @@ export function addRepository(state: GitHubState, fullName: string, given: NewRe
     refs: given.refs ?? [],
     workflows: [],
     permissions: given.permissions ?? FULL,
-    archived: given.archived ?? false,
     createdAt: '2025-03-04T08:15:30Z',
   }
   repository.workflows = (given.workflows ?? []).map((workflow, index) => ({

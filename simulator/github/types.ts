@@ -1,5 +1,3 @@
-import type { FakeServer, Fault } from '../http-server.ts'
-
 export type Access = 'none' | 'read' | 'write'
 export type Permissions = { actions?: Access; checks?: Access; contents?: Access; metadata?: Access }
 
@@ -38,7 +36,6 @@ export type NewRepository = {
   workflows?: DeclaredWorkflow[]
   /** The permissions of `api.token`; default: everything. */
   permissions?: Permissions
-  archived?: boolean
 }
 
 export type Repository = {
@@ -50,7 +47,6 @@ export type Repository = {
   refs: string[]
   workflows: (DeclaredWorkflow & { id: number })[]
   permissions: Permissions
-  archived: boolean
   createdAt: string
 }
 
@@ -189,62 +185,13 @@ export type GitHubApiOptions = {
   enterprise?: boolean
   /** Whether a dispatch creates a queued run of every declared workflow that listens for its type. */
   autoRun?: boolean
-  /** The time from the dispatch to the run's creation. */
-  runDelayMs?: number
   /**
    * Whether the response to a `workflow_dispatch` identifies the run. `given` (default): if the request asks for run
    * details. `ignored`, `refused`: how a server that doesn't know this field handles the request.
    */
   runDetails?: 'given' | 'ignored' | 'refused'
-  /** The time from a run's creation until it appears in lists and by its id; default: 0. */
-  shownAfterMs?: number
-  /** The order of runs in a list, from newest first; default: unchanged. */
-  order?: (runs: GitHubRun[]) => GitHubRun[]
   /** The time by which GitHub's clock is ahead of this machine's clock, in ms; default: 0. */
   clockSkewMs?: number
   /** The maximum number of requests per token and hour; default: unlimited. */
   hourlyLimit?: number
-}
-
-type When = Pick<Fault, 'match' | 'times'>
-
-export type GitHubApi = FakeServer & {
-  /** REST base. */
-  readonly url: string
-  readonly serverUrl: string
-  /** A personal token with each repository's `permissions`. */
-  readonly token: string
-  addRepository(fullName: string, repository?: NewRepository): Repository
-  renameRepository(from: string, to: string): void
-  createToken(token?: NewToken): string
-  createApp(app?: { permissions?: Permissions; repositories?: string[] }): GitHubApp
-  readonly dispatches: Dispatch[]
-  /** Calls `listener` after each accepted dispatch; returns the function that removes the listener. */
-  onDispatch(listener: (dispatch: Dispatch) => unknown): () => void
-  readonly workflowDispatches: WorkflowDispatch[]
-  onWorkflowDispatch(listener: (dispatch: WorkflowDispatch) => unknown): () => void
-  readonly runs: GitHubRun[]
-  createRun(run: NewGitHubRun): GitHubRun
-  setRun(id: number, patch: Partial<GitHubRun>): GitHubRun
-  /** Every request to cancel an unfinished run. Without force, the request doesn't stop an unstoppable run. */
-  readonly cancellations: { runId: number; isForced: boolean }[]
-  /** Makes a run continue after a request to cancel it, as jobs with `if: always()` do. */
-  setUnstoppable(runId: number): void
-  awaitReview(runId: number, pending: PendingDeployment[]): void
-  review(runId: number, decision: Review): void
-  setJobs(runId: number, attempt: number, jobs: NewGitHubJob[]): GitHubJob[]
-  setJobLog(jobId: number, text: string): void
-  /** Sets the workflow runs of a concurrency group, the one in progress first. */
-  setConcurrencyGroup(name: string, runIds: number[]): void
-  setAnnotations(jobId: number, annotations: CheckAnnotation[]): void
-  /** Ready-made failures; by default, limits match every request, and `serverError` and `cut` match dispatches. */
-  readonly failures: {
-    secondaryLimit(seconds: number, when?: When): () => void
-    primaryLimit(resetEpoch: number, when?: When): () => void
-    tooMany(retryAfter: number, when?: When): () => void
-    serverError(effect: { create: boolean; status?: number } & When): () => void
-    cut(effect: { create: boolean } & When): () => void
-    /** Stops the server, like `stop()`. `start()` restarts it. */
-    down(): Promise<void>
-  }
 }

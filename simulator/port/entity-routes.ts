@@ -18,7 +18,7 @@ export function entityRoutes(state: PortState, schemas: RouteSchemas): Hono<Fake
     const blueprint = c.req.param('blueprint')
     const invalid = c.var.malformed || schemas.request(ENTITIES, body).length > 0
     if (invalid || schemas.query(ENTITIES, query).length > 0) return refuse('invalidRequest')
-    if (state.blueprints && !state.blueprints.has(blueprint)) return refuse('resourceNotFound')
+    if (state.blueprints.size > 0 && !state.blueprints.has(blueprint)) return refuse('resourceNotFound')
 
     const runId = query.run_id
     if (runId !== undefined) {
@@ -33,15 +33,13 @@ export function entityRoutes(state: PortState, schemas: RouteSchemas): Hono<Fake
     const existing = state.entities[index]
     if (existing && query.upsert !== 'true') return refuse('identifierTaken')
     const entity = merged(blueprint, given, existing, query.merge === 'true')
-    const schema = state.blueprints?.get(blueprint)
+    const schema = state.blueprints.get(blueprint)
     if (schema && !ajv.validate(schema, entity.properties)) {
       return refuse('schemaMismatch', ajv.errorsText(ajv.errors, { dataVar: 'properties' }))
     }
     if (runId !== undefined) entity.runId = runId
-    if (query.validation_only !== 'true') {
-      if (existing) state.entities[index] = entity
-      else state.entities.push(entity)
-    }
+    if (existing) state.entities[index] = entity
+    else state.entities.push(entity)
     const { blueprint: _, runId: __, createdAt, updatedAt, ...shown } = entity
     const response = JSON.parse(JSON.stringify({ ok: true, entity: shown }))
     schemas.response(ENTITIES, 201, response)
@@ -67,35 +65,6 @@ export function entityRoutes(state: PortState, schemas: RouteSchemas): Hono<Fake
     if (requiredBy && c.req.query('delete_dependents') !== 'true') return refuse('hasDependents')
     state.entities.splice(index, 1)
     return c.json({ ok: true })
-  })
-  return app
-}
-
-interface Rule {
-  property: string
-  operator: string
-  value: unknown
-}
-
-/** `POST /v1/entities/search`: rules with `=` and `!=` for `$blueprint`, `$identifier`, `$title`, and properties. */
-export function searchRoutes(state: PortState): Hono<FakeServerEnv> {
-  const app = new Hono<FakeServerEnv>()
-  app.post('/search', c => {
-    const { combinator, rules } = (c.var.request.body ?? {}) as { combinator?: string; rules?: Rule[] }
-    if (c.var.malformed || !Array.isArray(rules)) return refuse('invalidRequest')
-    const fits = (entity: PortEntity) => (rule: Rule) => {
-      const name = rule.property.replace(/^\$/, '') as keyof PortEntity
-      const value = rule.property.startsWith('$') ? entity[name] : entity.properties[rule.property]
-      return rule.operator === '=' ? value === rule.value : value !== rule.value
-    }
-    const entities = state.entities.filter(entity =>
-      combinator === 'or' ? rules.some(fits(entity)) : rules.every(fits(entity)),
-    )
-    return c.json({
-      ok: true,
-      entities,
-      matchingBlueprints: [...new Set(entities.map(each => each.blueprint))],
-    })
   })
   return app
 }

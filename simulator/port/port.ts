@@ -2,15 +2,15 @@ import { Hono } from 'hono'
 import { type FakeServerEnv, startFakeServer } from '../http-server.ts'
 import { openRouteSchemas } from '../route-schemas.ts'
 import { definitionRoutes } from './definition-routes.ts'
-import { entityRoutes, searchRoutes } from './entity-routes.ts'
+import { entityRoutes } from './entity-routes.ts'
 import { type PortPage, pageRoutes } from './page.ts'
-import { newRunRoutes, nodeRunRoutes, runRoutes, workflowRunRoutes } from './run-routes.ts'
+import { nodeRunRoutes, runRoutes, workflowRunRoutes } from './run-routes.ts'
 import {
   currentToken,
   failureResponse,
+  type NewPortRun,
   newPortState,
   newRun,
-  type PortApi,
   type PortApiOptions,
   type PortNodeRun,
   randomId,
@@ -18,10 +18,9 @@ import {
   updateRun,
 } from './state.ts'
 
-export type { PortApi, PortRun } from './state.ts'
+export type { PortRun } from './state.ts'
 
-/** Once `openPage` is called, `/` shows buttons and runs to a browser. */
-export type PortWithPage = PortApi & { openPage(page: PortPage): void }
+export type PortApi = Awaited<ReturnType<typeof startPortApi>>
 
 const MAX_BODY = 1024 * 1024
 
@@ -29,7 +28,7 @@ const MAX_BODY = 1024 * 1024
  * Starts the fake Port on a free port. It serves the Port API routes for reports and definitions, returns the same errors as
  * Port, and validates bodies with Port's OpenAPI schemas. Its methods read and set the state, and inject failures.
  */
-export async function startPortApi(options: PortApiOptions = {}): Promise<PortWithPage> {
+export async function startPortApi(options: PortApiOptions = {}) {
   const state = newPortState(options)
   const schemas = openRouteSchemas('port')
   const app = new Hono<FakeServerEnv>()
@@ -63,10 +62,8 @@ export async function startPortApi(options: PortApiOptions = {}): Promise<PortWi
     c.json({ ok: true, organization: { id: 'org_1', name: 'Acme', settings: state.settings } }),
   )
   app.route('/v1/actions/runs', runRoutes(state, schemas))
-  app.route('/v1/actions', newRunRoutes(state))
   app.route('/v1/actions', definitionRoutes('action', state, schemas))
   app.route('/v1/workflows', definitionRoutes('workflow', state, schemas))
-  app.route('/v1/entities', searchRoutes(state))
   app.route('/v1/workflows/nodes/runs', nodeRunRoutes(state, schemas))
   app.route('/v1/workflows/runs', workflowRunRoutes(state, schemas))
   app.route('/v1/blueprints', entityRoutes(state, schemas))
@@ -83,19 +80,13 @@ export async function startPortApi(options: PortApiOptions = {}): Promise<PortWi
     url: server.origin,
     clientId: state.clientId,
     clientSecret: state.clientSecret,
-    get expiresIn() {
-      return state.expiresIn
-    },
-    set expiresIn(seconds: number) {
-      state.expiresIn = seconds
-    },
-    createRun: (run = {}) => {
+    createRun: (run: NewPortRun = {}) => {
       const created = newRun(run)
       state.runs.set(created.id, created)
       return created
     },
-    createNodeRun: run => {
-      const { id = `wfnr_${randomId()}`, workflowRunId = `wfr_${randomId()}` } = run ?? {}
+    createNodeRun: (run: Partial<Pick<PortNodeRun, 'id' | 'workflowRunId'>> = {}) => {
+      const { id = `wfnr_${randomId()}`, workflowRunId = `wfr_${randomId()}` } = run
       const created: PortNodeRun = {
         ...{ id, workflowRunId, status: 'IN_PROGRESS', output: {}, links: [], logs: [] },
         createdAt: new Date().toISOString(),
@@ -103,34 +94,25 @@ export async function startPortApi(options: PortApiOptions = {}): Promise<PortWi
       state.nodeRuns.set(id, created)
       return created
     },
-    run: id => known(state.runs, id),
-    nodeRun: id => known(state.nodeRuns, id),
-    endRun: (id, status, statusLabel) =>
+    /** Returns the run's live state. Throws an error if the id is unknown. */
+    run: (id: string) => known(state.runs, id),
+    nodeRun: (id: string) => known(state.nodeRuns, id),
+    /** Finishes a run, as a user does in Port. Without `statusLabel`, keeps the label. */
+    endRun: (id: string, status: 'SUCCESS' | 'FAILURE', statusLabel?: string) =>
       updateRun(known(state.runs, id), { status, ...(statusLabel && { statusLabel }) }),
     definitions: state.definitions,
     settings: state.settings,
     entities: state.entities,
-    openPage: opened => {
+    /** From now on, `/` shows buttons and runs to a browser. */
+    openPage: (opened: PortPage) => {
       page = opened
     },
-    declareBlueprint: (identifier, properties = {}) => {
-      state.blueprints ??= new Map()
-      state.blueprints.set(identifier, properties)
-    },
+    /** Declares a blueprint. After the first call, all undeclared blueprints are unknown. */
+    declareBlueprint: (identifier: string, properties: Record<string, unknown> = {}) =>
+      void state.blueprints.set(identifier, properties),
+    /** Revokes every token issued so far: 401. */
     expireTokens: () => {
       state.token = undefined
-    },
-    failures: {
-      rateLimit: ({ retryAfter, reset, times }) =>
-        server.fail({
-          status: 429,
-          times,
-          headers: {
-            ...(retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) }),
-            ...(reset === undefined ? {} : { 'x-ratelimit-reset': String(reset) }),
-          },
-        }),
-      down: () => server.stop(),
     },
   }
 }

@@ -2,7 +2,6 @@ import { Hono } from 'hono'
 import type { FakeServerEnv } from '../http-server.ts'
 import type { RouteSchemas } from '../route-schemas.ts'
 import {
-  newRun,
   type PortLog,
   type PortNodeRun,
   type PortRun,
@@ -16,19 +15,6 @@ import {
 
 const RUN = '/v1/actions/runs/{run_id}'
 type Ending = 'SUCCESS' | 'FAILURE'
-
-/** `POST /v1/actions/{action}/runs`: creates an action run through the API. */
-export function newRunRoutes(state: PortState): Hono<FakeServerEnv> {
-  const app = new Hono<FakeServerEnv>()
-  app.post('/:action/runs', c => {
-    const { properties = {}, entity } = (c.var.request.body ?? {}) as Pick<PortRun, 'properties' | 'entity'>
-    if (c.var.malformed) return refuse('invalidRequest')
-    const run = newRun({ action: c.req.param('action'), properties, ...(entity && { entity }) })
-    state.runs.set(run.id, run)
-    return Response.json({ ok: true, run: shownRun(run, c.req.query('version'), state) }, { status: 201 })
-  })
-  return app
-}
 
 /** The routes that read and update action runs, and add log lines to them. */
 export function runRoutes(state: PortState, schemas: RouteSchemas): Hono<FakeServerEnv> {
@@ -59,15 +45,6 @@ export function runRoutes(state: PortState, schemas: RouteSchemas): Hono<FakeSer
     if (run.synchronized && patch.status) return refuse('runSynchronized')
     updateRun(run, patch)
     return runOfResponse('PATCH', run, c.req.query('version'))
-  })
-
-  app.patch('/:id/response', c => {
-    const run = find(c.req.param('id'))
-    if (!run) return refuse('runNotFound')
-    const { body } = c.var.request
-    if (c.var.malformed || typeof body !== 'object' || body === null) return refuse('invalidRequest')
-    run.response = body as Record<string, unknown>
-    return Response.json({ ok: true })
   })
 
   app.get('/:id/logs', c => {

@@ -1,6 +1,7 @@
 import type { JsonObject } from '../../port/types.ts'
 import { renderBody } from '../../workflow-files/render-body.ts'
-import { type PortApi, type PortEntity, type PortNodeRun, randomId } from './state.ts'
+import type { PortApi } from './port.ts'
+import { type PortEntity, type PortNodeRun, randomId } from './state.ts'
 
 interface Node {
   identifier: string

@@ -1,37 +1,27 @@
 import { randomBytes } from 'node:crypto'
 import type { JsonObject } from '../../port/types.ts'
-import type { FakeServer } from '../http-server.ts'
 
 export type DefinitionKind = 'action' | 'workflow'
 
-export type PortState = {
-  clientId: string
-  clientSecret: string
-  expiresIn: number
-  /** The current token, and when it expires (epoch milliseconds). */
-  token?: { value: string; expiresAt: number }
-  runs: Map<string, PortRun>
-  nodeRuns: Map<string, PortNodeRun>
-  /** Actions and workflows by identifier, as Port returns them. */
-  definitions: Record<DefinitionKind, Map<string, JsonObject>>
-  /** The settings of the organization. */
-  settings: { portAgentStreamerName?: 'KAFKA' | 'POLLING' }
-  entities: PortEntity[]
-  /** Undefined until a blueprint is declared; until then, every blueprint is known. */
-  blueprints?: Map<string, Record<string, unknown>>
-}
+export type PortState = ReturnType<typeof newPortState>
 
-export function newPortState(options: PortApiOptions): PortState {
+export function newPortState(options: PortApiOptions) {
   return {
     clientId: options.clientId ?? `client_${randomId()}`,
     clientSecret: options.clientSecret ?? randomBytes(48).toString('base64url'),
+    /** The lifetime of new tokens, in seconds. */
     expiresIn: options.expiresIn ?? 10_800,
-    runs: new Map(),
-    nodeRuns: new Map(),
-    definitions: { action: new Map(), workflow: new Map() },
-    settings: {},
-    entities: [],
-    blueprints: options.blueprints && new Map(Object.entries(options.blueprints)),
+    /** The current token, and when it expires (epoch milliseconds). */
+    token: undefined as { value: string; expiresAt: number } | undefined,
+    runs: new Map<string, PortRun>(),
+    nodeRuns: new Map<string, PortNodeRun>(),
+    /** Actions and workflows by identifier, as Port returns them. */
+    definitions: { action: new Map<string, JsonObject>(), workflow: new Map<string, JsonObject>() },
+    /** The settings of the organization. */
+    settings: {} as { portAgentStreamerName?: 'KAFKA' | 'POLLING' },
+    entities: [] as PortEntity[],
+    /** Until a blueprint is declared, every blueprint is known. By identifier, with the properties' JSON Schema. */
+    blueprints: new Map<string, Record<string, unknown>>(),
   }
 }
 
@@ -143,8 +133,6 @@ export type PortRun = {
   synchronized: boolean
   /** The webhook that Port sent for this run. `payload.body` is the rendered body. */
   payload: Record<string, unknown>
-  /** The values that `PATCH …/response` set. */
-  response?: Record<string, unknown>
   logs: PortLog[]
   createdAt: string
   updatedAt: string
@@ -190,35 +178,6 @@ export type PortApiOptions = {
   clientSecret?: string
   /** The token lifetime (seconds); default: 10,800. */
   expiresIn?: number
-  /** Known blueprints by identifier, each with its properties' JSON Schema. Without this option, all are known. */
-  blueprints?: Record<string, Record<string, unknown>>
-}
-
-export type PortApi = FakeServer & {
-  readonly url: string
-  readonly clientId: string
-  readonly clientSecret: string
-  /** The lifetime of new tokens, in seconds. */
-  expiresIn: number
-  createRun(run?: NewPortRun): PortRun
-  createNodeRun(run?: Partial<Pick<PortNodeRun, 'id' | 'workflowRunId'>>): PortNodeRun
-  /** Returns the run's live state. Throws an error if the id is unknown. */
-  run(id: string): PortRun
-  nodeRun(id: string): PortNodeRun
-  /** Finishes a run, as a user does in Port. Without `statusLabel`, keeps the label. */
-  endRun(id: string, status: 'SUCCESS' | 'FAILURE', statusLabel?: string): void
-  readonly definitions: PortState['definitions']
-  readonly settings: PortState['settings']
-  readonly entities: PortEntity[]
-  /** Declares a blueprint. After the first call, all undeclared blueprints are unknown. */
-  declareBlueprint(identifier: string, properties?: Record<string, unknown>): void
-  /** Revokes every token issued so far: 401. */
-  expireTokens(): void
-  readonly failures: {
-    /** 429 with `Retry-After`, or with `x-ratelimit-reset` as epoch seconds or as a delta. */
-    rateLimit(when: { retryAfter?: number; reset?: number; times?: number }): () => void
-    down(): Promise<void>
-  }
 }
 
 /** Error responses of Port's API. */

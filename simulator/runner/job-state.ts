@@ -85,7 +85,6 @@ export function stepContexts(state: JobState, scope: Scope, env: Record<string, 
   const { run, contexts } = state
   const github = contexts.github as Record<string, unknown>
   const { repository, ref, workflow_sha } = run.github
-  const check = run.options.checkRunId === false ? {} : { check_run_id: state.simulated.databaseId }
   return {
     ...contexts,
     github: scope.actionPath === null ? github : { ...github, action_path: scope.actionPath },
@@ -95,17 +94,20 @@ export function stepContexts(state: JobState, scope: Scope, env: Record<string, 
     steps: scope.steps,
     job: {
       ...{ status: jobStatus(state), workflow_ref: `${repository}/${state.file}@${ref}`, workflow_sha },
-      ...{ workflow_repository: repository, workflow_file_path: state.file, ...check },
+      ...{ workflow_repository: repository, workflow_file_path: state.file },
+      check_run_id: state.simulated.databaseId,
     },
     runner: runnerContext(state),
   }
 }
 
+export const RUNNER_NAME = 'GitHub Actions 1'
+
 /** Returns the `runner` context, which is also `RUNNER_*` in a step's environment. */
 export function runnerContext(state: JobState): Record<string, string> {
   const systems: Record<string, string> = { linux: 'Linux', darwin: 'macOS', win32: 'Windows' }
   return {
-    name: state.run.options.runnerName ?? 'GitHub Actions 1',
+    name: RUNNER_NAME,
     os: systems[process.platform] ?? 'Linux',
     arch: process.arch === 'arm64' ? 'ARM64' : 'X64',
     environment: 'github-hosted',

@@ -9,6 +9,7 @@ import {
   createMasker,
   type JobState,
   jobStatus,
+  RUNNER_NAME,
   type RunState,
   type Scope,
   stepContexts,
@@ -32,6 +33,9 @@ export type JobPlan = {
   cancelled: AbortSignal
 }
 
+/** The maximum time for everything after a cancel. */
+const CANCEL_TIMEOUT_MS = 285_000
+
 /** Runs one job: its steps, then the post steps in reverse order. No process outlives the job. */
 export async function playJob(run: RunState, plan: JobPlan): Promise<void> {
   const { job, simulated: played, contexts } = plan
@@ -46,7 +50,7 @@ export async function playJob(run: RunState, plan: JobPlan): Promise<void> {
   )
   const end = () => ended.abort()
   const timers: NodeJS.Timeout[] = []
-  const limitCancel = () => timers.push(setTimeout(end, run.options.cancelTimeoutMs ?? 285_000))
+  const limitCancel = () => timers.push(setTimeout(end, CANCEL_TIMEOUT_MS))
   state.cancelled.addEventListener('abort', limitCancel, { once: true })
   run.options.runnerLost?.addEventListener('abort', end, { once: true })
   if (run.options.runnerLost?.aborted) end()
@@ -86,7 +90,7 @@ async function createJobState(
   const folder = join(run.root, `job-${played.databaseId}`)
   const [, name] = run.options.repository.split('/')
   const temp = join(folder, '_temp')
-  const workspace = run.options.workspace ?? join(folder, name!, name!)
+  const workspace = join(folder, name!, name!)
   const eventPath = join(temp, '_github_workflow', 'event.json')
   await mkdir(join(temp, '_github_workflow'), { recursive: true })
   await mkdir(workspace, { recursive: true })
@@ -164,7 +168,7 @@ async function playAll(state: JobState, problem: () => string | null): Promise<v
     publish()
   }
   await playOwn(setUp, async log => {
-    log.write(`Runner name: '${run.options.runnerName ?? 'GitHub Actions 1'}'`)
+    log.write(`Runner name: '${RUNNER_NAME}'`)
     for (const { step } of prepared) if (step.uses !== null) log.write(`Prepare action "${step.uses}"`)
   })
 
@@ -215,43 +219,30 @@ function mayMintTokens(job: WorkflowJob): boolean {
  * `RUNNER_TRACKING_ID` in its environment. Returns the killed processes. Systems without `/proc` find none.
  * Source: JobExtension.cs of actions/runner.
  */
-async function endOrphans(trackingId: string): Promise<Process[]> {
+async function endOrphans(trackingId: string): Promise<SimulatedJob['orphans']> {
   const orphans = new Map<number, string>()
   for (let round = 0; round < 20; round++) {
-    const found = await findProcesses(async (_, environment) =>
-      (await environment()).includes(`RUNNER_TRACKING_ID=${trackingId}`),
+    const ids = (attempt(() => readdirSync('/proc')) ?? []).filter(name => /^\d+$/.test(name))
+    const commands = await Promise.all(ids.map(id => commandOf(id, trackingId)))
+    const found = ids.flatMap((id, index) =>
+      commands[index] ? [[Number(id), commands[index]] as const] : [],
     )
     if (found.length === 0) break
-    for (const { pid, command } of found) {
+    for (const [pid, command] of found) {
       orphans.set(pid, command)
-      try {
-        process.kill(pid, 'SIGKILL')
-      } catch {
-        // The process has exited in the meantime.
-      }
+      // The process may have exited in the meantime.
+      attempt(() => process.kill(pid, 'SIGKILL'))
     }
     await sleep(10)
   }
   return [...orphans].map(([pid, command]) => ({ pid, command }))
 }
 
-type Process = { pid: number; command: string }
-
-/** Returns the job's live processes, found by their id and environment. Systems without `/proc` have none. */
-async function findProcesses(
-  belongs: (id: string, environment: () => Promise<string[]>) => Promise<boolean>,
-): Promise<Process[]> {
-  const ids = (attempt(() => readdirSync('/proc')) ?? []).filter(name => /^\d+$/.test(name))
-  const found = await Promise.all(
-    ids.map(async id => {
-      const environment = async () => (await readSettled(id, 'environ')).split('\0')
-      if (!(await belongs(id, environment))) return []
-      const command = await readSettled(id, 'cmdline')
-      // An exited process has no environment.
-      return command === '' ? [] : [{ pid: Number(id), command: command.replaceAll('\0', ' ').trim() }]
-    }),
-  )
-  return found.flat()
+/** Returns the command of a job's live process; '' for other processes. An exited process has no environment. */
+async function commandOf(id: string, trackingId: string): Promise<string> {
+  const environment = (await readSettled(id, 'environ')).split('\0')
+  if (!environment.includes(`RUNNER_TRACKING_ID=${trackingId}`)) return ''
+  return (await readSettled(id, 'cmdline')).replaceAll('\0', ' ').trim()
 }
 
 /** Reads a process's file in /proc. Retries if the file is empty, as it is for a live process during `execve`. */

@@ -1,4 +1,4 @@
-import type { GitHubApi } from '../github/types.ts'
+import type { GitHubApi } from '../github/github.ts'
 
 export type StepResult = 'success' | 'failure' | 'cancelled' | 'skipped'
 
@@ -96,25 +96,13 @@ export type RunOptions = {
   env?: Record<string, string>
   runId?: number
   attempt?: number
-  runNumber?: number
-  actor?: string
   sha?: string
-  /** The value of `github.token`; default: the fake GitHub's token. */
-  token?: string
-  serverUrl?: string
-  apiUrl?: string
   /** The endpoint that issues OIDC tokens, passed to jobs with `permissions: id-token: write`. */
   oidc?: { url: string; requestToken: string }
   /** Additional actions: value of `uses:` (`*` is a wildcard) → folder. */
   actions?: Record<string, string>
   /** The base directory for `uses: ./…`; default: this project. */
   repositoryRoot?: string
-  /** The jobs' working directory; default: an empty directory for each job, removed when the job is complete. */
-  workspace?: string
-  /** If false, `job.check_run_id` is absent, as on Enterprise Server. */
-  checkRunId?: boolean
-  /** Name of the runner; default "GitHub Actions 1". */
-  runnerName?: string
   /**
    * Called with each unsupported part of a job that the simulator can omit, such as "environment". Without this
    * function, the simulator refuses the workflow.
@@ -128,8 +116,6 @@ export type RunOptions = {
   cancelAt?: string
   /** The time between SIGINT and SIGTERM for a canceled step (ms); 7500 on the runner. */
   cancelGraceMs?: number
-  /** The maximum time for everything after a cancel (ms); default: 285000. */
-  cancelTimeoutMs?: number
   /** Simulates a lost machine: every process is killed immediately, and no post step runs. */
   runnerLost?: AbortSignal
 }

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { evaluateText } from './evaluate.ts'
-import type { RunState } from './job-state.ts'
+import { RUNNER_NAME, type RunState } from './job-state.ts'
 import { playJobs, workflowInputs } from './jobs.ts'
 import { readWorkflow, type Workflow } from './read-workflow.ts'
 import { refuse } from './template.ts'
@@ -30,9 +30,8 @@ export async function runWorkflow(options: RunOptions): Promise<SimulatedRun> {
   const title = runTitle(workflow, options, github, event)
   api?.setRun(runId, { displayTitle: title })
   const simulated: SimulatedRun = { runId, attempt, title, conclusion: 'success', jobs: [], options }
-  const runnerName = options.runnerName ?? 'GitHub Actions 1'
   const show = (conclusion: string | null) => {
-    if (api) publishRun(api, { ...simulated, conclusion, runnerName })
+    if (api) publishRun(api, { ...simulated, conclusion })
   }
   const run: RunState = {
     options,
@@ -107,13 +106,13 @@ function runTitle(
 
 /** Returns the fake GitHub's run: the dispatch's run, or a new run. Without a fake GitHub, returns only run numbers. */
 function openRun(options: RunOptions, workflow: Workflow, file: string, attempt: number) {
-  const { github, repository, runId, sha: headSha, actor } = options
-  if (!github) return { id: runId ?? 16_000_000_001, runNumber: options.runNumber ?? 1 }
+  const { github, repository, runId, sha: headSha } = options
+  if (!github) return { id: runId ?? 16_000_000_001, runNumber: 1 }
   if (github.runs.some(run => run.id === runId)) {
     return github.setRun(runId!, { runAttempt: attempt, status: 'queued', conclusion: null })
   }
   const facts = { repository, name: workflow.name, path: workflowPath(file), runAttempt: attempt }
-  const given = Object.entries({ id: runId, headSha, actor }).filter(([, value]) => value !== undefined)
+  const given = Object.entries({ id: runId, headSha }).filter(([, value]) => value !== undefined)
   return github.createRun({ ...facts, event: options.event.name, ...Object.fromEntries(given) })
 }
 
@@ -131,7 +130,7 @@ const seconds = (time: string | null) => time && `${time.slice(0, 19)}Z`
 /** Shows the current state of a run and its jobs on the fake GitHub. */
 function publishRun(
   github: GitHubForSimulator,
-  run: Pick<SimulatedRun, 'runId' | 'attempt' | 'jobs'> & { conclusion: string | null; runnerName: string },
+  run: Pick<SimulatedRun, 'runId' | 'attempt' | 'jobs'> & { conclusion: string | null },
 ): void {
   github.setRun(run.runId, {
     status: run.conclusion === null ? 'in_progress' : 'completed',
@@ -148,7 +147,7 @@ function publishRun(
       conclusion: job.conclusion,
       started_at: seconds(job.startedAt ?? new Date().toISOString())!,
       completed_at: seconds(job.completedAt),
-      runner_name: job.startedAt === null ? null : run.runnerName,
+      runner_name: job.startedAt === null ? null : RUNNER_NAME,
       steps: job.steps.map(step => ({
         name: step.name,
         number: step.number,
@@ -205,7 +204,7 @@ function eventFile(options: RunOptions): Record<string, unknown> {
       html_url: `${serverUrl(options)}/${options.repository}`,
     },
     organization: { login: owner, id: 6811672 },
-    sender: { login: options.actor ?? 'octocat', id: 583231, type: 'User' },
+    sender: { login: 'octocat', id: 583231, type: 'User' },
   }
   if (options.event.name !== 'repository_dispatch') return { ...around, ...payload }
   const { event_type, client_payload, ...more } = payload
@@ -223,13 +222,13 @@ function githubContext(
   event: Record<string, unknown>,
   run: { id: number; runNumber: number; attempt: number; headSha?: string; actor?: string | null },
 ): Record<string, unknown> {
-  const actor = options.actor ?? run.actor ?? 'octocat'
-  const apiUrl = options.apiUrl ?? options.github?.url ?? 'https://api.github.com'
+  const actor = run.actor ?? 'octocat'
+  const apiUrl = options.github?.url ?? 'https://api.github.com'
   const enterprise = /\/api\/v3$/.test(apiUrl)
   const ref = `refs/heads/${branch}`
   const sha = options.sha ?? run.headSha ?? 'f83a356604ae3c5d03e1b46ef4d1ca77d64a90b0'
   return {
-    token: options.token ?? options.github?.token ?? '',
+    token: options.github?.token ?? '',
     actor,
     triggering_actor: actor,
     event,
@@ -263,5 +262,5 @@ function workflowPath(file: string): string {
 }
 
 function serverUrl(options: RunOptions): string {
-  return options.serverUrl ?? options.github?.serverUrl ?? 'https://github.com'
+  return options.github?.serverUrl ?? 'https://github.com'
 }

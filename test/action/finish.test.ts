@@ -157,7 +157,7 @@ test('post does nothing without a saved state, and an invalid state causes only 
 
 test('if Port is down for a whole job, main and post warn once each, and the job succeeds', async () => {
   const system = await startSystem()
-  await system.port.failures.down()
+  await system.port.stop()
   const job = openRunner(system, { 'github-token': '' })
   const away = expect.stringMatching(
     /^::warning::Reporting to Port failed: Port didn't respond to .*ECONNREFUSED/,

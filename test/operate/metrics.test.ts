@@ -122,7 +122,7 @@ describe('GET /metrics', () => {
 
   test('shows the number and age of waiting messages while Port is down', async () => {
     const { port, relay, read, deliver } = await open({ RELAY_START_TIMEOUT: '1h' })
-    await port.failures.down()
+    await port.stop()
     await deliver('r_1')
     await until(async () => {
       const { outbox_messages, port_requests_total } = await read()
