@@ -6,7 +6,7 @@ import { readConfig } from '../relay/config/config.ts'
 import { openBackend } from '../relay/store/open.ts'
 import { startGitHubApi } from '../simulator/github/github.ts'
 import { startPortApi } from '../simulator/port/port.ts'
-import { fillStore } from './lists.ts'
+import { fillStore } from './million.ts'
 import { cpuTime, memory, startServer } from './processes.ts'
 import { CLONE, IMAGE, NPX, relayEnvironment } from './relay-environment.ts'
 
@@ -57,7 +57,11 @@ async function measure(
       PORT_CLIENT_SECRET: port.clientSecret,
       PORT_API_URL: port.url,
     }
-    if (stored > 0) await fillStore(await openBackend(readConfig(env).database), stored)
+    if (stored > 0) {
+      const backend = await openBackend(readConfig(env).database)
+      await fillStore(backend, stored)
+      await backend.close()
+    }
     await using relay = await startServer(file, env, flags)
     await sleep(SETTLES_MS)
     const requests = () => ({ github: github.requests.length, port: port.requests.length })

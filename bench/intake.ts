@@ -45,7 +45,6 @@ interface ServerKind {
 /** The servers, in the order of measurement within a round. */
 const SERVERS = {
   hono: { label: 'bare Hono', file: 'bench/servers/hono.ts', everyCase: true },
-  verify: { label: 'verification alone', file: 'bench/servers/verify.ts' },
   groupCommit: { label: 'group commit, SQLite', file: 'bench/servers/group-commit.ts', database: 'sqlite' },
   sqlite: {
     label: 'relay, SQLite',
@@ -71,22 +70,11 @@ const SERVERS = {
     everyCase: true,
     goal: '≥ 4 × pg-boss',
   },
-  insert: { label: 'one insert per request, SQLite', file: 'bench/servers/insert.ts', database: 'sqlite' },
   pgBoss: { label: 'pg-boss send', file: 'bench/servers/pg-boss.ts', database: 'postgres' },
-  graphileWorker: {
-    label: 'graphile-worker addJob',
-    file: 'bench/servers/graphile-worker.ts',
-    database: 'postgres',
-  },
 } as const satisfies Record<string, ServerKind>
 
 type ServerName = keyof typeof SERVERS
 const NAMES = Object.keys(SERVERS) as ServerName[]
-/** Each baseline server, with the servers that do more work. No such server may be faster than its baseline. */
-const BASELINES: Partial<Record<ServerName, readonly ServerName[]>> = {
-  hono: NAMES.filter(name => name !== 'hono'),
-  groupCommit: ['sqlite', 'npx', 'image', 'insert'],
-}
 
 interface IntakeRow extends Case {
   label: string
@@ -108,8 +96,6 @@ export interface Intake {
   rows: IntakeRow[]
   /** Resident memory in MB, before any load and at the main case's peak. */
   memory: { label: string; idle: Spread; peak: Spread }[]
-  /** Servers that do more than a baseline but were faster, by more than the spread. */
-  wrongBaselines: string[]
 }
 
 type Round = Record<ServerName, { figures: (Figures | null)[]; idle: number; peak: number }>
@@ -141,18 +127,7 @@ export async function intake(generator: Generator, createDatabase: () => Promise
       idle: spread(rounds.map(round => round[name].idle)),
       peak: spread(rounds.map(round => round[name].peak)),
     })),
-    wrongBaselines: wrongBaselines(rounds),
   }
-}
-
-function wrongBaselines(rounds: Round[]): string[] {
-  const rates = (name: ServerName) =>
-    spread(rounds.map(round => round[name].figures[0]?.perSecond ?? Number.NaN))
-  return Object.entries(BASELINES).flatMap(([baseline, others]) =>
-    others
-      .filter(name => rates(name).min > rates(baseline as ServerName).max)
-      .map(name => `"${SERVERS[name].label}" is faster than "${SERVERS[baseline as ServerName].label}"`),
-  )
 }
 
 const secondsOf = (each: Case) =>

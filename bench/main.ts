@@ -3,7 +3,6 @@ import { cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import pg from 'pg'
-import type { Config } from '../relay/config/config.ts'
 import { startPostgres } from '../test/support/postgres.ts'
 import { against } from './against.ts'
 import { click } from './click.ts'
@@ -11,21 +10,17 @@ import { drain } from './drain.ts'
 import { idle } from './idle.ts'
 import { intake } from './intake.ts'
 import { latency } from './latency.ts'
-import { lists } from './lists.ts'
 import { chooseGenerator } from './load/load.ts'
 import { million } from './million.ts'
 import { type Results, render } from './render.ts'
-import { scrapes } from './scrape.ts'
 import { bundleSizes, starts } from './start.ts'
 
 /*
  * Prints the results of one run on one machine, next to the goals. `npm run bench -- intake latency` runs only these
- * parts. Without arguments, runs all parts except million, scrape, and lists. `--json` prints the results as JSON.
+ * parts. Without arguments, runs all parts except million, which takes long. `--json` prints the results as JSON.
  * `--against REV` only compares intake with another revision.
  */
-const PARTS = ['intake', 'latency', 'click', 'idle', 'drain', 'starts', 'million', 'scrape', 'lists'] as const
-/** Parts that fill stores with up to a million deliveries. */
-const LONG: readonly string[] = ['million', 'scrape', 'lists']
+const PARTS = ['intake', 'latency', 'click', 'idle', 'drain', 'starts', 'million'] as const
 const { values, positionals } = parseArgs({
   options: { json: { type: 'boolean' }, against: { type: 'string' } },
   allowPositionals: true,
@@ -33,14 +28,14 @@ const { values, positionals } = parseArgs({
 const unknown = positionals.find(part => !PARTS.some(each => each === part))
 if (unknown) throw new Error(`There is no part ${unknown}; parts: ${PARTS.join(', ')}`)
 const runs = (part: (typeof PARTS)[number]) =>
-  !values.against && (positionals.length === 0 ? !LONG.includes(part) : positionals.includes(part))
+  !values.against && (positionals.length === 0 ? part !== 'million' : positionals.includes(part))
 
 using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'))
 // The setting that PostgreSQL recommends changing first. Its default of 128 MB is meant to work on any machine.
 // https://www.postgresql.org/docs/current/runtime-config-resource.html#GUC-SHARED-BUFFERS
 const settings = { shared_buffers: '1GB' }
 const postgres =
-  values.against || (['intake', 'latency', 'idle', ...LONG] as (typeof PARTS)[number][]).some(runs)
+  values.against || (['intake', 'latency', 'idle', 'million'] as const).some(runs)
     ? await startPostgres({ settings })
     : null
 
@@ -67,43 +62,20 @@ try {
   if (postgres && runs('million')) {
     results.million = {
       sqlite: await million(
-        async name => ({ kind: 'sqlite', path: join(folder.path, `${name}.db`) }),
+        async name => `sqlite:${join(folder.path, `${name}.db`)}`,
         async () => {},
       ),
-      postgres: await million(
-        async () => ({ kind: 'postgres', url: await postgres.createDatabase() }),
-        vacuum,
-      ),
+      postgres: await million(() => postgres.createDatabase(), vacuum),
     }
   }
-  if (postgres && runs('scrape')) {
-    const url = await postgres.createDatabase()
-    results.scrape = {
-      sqlite: await scrapes(`sqlite:${join(folder.path, 'scrape.db')}`, async () => {}),
-      postgres: await scrapes(url, () => vacuum({ kind: 'postgres', url })),
-    }
-  }
-  if (postgres && runs('lists')) {
-    results.lists = []
-    for (const amount of [100_000, 1_000_000]) {
-      const url = await postgres.createDatabase()
-      results.lists.push({
-        amount,
-        sqlite: await lists(`sqlite:${join(folder.path, `lists-${amount}.db`)}`, amount, async () => {}),
-        postgres: await lists(url, amount, () => vacuum({ kind: 'postgres', url })),
-      })
-    }
-  }
-  if (results.intake?.wrongBaselines.length) process.exitCode = 1
   if (!values.against) console.log(values.json ? JSON.stringify(results, null, 2) : render(results))
 } finally {
   await postgres?.close()
 }
 
 /** Does what autovacuum would do if a million deliveries arrived over time. */
-async function vacuum(database: Config['database']): Promise<void> {
-  if (database.kind !== 'postgres') return
-  const client = new pg.Client(database.url)
+async function vacuum(url: string): Promise<void> {
+  const client = new pg.Client(url)
   await client.connect()
   await client.query('VACUUM ANALYZE')
   await client.query('CHECKPOINT')

@@ -2,8 +2,7 @@ import type { Click } from './click.ts'
 import type { Idle } from './idle.ts'
 import type { Intake } from './intake.ts'
 import type { Latency } from './latency.ts'
-import type { ListTimes } from './lists.ts'
-import type { Rates } from './million.ts'
+import type { Million } from './million.ts'
 import type { Starts } from './start.ts'
 import type { Spread } from './statistics.ts'
 
@@ -17,16 +16,14 @@ export interface Results {
   /** Dispatches per second. */
   drain?: number
   starts?: Starts & { bundles: Record<string, number> }
-  million?: Record<'sqlite' | 'postgres', { empty: Rates; full: Rates }>
-  scrape?: Record<'sqlite' | 'postgres', Spread>
-  lists?: { amount: number; sqlite: ListTimes; postgres: ListTimes }[]
+  million?: Record<'sqlite' | 'postgres', Million>
 }
 
 const NAMES = { sqlite: 'relay, SQLite', postgres: 'relay, PostgreSQL' }
 
 /** Renders the results as text tables, each value as a median with the minimum and maximum in brackets. */
 export function render(results: Results): string {
-  const { machine, versions, intake, latency, click, idle, drain, starts, million, scrape, lists } = results
+  const { machine, versions, intake, latency, click, idle, drain, starts, million } = results
   const given = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
   const lines = [`${machine}; ${given.join(', ')}. Median [lowest – highest].`]
   const part = (title: string, rows: string[][]) => lines.push('', title, ...table(rows))
@@ -59,7 +56,6 @@ export function render(results: Results): string {
       ['server', 'after its start', 'peak at 64 connections'],
       ...intake.memory.map(({ label, idle, peak }) => [label, text(idle, 0), text(peak, 0)]),
     ])
-    for (const wrong of intake.wrongBaselines) lines.push('', `The baseline is wrong: ${wrong}.`)
   }
   const pair = ({ p50, p99 }: { p50: number; p99: number }) => [p50.toFixed(1), p99.toFixed(1)]
   if (latency) {
@@ -124,29 +120,15 @@ export function render(results: Results): string {
       ['store', 'rate of', 'full', 'empty', 'ratio', ''],
       ...(['sqlite', 'postgres'] as const).flatMap(store =>
         (['intake', 'claims'] as const).map(rate => {
-          const { empty, full } = million[store]
-          const ratio = (full[rate] / empty[rate]).toFixed(2)
-          return [NAMES[store], rate, full[rate].toFixed(0), empty[rate].toFixed(0), ratio, '≥ 0.9']
+          const { empty, full } = million[store].rates[rate]
+          return [NAMES[store], rate, full.toFixed(0), empty.toFixed(0), (full / empty).toFixed(2), '≥ 0.9']
         }),
       ),
     ])
-  }
-  if (scrape) {
-    part('A scrape of /metrics with a million deliveries, 300,000 of which are open or failed: ms', [
-      ['store', 'least', 'median', 'most', ''],
-      ...(['sqlite', 'postgres'] as const).map(store => {
-        const { min, median, max } = scrape[store]
-        return [NAMES[store], min.toFixed(1), median.toFixed(1), max.toFixed(1), '≤ 50']
-      }),
-    ])
-  }
-  for (const { amount, sqlite, postgres } of lists ?? []) {
-    part(`Lists and single deliveries, with ${amount} stored deliveries: median in ms`, [
-      ['', 'SQLite', 'PostgreSQL', amount > 100_000 ? '≤ 200' : '≤ 100'],
-      ...Object.keys(sqlite).map(name => [
-        name,
-        (sqlite[name] ?? Number.NaN).toFixed(1),
-        (postgres[name] ?? Number.NaN).toFixed(1),
+    part('Requests to a relay with a million stored deliveries: median in ms', [
+      ['', 'SQLite', 'PostgreSQL', '≤ 200, metrics ≤ 50'],
+      ...Object.entries(million.sqlite.times).map(([name, ms]) => [
+        ...[name, ms.toFixed(1), (million.postgres.times[name] ?? Number.NaN).toFixed(1)],
       ]),
     ])
   }

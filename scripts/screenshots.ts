@@ -1,113 +1,43 @@
-/**
- * `node scripts/screenshots.ts [FOLDER]`: takes the dashboard's screenshots for docs/images, with made-up deliveries.
- * `node scripts/screenshots.ts FOLDER all`: takes screenshots of every page, wide and narrow, light and dark.
- */
+/** `node scripts/screenshots.ts [FOLDER]`: runs the demo, and takes the dashboard's screenshots for docs/images. */
 
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import pino from 'pino'
-import { readConfig } from '../relay/config/config.ts'
-import { createRelay } from '../relay/relay.ts'
-import { startGitHubApi } from '../simulator/github/github.ts'
+import { acts } from '../demo/acts.ts'
+import { startSystem } from '../demo/open-system.ts'
+import { readAction, runAct } from '../demo/run-act.ts'
+import { until } from '../simulator/http-server.ts'
+import { sendWebhook } from '../simulator/port/webhook.ts'
 import { openBrowser } from '../test/support/browser.ts'
-import { send } from '../test/support/send.ts'
-import { SECRET } from '../test/support/sign.ts'
-import { placeDay } from './place-day.ts'
 
 const folder = process.argv[2] ?? join(import.meta.dirname, '../docs/images')
-const token = 'an-admin-token-of-some-length'
-const data = mkdtempSync(join(tmpdir(), 'screenshots-'))
-const path = join(data, 'relay.db')
-const ids = await placeDay(path)
-const github = await startGitHubApi()
-github.failures.tooMany(3600, { times: Number.POSITIVE_INFINITY })
-const relay = await createRelay(
-  readConfig({
-    HOST: '127.0.0.1',
-    PORT: '0',
-    PORT_CLIENT_SECRET: SECRET,
-    RELAY_ADMIN_TOKEN: token,
-    RELAY_DATABASE: `sqlite:${path}`,
-    RELAY_ALLOWED_REPOSITORIES: 'acme/*',
-    ...{ RELAY_PUBLIC_URL: 'https://relay.example.com', RELAY_CHECK_PUBLIC_URL: 'false' },
-    GITHUB_API_URL: github.url,
-    GITHUB_TOKEN: github.token,
-  }),
-  pino({ level: 'silent' }),
-)
-const url = `http://127.0.0.1:${relay.port}`
-for (let i = 0; i < 3; i++) await send(url, { secret: 'wrong' })
-await send(url, { path: '/webhook/other/shop' })
 const browser = await openBrowser()
 if (typeof browser === 'string') throw new Error(browser)
-const context = await browser.newContext()
-const tab = await context.newPage()
+const system = await startSystem({ oidc: false, settings: {}, onLog() {} })
+try {
+  const { port, github, adminToken } = system
+  const timeline = { start() {}, add() {}, print() {} }
+  for (const act of acts) await runAct(act, system, timeline, new AbortController().signal)
 
-async function shoot(
-  name: string,
-  page: string,
-  options: { dark?: boolean; width?: number; fullPage?: boolean } = {},
-) {
-  const { dark = false, width = 1280, fullPage = false } = options
-  await tab.setViewportSize({ width, height: width < 500 ? 760 : 860 })
-  await tab.emulateMedia({ colorScheme: dark ? 'dark' : 'light' })
-  await tab.goto(url + page)
-  await tab.screenshot({ path: join(folder, name), fullPage })
+  // A run that waits for an approval.
+  const [released] = acts.filter(({ query }) => query?.ref)
+  const action = await readAction(released!)
+  const run = port.createRun({ action: action.identifier, properties: released!.inputs })
+  github.onWorkflowDispatch(({ runId }) =>
+    github.awaitReview(runId, [{ environment: 'production', reviewers: ['team:platform'] }]),
+  )
+  const relay = system.relay.url
+  const { body } = await sendWebhook(action, run, { relay, secret: port.clientSecret })
+  // The relay refuses these, and shows a problem.
+  for (let i = 0; i < 3; i++) await sendWebhook(action, run, { relay, secret: 'wrong' })
+  await until(() => run.statusLabel?.includes('approval'), 'Port shows that the run waits for an approval')
+
+  const page = await browser.newPage({ viewport: { width: 1280, height: 860 }, colorScheme: 'light' })
+  await page.goto(relay)
+  await page.getByLabel('Token').fill(adminToken)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.screenshot({ path: join(folder, 'dashboard.png') })
+  await page.goto(`${relay}/deliveries/${body.delivery}`)
+  await page.screenshot({ path: join(folder, 'dashboard-delivery.png') })
+} finally {
+  await browser.close()
+  await system.close()
 }
-
-const isAll = process.argv[3] === 'all'
-
-/** Takes screenshots of a page, wide and narrow, light and dark. */
-async function shootAll(name: string, page: string) {
-  if (!isAll) return
-  for (const width of [1280, 360])
-    for (const dark of [false, true])
-      await shoot(`${name}-${width}${dark ? '-dark' : ''}.png`, page, { dark, width, fullPage: page !== '/' })
-}
-
-await shootAll('sign-in', '/')
-await tab.goto(url)
-await tab.getByLabel('Token').fill(token)
-await tab.getByRole('button', { name: 'Sign in' }).click()
-await shoot('dashboard.png', '/')
-await shoot('dashboard-delivery.png', `/deliveries/${ids.approval}`)
-const pages = {
-  list: '/',
-  'not-started': '/?outcome=not_started',
-  nothing: '/?q=nothing&since=1h',
-  delivery: `/deliveries/${ids.approval}`,
-  failed: `/deliveries/${ids.failed}`,
-  redeliver: `/deliveries/${ids.failed}/redeliver`,
-  cancel: `/deliveries/${ids.approval}/cancel`,
-  bulk: '/redeliver?outcome=not_started',
-  refused: '/refused',
-  freezes: '/freezes',
-  status: '/status',
-  'not-found': '/deliveries/unknown',
-}
-for (const [name, page] of Object.entries(pages)) await shootAll(name, page)
-
-// The same pages with deploy freezes, and with queued deliveries that wait for them and for the rate limit.
-if (isAll) {
-  await tab.goto(`${url}/freezes`)
-  await tab.getByLabel('Repositories').fill('acme/billing')
-  await tab.getByLabel('Reason').fill('Release 4.2')
-  await tab.getByRole('button', { name: 'Freeze' }).click()
-  const queue = async (action: string, path: string) =>
-    send(url, { path, body: { run: { id: `r_${action}` }, action: { identifier: action }, inputs: {} } })
-  for (const [action, repository] of [
-    ['deploy_service', 'acme/shop'],
-    ['restart_service', 'acme/shop'],
-    ['rotate_secret', 'acme/billing'],
-  ] as const)
-    await queue(action, `/webhook/${repository}`)
-  await tab.waitForTimeout(2_000)
-  await shootAll('queued', '/')
-  await shootAll('frozen', '/freezes')
-  await shootAll('frozen-redeliver', `/deliveries/${ids.failed}/redeliver`)
-}
-await browser.close()
-await relay.stop()
-await github.close()
-rmSync(data, { recursive: true })

@@ -33,7 +33,7 @@ export const receiveWith =
   }
 
 /** Returns the body's bytes; null if the signature is invalid. */
-export async function readVerified(c: Context): Promise<Uint8Array | null> {
+async function readVerified(c: Context): Promise<Uint8Array | null> {
   const body = new Uint8Array(await c.req.arrayBuffer())
   const signature = c.req.header('x-port-signature') ?? ''
   const timestamp = c.req.header('x-port-timestamp') ?? ''
