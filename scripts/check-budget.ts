@@ -15,9 +15,9 @@ const PRODUCT = '{relay,action,port,workflow-files,cli}/**/*.ts'
 const BUDGET = {
   files: 215,
   sourceLines: 28_900,
-  simulatorLines: 7_000,
+  simulatorLines: 6_650,
   /** Scripts, demo, and benchmark. */
-  otherLines: 4_600,
+  otherLines: 4_150,
   testLines: 29_400,
   /** A lower limit: many tiny files are harder to follow than fewer ones. */
   medianLines: 125,
