@@ -73,7 +73,9 @@ beforeAll(async () => {
     // Nothing listens on this port.
     PORT: '2',
   }
-  relay = await startRelay({ ...clean, RELAY_DATABASE: `sqlite:${join(folder, 'relay.db')}` })
+  // The relay has its own token, because it checks an unused credential each minute.
+  const own = { GITHUB_TOKEN: github.createToken(), RELAY_DATABASE: `sqlite:${join(folder, 'relay.db')}` }
+  relay = await startRelay({ ...clean, ...own })
 })
 const startRelay = (env: Env) =>
   createRelay(readConfig({ ...env, HOST: '127.0.0.1', PORT: '0' }), pino({ level: 'silent' }))
@@ -362,7 +364,8 @@ describe('while it checks services, doctor', () => {
     )
     const limit = (remaining: number, headers: Env = {}, status = 200, body?: object) => {
       const rate = { limit: 5000, remaining, used: 0, reset: 1_800_000_000 }
-      const match = ({ path }: { path: string }) => path === '/rate_limit'
+      const match = ({ path, headers }: { path: string; headers: Env }) =>
+        path === '/rate_limit' && headers.authorization!.endsWith(github.token)
       github.fail({ match, status, headers, body: body ?? { resources: {}, rate } })
     }
     const tomorrow = new Date(Date.now() + 864e5).toISOString().replace(/T(.{8}).*/, ' $1 UTC')
