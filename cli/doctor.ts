@@ -10,6 +10,7 @@ import { github, port } from './doctor/credentials.ts'
 import { portActionCheck, recentDeliveries } from './doctor/inputs.ts'
 import { alert, oidcIssuer, proxy, relay } from './doctor/network.ts'
 import { ANYTHING, readFailures, repositoryChecks } from './doctor/repositories.ts'
+import { refusedWebhooks, stored } from './doctor/state.ts'
 
 type Named = Finding & { check: string }
 
@@ -83,9 +84,11 @@ export async function diagnose(
       ...more.repositories.map(repository => ({ ...ANYTHING, repository })),
       ...(await readFailures(config, deps.clock())),
     ]),
+    stored,
     recentDeliveries,
     ...more.checks,
     relay,
+    refusedWebhooks,
     oidcIssuer,
   ]) {
     const failed = found.flatMap(({ check, status }) => (status === 'problem' ? check : []))

@@ -4,13 +4,10 @@ import { object } from '../../port/invocation/values.ts'
 import { packClientPayload } from '../../port/payload.ts'
 import { parseJson } from '../../port/text.ts'
 import { type Invocation, isObject, type Json, type JsonObject } from '../../port/types.ts'
-import { NO_PROBLEMS, readStored } from '../../relay/admin/health.ts'
-import { findProblems, type ProblemType, textOf } from '../../relay/admin/problems.ts'
 import type { Config } from '../../relay/config/config.ts'
 import type { Delivery } from '../../relay/delivery/delivery.ts'
 import type { Target } from '../../relay/github/client.ts'
 import { createCredential } from '../../relay/github/credentials.ts'
-import { createRateLimitPauses } from '../../relay/github/rate-limit-pause.ts'
 import { createRepositoryReader } from '../../relay/github/repository.ts'
 import { readWorkflowInputs } from '../../relay/github/workflow-files.ts'
 import { openStoreForCommand } from '../../relay/store/open.ts'
@@ -40,7 +37,7 @@ interface Sent {
   optional: string[]
 }
 
-/** Checks stalled queues and missing runners. For recent deliveries, checks synchronous nodes and undeclared inputs. */
+/** For recent deliveries, checks synchronous nodes and undeclared inputs. */
 export const recentDeliveries: Check = {
   name: 'deliveries',
   async run(deps) {
@@ -65,18 +62,7 @@ export const recentDeliveries: Check = {
         const target = { repository, workflow, ref, eventType: null }
         return [{ by, target, invocation: invocation as unknown as Invocation, optional: [] }]
       })
-      const { scope } = createRateLimitPauses(deps.config.github.auth, deps.clock)
-      // If the database or GitHub fails, every queue stalls, so stalled queues aren't reported.
-      const isDown = deps.failed.some(name => ['database', 'github'].includes(name))
-      const stored = await readStored(store, scope)
-      const health = { ...NO_PROBLEMS, ...stored, ...(isDown && { stalled: [] }) }
-      const shown: ProblemType[] = ['queue_stalled', 'no_runner']
-      const problems = findProblems(health, 'banner').filter(({ type }) => shown.includes(type))
-      return [
-        ...problems.map(each => problem(textOf(each))),
-        await checkNodes(nodes, texts, deps),
-        ...(await compareAll(sent, deps)),
-      ]
+      return [await checkNodes(nodes, texts, deps), ...(await compareAll(sent, deps))]
     } finally {
       await store.close()
     }

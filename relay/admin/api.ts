@@ -110,7 +110,9 @@ export function createAdminApi({ roles, store, freezes, redelivery, refusals, sh
   })
   app.get('/refused', c => {
     const limit = readWhole('limit', c.req.query('limit'), MOST_LISTED) ?? 100
-    return c.json({ since: iso(refusals.since), refused: refusals.list(limit).map(showRefusal) })
+    const { since, ...lastHour } = refusals.recent()
+    const refused = refusals.list(limit).map(showRefusal)
+    return c.json({ since: iso(since), last_hour: lastHour, refused } satisfies RefusedList)
   })
   return app
 }
@@ -162,9 +164,16 @@ function showEvents(delivery: Listed, events: (HistoryEntry & { at: number })[])
 
 export type ShownFreeze = ReturnType<typeof showFreeze>
 
-const showFreeze = ({ id, repositories, reason, endsAt, since, deliveries }: Freeze) => ({
+const showFreeze = ({ id, repositories, reason, endsAt, since, deliveries, startedBy }: Freeze) => ({
   ...{ id, repositories, reason, until: isoOrNull(endsAt), since: iso(since), deliveries },
+  started_by: startedBy,
 })
+
+export interface RefusedList {
+  since: string
+  last_hour: Omit<ReturnType<Refusals['recent']>, 'since'>
+  refused: ReturnType<typeof showRefusal>[]
+}
 
 const showRefusal = ({ firstAt, lastAt, ...rest }: Refusal) => ({
   first_at: iso(firstAt),

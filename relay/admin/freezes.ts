@@ -18,13 +18,13 @@ export const newFreeze = z.strictObject({
 })
 
 /** @param since the start of the freeze. @throws Problem 400 */
-export function readFreeze(given: unknown, since: number) {
+export function readFreeze(given: unknown, since: number, startedBy: 'api' | 'dashboard' = 'api') {
   const { data, error } = newFreeze.safeParse(given)
   if (!data) throw refuse(error)
   const { until, ...rest } = data
   const endsAt = until ? Date.parse(until) : null
   if (endsAt !== null && !(endsAt > since)) throw new Problem(400, 'until must be a time in the future.')
-  return { ...rest, since, endsAt }
+  return { ...rest, since, endsAt, startedBy }
 }
 
 /** Ends a deploy freeze. @throws Problem 404 */

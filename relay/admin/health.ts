@@ -87,7 +87,14 @@ export async function readStored(store: Pick<Store, SharedReads | 'clock'>, scop
 export const NO_PROBLEMS: Health = {
   ...{ now: 0, problems: [], sides: [], database: null, outdated: null, limits: [], freezes: [] },
   ...{ isRead: false, queued: 0, frozen: 0, stalled: [], waiting: [], notStarted: [] },
-  ...{ queuedSince: null, oldestMessage: null, portPausedUntil: 0, clock: null },
+  ...{
+    queuedSince: null,
+    oldestMessage: null,
+    oldestOf: null,
+    oldestReason: null,
+    portPausedUntil: 0,
+    clock: null,
+  },
   ...{ rateLimitRemaining: null, tokenExpiresAt: null },
   address: null,
   refused: { since: 0, count: 0, statuses: [], reason: '' },

@@ -203,18 +203,18 @@ export const openApi = {
       }),
       Freezes: object({ freezes: list(ref('Freeze')) }),
       Freeze: object({
-        ...{
-          id: whole,
-          repositories: text,
-          reason: text,
-          until: orNull(time),
-          since: time,
-          deliveries: whole,
-        },
+        ...{ id: whole, repositories: text, reason: text, until: orNull(time) },
+        ...{ since: time, deliveries: whole },
+        started_by: described('`api` or `dashboard`; null if an earlier version started it', orNull(text)),
       }),
       NewFreeze: accepted(newFreeze),
       Refused: object({
         since: described("when this relay was started; earlier refusals aren't kept", time),
+        last_hour: object({
+          count: described('how many signed webhooks were refused with 4xx', whole),
+          statuses: described('the count for each status, such as `12 × 401`', list(text)),
+          reason: described('the most frequent reason; empty if no webhook was refused', text),
+        }),
         refused: list(
           object({
             first_at: time,

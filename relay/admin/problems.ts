@@ -34,6 +34,9 @@ export interface Health {
   queuedSince: number | null
   /** When the oldest waiting message to Port was written; null if no message is waiting. */
   oldestMessage: number | null
+  /** The delivery of this message, and why it waits; null if unknown. */
+  oldestOf: string | null
+  oldestReason: string | null
   /** The end of the pause for messages to Port; 0 without a pause. */
   portPausedUntil: number
   tokenExpiresAt: number | null
@@ -138,7 +141,13 @@ export const PROBLEMS = {
         advice: `Set a new token. ${RESTART}`,
       },
   ),
-  messages_wait: kind('warning', 'PortRelayMessagesWait', '/status', { banner: MESSAGES_MS }, messagesWait),
+  messages_wait: kind(
+    'warning',
+    'PortRelayMessagesWait',
+    '/status',
+    { banner: MESSAGES_MS, alert: 15 * MINUTE_MS },
+    messagesWait,
+  ),
   queue_stalled: kind(
     'warning',
     'PortRelayQueueStalled',
@@ -190,10 +199,14 @@ export function findProblems(health: Health, place: keyof Kind['after']): Proble
   })
 }
 
-function messagesWait({ problems, oldestMessage: since, portPausedUntil, now }: Health) {
+const linkTo = (id: string): Found['link'] => [`/deliveries/${encodeURIComponent(id)}`, 'Delivery']
+
+function messagesWait(health: Health): Found | null {
+  const { problems, oldestMessage: since, oldestOf, oldestReason, portPausedUntil, now } = health
   if (since === null || portPausedUntil > now || problems.some(({ side }) => side === 'port')) return null
   const text = `Messages to Port are delayed: the oldest message has waited since ${timeAndAge(since, now)}.`
-  return { text, advice: "The relay's log shows Port's responses.", since }
+  const advice = oldestReason === null ? "The relay's log shows Port's responses." : `${oldestReason}.`
+  return { text, advice, since, ...(oldestOf !== null && { link: linkTo(oldestOf) }) }
 }
 
 function queueStalled({ database, problems, stalled, now }: Health): Found[] {
@@ -205,7 +218,7 @@ function queueStalled({ database, problems, stalled, now }: Health): Found[] {
     const cancel =
       "If other repositories aren't affected and this delivery isn't needed, cancel the delivery. The relay then dispatches the next delivery."
     return {
-      ...{ key: repository, since, link: [`/deliveries/${encodeURIComponent(id)}`, 'Delivery'] },
+      ...{ key: repository, since, link: linkTo(id) },
       text: `Nothing was dispatched to ${repository} since ${timeAndAge(since, now)}, because ${delivery} waits: ${reason ?? OTHERS_FIRST}.`,
       advice: reason !== null && cancel,
     }
@@ -261,17 +274,20 @@ function ofSides(health: Health, of: SideProblem['type']): Found[] {
   })
 }
 
+export const STARTED = { api: 'Started through the API', dashboard: 'Started on the dashboard' }
+
 /** A freeze without an end that is older than a day is forgotten. */
 function frozen({ freezes, now }: Health, isForgotten: boolean): Found[] {
   const found = freezes.filter(
     ({ since, endsAt }) => isForgotten === (endsAt === null && now - since > DAY_MS),
   )
-  return found.map(({ id, repositories, reason, since, endsAt, deliveries }) => {
+  return found.map(({ id, repositories, reason, since, endsAt, deliveries, startedBy }) => {
     const end = endsAt === null ? 'without an end' : `until ${clockTime(endsAt)}`
+    const forgotten = isForgotten ? ' If the freeze was forgotten, end it.' : ''
     return {
       ...{ key: String(id), since, link: ['/freezes', 'Freezes'] },
       text: `${repositories} has been frozen since ${timeAndAge(since, now)}, ${end}: ${reason}.`,
-      advice: `${amount(deliveries)} frozen.`,
+      advice: `${startedBy ? `${STARTED[startedBy]}. ` : ''}${amount(deliveries)} frozen.${forgotten}`,
     }
   })
 }

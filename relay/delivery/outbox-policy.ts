@@ -19,6 +19,8 @@ export interface Sent {
   done: number[]
   /** If a message is settled only in part: its remaining lines. */
   rest?: { seq: number; message: Message } | null
+  /** Why the remaining messages must be sent again; without personal data. */
+  reason?: string | null
   /** Whether to record the time of sending, for the delivery's trace. */
   traced?: boolean
 }

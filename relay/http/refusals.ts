@@ -33,9 +33,8 @@ export const isUnsigned = (c: Context) => c.req.header('x-port-signature') === u
 export function createRefusals(trustedProxies: number, clock: () => number) {
   // Each reason has a list of its own, so that many refusals of a bot don't displace refusals for other reasons.
   const byReason = new BoundedMap<string, BoundedMap<string, Refusal>>(LIMITS.refusalReasons)
-  /** The number of refusals by minute and status. */
-  const minutes = new BoundedMap<number, Map<number, number>>(HOUR)
-  let newest = ''
+  /** The number of refusals by minute, and by status and reason. */
+  const minutes = new BoundedMap<number, BoundedMap<string, number>>(HOUR)
   const started = clock()
   const minuteOf = (time: number) => Math.floor(time / MINUTE_MS)
   const list = (limit: number) =>
@@ -52,12 +51,12 @@ export function createRefusals(trustedProxies: number, clock: () => number) {
       const repository = c.req.path.split('/').slice(2).join('/')
       const reason = message.slice(0, MAX_REASON)
       const now = clock()
-      if (!isUnsigned(c) && status < 500) {
-        const counts = minutes.get(minuteOf(now)) ?? new Map<number, number>()
-        minutes.set(minuteOf(now), counts.set(status, (counts.get(status) ?? 0) + 1))
-        newest = reason
-      }
       const why = `${status} ${reason}`
+      if (!isUnsigned(c) && status < 500) {
+        const counts = minutes.get(minuteOf(now)) ?? new BoundedMap<string, number>(LIMITS.refusalReasons)
+        counts.set(why, (counts.get(why) ?? 0) + 1)
+        minutes.set(minuteOf(now), counts)
+      }
       const kept = byReason.get(why) ?? new BoundedMap<string, Refusal>(LIMITS.refused)
       byReason.set(why, kept)
       const key = `${sender} ${repository.slice(0, 200)} ${reason}`
@@ -70,15 +69,21 @@ export function createRefusals(trustedProxies: number, clock: () => number) {
     /** Returns the refusals of the last hour that a sender or an operator must fix. Only signed webhooks count. */
     recent() {
       const since = minuteOf(clock()) - HOUR
-      const counts = new Map<number, number>()
-      for (const [, amounts] of [...minutes].filter(([minute]) => minute > since))
-        for (const [status, amount] of amounts) counts.set(status, (counts.get(status) ?? 0) + amount)
+      const [statuses, reasons] = [new Map<string, number>(), new Map<string, number>()]
+      for (const [, counts] of [...minutes].filter(([minute]) => minute > since)) {
+        for (const [why, amount] of counts) {
+          const [status, reason] = [why.slice(0, 3), why.slice(4)]
+          statuses.set(status, (statuses.get(status) ?? 0) + amount)
+          reasons.set(reason, (reasons.get(reason) ?? 0) + amount)
+        }
+      }
       return {
         since: started,
-        count: [...counts.values()].reduce((sum, amount) => sum + amount, 0),
+        count: [...statuses.values()].reduce((sum, amount) => sum + amount, 0),
         /** The count for each status, such as `12 × 401`. */
-        statuses: [...counts].map(([status, amount]) => `${amount} × ${status}`),
-        reason: newest,
+        statuses: [...statuses].map(([status, amount]) => `${amount} × ${status}`),
+        /** The most frequent reason. */
+        reason: [...reasons].reduce((most, each) => (each[1] > most[1] ? each : most), ['', 0])[0],
       }
     },
   }
@@ -88,7 +93,7 @@ export function describeRefused(refused: ReturnType<Refusals['recent']>, now: nu
   const { since, count, statuses, reason } = refused
   const isNew = now - since < HOUR * MINUTE_MS
   const when = isNew ? `since the relay started at ${clockTime(since)}` : 'in the last hour'
-  const [what, which] = count === 1 ? ['webhook was', ''] : ['webhooks were', 'The last one: ']
+  const [what, which] = count === 1 ? ['webhook was', ''] : ['webhooks were', 'Most often: ']
   return [`${count} ${what} refused ${when}`, `(${statuses.join(', ')}). ${which}${reason}`]
 }
 

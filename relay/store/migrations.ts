@@ -14,6 +14,9 @@ export const MIGRATIONS: string[] = [
     WHERE state = 'queued' AND awaiting_response_since IS NOT NULL`,
   // 18: the key with which relays sign challenges.
   'ALTER TABLE organization ADD COLUMN challenge_key TEXT',
+  // 19: why the messages of a delivery wait. 20: where a freeze was started.
+  'ALTER TABLE outboxes ADD COLUMN reason TEXT',
+  'ALTER TABLE freezes ADD COLUMN started_by TEXT',
 ]
 
 /** SQLite's `user_version`, and `relay_schema` in PostgreSQL. */

@@ -78,6 +78,7 @@ export async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: Abo
   const { delivery, runId, repository } = page
   const pausedUntil = () => client?.pausedUntil() ?? 0
   let retryAt: number | null = null
+  let reason: string | null = null
   const about = { delivery, run: runId, repository }
   const outputs = page.outputs === '' ? {} : { output: JSON.parse(page.outputs) as JsonObject }
   const began = store.clock()
@@ -115,11 +116,13 @@ export async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: Abo
     if (isReplaced && 'entity' in message) await noteRejected(message.entity)
     const outcome = step.do === 'replace' ? (isReplaced ? 'done' : step.otherwise) : step.do
     if (failure && outcome === 'retry') {
+      const why = describeFailure(failure)
+      reason = `${why.reason}${why.status === undefined ? '' : ` (${why.status})`}`
       retryAt =
         failure.kind === 'later' ? pausedUntil() : nextAttempt(store.clock(), page.attempts, failure.retryAt)
       // If Port is unreachable, one log line reports this for all requests together.
       if (failure.kind !== 'unreachable' || failure.status !== null)
-        deps.throttled.warn({ ...about, ...describeFailure(failure) }, 'messages to Port are retried')
+        deps.throttled.warn({ ...about, ...why }, 'messages to Port are retried')
       break
     }
     if (failure && failure.kind !== 'finished') {
@@ -129,7 +132,7 @@ export async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: Abo
     batches.shift()
   }
   // The write is retried, because without it, messages that Port has accepted would be sent again.
-  const sent = { ...settledOf(page.messages, batches), ...(deps.traced && { traced: true }) }
+  const sent = { ...settledOf(page.messages, batches), reason, ...(deps.traced && { traced: true }) }
   const now = store.clock()
   const settleAt = retryAt ?? (pausedUntil() > now ? pausedUntil() : null)
   await keepTrying(() => store.settleOutbox(page, sent, settleAt, now), SETTLE_MS)

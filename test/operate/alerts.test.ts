@@ -165,7 +165,7 @@ test('sends an alert about refused webhooks, a rejected credential, and a stalle
   expect((await pass(MINUTE)).flat(2)).toEqual([20, 'credential_rejected', 'queue_stalled'])
   expect((await pass(20 * MINUTE)).flat(2)).not.toContain('queue_old')
   expect(received[0]!.body.text).toMatch(
-    /4 webhooks were refused since the relay started at .* UTC \(4 × 401\)\. The last one: The signature doesn't match\. https:\/\/relay.example.com\/refused/,
+    /4 webhooks were refused since the relay started at .* UTC \(4 × 401\)\. Most often: The signature doesn't match\. https:\/\/relay.example.com\/refused/,
   )
   set()
   expect((await pass(MINUTE)).flat(2)).toContain('queue_old')
@@ -178,7 +178,7 @@ test('sends an alert about a freeze without an end after a day', async () => {
   await store.addFreeze({ repositories: 'acme/*', reason: 'Sale', since: 1, endsAt: now() + MINUTE })
   expect(await pass(10 * MINUTE)).toEqual([[310, ['freeze_old'], []]])
   const text =
-    'acme/* has been frozen since 2026-02-28 03:36:00 UTC (1 d), without an end: Sale. 0 deliveries frozen.'
+    'acme/* has been frozen since 2026-02-28 03:36:00 UTC (1 d), without an end: Sale. 0 deliveries frozen. If the freeze was forgotten, end it.'
   expect(received[0]!.body.started).toMatchObject([{ key: String(id), detail: text }])
   await store.endFreeze(id, 'release')
   expect(await pass(5 * MINUTE)).toEqual([[20, [], ['freeze_old']]])

@@ -6,6 +6,7 @@ import { expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { createMetrics } from '../../relay/admin/metrics.ts'
 import { PROBLEMS } from '../../relay/admin/problems.ts'
+import { codes } from '../docs/pages.ts'
 import { declaredIn } from './read-series.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -43,7 +44,17 @@ function readQuery(expr: string): { series: string[]; labels: string[] } {
 async function known(): Promise<Map<string, string[]>> {
   const text = await createMetrics().render({
     stored: {
-      ...{ now: 0, isRead: true, queued: 0, frozen: 0, queuedSince: null, oldestMessage: null, waiting: [] },
+      ...{
+        now: 0,
+        isRead: true,
+        queued: 0,
+        frozen: 0,
+        queuedSince: null,
+        oldestMessage: null,
+        oldestOf: null,
+        oldestReason: null,
+        waiting: [],
+      },
       counts: { queued: 0, dispatched: 0, running: 0, failed: 0 },
       dueSince: { dispatch: 0, watch: 0, outbox: 0 },
       messages: 0,
@@ -62,7 +73,8 @@ async function known(): Promise<Map<string, string[]>> {
     const line = text.split('\n').find(each => each.startsWith(`port_relay_${name}{`)) ?? ''
     return [...line.matchAll(/(\w+)="/g)].map(([, label]) => label as string)
   }
-  return new Map(names.map(name => [`port_relay_${name}`, labelsOf(name)]))
+  // Prometheus adds `up`. `job` is the job's name in scrape_configs.
+  return new Map([['up', ['job']], ...names.map(name => [`port_relay_${name}`, labelsOf(name)] as const)])
 }
 
 test('the alert rules and the dashboard read only existing series and labels', async () => {
@@ -106,28 +118,29 @@ test('one table lists every rule, every alert of the relay, and every banner', (
     .filter(line => line.startsWith('| ') && !line.startsWith('| ---'))
     .slice(1)
     .map(line => line.split('|').map(cell => cell.trim()))
-  expect(table.map(([, , , rule, severity]) => [rule, severity])).toEqual(
+  const withRule = table.filter(([, , rule]) => rule !== '–')
+  expect(withRule.map(([, , rule, , severity]) => [rule, severity])).toEqual(
     rules.map(({ alert, labels }) => [`[${alert}](#${alert.toLowerCase()})`, labels.severity]),
   )
   const kinds = Object.entries(PROBLEMS)
-  const nameIn = (cell: string) => /\w+/.exec(cell)![0]
-  const alerts = table.flatMap(([, , type = '', rule = '']) =>
-    type === '–' ? [] : `${type} ${nameIn(rule)}`,
-  )
+  /** The section to which a row links. */
+  const sectionOf = (row: string[]) => /\(#(\w+)\)/.exec(row.join())![1]
+  const alerts = table.flatMap(row => (row[3] === '–' ? [] : `${codes(row[3]!)} ${sectionOf(row)}`))
+  const nameOf = (section: string) => section.toLowerCase()
   expect(alerts.sort()).toEqual(
     kinds
-      .flatMap(([type, { after, section }]) => (after.alert === undefined ? [] : `\`${type}\` ${section}`))
+      .flatMap(([type, { after, section }]) =>
+        after.alert === undefined ? [] : `${type} ${nameOf(section)}`,
+      )
       .sort(),
   )
   // An outdated relay has no rule, because each rolling update has one. Its banner links to the section about /readyz.
   expect(read('docs/runbook.md')).toContain(`\n## ${PROBLEMS.outdated.section}\n`)
-  const banners = table.flatMap(([, , , rule = '', , banner]) =>
-    banner === '–' ? [] : banner!.split(', ').map(severity => `${severity} ${nameIn(rule)}`),
-  )
+  const banners = table.flatMap(row => (row[5] === '–' ? [] : `${row[5]} ${sectionOf(row)}`))
   expect(new Set(banners)).toEqual(
     new Set(
       kinds.flatMap(([type, { after, severity, section }]) =>
-        after.banner === undefined || type === 'outdated' ? [] : `${severity} ${section}`,
+        after.banner === undefined || type === 'outdated' ? [] : `${severity} ${nameOf(section)}`,
       ),
     ),
   )

@@ -70,10 +70,10 @@ function sent({ messages, isReported, delivery, now }: DeliveryPage): string {
   if (!isReported)
     return `none: ${delivery.runId === null ? 'the delivery has no run in Port' : "PORT_CLIENT_ID isn't set"}`
   if (messages === null) return 'all sent'
-  const { amount, attempts, dueAt } = messages
+  const { amount, attempts, dueAt, reason } = messages
   const waiting = amount === 1 ? '1 waits' : `${amount} wait`
   if (attempts === 0) return `${waiting} to be sent`
-  return `${waiting}: Port accepted no message in ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}${dueAt > now ? `, next attempt in ${span(dueAt - now)}` : ''}`
+  return `${waiting}: Port accepted no message in ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}${dueAt > now ? `, next attempt in ${span(dueAt - now)}` : ''}${reason === null ? '' : `. ${reason}`}`
 }
 
 function actions({ state, cancelRequestedAt }: Listed, path: string) {

@@ -1,8 +1,9 @@
 import { html } from 'hono/html'
 import type { RouteDeps } from '../../route-deps.ts'
 import { endFreeze, readFreeze } from '../freezes.ts'
+import { STARTED } from '../problems.ts'
 import { csrf } from './changes.ts'
-import { amount, at } from './format.ts'
+import { amount, at, span } from './format.ts'
 import type { Guard } from './guard.ts'
 
 /** The page with the active freezes. Only administrators see the forms. */
@@ -16,9 +17,9 @@ export function addFreezes({ get, post }: Guard, { store, freezes }: Pick<RouteD
 <p>Deliveries to matching repositories stay queued, and Port shows the reason. Running workflows aren't affected.</p>
 ${active.length === 0 && html`<p class="empty">No deploy freeze is active.</p>`}
 ${active.map(
-  ({ id, repositories, reason, since, endsAt, deliveries }) => html`<section class="card">
+  ({ id, repositories, reason, since, endsAt, deliveries, startedBy }) => html`<section class="card">
 <h2>${repositories}: ${reason}</h2>
-<p>${amount(deliveries)} frozen. Since ${at(since)}, ${endsAt === null ? 'without an end' : html`until ${at(endsAt)}`}.</p>
+<p>${amount(deliveries)} frozen. ${startedBy && `${STARTED[startedBy]}. `}Since ${at(since)} (${span(store.clock() - since)}), ${endsAt === null ? 'without an end' : html`until ${at(endsAt)}`}.</p>
 ${session.role === 'admin' && html`<details><summary class="button">End…</summary><form method="post" action="/freezes/${id}" class="buttons">${csrf(session)}<button>End, and dispatch ${amount(deliveries)} in order</button> <button class="danger" name="discard" value="true">End, and cancel ${amount(deliveries)}</button></form></details>`}
 </section>`,
 )}
@@ -37,7 +38,7 @@ ${
   post('/freezes', async (_, { repositories, reason, until }) => {
     // The browser sends a time without a zone.
     const given = { repositories, reason, until: until ? `${until}Z` : null }
-    await freezes.start(readFreeze(given, store.clock()))
+    await freezes.start(readFreeze(given, store.clock(), 'dashboard'))
     return '/freezes'
   })
   post('/freezes/:id', async (c, { discard }) => {

@@ -36,6 +36,9 @@ export interface Backlog {
   /** The number of messages that wait to be sent to Port, counted up to 10,000. */
   messages: number
   oldestMessage: number | null
+  /** The delivery of the oldest message, and why the message waits; null if unknown. */
+  oldestOf: string | null
+  oldestReason: string | null
   /** The number of frozen deliveries, counted up to 10,000. */
   frozen: number
 }
@@ -263,10 +266,12 @@ export function claims(db: Backend) {
           ${oldest('outboxes', '')} AS outbox,
           (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT ${MOST_COUNTED}) AS counted) AS messages,
           (SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE ${FROZEN} LIMIT ${MOST_COUNTED}) AS counted) AS frozen,
-          (SELECT created_at FROM outbox WHERE seq = (SELECT min(seq) FROM outbox)) AS "oldestMessage"`
+          oldest.created_at AS "oldestMessage", oldest.delivery AS "oldestOf",
+          (SELECT reason FROM outboxes WHERE outboxes.delivery = oldest.delivery) AS "oldestReason"
+        FROM (SELECT 1 AS one) AS row LEFT JOIN outbox oldest ON oldest.seq = (SELECT min(seq) FROM outbox)`
       const [row] = await rowsOf<Backlog['dueSince'] & Omit<Backlog, 'dueSince'>>(db, sql, now)
-      const { messages, oldestMessage, frozen, ...dueSince } = row!
-      return { dueSince, messages, oldestMessage, frozen }
+      const { messages, oldestMessage, oldestOf, oldestReason, frozen, ...dueSince } = row!
+      return { dueSince, messages, oldestMessage, oldestOf, oldestReason, frozen }
     },
     /**
      * Claims finished deliveries whose trace is due. Skips deliveries with waiting messages, because the trace shows

@@ -15,11 +15,14 @@ export interface Freeze {
   /** What happens to the frozen deliveries after the freeze; empty while the freeze is active. */
   ending: 'release' | 'discard' | ''
   deliveries: number
+  /** Where an operator started the freeze; null if an earlier version started it. */
+  startedBy: 'api' | 'dashboard' | null
 }
 
-export type NewFreeze = Omit<Freeze, 'id' | 'ending' | 'deliveries'>
+export type NewFreeze = Omit<Freeze, 'id' | 'ending' | 'deliveries' | 'startedBy'> &
+  Partial<Pick<Freeze, 'startedBy'>>
 
-const FIELDS = `seq AS id, ${named('repositories', 'reason', 'since', 'endsAt', 'ending')},
+const FIELDS = `seq AS id, ${named('repositories', 'reason', 'since', 'endsAt', 'ending', 'startedBy')},
   (SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE ${FROZEN} AND frozen_by = freezes.seq LIMIT ${MOST_COUNTED}) AS counted)
     AS deliveries`
 
@@ -30,9 +33,9 @@ export function freezes(db: Backend) {
 
   return {
     freezes: (): Promise<Freeze[]> => rowsOf(db, `SELECT ${FIELDS} FROM freezes ORDER BY seq`),
-    async addFreeze({ repositories, reason, since, endsAt }: NewFreeze): Promise<Freeze> {
-      const sql = `INSERT INTO freezes (repositories, reason, since, ends_at) VALUES (?1, ?2, ?3, ?4) RETURNING ${FIELDS}`
-      return (await rowsOf<Freeze>(db, sql, repositories, reason, since, endsAt))[0]!
+    async addFreeze({ repositories, reason, since, endsAt, startedBy = null }: NewFreeze): Promise<Freeze> {
+      const sql = `INSERT INTO freezes (repositories, reason, since, ends_at, started_by) VALUES (?1, ?2, ?3, ?4, ?5) RETURNING ${FIELDS}`
+      return (await rowsOf<Freeze>(db, sql, repositories, reason, since, endsAt, startedBy))[0]!
     },
     /** Ends a freeze. @returns false if the freeze doesn't exist, or has already ended */
     async endFreeze(id: number, ending: Freeze['ending']): Promise<boolean> {

@@ -20,7 +20,7 @@ export interface OutboxPage {
   messages: WaitingMessage[]
 }
 
-export type WaitingMessages = Record<'amount' | 'attempts' | 'dueAt', number>
+export type WaitingMessages = Record<'amount' | 'attempts' | 'dueAt', number> & { reason: string | null }
 
 /** The limits of a page. A message that exceeds a limit is a page of its own. */
 const PAGE_MESSAGES = 100
@@ -68,7 +68,7 @@ function pageOf(delivery: string): Statement {
  */
 function settle(
   { delivery, version }: { delivery: string; version: number },
-  { done, rest }: Sent,
+  { done, rest, reason = null }: Sent,
   retryAt: number | null,
   now: number,
 ): Statement[] {
@@ -78,10 +78,10 @@ function settle(
   return [
     {
       sql: `
-        UPDATE outboxes SET lease_until = 0, due_at = ?3,
+        UPDATE outboxes SET lease_until = 0, due_at = ?3, reason = ?5,
           attempts = CASE WHEN CAST(?4 AS BIGINT) > 0 THEN 0 ELSE attempts + 1 END
         WHERE ${valid} RETURNING delivery`,
-      params: [delivery, version, retryAt ?? now, done.length + (rest ? 1 : 0)],
+      params: [delivery, version, retryAt ?? now, done.length + (rest ? 1 : 0), reason],
     },
     ...done.slice(-1).map(last => ({
       sql: `DELETE FROM outbox WHERE delivery = ?1 AND seq <= ?3 AND ${isLeaseValid}`,
@@ -144,7 +144,7 @@ export const outbox = (db: Backend) => ({
   },
   async waitingMessages(id: string): Promise<WaitingMessages | null> {
     const sql = `
-      SELECT ${named('dueAt', 'attempts')}, (SELECT count(*) FROM outbox WHERE outbox.delivery = ?1) AS amount
+      SELECT ${named('dueAt', 'attempts', 'reason')}, (SELECT count(*) FROM outbox WHERE outbox.delivery = ?1) AS amount
       FROM outboxes WHERE delivery = ?1`
     return (await rowsOf<WaitingMessages>(db, sql, id))[0] ?? null
   },

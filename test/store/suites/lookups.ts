@@ -145,7 +145,7 @@ export function lookupTests(place: Place): void {
     expect(await store.backlog(9_000)).toEqual({
       dueSince: nothing,
       messages: 0,
-      oldestMessage: null,
+      ...{ oldestMessage: null, oldestOf: null, oldestReason: null },
       frozen: 0,
     })
     expect(await store.nextDue(0)).toEqual({ ...nothing, schemaVersion: schemaVersion() })
@@ -160,7 +160,8 @@ export function lookupTests(place: Place): void {
     await applyTo(store, watched, { messages: [aLine('two'), aLine('three')] }, 5_000)
     const seen = async (now: number) => (await store.backlog(now)).dueSince
     const dueSince = { dispatch: 500, watch: 3_000, outbox: 4_000 }
-    expect(await store.backlog(9_000)).toEqual({ dueSince, messages: 3, oldestMessage: 4_000, frozen: 0 })
+    const oldest = { oldestMessage: 4_000, oldestOf: watched, oldestReason: null }
+    expect(await store.backlog(9_000)).toEqual({ dueSince, messages: 3, frozen: 0, ...oldest })
     expect(await store.nextDue(0)).toEqual({ ...dueSince, schemaVersion: schemaVersion() })
     expect(await seen(999)).toEqual({ dispatch: 500, watch: null, outbox: null })
     // A paused queue also has an age. Deliveries that are being processed don't count as due.

@@ -1,0 +1,112 @@
+/** What operators see of problems that have a cause outside of the relay: on the dashboard, in `doctor`, and in alerts. */
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { expect, onTestFinished, test } from 'vitest'
+import { doctor } from '../../cli/doctor.ts'
+import { until } from '../../simulator/http-server.ts'
+import { ADMIN_TOKEN } from '../admin/place-deliveries.ts'
+import { ALERT_SECRET, openAlertEndpoint } from '../support/alert-endpoint.ts'
+import { openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
+import { run } from '../support/run-command.ts'
+import { send } from '../support/send.ts'
+import { startServices } from '../support/services.ts'
+
+const MINUTE = 60_000
+
+async function open(more: Record<string, string> = {}) {
+  const { port, github, env: services } = await startServices()
+  github.addRepository('acme/shop')
+  const path = join(temporaryFolder(), 'relay.db')
+  const env = relayEnv({
+    ...{ ...services, RELAY_ADMIN_TOKEN: ADMIN_TOKEN, RELAY_DATABASE: `sqlite:${path}`, ...more },
+  })
+  const relay = await openRelayHere(env)
+  const form = new URLSearchParams({ token: ADMIN_TOKEN })
+  const signedIn = await fetch(`${relay.url}/sign-in`, { method: 'POST', body: form, redirect: 'manual' })
+  const cookie = signedIn.headers.get('set-cookie')!.split(';')[0]!
+  const database = new DatabaseSync(path, { timeout: 5_000 })
+  onTestFinished(() => database.close())
+  return {
+    ...{ port, github, relay, database },
+    /** The text of a page, without markup. */
+    page: async (path: string) =>
+      (await (await fetch(relay.url + path, { headers: { cookie } })).text()).replace(/<[^>]*>/g, ''),
+    async doctor() {
+      const PORT = new URL(relay.url).port
+      const { code, stdout } = await run(doctor, [], { ...env, PORT })
+      const lines = stdout.split('\n').filter(line => /^(problem|warning) +(deliveries|webhooks) /.test(line))
+      return { code, lines: lines.map(line => line.replace(/\s+/g, ' ')) }
+    },
+  }
+}
+
+test("if Port doesn't know a run, the banner, the delivery's page, doctor, and the alert say so", async () => {
+  const endpoint = await openAlertEndpoint()
+  onTestFinished(endpoint.stop)
+  const { relay, database, page, doctor } = await open({
+    ...{ RELAY_ALERT_URL: endpoint.url, RELAY_ALERT_SECRET: ALERT_SECRET },
+  })
+  const { body } = await send(relay.url, { body: { run: { id: 'r_ofAnotherOrganization' } } })
+  const retried = () => relay.log().some(({ msg }) => msg === 'messages to Port are retried')
+  await until(retried, 'Port responded', 30_000)
+  const reason = "Port doesn't know the run: PORT_CLIENT_ID may belong to another organization (404)"
+  const shown = `oldest message has waited since [^(]*\\(16 min\\)\\. ${reason.replace(/[()]/g, '\\$&')}\\.`
+  await until(() => database.prepare('SELECT reason FROM outboxes').get()?.reason === reason, 'it is stored')
+  expect((await doctor()).lines.join()).not.toContain('oldest message')
+
+  // The next attempt would drop messages of this age.
+  database.exec(`UPDATE outboxes SET due_at = due_at + ${60 * MINUTE}`)
+  database.exec(`UPDATE outbox SET created_at = created_at - ${16 * MINUTE}`)
+  const expected = new RegExp(shown.replaceAll("'", "(?:'|&#39;)"))
+  expect(await page('/')).toMatch(expected)
+  const ofDelivery = await page(`/deliveries/${String(body.delivery)}`)
+  expect(ofDelivery).toMatch(
+    /waits?: Port accepted no message in \d+ attempts?.*know the run: PORT_CLIENT_ID/,
+  )
+  expect(await doctor()).toEqual({ code: 1, lines: [expect.stringMatching(expected)] })
+  await until(() => endpoint.received.length > 0, 'the alert', 30_000)
+  expect(endpoint.received[0]!.body.started).toMatchObject([
+    { type: 'messages_wait', detail: expect.stringMatching(expected) },
+  ])
+})
+
+test('doctor counts the signed webhooks that the relay refused in the last hour, with the most frequent reason', async () => {
+  const { relay, doctor } = await open()
+  await send(relay.url, { timestamp: '1' })
+  await fetch(`${relay.url}/webhook`, { method: 'POST' })
+  const refused = (text: string) => ({ lines: [expect.stringMatching(`webhooks ${text}`)] })
+  const one = '1 webhook was refused since the relay started at .* \\(1 × 401\\)\\. The webhook is older'
+  expect(await doctor()).toMatchObject({ code: 0, ...refused(one) })
+  for (let n = 0; n < 6; n++) await send(relay.url, { path: '/webhook/zeta/shop', body: { n } })
+  const many = '7 webhooks were refused since .* \\(1 × 401, 6 × 403\\)\\. Most often: .*zeta/shop'
+  expect(await doctor()).toMatchObject({ code: 1, ...refused(many) })
+})
+
+test('a freeze says when and where it was started; a freeze without an end counts as forgotten after a day', async () => {
+  const { relay, database, page, doctor } = await open()
+  const start = (body: object) => {
+    const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
+    return fetch(`${relay.url}/api/freezes`, { method: 'POST', headers, body: JSON.stringify(body) })
+  }
+  expect(await (await start({ repositories: 'acme/*', reason: 'Sale' })).json()).toMatchObject({
+    started_by: 'api',
+  })
+  await start({ repositories: 'zeta/*', reason: 'Holidays', until: '2100-01-01T00:00Z' })
+  const texts = (age: string, more: string) => [
+    `acme/\\* has been frozen since [^(]*\\(${age}\\), without an end: Sale\\. Started through the API\\. 0 deliveries frozen\\.${more}`,
+    `zeta/\\* has been frozen since [^(]*\\(${age}\\), until 2100-01-01 00:00:00 UTC: Holidays\\.`,
+  ]
+  const FORGOTTEN = ' If the freeze was forgotten, end it\\.'
+  for (const [days, age, more] of [
+    [0, '\\d s', '(?! If)'],
+    [7, '7 d', FORGOTTEN],
+  ] as const) {
+    database.exec(`UPDATE freezes SET since = since - ${days * 1440 * MINUTE}`)
+    const found = await doctor()
+    expect(found.code).toBe(0)
+    expect(found.lines).toEqual(texts(age, more).map(text => expect.stringMatching(`^warning .*${text}`)))
+    const shown = await page('/')
+    for (const text of texts(age, more)) expect(shown).toMatch(new RegExp(text))
+  }
+  expect(await page('/freezes')).toMatch(/Started through the API\. Since .* \(7 d\), without an end\./)
+})
