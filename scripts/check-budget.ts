@@ -14,7 +14,7 @@ const PRODUCT = '{relay,action,port,workflow-files,cli}/**/*.ts'
 
 const BUDGET = {
   files: 215,
-  sourceLines: 28_900,
+  sourceLines: 29_000,
   simulatorLines: 6_650,
   /** Scripts, demo, and benchmark. */
   otherLines: 4_150,
@@ -25,7 +25,7 @@ const BUDGET = {
   dependencies: 24,
   devDependencies: 26,
   /** `docs/*.md` and README.md. */
-  docsBytes: 177_700,
+  docsBytes: 179_500,
 }
 
 function linesOf(pattern: string): number[] {
