@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { readInvocation } from '../port/invocation/invocation.ts'
-import { SHAPES } from '../port/invocation/shapes.ts'
 import { isObject, type Json, type JsonObject, runKind } from '../port/types.ts'
 import { fixtureNames, readFixture } from './support/fixture.ts'
 
@@ -356,15 +355,6 @@ test("an event that an automation spreads into its body belongs to the body's ow
   expect(readInvocation({ ...event, run: { id: 'r_1' } })).toMatchObject({ ...OF_R1, kind: 'action_run' })
   expect(readInvocation(event)).toMatchObject({ runId: null, kind: 'none' })
   expect(readInvocation(event, 'r_1')).toMatchObject({ ...OF_R1, runIdFrom: 'header' })
-})
-
-test("each of Port's formats has a fixture that no other format matches", () => {
-  const fixtures = { CONTEXT: 'context-create', LEGACY: 'legacy-create', CHANGE_LOG: 'change-log-entity' }
-  for (const [name, fixture] of Object.entries(fixtures)) {
-    const matching = Object.entries(SHAPES).filter(([, shape]) => shape.matches(sent(fixture)))
-    expect(matching.map(([each]) => each)).toEqual([name])
-  }
-  expect(Object.keys(SHAPES)).toEqual(Object.keys(fixtures))
 })
 
 test('only the name and email of the user are kept, for every shape of body and at every depth', () => {

@@ -1,7 +1,5 @@
 import { appendFileSync } from 'node:fs'
 import { describe, expect, test, vi } from 'vitest'
-import type { JsonObject } from '../../port/types.ts'
-import { until } from '../../simulator/http-server.ts'
 import { startSystem } from '../reports/open-stage.ts'
 import { deliver, NO_TOKEN, openJob, SECRET_INPUT } from './open-relay-job.ts'
 import { linesOf } from './play.ts'
@@ -36,8 +34,6 @@ async function open(way: 'credentials' | 'oidc', inputs: Record<string, string> 
     },
   }
 }
-
-type Job = Awaited<ReturnType<typeof open>>
 
 describe.each(['credentials', 'oidc'] as const)('when a job reports with %s', way => {
   test('Port shows lines, label, links, and entities in order while the job runs, and the rest and the result at its end', async () => {
@@ -82,50 +78,5 @@ describe.each(['credentials', 'oidc'] as const)('when a job reports with %s', wa
     expect(about(/service.*odd/)).toContain('schema')
     expect(about(/service.*never/)).toMatch(/it doesn't exist in Port/)
     for (const text of [/^two$/, /service\/shop/, /service\/db/]) expect(about(text)).not.toBe('')
-  })
-
-  const KEY = '-----BEGIN KEY-----\nfirst-line-of-key\nsecond-line-of-key\n-----END KEY-----'
-  const TOKEN = `t0ken<of>"the" re&po's`
-  const LATER = 'made-by-a-step'
-  const base64 = (text: string) => Buffer.from(text).toString('base64')
-
-  const entityWith = (title: string) => ({
-    ...{ blueprint: 'service', identifier: 'shop', title },
-    properties: { deep: [{ key: KEY, later: LATER, encoded: base64(TOKEN) }] },
-  })
-
-  /** Prints values that GitHub masks in its own log, in the forms that programs use. */
-  const print = ({ write }: Job) => {
-    write('log', `token ${TOKEN}\n${base64(`user:${TOKEN}`)}\n${JSON.stringify({ token: TOKEN })}\n`)
-    write('log', `?token=${encodeURIComponent(TOKEN)}\n${KEY}\nt0ken\x1b[1m<of>\x1b[0m"the" re&po's\n`)
-    write('log', `::add-mask::${LATER}\n${LATER} ${SECRET_INPUT}\n`)
-    write('run', `summary<<EOF\nwith ${TOKEN} and ${LATER}\nEOF\nstatus-label=with ${TOKEN}\n`)
-    write('run', `link=https://x.example/?t=${encodeURIComponent(TOKEN)}\n`)
-    write('entities', `${JSON.stringify(entityWith(TOKEN))}\n`)
-  }
-
-  test('Port gets no masked text, in whatever form a step writes the text', async () => {
-    const job = await open(way, { mask: JSON.stringify({ KEY, TOKEN, github_token: 'ghs_x' }) })
-    await job.main()
-    print(job)
-    job.write('log', 'last line\n')
-    const isSent = () => job.lines().includes('last line') && job.port.entities.length === 1
-    await until(isSent, 'Port gets the last line and the entity')
-    await job.end()
-    const sent = job.port.requests.filter(({ path }) => !path.endsWith('/access_token'))
-    const texts = JSON.stringify(sent.map(({ path, body }) => [path, body]))
-    const parts = [TOKEN, LATER, SECRET_INPUT, 't0ken', 're&po', 'first-line', 'second-line', 'dDBrZW4']
-    for (const part of [...parts, ...parts.map(each => JSON.stringify(each).slice(1, -1))])
-      expect(texts.includes(part), part).toBe(false)
-    expect(job.lines()).toEqual(
-      expect.arrayContaining(['token ***', '***', '*** ***', 'last line', '?token=***']),
-    )
-    expect(job.lines()).not.toContainEqual(expect.stringContaining('add-mask'))
-    expect(job.portRun.summary).toBe('with *** and ***')
-    const [entity] = job.port.entities as unknown as JsonObject[]
-    expect(entity).toMatchObject({
-      title: '***',
-      properties: { deep: [{ key: '***', later: '***', encoded: expect.stringContaining('***') }] },
-    })
   })
 })

@@ -90,6 +90,19 @@ test('Port gets no log lines if an input omitted from the payload cannot be read
   expect(run.status).toBe('FAILURE')
 })
 
+test('a secret in a label, a summary, a link, or a colored line does not reach Port, and neither do the commands that mask', async () => {
+  const texts = { 'status-label': `with ${SECRET}`, summary: `of ${SECRET}` }
+  const { port, run, job } = await startJob({ mask: SECRET, ...texts })
+  expect(run.statusLabel).toBe('with ***')
+  const { log, run: file } = job.saved().files
+  writeFileSync(log, `clear\x1b[1m-text-secret\x1b[0m\n::add-mask::of-a-step\nof-a-step ${SECRET}\n`)
+  writeFileSync(file, `link=https://x.example/of-a-step\n`)
+  expect((await job.post()).slice(1)).toEqual([expect.stringContaining('A link in $PORT_RUN is omitted')])
+  expect(linesOf(run).slice(1, -2)).toEqual(['***', '*** ***'])
+  expect(run.summary).toBe('of ***')
+  expect(JSON.stringify(port.requests)).not.toMatch(/clear|of-a-step/)
+})
+
 test('with fail-on-report-error, the job and the Port run fail if Port rejects the log', async () => {
   const { port, run, job } = await startJob({ 'fail-on-report-error': 'true' })
   port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 400 })

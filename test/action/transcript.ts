@@ -44,22 +44,19 @@ const showJob = ({ name, conclusion, outputs, orphans, steps }: SimulatedJob, wh
 })
 
 function showStep(step: SimulatedStep, whole: boolean): unknown {
-  const { name, kind, outcome, conclusion, exitCode, stdout, stderr, steps } = step
+  const { name, kind, outcome, conclusion, exitCode, stdout, stderr } = step
   const { outputs, env, path, state, summary } = step
   const end = { outcome, ...(conclusion !== outcome && { conclusion }) }
-  const inside = { steps: steps.map(each => showStep(each, whole)) }
-  if (kind === 'composite') return { composite: name, ...end, outputs, ...inside }
-  if (steps.length > 0) return { [kind]: name, ...end, ...inside }
   if (!isOwn(step)) return { step: name, ...end }
   const printed = { exitCode, stdout, ...(stderr !== '' && { stderr }) }
   return { [kind]: name, ...end, ...printed, ...(whole && { outputs, env, path, state, summary }) }
 }
 
-const isOwn = ({ kind, steps }: SimulatedStep) => kind === 'main' || (kind === 'post' && steps.length === 0)
+const isOwn = ({ kind }: SimulatedStep) => kind === 'main' || kind === 'post'
 
 /** Shows the action's requests during each of its steps, and between main and post. */
 function showRequests({ name: job, steps }: SimulatedJob, services: Services, progress: boolean): unknown[] {
-  const own = steps.flatMap(step => [step, ...step.steps]).filter(isOwn)
+  const own = steps.filter(isOwn)
   const sections = own.flatMap(({ kind, name, number, startedAt, completedAt }, index) => {
     if (startedAt === null) return []
     const where = `${job}, ${number === 0 ? name : `step ${number}`}`

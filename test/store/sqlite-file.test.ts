@@ -12,8 +12,6 @@ import { temporaryFolder } from '../support/relay.ts'
 import { aDelivery } from './place.ts'
 
 const PUT = 'INSERT INTO revoked_sessions VALUES (?1, ?2)'
-const CLAIM =
-  'UPDATE revoked_sessions SET expires_at = 1 WHERE id IN (SELECT id FROM revoked_sessions LIMIT ?1)'
 const ALL = 'SELECT expires_at AS at FROM revoked_sessions ORDER BY expires_at'
 
 /* The contract suite tests the rest of the SQLite backend through the store API. */
@@ -81,21 +79,6 @@ test('only their owner can read the files', () => {
   open(path)
   const modes = ['', '-wal', '-shm', '-owner'].map(end => statSync(path + end).mode & 0o777)
   expect(modes).toEqual(Array(4).fill(0o600))
-})
-
-test('a commit with a delivery waits for the disk; a commit with only a claim does not', async () => {
-  const posted = vi.spyOn(Worker.prototype, 'postMessage')
-  const backend = await openSqlite(somewhere())
-  onTestFinished(() => backend.close())
-  const claim = { sql: CLAIM, params: [1] }
-  await Promise.all([backend.insert(aDelivery()), backend.claim(claim)])
-  await backend.claim(claim)
-  const batches = posted.mock.calls.map(([batch]) => [batch.inserts.length, batch.claims])
-  posted.mockRestore()
-  expect(batches).toEqual([
-    [1, false],
-    [0, true],
-  ])
 })
 
 test('a thread with a lower priority moves commits into the file while the store is open; closing leaves no WAL file', async () => {
