@@ -31,11 +31,13 @@ export function runRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
 
   app.get('/:owner/:repo/actions/runs', c => {
     const repository = open(c)
-    const { event, page: _, per_page, ...filters } = c.req.query()
-    if (Object.keys(filters).length > 0)
-      throw new Error(`The fake GitHub doesn't filter runs by ${Object.keys(filters)}`)
+    const { event, created, page: _, per_page, ...filters } = c.req.query()
+    const [, from = '', to = '~'] = /^([\dTZ:-]+)\.\.([\dTZ:-]+)$/.exec(created ?? '') ?? []
+    if (Object.keys(filters).length > 0 || (created && !from))
+      throw new Error(`The fake GitHub can't filter runs by ${JSON.stringify({ ...filters, created })}`)
     const found = state.runs
       .filter(run => run.repository === repository.fullName && run.event === (event ?? run.event))
+      .filter(run => run.createdAt >= from && run.createdAt <= to)
       .reverse()
       .sort((a, b) => Number(b.createdAt > a.createdAt) - Number(b.createdAt < a.createdAt))
       .slice(0, MAX_FOUND)
