@@ -55,8 +55,6 @@ export type DeliveryEvent =
   | { type: 'entityRejected'; attempt: number; entity: string; blueprint: string }
   /** Every failed job of the first attempt lost its runner. After this event, the relay asks GitHub to run these jobs again. */
   | { type: 'rerunRequested'; run: DeliveryRun; lost: Job[] }
-  /** GitHub still shows only the first attempt. After this event, the relay repeats its request once. */
-  | { type: 'rerunRepeated'; run: DeliveryRun }
   | { type: 'runFinished'; run: DeliveryRun; runs: DeliveryRun[]; found: JobsFound | null }
   /** The run in Port has finished. `conclusion`: the run's status in Port. */
   | { type: 'finishedInPort'; runs: DeliveryRun[]; conclusion?: string }

@@ -8,6 +8,7 @@ import type { Ending } from './outcome.ts'
 import { actionsPage, CANCELLED, outcomeOf, outcomeOfRun, outcomeWithoutRun, unknown } from './outcome.ts'
 import { withRejected } from './rejected.ts'
 import { conclusionOfAuthors, resultOfJobs } from './reported.ts'
+import { withFirstAttempt } from './rerun.ts'
 
 const LABEL = { success: 'Succeeded', failure: 'Failed', cancelled: 'Canceled' }
 
@@ -41,7 +42,7 @@ export function decide(delivery: Delivery, seen: Seen, policy: Pick<Policy, 'ser
     const sentence = `The workflow run in ${repository} finished as "${run.conclusion}" on GitHub, but the workflow set the conclusion "${author}" in $PORT_RUN or with the input needs.`
     const isAuthors = worstOf([author, ofGitHub.conclusion]) !== ofGitHub.conclusion
     const ending = withRejected(delivery, run.attempt, isAuthors ? byAction(author, sentence) : ofGitHub)
-    return withFirstAttempt(delivery, run, ending)
+    return withFirstAttempt(delivery, run.attempt, ending)
   }
   const { cause } = seen
   const ending = outcomeOfJobs(delivery, cause) ?? outcomeWithoutRun(cause, delivery)
@@ -74,25 +75,4 @@ function cancelledWithoutRun(
     'Unknown',
     `A user canceled the delivery, but the relay couldn't cancel a workflow run on GitHub. A workflow run may still be in progress: see ${page}. ${ending.sentence}`,
   )
-}
-
-/** Whether the relay may run the failed jobs again, if all of them lost their runners. */
-export const canRerun = (
-  { rerunAt, cancelRequestedAt, cancelSentAt, runs }: Delivery,
-  { attempt, conclusion }: DeliveryRun,
-): boolean =>
-  rerunAt === 0 &&
-  runs.filter(run => !run.past).length === 1 &&
-  attempt === 1 &&
-  conclusion === 'failure' &&
-  cancelRequestedAt === null &&
-  cancelSentAt === null
-
-function withFirstAttempt({ rerunAt, reason }: Delivery, { attempt }: DeliveryRun, ending: Ending): Ending {
-  if (!rerunAt || ending.conclusion !== 'failure') return ending
-  const before =
-    attempt === 1
-      ? "GitHub showed no second attempt within five minutes of the relay's request to run the failed jobs again."
-      : `The first attempt also failed: ${reason}`
-  return { ...ending, sentence: `${ending.sentence} ${before}` }
 }

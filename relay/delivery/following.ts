@@ -4,9 +4,9 @@ import type { Json, JsonObject } from '../../port/types.ts'
 import type { Change, Delivery, DeliveryRun, Message, Reported, Transition } from './delivery.ts'
 import type { Context, Event, FinishedJob } from './events.ts'
 import { decide } from './final-status.ts'
-import { boundRun, FIRST_POLL_MS, mergeRuns, REQUESTED, REQUESTED_AGAIN } from './match.ts'
+import { boundRun, FIRST_POLL_MS, mergeRuns } from './match.ts'
 import { isFinished } from './observation.ts'
-import { CANCELLED, finish, names, nothingListens, outcomeInPort, outcomeOf } from './outcome.ts'
+import { CANCELLED, finish, nothingListens, outcomeInPort, outcomeOf } from './outcome.ts'
 import { QUICK_READS_MS } from './poll-interval.ts'
 import { whyRejected } from './rejected.ts'
 import { addReport } from './reported.ts'
@@ -166,45 +166,6 @@ function takeOutputs(
 /** Forwards log lines after the delivery has finished. Ignores other messages. */
 export function forward(_delivery: Delivery, { messages }: Event<'reportReceived'>): Transition | null {
   return messages.every(each => 'log' in each) ? { change: {}, messages, history: null } : null
-}
-
-/** Records a re-run before the relay requests it. From now on, only the second attempt decides the result. */
-export function rerun(
-  delivery: Delivery,
-  { run, lost }: Event<'rerunRequested'>,
-  { now }: Context,
-): Transition {
-  const named = lost.map(({ name, runner }) => `"${name}"${runner === null ? '' : ` (${runner})`}`)
-  const reason = `${lost.length > 1 ? 'The runners of jobs' : 'The runner of job'} ${names(named)} ${lost.length > 1 ? 'were' : 'was'} lost.`
-  const next = { attempt: 2, status: REQUESTED, conclusion: null }
-  return {
-    change: {
-      ...{ rerunAt: now, reason, dueAt: now + FIRST_POLL_MS },
-      runs: delivery.runs.map(each => (each.id === run.id ? { ...each, ...next } : each)),
-    },
-    messages: [
-      {
-        log: [{ level: 'WARN', message: `${reason} The relay runs the failed jobs again, once: ${run.url}` }],
-      },
-      { update: { statusLabel: 'Runner lost, running again' } },
-    ],
-    history: { type: 'rerunRequested', details: { github_run_id: run.id } },
-  }
-}
-
-/** Records that the relay repeats its request for a re-run, so that no relay repeats it twice. */
-export function repeatRerun(
-  { runs }: Delivery,
-  { run }: Event<'rerunRepeated'>,
-  { now }: Context,
-): Transition | null {
-  if (!runs.some(each => each.id === run.id && each.status === REQUESTED)) return null
-  const repeated = runs.map(each => (each.id === run.id ? { ...each, status: REQUESTED_AGAIN } : each))
-  return {
-    change: { dueAt: now + FIRST_POLL_MS, runs: repeated },
-    messages: [],
-    history: { type: 'rerunRepeated', details: { github_run_id: run.id } },
-  }
 }
 
 export function end(

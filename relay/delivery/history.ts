@@ -16,7 +16,6 @@ export const HISTORY = {
   reportReceived: ['the delivery finished: its workflow run reported the conclusion', 'by conclusion'],
   entityRejected: ['Port rejected an entity that the workflow run requires', 'bad'],
   rerunRequested: ['the failed jobs lost their runners; the relay asks GitHub to run them again', 'wait'],
-  rerunRepeated: ['GitHub shows no second attempt; the relay asks again', 'wait'],
   runFinished: ['the delivery finished with its workflow run', 'by conclusion'],
   finishedInPort: ['the delivery finished because its run in Port finished', 'plain'],
   listenerMissing: ['no workflow listens to the dispatch', 'bad'],

@@ -194,10 +194,6 @@ export function refresh(
   return { ...run, attempt, status, conclusion, url: url || run.url }
 }
 
-/** The status of an attempt that the relay requested, or requested a second time, and GitHub doesn't show yet. */
-export const REQUESTED = 'requested'
-export const REQUESTED_AGAIN = 'requested again'
-
 /**
  * Merges polled runs into a delivery's runs. Keeps changes from after the start of the poll, such as a report. Adds no
  * run if the delivery has a run with stronger evidence than a title.

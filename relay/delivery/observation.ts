@@ -4,10 +4,11 @@ import type { WorkflowRun } from '../github/runs.ts'
 import type { Listeners } from '../github/workflow-files.ts'
 import type { Delivery, DeliveryRun, Wait } from './delivery.ts'
 import { type DeliveryEvent, type JobsFound, type NoRun, type Policy, timeoutEnd } from './events.ts'
-import { canRerun } from './final-status.ts'
-import { decisiveRuns, followsPort, REQUESTED, REQUESTED_AGAIN } from './match.ts'
+import { decide } from './final-status.ts'
+import { decisiveRuns, followsPort } from './match.ts'
 import { pollInterval, quickReads, startedAt } from './poll-interval.ts'
 import { resultOfJobs } from './reported.ts'
+import { canRerun, firstAttempt, isRequested, RERUN_MS, secondAttemptBy } from './rerun.ts'
 import { NOTIFY_AFTER_MS, waitOnGitHub } from './waiting.ts'
 
 /** What a poll has read so far. Times are milliseconds since 1970, by the store's clock. */
@@ -36,17 +37,16 @@ export interface Observation {
 
 /** The next step of a poll: read more data, or apply an event and stop. */
 export type PollStep =
-  | { do: 'read Port' | 'read approvals' | 'read listeners' }
+  | { do: 'read Port' | 'read runs' | 'read approvals' | 'read listeners' }
   | { do: 'read jobs'; run: DeliveryRun }
-  | { do: 'read runs'; runs: DeliveryRun[] }
   | { do: 'read wait'; run: DeliveryRun; cause: 'runner' | 'concurrency' }
   | { do: 'rerun'; run: DeliveryRun; found: JobsFound }
-  | { do: 'repeat rerun'; run: DeliveryRun }
   | { do: 'cancel runs'; runs: DeliveryRun[]; pollAt: number }
   | { do: 'apply'; event: DeliveryEvent }
 
 type Verdict =
   | { kind: 'read Port' }
+  | { kind: 'read runs' }
   | { kind: 'poll again'; at: number }
   | { kind: 'finished in Port' }
   | { kind: 'canceled in Port' }
@@ -74,10 +74,6 @@ const FIRST_MOMENTS_MS = 60_000
 const UNREAD_MS = 300_000
 /** The maximum time to wait for the jobs of a run that has finished on GitHub. A restart of the relay doesn't extend it. */
 const JOBS_MS = 60_000
-/** The maximum time from the request for a second attempt until GitHub shows the attempt. */
-const RERUN_MS = 300_000
-/** The time after which the relay checks whether its request for a second attempt took effect. It is longer than the request's timeout. */
-const REPEAT_MS = 15_000
 /** How long the relay tries to confirm that no user has re-run a failed workflow run. */
 const CONFIRM_MS = 60_000
 /** The time without a workflow run after which the relay checks whether a workflow listens to the dispatch. */
@@ -88,7 +84,7 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
   const { now, found, port } = seen
   const { runs } = found
   const verdict = judge(delivery, seen, policy)
-  if (verdict.kind === 'read Port') return { do: 'read Port' }
+  if (verdict.kind === 'read Port' || verdict.kind === 'read runs') return { do: verdict.kind }
   if (verdict.kind === 'finished in Port') {
     const conclusion = typeof port === 'object' ? port.status : 'unknown'
     return apply({ type: 'finishedInPort', runs, conclusion })
@@ -109,8 +105,6 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
 
   switch (verdict.kind) {
     case 'poll again': {
-      const rerun = repeatRerun(delivery, seen)
-      if (rerun) return rerun
       const cause = waitOnGitHub(runs)
       const isLate = now >= startedAt(delivery) + NOTIFY_AFTER_MS
       // While GitHub refuses to show the runs, the last known wait may be over.
@@ -124,42 +118,13 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
     case 'canceled in Port':
       return apply({ type: 'cancelRequested', by: 'port' })
     case 'run finished':
-      return (
-        confirmEnd(verdict.run, seen, pollInterval(delivery, now)) ??
-        finishRun(delivery, verdict.run, seen, policy)
-      )
+      return finishRun(delivery, verdict.run, seen, policy)
     default:
       return apply({ type: verdict.kind, cause: verdict.cause } as DeliveryEvent)
   }
 }
 
 const apply = (event: DeliveryEvent): PollStep => ({ do: 'apply', event })
-
-/**
- * Before a failure finishes the delivery, reads the decisive runs by their IDs, because a user may have re-run a run since
- * it was seen. If such a read isn't possible, a list decides whose read started after the runs were seen as finished.
- * @returns null if the end is confirmed, or can't be confirmed
- */
-function confirmEnd(run: DeliveryRun, seen: Observation, interval: number): PollStep | null {
-  const { now, found, confirmed, finishedSince } = seen
-  if (isSuccess(run)) return null
-  if (confirmed === 'not read') return { do: 'read runs', runs: decisiveRuns(found.runs) }
-  const { snapshot } = found
-  const since = finishedSince ?? now
-  const isNewer = snapshot.access !== 'read' || (snapshot.readAt ?? 0) > since
-  if (confirmed !== 'unread' || isNewer || now >= since + CONFIRM_MS) return null
-  const pollAt = Math.min(Math.max(now + interval, snapshot.nextAt), since + CONFIRM_MS)
-  return apply({ type: 'runsSeen', runs: found.runs, pollAt: Math.ceil(pollAt) })
-}
-
-/** If GitHub doesn't show the requested second attempt, reads the run by its ID, and repeats the request once. */
-function repeatRerun({ rerunAt }: Delivery, { now, found, confirmed }: Observation): PollStep | null {
-  const run = decisiveRuns(found.runs).find(each => each.status === REQUESTED)
-  if (!rerunAt || !run || now < rerunAt + REPEAT_MS) return null
-  if (confirmed === 'not read') return { do: 'read runs', runs: [run] }
-  const first = confirmed === 'unread' ? null : confirmed.get(run.id)
-  return first?.attempt === 1 && first.status === 'completed' ? { do: 'repeat rerun', run } : null
-}
 
 /** Finishes the delivery. If the run failed, first reads its jobs, and waits for them at most {@link JOBS_MS}. */
 function finishRun(delivery: Delivery, run: DeliveryRun, seen: Observation, policy: Policy): PollStep {
@@ -177,8 +142,30 @@ function finishRun(delivery: Delivery, run: DeliveryRun, seen: Observation, poli
     if (pollAt < finishedAt + (mayRerun ? RERUN_MS : JOBS_MS))
       return apply({ type: 'runsSeen', runs, pollAt })
   }
+  const isFailure = decide(delivery, { run, jobs: null }, policy).conclusion !== 'success'
+  const unconfirmed = isFailure ? confirmEnd(delivery, runs, seen) : null
+  if (unconfirmed) return unconfirmed
   if (mayRerun && typeof jobs === 'object' && jobs.lost.length > 0) return { do: 'rerun', run, found: jobs }
   return apply({ type: 'runFinished', run, runs, found: typeof jobs === 'object' ? jobs : null })
+}
+
+/**
+ * Before a failure finishes the delivery, reads the decisive runs by their IDs, because a user may have re-run a run since
+ * it was seen. If such a read isn't possible, a list decides whose read started after the runs were seen as finished.
+ * @returns null if the end is confirmed, or can't be confirmed
+ */
+function confirmEnd(
+  delivery: Delivery,
+  runs: DeliveryRun[],
+  { now, found: { snapshot }, confirmed, finishedSince }: Observation,
+): PollStep | null {
+  if (confirmed === 'not read') return { do: 'read runs' }
+  const until = (finishedSince ?? now) + CONFIRM_MS
+  const isListed =
+    (snapshot.readAt ?? 0) > delivery.updatedAt && decisiveRuns(runs).every(({ id }) => snapshot.runs.has(id))
+  if (confirmed !== 'unread' || isListed || snapshot.access !== 'read' || now >= until) return null
+  const pollAt = Math.min(Math.max(now + pollInterval(delivery, now), snapshot.nextAt), until)
+  return apply({ type: 'runsSeen', runs, pollAt: Math.ceil(pollAt) })
 }
 
 /** Checks whether a workflow listens to a dispatch. @returns null if one does, or if the relay can't tell */
@@ -198,7 +185,7 @@ function findListener(
 
 /** Decides how the delivery continues, based on the workflow runs and the Port run. The first rule that applies decides. */
 function judge(delivery: Delivery, observation: Observation, policy: Policy): Verdict {
-  const { now, found, port } = observation
+  const { now, found, port, confirmed } = observation
   const { snapshot, candidates } = found
   const endOf = (timeout: number) => timeoutEnd(startedAt(delivery), timeout, policy)
   const [startBy, finishBy] = [endOf(policy.startTimeout), finishEnd(delivery, policy)]
@@ -206,16 +193,12 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
   // A run can be identified before GitHub's API returns it: by GitHub's response to the dispatch, a report, or a webhook.
   const isAwaited = ({ evidence }: DeliveryRun) =>
     now < (evidence === 'response' ? startBy : Math.min(startBy, endOf(FIRST_MOMENTS_MS)))
-  const rerunAt = delivery.rerunAt || Number.POSITIVE_INFINITY
-  const rerunBy = timeoutEnd(rerunAt, RERUN_MS, policy)
+  const secondBy = secondAttemptBy(delivery, policy)
+  const isLate = now >= secondBy && present.some(isRequested)
+  if (isLate && confirmed === 'not read') return { kind: 'read runs' }
   /** Returns the run as it counts for the result. If the second attempt hasn't started in time, the first attempt counts. */
-  const counted = (run: DeliveryRun): DeliveryRun => {
-    const first = snapshot.runs.get(run.id)
-    const isRead = snapshot.access === 'read' && (snapshot.readAt ?? 0) >= rerunBy
-    const isLate = now >= rerunBy && [REQUESTED, REQUESTED_AGAIN].includes(run.status) && isRead
-    if (!isLate || first?.attempt !== 1) return run
-    return { ...run, attempt: 1, status: first.status, conclusion: first.conclusion }
-  }
+  const counted = (run: DeliveryRun) =>
+    isLate && typeof confirmed === 'object' ? firstAttempt(run, confirmed.get(run.id)) : run
   const there = present.filter(run => !snapshot.gone.has(run.id) || isAwaited(run)).map(counted)
   const areFinished = isFinished(there)
   const isGone = present.length > 0 && there.length === 0
@@ -257,14 +240,9 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
       port === 'unread' ? observation.portFreeAt : 0,
     )
     const listenBy = delivery.state === 'dispatched' ? startedAt(delivery) + LISTENER_MS : 0
-    const limits = [
-      startBy,
-      finishBy,
-      listenBy,
-      rerunAt + REPEAT_MS,
-      rerunBy,
-      ...quickReads(delivery),
-    ].filter(limit => limit > now)
+    const limits = [startBy, finishBy, listenBy, secondBy, ...quickReads(delivery)].filter(
+      limit => limit > now,
+    )
     return { kind: 'poll again', at: Math.ceil(Math.min(at, next, ...limits)) }
   }
   // The action may have set a result in Port. So the relay first tries to read the run in Port, for up to UNREAD_MS.
@@ -275,9 +253,12 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
     return { kind: 'runDeleted', cause: { why: 'deleted' } }
   }
   if (areFinished) {
-    // An earlier poll must also have found the runs finished. It can be the poll of another relay.
-    const before = delivery.runs.filter(run => there.some(each => each.id === run.id)).map(counted)
-    if (!isFinished(before) || now < delivery.updatedAt + GRACE_MS) return pollAgain(now + GRACE_MS)
+    // An earlier poll must also have found these attempts finished. It can be the poll of another relay.
+    const before = delivery.runs.map(counted)
+    const wasFinished = there.every(({ id, attempt }) =>
+      before.some(run => run.id === id && run.attempt === attempt && run.status === 'completed'),
+    )
+    if (!wasFinished || now < delivery.updatedAt + GRACE_MS) return pollAgain(now + GRACE_MS)
     const run = worstOf(there)
     // A workflow run in another repository may continue the work. Only Port shows its result.
     if (!(found.elsewhere && isSuccess(run))) return { kind: 'run finished', run }

@@ -6,6 +6,7 @@ import * as following from './following.ts'
 import * as lost from './lost-response.ts'
 import { actionsPage } from './outcome.ts'
 import { rejectEntity } from './rejected.ts'
+import { rerun } from './rerun.ts'
 import * as retrying from './retry-policy.ts'
 import * as waiting from './waiting.ts'
 
@@ -31,8 +32,7 @@ const TABLE: { [T in EventType]: Partial<Record<State, Handler<T>>> } = {
   jobFinished: inAll(BOUND, following.noteJob),
   reportReceived: { ...inAll(BOUND, following.forward), running: following.report },
   entityRejected: { running: rejectEntity, finished: rejectEntity },
-  rerunRequested: { running: following.rerun },
-  rerunRepeated: { running: following.repeatRerun },
+  rerunRequested: { running: rerun },
   runFinished: { running: following.end },
   finishedInPort: inAll(OPEN_STATES, following.finishInPort),
   listenerMissing: { dispatched: following.warn },

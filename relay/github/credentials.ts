@@ -247,4 +247,4 @@ function rejectPages(octokit: Octokit): Octokit {
 }
 
 /** The timeout of a request. It is longer than the connection timeout of `fetch` (10 to 11 s), whose error shows that nothing was sent. */
-const TIMEOUT_MS = 12_000
+export const TIMEOUT_MS = 12_000

@@ -121,12 +121,13 @@ export function createRunControl(credential: Credential, policy: DispatchPolicy)
     route: 'cancel' | 'force-cancel' | 'rerun-failed-jobs',
     repository: string,
     runId: number,
+    maySend = policy.maySend,
   ): Promise<'accepted' | 'finished'> =>
     credential.use(repository, async octokit => {
       try {
         const address = `/actions/runs/{run_id}/${route}`
         const parameters = { placeholders: { run_id: runId } }
-        const response = await postDispatch(octokit, repository, address, parameters, policy)
+        const response = await postDispatch(octokit, repository, address, parameters, { ...policy, maySend })
         if ('foreign' in response) throw new Error(response.foreign)
         return 'accepted'
       } catch (error) {
@@ -140,7 +141,8 @@ export function createRunControl(credential: Credential, policy: DispatchPolicy)
     /** Force-cancels a run that `cancelRun` didn't stop. Then not even post steps run. */
     forceCancelRun: (repository: string, runId: number) => post('force-cancel', repository, runId),
     /** Starts the next attempt of a run. It contains the failed and canceled jobs, and the jobs that need them. */
-    rerunFailedJobs: (repository: string, runId: number) => post('rerun-failed-jobs', repository, runId),
+    rerunFailedJobs: (repository: string, runId: number, maySend: () => boolean) =>
+      post('rerun-failed-jobs', repository, runId, maySend),
   }
 }
 

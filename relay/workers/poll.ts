@@ -1,13 +1,13 @@
 import type { LogLine } from '../../port/types.ts'
 import { BoundedMap } from '../cache.ts'
 import type { Delivery, DeliveryRun } from '../delivery/delivery.ts'
-import type { DeliveryEvent, JobsFound, Policy } from '../delivery/events.ts'
-import { canRerun } from '../delivery/final-status.ts'
+import type { DeliveryEvent, Policy } from '../delivery/events.ts'
 import { decisiveRuns, refresh, toGithubRunId } from '../delivery/match.ts'
 import type { Observation, PollStep } from '../delivery/observation.ts'
 import { isFinished, nextStep } from '../delivery/observation.ts'
 import { pollInterval, portInterval, quickReads, startedAt } from '../delivery/poll-interval.ts'
 import { hasReported } from '../delivery/reported.ts'
+import { canRerun, SEND_MS } from '../delivery/rerun.ts'
 import type { GitHub } from '../github/client.ts'
 import type { Job } from '../github/jobs.ts'
 import type { RequestBudget } from '../github/rate-limit-pause.ts'
@@ -114,22 +114,6 @@ export function createPoll(deps: {
       }
     }
 
-    /** Requests a re-run after `rerunRequested` or `rerunRepeated` was recorded. If GitHub refuses the re-run, the first attempt decides the result. */
-    async function requestRerun(
-      { outcome, delivery: recorded }: Awaited<ReturnType<ApplyEvent>>,
-      run: DeliveryRun,
-      found: JobsFound,
-    ): Promise<'done'> {
-      if (outcome !== 'applied') return 'done'
-      const refusal = await rerunFailedJobs(repository, run, { github, now: store.clock() })
-      if (refusal === null) return 'done'
-      const { runs } = seen.found
-      const all = runs.map(each => (each.id === run.id ? run : each))
-      const more = { ...found, lines: [refusal, ...found.lines] }
-      await deps.apply(recorded, { type: 'runFinished', run, runs: all, found: more })
-      return 'done'
-    }
-
     /** Takes a step of the poll. @returns what the step has read, or `done` if it was the last step */
     async function take(step: Exclude<PollStep, { do: 'apply' }>): Promise<Partial<Observation> | 'done'> {
       const { eventType } = delivery
@@ -157,10 +141,11 @@ export function createPoll(deps: {
           const jobs = await findFailedJobs(repository, run, isReported, {
             ...{ github, budget: details, now: store.clock() },
           })
-          return { jobs: jobs ?? details.freeAt() }
+          // In the meantime, a user may have re-run the workflow run.
+          return { jobs: jobs ?? details.freeAt(), confirmed: 'not read' }
         }
         case 'read runs': {
-          const confirmed = await confirm(repository, step.runs)
+          const confirmed = await confirm(repository, decisiveRuns(runs))
           if (confirmed === 'unread') return { confirmed }
           const refreshed = runs.map(run => refresh(run, confirmed.get(run.id) ?? undefined))
           return { confirmed, found: { ...seen.found, runs: refreshed } }
@@ -176,12 +161,14 @@ export function createPoll(deps: {
             return 'done'
           }
           const request = await apply(delivery, { type: 'rerunRequested', run, lost: found.lost })
-          return requestRerun(request, run, found)
-        }
-        case 'repeat rerun': {
-          const request = await apply(delivery, { type: 'rerunRepeated', run: step.run })
-          const first = { ...step.run, attempt: 1, status: 'completed', conclusion: 'failure' }
-          return requestRerun(request, first, { jobs: null, lost: [], lines: [] })
+          if (request.outcome !== 'applied') return 'done'
+          const maySend = () => store.clock() < (request.delivery.rerunAt ?? 0) + SEND_MS
+          const refusal = await rerunFailedJobs(repository, run, { github, now: store.clock(), maySend })
+          if (refusal === null) return 'done'
+          const more = { ...found, lines: [refusal, ...found.lines] }
+          const all = runs.map(each => (each.id === run.id ? run : each))
+          await apply(request.delivery, { type: 'runFinished', run, runs: all, found: more })
+          return 'done'
         }
         case 'read listeners':
           return { listeners: await findListeners(repository, eventType ?? '') }

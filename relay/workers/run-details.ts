@@ -195,10 +195,10 @@ const LACKS_PERMISSION = /^(Resource not accessible by|Must have admin rights)/i
 export async function rerunFailedJobs(
   repository: string,
   run: DeliveryRun,
-  { github, now }: { github: Pick<GitHub, 'rerunFailedJobs'>; now: number },
+  { github, now, maySend }: { github: Pick<GitHub, 'rerunFailedJobs'>; now: number; maySend: () => boolean },
 ): Promise<LogLine | null> {
   try {
-    await github.rerunFailedJobs(repository, run.id)
+    await github.rerunFailedJobs(repository, run.id, maySend)
     return null
   } catch (error) {
     const failure = readFailure(error, { repository, now, tries: 0, permission: 'Actions: write' })

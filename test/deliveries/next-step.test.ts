@@ -80,9 +80,12 @@ const REFUSED = { access: 'forbidden' as const, refusedFor: MINUTE }
 const candidates = (...statuses: string[]) =>
   ({ candidates: statuses.map((status, id) => ({ id, status })) }) as unknown as Scene['of']
 const READ = { jobs: { jobs: [], lost: [], lines: [] } }
-/** GitHub shows that the run finished this long after the dispatch. */
-const seenAt = (after: number) =>
-  ({ snapshot: { runs: new Map([[7, { updatedAt: BEGIN + after }]]) } }) as unknown as Scene
+/** GitHub shows that the run finished this long after the dispatch, in a list that was read after this many seconds. */
+const seenAt = (after: number, read = 120) => {
+  const runs = new Map([[7, { updatedAt: BEGIN + after }]])
+  return { snapshot: { runs, readAt: BEGIN + read * SECOND } } as unknown as Scene
+}
+const UNCONFIRMED: Scene = { ...FAILED, ...READ, confirmed: 'unread' }
 const UNREAD: Scene = { port: 'unread', ...ENDED }
 const NODE = { kind: 'node_run' as const }
 const REPORTED = { evidence: 'report' as const, reportsConclusion: true }
@@ -140,6 +143,19 @@ const STEPS: [after: number, seen: Scene, step: string][] = [
   [2 * MINUTE, { ...FAILED, ...READ, of: { elsewhere: true } }, 'runFinished failure of 7'],
   [2 * MINUTE, { ...UNREAD, finishedSince: BEGIN }, 'later'],
   [5 * MINUTE, { ...UNREAD, finishedSince: BEGIN }, 'runFinished success of 7'],
+  // A failure is confirmed by the run itself, or by a newer list that contains the run, for at most a minute.
+  [2 * MINUTE, { ...FAILED, ...READ, confirmed: 'not read' }, 'read runs'],
+  [2 * MINUTE, { runs: [ended('skipped')], ...READ, confirmed: 'not read' }, 'read runs'],
+  [2 * MINUTE, { ...ENDED, confirmed: 'not read' }, 'runFinished success of 7'],
+  [2 * MINUTE, { ...UNCONFIRMED, ...seenAt(MINUTE) }, 'runFinished failure of 7'],
+  [2 * MINUTE, UNCONFIRMED, 'later'],
+  [
+    2 * MINUTE,
+    { ...UNCONFIRMED, delivery: { updatedAt: BEGIN + 2 * MINUTE - SECOND }, ...seenAt(MINUTE, 119) },
+    'later',
+  ],
+  [2 * MINUTE, { ...UNCONFIRMED, finishedSince: BEGIN + MINUTE }, 'runFinished failure of 7'],
+  [2 * MINUTE, { ...UNCONFIRMED, snapshot: REFUSED }, 'runFinished failure of 7'],
   // GitHub responds with 404 for the run.
   [START - 1, of404('response'), 'later'],
   [START, of404('response'), 'runDeleted: deleted'],

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import type { Delivery, DeliveryRun } from '../../relay/delivery/delivery.ts'
 import type { NoRun } from '../../relay/delivery/events.ts'
-import { canRerun, decide } from '../../relay/delivery/final-status.ts'
+import { decide } from '../../relay/delivery/final-status.ts'
+import { canRerun } from '../../relay/delivery/rerun.ts'
 import type { Job } from '../../relay/github/jobs.ts'
 
 const job = (

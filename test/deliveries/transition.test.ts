@@ -89,7 +89,6 @@ const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
   },
   entityRejected: { type: 'entityRejected', attempt: 1, entity: 'service "shop"', blueprint: 'service' },
   rerunRequested: { type: 'rerunRequested', run: run(), lost: [] },
-  rerunRepeated: { type: 'rerunRepeated', run: run() },
   runFinished: {
     type: 'runFinished',
     ...{ run: run({ status: 'completed', conclusion: 'success' }), found: null },
@@ -143,7 +142,6 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
   reportReceived: { running: 'finishingAt dueAt state=finished outcome reason · 1' },
   entityRejected: { running: 'rejected · 0' },
   rerunRequested: { running: 'rerunAt reason dueAt runs · 2' },
-  rerunRepeated: {},
   runFinished: { running: 'state=finished outcome reason dueAt runs · 2' },
   finishedInPort: { queued: ENDED, dispatched: ENDED, running: ENDED },
   listenerMissing: { dispatched: 'reason dueAt · 1' },
@@ -337,6 +335,29 @@ test('a run that appears late removes the warning that nothing listens; a late r
   expect(transition(waiting, EVENTS.runsSeen, NOW, POLICY)?.change).toMatchObject({ reason: null })
   const late = { ...EVENTS.dispatchAccepted, run: { id: 7, url: '' } }
   expect(transition(inState('running'), late, NOW, POLICY)?.change.runs).toBeUndefined()
+})
+
+test("the history of every end has the conclusion that Port gets, or GitHub's", () => {
+  const job = { job: 'deploy', conclusion: 'success', author: 'success' } as const
+  const reported = { attempt: 1, jobs: [job], summary: null, links: [] }
+  const hidden = { ...EVENTS.runHidden, cause: { why: 'end not seen', runTimeout: 1, reason: '' } } as const
+  const timedOut = run({ status: 'completed', conclusion: 'timed_out' })
+  const ends: [Delivery, DeliveryEvent][] = [
+    ...STATES.flatMap(state =>
+      Object.values(EVENTS).map((event): [Delivery, DeliveryEvent] => [inState(state), event]),
+    ),
+    [inState('running', { reported }), hidden],
+    [inState('running'), { ...EVENTS.runFinished, run: timedOut, runs: [timedOut] }],
+  ]
+  const shown = new Set<string>()
+  for (const [delivery, event] of ends) {
+    const next = transition(delivery, event, NOW, POLICY)
+    const sent = next?.messages.findLast(each => 'update' in each && each.update.conclusion)
+    if (!sent || !('update' in sent)) continue
+    shown.add(`${event.type}: ${sent.update.conclusion}, ${next?.history?.details.conclusion}`)
+  }
+  expect([...shown].filter(each => !/: (\w+), \1$/.test(each))).toEqual(['runFinished: failure, timed_out'])
+  expect([...shown]).toContain('runHidden: success, success')
 })
 
 const inPort = (conclusion: string, ofRun: string | null): DeliveryEvent => ({

@@ -1,72 +1,24 @@
 import { expect, test } from 'vitest'
-import { RUN, startSystem } from '../support/system.ts'
+import { LOST, SHUT_DOWN, startLostRunner as start } from '../support/lost-runner.ts'
+import { RUN } from '../support/system.ts'
 
 // `rerun: lost-runner`: what Port shows, how many attempts GitHub has, and how many re-runs were requested.
-
-interface FailedJob {
-  name?: string
-  conclusion?: string
-  /** An annotation. Without it, a step failed. */
-  message?: string | undefined
-}
-
-const LOST = {
-  message: 'The self-hosted runner: spot-7 lost communication with the server. Verify the machine.',
-}
-const SHUT_DOWN = { message: 'The runner has received a shutdown signal.' }
-
-async function start(kind = 'action') {
-  const system = await startSystem({ actions: 'write', runTimeout: 3_600_000 })
-  const { github, port } = system
-  const runId = kind === 'node' ? `wfnr_${RUN.slice(2)}` : RUN
-  const id = await system.dispatch(runId, 'acme/shop', { rerunAt: 0 })
-  if (kind === 'synchronous')
-    Object.assign(port.run(RUN), { synchronized: true, payload: { synchronized: true } })
-  const run = system.run(`deploy ${runId}`, { status: 'in_progress' })
-  await system.pass(10_000)
-  await system.bind(id, run.id)
-  const isRequest = ({ path }: { path: string }) => path.endsWith('/rerun-failed-jobs')
-  return {
-    ...{ system, id, run },
-    /** Fails the current attempt, in which one job succeeded and these jobs failed. */
-    async fail(...jobs: FailedJob[]) {
-      const completed = { status: 'completed', runner_name: 'spot-7' } as const
-      const made = github.setJobs(run.id, run.runAttempt, [
-        { ...completed, name: 'build', conclusion: 'success' },
-        ...jobs.map(({ name = 'deploy', conclusion = 'failure', message }) => ({
-          ...{ ...completed, name, conclusion },
-          steps: [{ name: 'Deploy', conclusion: message ? null : conclusion }],
-        })),
-      ])
-      jobs.forEach(({ message }, i) => {
-        const at = { path: '.github', start_line: 1, annotation_level: 'failure' } as const
-        if (message) github.setAnnotations(made[i + 1]!.id, [{ ...at, message }])
-      })
-      system.end(run, 'failure')
-    },
-    /** Reports in the second attempt, and finishes it. */
-    async succeed() {
-      await system.pass(10_000)
-      expect(run).toMatchObject({ runAttempt: 2, status: 'queued' })
-      github.setRun(run.id, { status: 'in_progress' })
-      await system.bind(id, run.id, 2)
-      await system.reportJob(id, 'success', { attempt: 2, id: 9 })
-      system.end(run, 'success')
-    },
-    permit: (permissions: object) =>
-      github.addRepository('acme/shop', { permissions: { contents: 'write', ...permissions } }),
-    failRequest: (fault: object) => github.fail({ ...fault, match: isRequest }),
-    requests: () => github.requests.filter(isRequest).length,
-    log: () =>
-      (kind === 'node' ? port.nodeRun(runId) : port.run(RUN)).logs.map(({ message }) => message).join('\n'),
-    shown: () => `${port.run(RUN).status} ${port.run(RUN).statusLabel}`,
-  }
-}
 
 type Act = (given: Awaited<ReturnType<typeof start>>) => Promise<unknown>
 /** The run on GitHub after a user re-runs it. */
 const SECOND = { status: 'queued', conclusion: null, runAttempt: 2 } as const
 const [SUCCEEDED, FAILED] = ['SUCCESS Succeeded', 'FAILURE Failed']
+const SALE = { repositories: 'acme/*', reason: 'Sale', since: 1, endsAt: null }
+
+/** The first request doesn't reach GitHub. Then this happens before the relay repeats its request. */
+const beforeRepeat =
+  (act: Act): Act =>
+  async given => {
+    given.failRequest({ cut: 'before' })
+    await given.fail(LOST)
+    await given.system.pass(10_000)
+    return act(given)
+  }
 
 const CASES: [name: string, act: Act, shown: string, attempts: number, requests: number, log?: RegExp][] = [
   [
@@ -170,8 +122,7 @@ const CASES: [name: string, act: Act, shown: string, attempts: number, requests:
   [
     'a deploy freeze',
     async ({ system, fail }) => {
-      const sale = { repositories: 'acme/*', reason: 'Sale', since: 1, endsAt: null }
-      await system.engine().freezes.start(sale)
+      await system.engine().freezes.start(SALE)
       await fail(LOST)
     },
     ...([FAILED, 1, 0, /aren't run again, because a deploy freeze/] as const),
@@ -204,43 +155,7 @@ const CASES: [name: string, act: Act, shown: string, attempts: number, requests:
       await system.pass(290_000)
       expect(shown()).toMatch(/^IN_PROGRESS/)
     },
-    ...([FAILED, 1, 2, /was lost.* GitHub showed no second attempt within five minutes/] as const),
-  ],
-  [
-    'a response 502 to the first request only',
-    async ({ system, fail, failRequest, succeed }) => {
-      failRequest({ status: 502 })
-      await fail(LOST)
-      await system.pass(30_000)
-      await succeed()
-    },
-    ...([SUCCEEDED, 2, 2] as const),
-  ],
-  [
-    'a user who re-runs the run while the relay decides',
-    async ({ system, run, fail, succeed }) => {
-      const { annotations } = system.hub
-      system.hub.annotations = async (...given) => {
-        Object.assign(run, SECOND)
-        return annotations(...given)
-      }
-      await fail(LOST)
-      await system.pass(10_000)
-      await succeed()
-    },
-    ...([SUCCEEDED, 2, 1] as const),
-  ],
-  [
-    'a user who re-runs the run before the relay decides',
-    async ({ system, id, run, fail, succeed }) => {
-      await fail(LOST)
-      await system.engine().poll(await system.delivery(id))
-      Object.assign(run, SECOND)
-      system.advance(1_000)
-      await system.engine().poll(await system.delivery(id))
-      await succeed()
-    },
-    ...([SUCCEEDED, 2, 0] as const),
+    ...([FAILED, 1, 2, /was lost.* wanted to run .* but GitHub shows no second attempt/] as const),
   ],
   [
     'a refusal without a known cause',
@@ -276,16 +191,56 @@ const CASES: [name: string, act: Act, shown: string, attempts: number, requests:
     ...([SUCCEEDED, 2, 1] as const),
   ],
   [
-    'a crash before the request, then a restart',
-    async ({ system, fail, failRequest, succeed }) => {
-      failRequest({ cut: 'before' })
-      await fail(LOST)
-      await system.pass(10_000)
+    'a cancellation before the repeated request',
+    beforeRepeat(async ({ system, id }) => {
+      await system.engine().apply(await system.delivery(id), { type: 'cancelRequested', by: 'api' })
+    }),
+    ...([FAILED, 1, 1] as const),
+  ],
+  [
+    'a relay that was killed before the request, and down for ten minutes',
+    beforeRepeat(async ({ system, succeed }) => {
       system.restart()
+      system.advance(600_000)
       await system.pass(30_000)
       await succeed()
-    },
+    }),
     ...([SUCCEEDED, 2, 2] as const),
+  ],
+  [
+    "a user's re-run, whose webhook arrives during a request that lacks a permission",
+    async ({ system, run, fail, failRequest, succeed }) => {
+      const { rerunFailedJobs } = system.hub
+      system.hub.rerunFailedJobs = async (...given) => {
+        Object.assign(run, SECOND)
+        await system.webhook(run)
+        failRequest({ status: 403, body: { message: 'Must have admin rights to Repository.' } })
+        return rerunFailedJobs(...given)
+      }
+      await fail(LOST)
+      await system.pass(10_000)
+      await succeed()
+    },
+    ...([SUCCEEDED, 2, 1] as const),
+  ],
+  [
+    'a relay that was suspended before its request, while another relay repeated it',
+    async ({ system, id, fail }) => {
+      const { rerunFailedJobs } = system.hub
+      system.hub.rerunFailedJobs = async (...given) => {
+        system.hub.rerunFailedJobs = rerunFailedJobs
+        system.restart()
+        system.advance(20_000)
+        for (let polls = 0; polls < 3; polls++) {
+          await system.engine().poll(await system.delivery(id))
+          system.advance(1_000)
+        }
+        await fail(SHUT_DOWN)
+        return rerunFailedJobs(...given)
+      }
+      await fail(LOST)
+    },
+    ...([FAILED, 2, 1, /The first attempt also failed: The runner of job "deploy"/] as const),
   ],
   [
     'two relays, with webhooks and polls at the same time',

@@ -4,9 +4,6 @@ import { RUN, startSystem } from '../support/system.ts'
 
 // A user re-runs a failed workflow run on GitHub while the relay finishes the run in Port.
 
-/** The run on GitHub after the user's re-run. */
-const SECOND = { status: 'in_progress', conclusion: null, runAttempt: 2 } as const
-
 async function start() {
   const system = await startSystem({ actions: 'write', runTimeout: 3_600_000 })
   const id = await system.dispatch(RUN)
@@ -20,15 +17,16 @@ async function start() {
     reads: () => system.github.requests.filter(isById).length,
     failReads: (fault: object) =>
       system.github.fail({ ...fault, times: Number.POSITIVE_INFINITY, match: isById }),
-    rerun: () => Object.assign(run, SECOND),
+    /** Re-runs the run on GitHub, as a user does. */
+    rerun: (runAttempt = 2) => Object.assign(run, { status: 'in_progress', conclusion: null, runAttempt }),
     shown: () => system.port.run(RUN).status,
   }
 }
 
 type Given = Awaited<ReturnType<typeof start>>
 
-/** What happens between the failure of the first attempt and the result of the second attempt. */
-const REACHED: [name: string, act: (given: Given) => Promise<unknown>][] = [
+/** What happens between the end of the first attempt (its conclusion: `first`) and the result of the last attempt. */
+const REACHED: [name: string, act: (given: Given) => Promise<unknown>, first?: string][] = [
   [
     'two polls that use the same cached list',
     async ({ system, poll, rerun }) => {
@@ -50,28 +48,6 @@ const REACHED: [name: string, act: (given: Given) => Promise<unknown>][] = [
     },
   ],
   [
-    "GitHub's webhook",
-    async ({ system, run, poll, rerun }) => {
-      await system.webhook(run)
-      rerun()
-      system.advance(1_000)
-      await poll()
-    },
-  ],
-  [
-    "GitHub's webhook, which arrives twice and late",
-    async ({ system, run, poll, rerun }) => {
-      const ended = structuredClone(run)
-      await system.webhook(ended)
-      rerun()
-      await system.webhook(run)
-      await system.webhook(ended)
-      system.advance(1_000)
-      await poll()
-      await system.webhook(ended)
-    },
-  ],
-  [
     'a poll while GitHub fails to show the run by its ID',
     async ({ system, poll, rerun, failReads }) => {
       failReads({ status: 502 })
@@ -83,31 +59,59 @@ const REACHED: [name: string, act: (given: Given) => Promise<unknown>][] = [
     },
   ],
   [
-    'a poll of a relay that was killed after the first one',
+    'the end of a run whose author set a failure',
+    async ({ system, id, poll, rerun }) => {
+      await system.reportJob(id, 'failure', { author: 'failure' })
+      for (let polls = 0; polls < 3; polls++) await poll()
+      rerun()
+      system.advance(1_000)
+      await poll()
+    },
+    'success',
+  ],
+  [
+    'the end of a run whose jobs were skipped',
     async ({ system, poll, rerun }) => {
       await poll()
-      system.restart()
       rerun()
+      system.advance(1_000)
+      await poll()
+    },
+    'skipped',
+  ],
+  [
+    'the end of a second attempt that failed between two polls',
+    async ({ system, run, poll, rerun }) => {
+      await poll()
+      rerun()
+      system.end(run, 'failure')
+      system.advance(1_000)
+      await poll()
+      rerun(3)
       system.advance(1_000)
       await poll()
     },
   ],
 ]
 
-test.each(REACHED)('a re-run during %s: Port gets the result of the second attempt', async (_, act) => {
-  const given = await start()
-  const { system, run, shown } = given
-  system.end(run, 'failure')
-  // The next poll reads the list again.
-  system.advance(20_000)
-  await act(given)
-  await system.pass(60_000)
-  expect(shown()).toBe('IN_PROGRESS')
-  system.end(run, 'success')
-  await system.pass(60_000)
-  expect([shown(), run.runAttempt]).toEqual(['SUCCESS', 2])
-  expect(await system.delivery(given.id)).toMatchObject({ state: 'finished', outcome: 'succeeded' })
-})
+test.each(REACHED)(
+  'a re-run during %s: Port gets the result of the last attempt',
+  async (_, act, first = 'failure') => {
+    const given = await start()
+    const { system, id, run, shown } = given
+    system.end(run, first)
+    // The next poll reads the list again.
+    system.advance(20_000)
+    await act(given)
+    await system.pass(60_000)
+    const attempt = run.runAttempt
+    expect([shown(), attempt > 1]).toEqual(['IN_PROGRESS', true])
+    system.end(run, 'success')
+    await system.pass(60_000)
+    expect([shown(), run.runAttempt]).toEqual(['SUCCESS', attempt])
+    expect(await system.delivery(id)).toMatchObject({ state: 'finished', outcome: 'succeeded' })
+  },
+)
 
 /** Reads of the run by its ID that don't show a second attempt. */
 const ENDS: [name: string, fault: object | null][] = [
