@@ -180,7 +180,7 @@ async function compareAll(sent: Sent[], { config, clock }: CheckDeps): Promise<F
           : [problem(`${repository}: ${workflow} has no workflow_dispatch on ${ref}: add it under "on".`)]),
       )
     } catch (error) {
-      findings.push(...refusal(error, `${workflow} in ${repository}`))
+      findings.push(...refusal(error, `${workflow} in ${repository}`, repository))
     }
   }
   return findings

@@ -4,6 +4,7 @@ import type { JsonObject } from '../../port/types.ts'
 import type { Config } from '../../relay/config/config.ts'
 import { isRepository, matcher, type Route } from '../../relay/config/routes.ts'
 import { atOf, CredentialError, createCredential } from '../../relay/github/credentials.ts'
+import { readFailure } from '../../relay/github/errors.ts'
 import { readLimit } from '../../relay/github/rate-limit-pause.ts'
 import { readFile } from '../../relay/github/workflow-files.ts'
 import { openStoreForCommand } from '../../relay/store/open.ts'
@@ -14,21 +15,15 @@ import { isOwnPort } from '../generate/to-action.ts'
 import { type Check, type Finding, ok, problem, warning, whyUnreachable } from './check.ts'
 
 /** Explains why the relay can't read a repository or file; empty if the credential check has reported the problem. */
-export function refusal(error: unknown, name: string): Finding[] {
+export function refusal(error: unknown, name: string, repository = name): Finding[] {
   const cause = error instanceof CredentialError ? error.cause : error
   const status = cause instanceof RequestError && cause.response ? cause.status : null
   if (status === 401) return []
   if (status === null)
     return [problem(`${name} can't be read: GitHub can't be reached (${whyUnreachable(cause)}).`)]
   if (error instanceof CredentialError) {
-    const where = "(the owner's Settings, GitHub Apps, Configure)"
-    return [
-      problem(
-        error.system === 'installation'
-          ? `The GitHub App isn't installed on ${name} (${status}): install it there, or add the repository to its installation ${where}.`
-          : `GitHub didn't issue a token to the App for ${name} (${status}): check the App's installation ${where}. The installation may be suspended, or may need approval for new permissions.`,
-      ),
-    ]
+    const { kind, reason } = readFailure(error, { repository, now: 0, tries: 0 })
+    return [problem(kind === 'forbidden' ? reason : `${name} can't be read: ${reason}.`)]
   }
   if (status === 404)
     return [problem(`GitHub can't find ${name}: it doesn't exist, or the credential has no access to it.`)]

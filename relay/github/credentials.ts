@@ -86,14 +86,16 @@ function tokenCredential(options: Options, token: string): CheckedCredential {
   }
 }
 
-/** The minimum time between checks of an installation after a 404 or 403. These can also mean a missing object or permission. */
+/** The minimum time between two checks of an installation after a 404 or 403. These can also mean a missing object or permission. */
 const RECHECK_MS = 10_000
 
 type App = { appId: string; privateKey: string }
 
 function appCredential(options: Options, auth: App, clock: () => number): CheckedCredential {
   let app: Octokit | undefined
-  const installations = new Map<string, { id: number; at: number }>()
+  const installations = new Map<string, number>()
+  /** When a repository's installation was last looked up again after an error. */
+  const checkedAt = new Map<string, number>()
   /** One Octokit per installation, because each installation has its own token. */
   const octokits = new Map<number, Octokit>()
 
@@ -128,12 +130,12 @@ function appCredential(options: Options, auth: App, clock: () => number): Checke
 
   async function findInstallation(repository: string): Promise<number> {
     const known = installations.get(repository.toLowerCase())
-    if (known) return known.id
+    if (known !== undefined) return known
     app ??= await create()
     try {
       const { data } = await app.apps.getRepoInstallation(atOf(repository))
       mustBeGitHub(typeof data.id === 'number')
-      installations.set(repository.toLowerCase(), { id: data.id, at: clock() })
+      installations.set(repository.toLowerCase(), data.id)
       return data.id
     } catch (error) {
       throw new CredentialError('installation', repository, error)
@@ -148,16 +150,19 @@ function appCredential(options: Options, auth: App, clock: () => number): Checke
 
   /** Forgets an installation if the error may mean that the App was uninstalled. @returns whether it was forgotten */
   function forgets(repository: string, error: unknown): boolean {
-    const known = installations.get(repository.toLowerCase())
+    const name = repository.toLowerCase()
+    const known = installations.get(name)
     const ofToken = error instanceof CredentialError && error.system === 'token'
     const cause = ofToken ? error.cause : error
     const status = cause instanceof RequestError && cause.response ? cause.status : 0
+    const isDue = clock() - (checkedAt.get(name) ?? Number.NEGATIVE_INFINITY) > RECHECK_MS
     const gone = ofToken
       ? status === 404 || status === 401
-      : status === 401 || ([403, 404].includes(status) && clock() - (known?.at ?? 0) > RECHECK_MS)
-    if (!known || !gone) return false
-    installations.delete(repository.toLowerCase())
-    octokits.delete(known.id)
+      : status === 401 || ([403, 404].includes(status) && isDue)
+    if (known === undefined || !gone) return false
+    checkedAt.set(name, clock())
+    installations.delete(name)
+    octokits.delete(known)
     return true
   }
 }

@@ -409,7 +409,7 @@ describe('while it checks services, doctor', () => {
       "problem: GitHub rejects the App (401: A JSON web token could not be decoded): check that GITHUB_APP_ID is correct, that GITHUB_APP_PRIVATE_KEY is a key of that App, and that this machine's clock is right.",
     )
     expect(await wrong(env)).toEqual([
-      "problem: The GitHub App isn't installed on acme/shop (404): install it there, or add the repository to its installation (the owner's Settings, GitHub Apps, Configure).",
+      "problem: The relay's GitHub App isn't installed on acme/shop (404: Not Found): install it there, or add the repository to its installation (the owner's Settings, GitHub Apps, Configure, Repository access).",
     ])
     const respond = (to: string, body: object) =>
       github.fail({ match: ({ path }) => path === to, status: 200, body })

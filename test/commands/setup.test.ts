@@ -83,7 +83,7 @@ test("creates an App and writes the App's credentials; doctor then reports only 
   const { findings } = JSON.parse(stdout) as { findings: { status: string; sentence: string }[] }
   const wrong = findings.filter(({ status, sentence }) => status !== 'ok' && !/ isn't set: /.test(sentence))
   expect(wrong.map(({ sentence }) => sentence)).toEqual([
-    expect.stringMatching(/^The GitHub App isn't installed on acme\/shop \(404\)/),
+    expect.stringMatching(/^The relay's GitHub App isn't installed on acme\/shop \(404: Not Found\)/),
   ])
   expect(JSON.stringify(lines)).not.toContain(env.GITHUB_WEBHOOK_SECRET)
 })

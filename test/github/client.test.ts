@@ -70,12 +70,10 @@ test('after an App was reinstalled, the relay looks up the new installation and 
 })
 
 test('a dispatch to a repository that was removed from the App names the installation, not a permission', async () => {
-  const clock = { now: Date.now() }
   const { api } = await open()
   const app = api.createApp()
-  const github = connect(api.url, authOf(app), () => clock.now)
+  const github = connect(api.url, authOf(app))
   expect(await dispatch(github)).toMatchObject({ kind: 'accepted' })
-  clock.now += 61_000
   const refused = (path: string, status: number, message: string) =>
     api.fail({ match: each => each.path.endsWith(path), status, body: { message }, times: 9 })
   refused('/dispatches', 403, 'Resource not accessible by integration')

@@ -13,12 +13,19 @@ import { startServices } from '../support/services.ts'
 
 const MINUTE = 60_000
 
-async function open(more: Record<string, string> = {}) {
-  const { port, github, env: services } = await startServices()
+/** Starts a relay, with alerts. `isApp`: whether it is a GitHub App, which is installed only on acme/shop. */
+async function open(isApp = false) {
+  const { github, env: services } = await startServices()
   github.addRepository('acme/shop')
+  const app = github.createApp({ repositories: ['acme/shop'] })
+  const appEnv = { GITHUB_TOKEN: '', GITHUB_APP_ID: `${app.id}`, GITHUB_APP_PRIVATE_KEY: app.privateKey }
   const path = join(temporaryFolder(), 'relay.db')
+  const endpoint = await openAlertEndpoint()
+  onTestFinished(endpoint.stop)
   const env = relayEnv({
-    ...{ ...services, RELAY_ADMIN_TOKEN: ADMIN_TOKEN, RELAY_DATABASE: `sqlite:${path}`, ...more },
+    ...{ ...services, RELAY_ADMIN_TOKEN: ADMIN_TOKEN, RELAY_DATABASE: `sqlite:${path}` },
+    ...{ RELAY_ALERT_URL: endpoint.url, RELAY_ALERT_SECRET: ALERT_SECRET },
+    ...(isApp && appEnv),
   })
   const relay = await openRelayHere(env)
   const form = new URLSearchParams({ token: ADMIN_TOKEN })
@@ -27,25 +34,26 @@ async function open(more: Record<string, string> = {}) {
   const database = new DatabaseSync(path, { timeout: 5_000 })
   onTestFinished(() => database.close())
   return {
-    ...{ port, github, relay, database },
+    ...{ github, app, relay, database },
+    async alert() {
+      await until(() => endpoint.received.length > 0, 'the alert', 30_000)
+      return endpoint.received[0]!.body.started
+    },
     /** The text of a page, without markup. */
     page: async (path: string) =>
       (await (await fetch(relay.url + path, { headers: { cookie } })).text()).replace(/<[^>]*>/g, ''),
-    async doctor() {
+    /** Returns the exit code, and the problems and warnings of these checks. */
+    async doctor(checks = 'deliveries|webhooks') {
       const PORT = new URL(relay.url).port
       const { code, stdout } = await run(doctor, [], { ...env, PORT })
-      const lines = stdout.split('\n').filter(line => /^(problem|warning) +(deliveries|webhooks) /.test(line))
+      const lines = stdout.split('\n').filter(line => RegExp(`^(problem|warning) +(${checks}) `).test(line))
       return { code, lines: lines.map(line => line.replace(/\s+/g, ' ')) }
     },
   }
 }
 
 test("if Port doesn't know a run, the banner, the delivery's page, doctor, and the alert say so", async () => {
-  const endpoint = await openAlertEndpoint()
-  onTestFinished(endpoint.stop)
-  const { relay, database, page, doctor } = await open({
-    ...{ RELAY_ALERT_URL: endpoint.url, RELAY_ALERT_SECRET: ALERT_SECRET },
-  })
+  const { relay, database, page, doctor, alert } = await open()
   const { body } = await send(relay.url, { body: { run: { id: 'r_ofAnotherOrganization' } } })
   const retried = () => relay.log().some(({ msg }) => msg === 'messages to Port are retried')
   await until(retried, 'Port responded', 30_000)
@@ -64,10 +72,7 @@ test("if Port doesn't know a run, the banner, the delivery's page, doctor, and t
     /waits?: Port accepted no message in \d+ attempts?.*know the run: PORT_CLIENT_ID/,
   )
   expect(await doctor()).toEqual({ code: 1, lines: [expect.stringMatching(expected)] })
-  await until(() => endpoint.received.length > 0, 'the alert', 30_000)
-  expect(endpoint.received[0]!.body.started).toMatchObject([
-    { type: 'messages_wait', detail: expect.stringMatching(expected) },
-  ])
+  expect(await alert()).toMatchObject([{ type: 'messages_wait', detail: expect.stringMatching(expected) }])
 })
 
 test('doctor counts the signed webhooks that the relay refused in the last hour, with the most frequent reason', async () => {
@@ -109,4 +114,23 @@ test('a freeze says when and where it was started; a freeze without an end count
     for (const text of texts(age, more)) expect(shown).toMatch(new RegExp(text))
   }
   expect(await page('/freezes')).toMatch(/Started through the API\. Since .* \(7 d\), without an end\./)
+})
+
+test('if the App was removed from a repository, the list, the alert, and doctor show the same sentence', async () => {
+  const { github, app, relay, page, doctor, alert } = await open(true)
+  await send(relay.url)
+  await until(() => github.dispatches.length === 1, 'the first dispatch')
+  app.repositories = ['acme/till']
+  const toShop = ({ path }: { path: string }) => /^\/repos\/acme\/shop\/(?!installation)/.test(path)
+  github.fail({ match: toShop, status: 404, body: { message: 'Not Found' }, times: Number.POSITIVE_INFINITY })
+  await send(relay.url)
+  const sentence =
+    "The relay's GitHub App isn't installed on acme/shop (404: Not Found): install it there, or add the repository to its installation (the owner's Settings, GitHub Apps, Configure, Repository access)."
+  const isListed = async () =>
+    (await page('/?outcome=not_started')).replaceAll('&#39;', "'").includes(sentence)
+  await until(isListed, 'the list shows the sentence', 30_000)
+  expect(await alert()).toMatchObject([
+    { type: 'workflow_not_started', detail: expect.stringContaining(sentence) },
+  ])
+  expect(await doctor('acme/shop')).toEqual({ code: 1, lines: [`problem acme/shop ${sentence}`] })
 })
