@@ -93,8 +93,8 @@ export function describeRefused(refused: ReturnType<Refusals['recent']>, now: nu
   const { since, count, statuses, reason } = refused
   const isNew = now - since < HOUR * MINUTE_MS
   const when = isNew ? `since the relay started at ${clockTime(since)}` : 'in the last hour'
-  const [what, which] = count === 1 ? ['webhook was', ''] : ['webhooks were', 'Most often: ']
-  return [`${count} ${what} refused ${when}`, `(${statuses.join(', ')}). ${which}${reason}`]
+  const [what, which] = count === 1 ? ['webhook was refused', ''] : ['webhooks were refused', 'Most often: ']
+  return [`${count} ${what} ${when}`, `(${statuses.join(', ')}). ${which}${reason}`]
 }
 
 /**

@@ -1,4 +1,5 @@
 /** Tests that the documentation lists exactly the settings, routes, and commands that exist. */
+import { globSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { commands } from '../../cli/commands.ts'
@@ -6,7 +7,7 @@ import { createAdmin } from '../../relay/admin/routes.ts'
 import { createApp } from '../../relay/app.ts'
 import { readConfig, VARIABLES } from '../../relay/config/config.ts'
 import { createReports } from '../../relay/reports/routes.ts'
-import { code, codes, pages, rows, text } from './pages.ts'
+import { code, codes, pages, root, rows, text } from './pages.ts'
 
 const action = parse(text('action.yml'))
 const SECRET = 'x'.repeat(16)
@@ -114,6 +115,15 @@ test("the relay's commands match the commands page", () => {
   expect(headings.flatMap(([, heading]) => codes(heading!)).sort()).toEqual(
     commands.map(({ name }) => name).sort(),
   )
+})
+
+test("the runbook's symptoms are words that the relay uses", () => {
+  const sources = globSync('{relay,port}/**/*.ts', { cwd: root, exclude: ['**/dist/**'] })
+    .map(text)
+    .join()
+  const symptoms = rows('docs/runbook.md', 'Symptoms').flatMap(cells => codes(cells.join()))
+  expect(symptoms.length).toBeGreaterThan(15)
+  expect(symptoms.filter(words => !sources.includes(words))).toEqual([])
 })
 
 const scripts = Object.keys(JSON.parse(text('package.json')).scripts).filter(name => !/^post/.test(name))
