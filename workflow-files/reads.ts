@@ -68,8 +68,7 @@ const PORT_RUN_ID = /^port[_-]?(?:(?:action|node)[_-]?)?run[_-]?id$/i
 const RUN_ID_KEY = /^(?:context\.)?run_?id$/i
 /** A key of the context that the relay makes. */
 const CONTEXT_KEY = /^(?:run_?id|blueprint|entity|action|requestedBy|trigger|context)$/i
-/** Another key of the payload that the relay makes. */
-const PAYLOAD_KEY = /^(?:run|payload|event)$/i
+const PAYLOAD_KEY = /^(?:run|payload|event|run_?id|blueprint|entity|action|requestedBy|trigger|context)$/i
 
 /**
  * Whether an expression that is passed to Port as a run ID is certainly the ID of Port's run: a key of Port's context, or
@@ -94,9 +93,10 @@ const EVERY_INPUT =
 /** Finds what a workflow reads from its inputs, in linear time. @param names the declared inputs */
 export function readsOf(file: string, names: string[]): Reads {
   const text = file.length > MAX_LENGTH ? '' : file
-  // A comparison such as `inputs.port_context != ''` doesn't pass the input on.
-  const isCompared = ({ isWhole, end }: Reference) => isWhole && /^ *[!=]= *'/.test(text.slice(end, end + 9))
-  const references = referencesIn(text).filter(each => each.root === 'inputs' && !isCompared(each))
+  // Conditions such as `inputs.port_context != ''` and `inputs.port_context && …` don't pass the input on.
+  const isCondition = ({ isWhole, end }: Reference) =>
+    isWhole && /^ *(?:[!=]= *'|&&)/.test(text.slice(end, end + 9))
+  const references = referencesIn(text).filter(each => each.root === 'inputs' && !isCondition(each))
   const byName = Map.groupBy(references, ({ path }) => path[0]!.toLowerCase())
   const readsFrom = (name: string) => byName.get(name.toLowerCase()) ?? []
   const everyInput = find(text, EVERY_INPUT)
@@ -125,9 +125,8 @@ export function readsOf(file: string, names: string[]): Reads {
       .map(({ input }) => input),
     entities,
     missing: (['port_context', 'port_payload'] as const).flatMap(input => {
-      const isKnown = (key: string) =>
-        CONTEXT_KEY.test(key) || (input === 'port_payload' && PAYLOAD_KEY.test(key))
-      const found = readsFrom(input).filter(({ isWhole, path }) => !isWhole && !isKnown(path[1]!))
+      const known = input === 'port_context' ? CONTEXT_KEY : PAYLOAD_KEY
+      const found = readsFrom(input).filter(({ isWhole, path }) => !isWhole && !known.test(path[1]!))
       const keys = [...new Set(found.map(({ path }) => path[1]!))].slice(0, MAX_LINES)
       return keys.length > 0 ? [{ input, keys, lines: linesOf(found) }] : []
     }),
@@ -144,7 +143,7 @@ const AS_RUN_ID =
 
 /** Returns the inputs, in lower case, that a step with Port's actions or API, or a name with `port`, uses as a run ID. */
 function passedToPort(text: string): Set<string> {
-  const found = text.split(/^(?=[ \t]*- )/m).flatMap(step => {
+  const found = text.split(/^(?=[ \t]*- (?:\{|(?:uses|run|name|id|if|env|with):))/m).flatMap(step => {
     const isOfPort = /\bport-labs\/|\bapi(?:\.us)?\.(?:get)?port\.io\b/i.test(step)
     return [...step.matchAll(AS_RUN_ID)].filter(([, name = '']) => isOfPort || PORT_RUN_ID.test(name))
   })

@@ -19,7 +19,7 @@ export function readWorkflow(yaml: string, file: string) {
     .filter(isObject)
     .filter(step => /(^|\/)port-webhook-action@/.test(String(step.uses)))
   const stepIds = steps.flatMap(({ id }) => (typeof id === 'string' ? [id] : []))
-  const { declared = {}, contexts = [], runIds = [], entities = [], missing = [] } = inputsOf(on, yaml) ?? {}
+  const { declared = {}, contexts = [], runIds = [], ...read } = inputsOf(on, yaml) ?? {}
   const references = expressionsOf(value).flatMap(source => referencesIn(withoutTexts(source)))
   const reads = references.map(reference => portKeys(reference, stepIds, contexts))
   return {
@@ -33,8 +33,10 @@ export function readWorkflow(yaml: string, file: string) {
     /** Other inputs that the relay fills, with Port's context or the ID of Port's run. */
     contexts,
     runIds,
-    entities,
-    missing,
+    entities: read.entities ?? [],
+    missing: read.missing ?? [],
+    /** Whether a script or an action gets the payload of Port's older actions, with inputs that no expression names. */
+    passesPayload: read.properties === 'all' && Object.hasOwn(declared, 'port_payload'),
     usedInputs: [...new Set(reads.flatMap(([key, name]) => (key === 'inputs' && name ? [name] : [])))],
     usesEntity: reads.some(([key]) => /^entity$/i.test(key ?? '')),
     usesEvent: reads.some(([key]) => key === 'event'),

@@ -178,6 +178,7 @@ port_context | env:;   CONTEXT: <inputs.port_context>; run: echo <toJSON(inputs)
 port_context | run: <fromJSON(inputs.port_context).entity>;   <fromJSON(inputs.port_context).entity.title> | | DAY-2 | ${WHOLE} reads the entity as an object (line 10). To get the identifier, read .entity.identifier instead of .entity (line 9).
 port_context | run: <fromJSON(inputs.port_context).entity.title> <inputs.port_context> | | DAY-2
 port_context | run: <fromJson(inputs.port_context).triggered_by>;   <toJson(fromJson(inputs.port_context)['relations'])> | | CREATE | port_context has no triggered_by, relations if the relay makes it, although x.yml reads this (lines 9, 10): add port_context with these keys
+port_payload | env:;   PAYLOAD: <inputs.port_payload>; run: tool | | CREATE | x.yml passes on port_payload, from which it can read other inputs: add them to the form.
 port_payload | run: <fromJson(inputs.port_payload).run.id> <fromJson(inputs.port_payload).status> | | CREATE | port_payload has no status if`
 test.each(
   READS.trim()

@@ -65,7 +65,10 @@ const ENTITIES: Record<string, [string, 'text' | 'object']> = {
   'every expression reads text': [uses(`${CONTEXT}.entity`, `${CONTEXT}.runId`), 'text'],
   'the text is a part of a URL': [uses(`format('https://x/{0}', ${CONTEXT}.entity)`), 'text'],
   'names in brackets': [uses("fromJSON( github.event.inputs['port_context'] )['entity']"), 'text'],
-  'a comparison of the input': [uses(`${CONTEXT}.entity`, "inputs.port_context != ''"), 'text'],
+  'a condition on the input': [
+    uses(`inputs.port_context && ${CONTEXT}.entity`, "inputs.port_context != ''"),
+    'text',
+  ],
   'a default for an empty input': [uses("fromJSON(inputs.port_context || '{}').entity"), 'text'],
   'a property': [uses(`${CONTEXT}.entity`, `${CONTEXT}.entity.title`), 'object'],
   'a computed key': [uses(`${CONTEXT}.entity[inputs.key]`, `${CONTEXT}.entity`), 'object'],
@@ -109,6 +112,7 @@ yes | runID | run: curl ${API}/actions/runs/\${{ github.event.inputs.runID }}
 yes | run-id | run: curl '${API}/blueprints/x/entities?run_id=\${{ inputs['run-id'] }}'
 yes | runId | env:;   PORT_RUN_ID: \${{ inputs.runId }}; run: curl ${API}/actions/runs/$PORT_RUN_ID
 yes | runId | ${PORT_STEP.replace(';   op', ' { op').replace(';   ', ', ')}runId: "\${{ inputs.runId }}" }
+yes | runId | ${PORT_STEP}logMessage: |-;     - Deployed;   runId: \${{ inputs.runId }}
 yes | runId | env:;   PORT_RUN_ID: \${{ inputs.runId }}; run: ./report
 yes | runId | uses: other/action@v1; with:;   port-run-id: \${{ inputs.runId }}
 yes | port_node_run_id | run: ./report \${{ inputs.port_node_run_id }}
