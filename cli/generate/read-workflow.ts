@@ -1,6 +1,6 @@
 import { parseDocument } from 'yaml'
 import { isObject } from '../../port/types.ts'
-import { type Reference, referencesIn } from '../../workflow-files/reads.ts'
+import { type Reference, readsOf, referencesIn } from '../../workflow-files/reads.ts'
 import { eventsOf, inputsOf } from '../../workflow-files/triggers.ts'
 import { hasExpression, splitTemplate } from '../migrate/template.ts'
 
@@ -19,7 +19,8 @@ export function readWorkflow(yaml: string, file: string) {
     .filter(isObject)
     .filter(step => /(^|\/)port-webhook-action@/.test(String(step.uses)))
   const stepIds = steps.flatMap(({ id }) => (typeof id === 'string' ? [id] : []))
-  const { declared = {}, contexts = [], runIds = [], ...read } = inputsOf(on, yaml) ?? {}
+  const { declared, ...ofInputs } = inputsOf(on, yaml) ?? { declared: {}, ...readsOf('', []) }
+  const { contexts, runIds } = ofInputs
   const references = expressionsOf(value).flatMap(source => referencesIn(withoutTexts(source)))
   const reads = references.map(reference => portKeys(reference, stepIds, contexts))
   return {
@@ -31,12 +32,7 @@ export function readWorkflow(yaml: string, file: string) {
       Object.entries(declared).filter(([name]) => ![...contexts, ...runIds].includes(name)),
     ),
     /** Other inputs that the relay fills, with Port's context or the ID of Port's run. */
-    contexts,
-    runIds,
-    entities: read.entities ?? [],
-    missing: read.missing ?? [],
-    /** Whether a script or an action gets the payload of Port's older actions, with inputs that no expression names. */
-    passesPayload: read.properties === 'all' && Object.hasOwn(declared, 'port_payload'),
+    ...ofInputs,
     usedInputs: [...new Set(reads.flatMap(([key, name]) => (key === 'inputs' && name ? [name] : [])))],
     usesEntity: reads.some(([key]) => /^entity$/i.test(key ?? '')),
     usesEvent: reads.some(([key]) => key === 'event'),

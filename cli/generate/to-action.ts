@@ -138,7 +138,7 @@ const notesOnFilled = (workflow: WorkflowFile, file: string): string[] => [
       `The form has no input ${name}, because the relay fills it with ${workflow.contexts.includes(name) ? "Port's context" : "the Port run's ID"}. If ${file} needs another value, add the input to the form.`,
   ),
   ...contextNotes(file, workflow).map(({ note }) => note),
-  ...(workflow.passesPayload
+  ...(workflow.properties === 'all' && Object.hasOwn(workflow.inputs, 'port_payload')
     ? [`${file} passes on port_payload, from which it can read other inputs: add them to the form.`]
     : []),
 ]

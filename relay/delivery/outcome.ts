@@ -252,6 +252,10 @@ export function finish(
   const hasStarted = run ? hasJobs && !WITHOUT_WORK.includes(run.conclusion ?? '') : outcome === 'unknown'
   const isReported = delivery.reportWorkflowStatus !== false || !hasStarted
   const { lines = [{ level: success ? 'INFO' : 'ERROR', message: sentence }] } = shown
+  const url = run?.url || (run ? `${page}/runs/${run.id}` : page)
+  const texts = finalTexts(delivery, { conclusion, sentence, url })
+  // Port has had this link since the dispatch, and a workflow without reports may have replaced the link.
+  if (run?.evidence === 'response' && run.url && delivery.reported === null) delete texts.link
   return {
     change: {
       state,
@@ -267,10 +271,7 @@ export function finish(
           ...(isReported && { conclusion }),
           statusLabel: label,
           ...(run && { externalRunId: String(run.id) }),
-          ...finalTexts(delivery, {
-            ...{ conclusion, sentence },
-            url: run?.url || (run ? `${page}/runs/${run.id}` : page),
-          }),
+          ...texts,
         },
       },
     ],

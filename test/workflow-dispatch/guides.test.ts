@@ -26,6 +26,8 @@ interface Guide {
   /** The expected calls of the workflow's commands. */
   calls: string[]
   logs: string[]
+  /** The links that a step sets, which replace the link to the workflow run. */
+  links?: string[]
   /** The Port run's result. */
   status?: 'FAILURE'
   entities?: string[]
@@ -52,6 +54,7 @@ const GUIDES: Record<string, Guide> = {
     }),
     calls: ['create logs --for ada@acme.example'],
     logs: ['Created in bucket'],
+    links: ['https://console.example/logs'],
   },
   promote: {
     // No port_payload in the body: the relay builds it.
@@ -117,11 +120,13 @@ test("workflows like those of Port's guides start unchanged, read their inputs, 
       )
       const calls = await playGuide(scene, name, dispatch as WorkflowDispatch)
       await until(() => run.status !== 'IN_PROGRESS', `the Port run of ${name} finishes`)
+      const links = [run.link ?? []].flat().filter(link => !link.includes('/actions/runs/'))
       const ofRelay = /^(Dispatched workflow|.*finished|✗|The workflow run)/
       shown[name] = {
         calls,
         logs: run.logs.map(({ message }) => message).filter(message => !ofRelay.test(message)),
         ...(run.status === 'FAILURE' && { status: run.status }),
+        ...(links.length > 0 && { links }),
       }
     }
   }
