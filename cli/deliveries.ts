@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { cleanLine } from '../port/text.ts'
 import type { ShownDelivery, ShownEvent } from '../relay/admin/api.ts'
-import { MAX_LISTED } from '../relay/admin/filter.ts'
+import { LIMITS } from '../relay/config/limits.ts'
 import { STATES } from '../relay/delivery/delivery.ts'
 import { callAdmin, FILTER_OPTIONS, toFilter } from './admin-client.ts'
 import type { Call, Color } from './command.ts'
@@ -26,7 +26,7 @@ export const deliveries = defineCommand({
     const { env, values, print, note, signal } = call
     const { json, watch = false, ...filter } = values
     const [id] = call.positionals
-    const given = toFilter(filter, MAX_LISTED)
+    const given = toFilter(filter, LIMITS.listedAtOnce)
     if (id !== undefined) {
       if (watch || Object.keys(given).length > 0)
         throw new UsageError(

@@ -1,7 +1,7 @@
 import { cleanLine } from '../port/text.ts'
 import type { ShownDelivery } from '../relay/admin/api.ts'
 import { isBulk } from '../relay/admin/filter.ts'
-import { MAX_REDELIVERED } from '../relay/admin/redelivery.ts'
+import { LIMITS } from '../relay/config/limits.ts'
 import { REDELIVERABLE } from '../relay/delivery/delivery.ts'
 import { callAdmin, FILTER_OPTIONS, toFilter } from './admin-client.ts'
 import { type Call, choice, defineCommand, flag, JSON_OPTION, text, UsageError } from './command.ts'
@@ -40,7 +40,7 @@ export const redeliver = defineCommand({
       throw new UsageError(
         'A filter needs --state failed, --state cancelled, or an --outcome other than succeeded.',
       )
-    const { limit: most, ...given } = toFilter({ ...filter, limit }, MAX_REDELIVERED)
+    const { limit: most, ...given } = toFilter({ ...filter, limit }, LIMITS.redeliveredAtOnce)
     const body = { ...given, ...(most && { limit: Number(most) }), dry_run: isDry }
     const response = (await callAdmin(env, 'POST', '/api/redeliver', body)) as Bulk
     if (json) return void print(JSON.stringify(response))

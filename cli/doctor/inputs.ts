@@ -5,6 +5,7 @@ import { packClientPayload } from '../../port/payload.ts'
 import { parseJson } from '../../port/text.ts'
 import { type Invocation, isObject, type Json, type JsonObject } from '../../port/types.ts'
 import type { Config } from '../../relay/config/config.ts'
+import { LIMITS } from '../../relay/config/limits.ts'
 import type { Delivery } from '../../relay/delivery/delivery.ts'
 import type { Target } from '../../relay/github/client.ts'
 import { createCredential } from '../../relay/github/credentials.ts'
@@ -23,11 +24,10 @@ import type { Check, CheckDeps, Finding, Findings } from './check.ts'
 import { ok, problem, TIMEOUT_MS, warning } from './check.ts'
 import { refusal } from './repositories.ts'
 
-/** The maximum numbers of deliveries to read, workflows and nodes to check, and bytes in an invocation. */
+/** The maximum numbers of deliveries to read, and of workflows and nodes to check. */
 const RECENT = 200
 const MAX_COMPARED = 20
 const MAX_NODES = 10
-const MAX_INVOCATION = 64 * 1024
 
 interface Sent {
   by: string
@@ -54,7 +54,7 @@ export const recentDeliveries: Check = {
       const compared = [...latest.values()].slice(-MAX_COMPARED)
       const nodes = found.filter(({ kind }) => kind === 'node_run').slice(0, MAX_NODES)
       const ids = [...compared, ...nodes].map(({ id }) => id)
-      const texts = await store.invocations(ids, MAX_INVOCATION)
+      const texts = await store.invocations(ids, LIMITS.shownInvocation)
       const sent = compared.flatMap(({ id, repository, workflow, ref, action }): Sent[] => {
         const invocation = parseJson(texts.get(id) ?? '') as unknown as Invocation | undefined
         if (!isObject(invocation) || workflow === null) return []

@@ -1,11 +1,12 @@
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { parseJson } from '../../port/text.ts'
+import { LIMITS } from '../config/limits.ts'
 import type { HistoryEntry, Listed } from '../delivery/delivery.ts'
 import { boundRun } from '../delivery/match.ts'
 import type { Shown } from '../delivery/waiting.ts'
 import { Problem } from '../http/problem.ts'
-import { MOST_LISTED, type Refusal, type Refusals } from '../http/refusals.ts'
+import type { Refusal, Refusals } from '../http/refusals.ts'
 import type { RouteDeps } from '../route-deps.ts'
 import type { Freeze } from '../store/store.ts'
 import type { Roles } from './auth.ts'
@@ -13,7 +14,6 @@ import {
   bulkRequest,
   FILTERS,
   type GivenFilter,
-  MAX_LISTED,
   readBulkFilter,
   readFilter,
   readWhole,
@@ -22,8 +22,6 @@ import {
 import { endFreeze, readFreeze } from './freezes.ts'
 import { openApi } from './openapi.ts'
 import { knownDelivery, mustBeRedeliverable, type Redelivery } from './redelivery.ts'
-
-const MAX_BODY = 4096
 
 type AdminApiDeps = Pick<RouteDeps, 'store' | 'freezes'> & {
   roles: Roles
@@ -50,7 +48,7 @@ export function createAdminApi({ roles, store, freezes, redelivery, refusals, sh
     const given = Object.fromEntries(FILTERS.map(name => [name, c.req.query(name)])) as GivenFilter
     const filter = readFilter(given, store.clock())
     const before = readWhole('before', c.req.query('before'), Number.MAX_SAFE_INTEGER)
-    const limit = readWhole('limit', c.req.query('limit'), MAX_LISTED) ?? 50
+    const limit = readWhole('limit', c.req.query('limit'), LIMITS.listedAtOnce) ?? 50
     const deliveries = await store.list(filter, { before, limit })
     const isFull = deliveries.length === limit
     const next = isFull ? (deliveries.at(-1)?.seq ?? null) : await store.listedTo(filter, { before })
@@ -79,7 +77,7 @@ export function createAdminApi({ roles, store, freezes, redelivery, refusals, sh
     const { id, state } = await redelivery.cancel(await knownDelivery(c, store))
     return c.json({ delivery: id, state }, 202)
   })
-  app.post('/redeliver', bodyLimit({ maxSize: MAX_BODY, onError: tooLarge }), async c => {
+  app.post('/redeliver', bodyLimit({ maxSize: LIMITS.adminBody, onError: tooLarge }), async c => {
     const { data, error } = bulkRequest.safeParse(parseJson(await c.req.text()))
     if (!data) throw refuse(error)
     const { limit, dry_run: isDry, ...given } = data
@@ -100,7 +98,7 @@ export function createAdminApi({ roles, store, freezes, redelivery, refusals, sh
     const active = (await store.freezes()).filter(({ ending }) => ending === '')
     return c.json({ freezes: active.map(showFreeze) })
   })
-  app.post('/freezes', bodyLimit({ maxSize: MAX_BODY, onError: tooLarge }), async c =>
+  app.post('/freezes', bodyLimit({ maxSize: LIMITS.adminBody, onError: tooLarge }), async c =>
     c.json(showFreeze(await freezes.start(readFreeze(parseJson(await c.req.text()), store.clock()))), 201),
   )
   app.delete('/freezes/:id', async c => {
@@ -109,7 +107,7 @@ export function createAdminApi({ roles, store, freezes, redelivery, refusals, sh
     return c.json({ id: Number(id), discard }, 202)
   })
   app.get('/refused', c => {
-    const limit = readWhole('limit', c.req.query('limit'), MOST_LISTED) ?? 100
+    const limit = readWhole('limit', c.req.query('limit'), LIMITS.refusedAtOnce) ?? 100
     const { since, ...lastHour } = refusals.recent()
     const refused = refusals.list(limit).map(showRefusal)
     return c.json({ since: iso(since), last_hour: lastHour, refused } satisfies RefusedList)
@@ -123,7 +121,7 @@ function readFlag(name: string, text = 'false'): boolean {
 }
 
 const tooLarge = () => {
-  throw new Problem(413, `The body is larger than ${MAX_BODY} bytes.`)
+  throw new Problem(413, `The body is larger than ${LIMITS.adminBody} bytes.`)
 }
 
 export type ShownDelivery = ReturnType<typeof showDelivery>

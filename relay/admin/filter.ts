@@ -1,14 +1,12 @@
 import { z } from 'zod'
+import { LIMITS } from '../config/limits.ts'
 import { isRepository } from '../config/routes.ts'
 import { duration } from '../config/values.ts'
 import { OUTCOMES, REDELIVERABLE, STATES } from '../delivery/delivery.ts'
 import { Problem } from '../http/problem.ts'
 import type { Filter } from '../store/store.ts'
-import { MAX_REDELIVERED } from './redelivery.ts'
 
-export const MAX_LISTED = 200
-
-const LIMIT = `must be a whole number from 1 to ${MAX_REDELIVERED}`
+const LIMIT = `must be a whole number from 1 to ${LIMITS.redeliveredAtOnce}`
 const SINCE =
   'must be a time such as 2026-01-31T12:00:00Z, a duration such as 1h, or milliseconds since 1970 (at least 12 digits)'
 const text = z.string('must be a string')
@@ -35,7 +33,7 @@ export const bulkRequest = z.strictObject(
   {
     ...fields,
     state: fields.state.meta({ enum: REDELIVERABLE }),
-    limit: z.int(LIMIT).min(1, LIMIT).max(MAX_REDELIVERED, LIMIT).default(MAX_REDELIVERED),
+    limit: z.int(LIMIT).min(1, LIMIT).max(LIMITS.redeliveredAtOnce, LIMIT).default(LIMITS.redeliveredAtOnce),
     dry_run: z.boolean('must be true or false').default(false),
   },
   'must be a JSON object, such as {"state": "failed", "since": "1h", "dry_run": true}',

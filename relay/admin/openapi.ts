@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import packageJson from '../../package.json' with { type: 'json' }
+import { LIMITS } from '../config/limits.ts'
 import { OUTCOMES, STATES } from '../delivery/delivery.ts'
-import { MOST_LISTED } from '../http/refusals.ts'
-import { bulkRequest, filterFields, MAX_LISTED } from './filter.ts'
+import { bulkRequest, filterFields } from './filter.ts'
 import { newFreeze } from './freezes.ts'
 
 const text = { type: 'string' }
@@ -103,7 +103,7 @@ export const openApi = {
       summary: 'Deliveries, newest first',
       parameters: [
         ...Object.entries(accepted(filterFields).properties!).map(([name, schema]) => query(name, schema)),
-        query('limit', { type: 'integer', minimum: 1, maximum: MAX_LISTED, default: 50 }),
+        query('limit', { type: 'integer', minimum: 1, maximum: LIMITS.listedAtOnce, default: 50 }),
         query('before', described('`next` of the previous response', { type: 'integer', minimum: 1 })),
       ],
       responses: {
@@ -168,7 +168,9 @@ export const openApi = {
     },
     '/api/refused': get({
       summary: 'Webhooks that this relay has refused since it was started, newest first',
-      parameters: [query('limit', { type: 'integer', minimum: 1, maximum: MOST_LISTED, default: 100 })],
+      parameters: [
+        query('limit', { type: 'integer', minimum: 1, maximum: LIMITS.refusedAtOnce, default: 100 }),
+      ],
       responses: { 200: json('The refused webhooks', ref('Refused')), ...problems(400) },
     }),
   },

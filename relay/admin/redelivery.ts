@@ -4,7 +4,6 @@ import { Problem } from '../http/problem.ts'
 import type { RouteDeps } from '../route-deps.ts'
 import type { Filter, Store } from '../store/store.ts'
 
-export const MAX_REDELIVERED = 1_000
 const PAGE = 200
 /** How many Port runs are read concurrently, and the time limit for reading all of them. */
 const READS = 10

@@ -1,6 +1,7 @@
 import { html } from 'hono/html'
 import packageJson from '../../package.json' with { type: 'json' }
 import { createTtlCache } from '../cache.ts'
+import { LIMITS } from '../config/limits.ts'
 import type { Listed } from '../delivery/delivery.ts'
 import { boundRun } from '../delivery/match.ts'
 import { toShown } from '../delivery/waiting.ts'
@@ -60,15 +61,10 @@ function portRunUrl(apiUrl: string): (runId: string) => string | null {
 
 const KEPT_MS = 15_000
 const MAX_KEPT = 100
-/**
- * The maximum number of requests per minute that read steps from GitHub, for all users. Most of GitHub's rate limit
- * must remain for dispatches.
- */
-const PER_MINUTE = 20
 
 function createSteps(github: Pick<JobReader, 'jobs'>): (delivery: Listed) => Promise<Html> {
   const kept = createTtlCache<Promise<Job[]>>(KEPT_MS, () => performance.now(), MAX_KEPT)
-  const bound = createTokenBuckets(PER_MINUTE)
+  const bound = createTokenBuckets(LIMITS.stepsRate)
 
   function read({ repository }: Listed, id: number, attempt: number): Promise<Job[]> | null {
     const key = `${repository}/${id}/${attempt}`

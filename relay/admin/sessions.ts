@@ -3,11 +3,11 @@ import { promisify } from 'node:util'
 import type { Context } from 'hono'
 import { deleteCookie, getCookie, getSignedCookie, setSignedCookie } from 'hono/cookie'
 import { BoundedMap } from '../cache.ts'
+import { LIMITS } from '../config/limits.ts'
 import type { Store } from '../store/store.ts'
 import { type AdminTokens, isSame, type Role } from './auth.ts'
 
 const COOKIE = 'relay_session'
-const LIFETIME_MS = 12 * 3_600_000
 
 export interface Session {
   id: string
@@ -60,12 +60,12 @@ export function createSessions(
       if (!key) return
       const id = randomBytes(12).toString('base64url')
       known.set(id, false)
-      const content = `${role}.${clock() + LIFETIME_MS}.${id}`
+      const content = `${role}.${clock() + LIMITS.session}.${id}`
       await setSignedCookie(c, COOKIE, content, key, {
         httpOnly: true,
         sameSite: 'Lax',
         path: '/',
-        maxAge: LIFETIME_MS / 1000,
+        maxAge: LIMITS.session / 1000,
         // Browsers send the form's origin, which is https even if a proxy terminates TLS.
         secure: (c.req.header('origin') ?? '').startsWith('https://'),
       })

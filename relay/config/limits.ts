@@ -10,6 +10,7 @@ export const LIMITS = {
   requestLine: 16 * KB,
   /** The limit is high, because a load balancer keeps hundreds of connections open. */
   connections: 4_000,
+  keepAliveTime: 65 * SECOND,
   /** The unverified requests in a row after which a connection is closed. */
   unverifiedInARow: 3,
   /** How long the rest of a refused body is read before its connection is closed. */
@@ -22,16 +23,24 @@ export const LIMITS = {
   bodyRateGrace: 3 * SECOND,
   /** A body arrives in pieces. This is their minimum average size, because each piece uses about 1 KB of memory. */
   bodyPiece: 16,
+  firstPieces: 200,
   /** GitHub's JSON parser accepts up to 100 levels. The body is a few levels deep in the client payload. */
   jsonDepth: 90,
   encryptedInputs: 200,
   jsonKeys: 20_000,
+  /** Parsing 1 MB with 20,000 keys takes tens of milliseconds. */
+  webhookInSteps: 64 * KB,
+  /** Port's agent waits 30 s for a response. */
+  dispatchWait: 20 * SECOND,
   /** This limit and the limit after it are multiples of RELAY_MAX_BODY. */
   webhookArriving: 32,
   webhookProcessing: 64,
   githubBody: 25 * MB,
   githubArriving: 64 * MB,
   githubProcessing: 32 * MB,
+  idleSenders: 1_000,
+  countedSenders: 10_000,
+  forwardedAddress: 100,
   databaseChecks: 60,
   reportBody: 256 * KB,
   reportStartBody: 4 * KB,
@@ -46,17 +55,38 @@ export const LIMITS = {
   reportsWaitingOfRepository: 4 * MB,
   reportMessages: 500,
   reportLines: 100_000,
+  reportText: 1_000,
+  reportName: 300,
+  reportLinks: 10,
+  reportLink: 2_000,
   reportBytes: 20 * MB,
   reportJobs: 1_000,
   outputs: OUTPUTS.maxBytes,
   reportGrace: 60 * SECOND,
   reportToken: 6 * 3_600 * SECOND,
+  /** GitHub's tokens have about 2,000 characters, and expire after about 5 minutes. */
+  oidcToken: 8_000,
+  oidcTokenAge: 600 * SECOND,
+  /** Forged tokens can cause requests for keys. */
+  oidcKeys: 3 * SECOND,
+  knownRuns: 1_000,
   signInRate: 5,
+  session: 12 * 3_600 * SECOND,
+  form: 16 * KB,
+  adminBody: 4 * KB,
+  listedAtOnce: 200,
+  refusedAtOnce: 1_000,
+  redeliveredAtOnce: 1_000,
+  /** Most of GitHub's rate limit must remain for dispatches. */
+  stepsRate: 20,
+  shownInvocation: 64 * KB,
   events: 200,
   response: 16 * MB,
   workflowTriggers: MAX_TRIGGERS,
   logWaiting: 16 * MB,
   loggedReasons: 20,
+  loggedPath: 200,
+  reason: 500,
   refusalReasons: 50,
   refused: 100,
   listed: 10_000,

@@ -133,14 +133,12 @@ export function createBodyMemory(
   return (head: Head) => new Reservation(head)
 }
 
-const MANY = 1_000
-
 /** Adds up bytes by key. Deletes keys with the sum 0 only when there are many, because each deletion creates garbage. */
 function createSums() {
   const sums = new Map<string, number>()
   const of = (key: string) => sums.get(key) ?? 0
   const add = (key: string, bytes: number) =>
-    of(key) + bytes > 0 || sums.size < MANY ? sums.set(key, of(key) + bytes) : sums.delete(key)
+    of(key) + bytes > 0 || sums.size < LIMITS.idleSenders ? sums.set(key, of(key) + bytes) : sums.delete(key)
   return { of, add }
 }
 

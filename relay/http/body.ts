@@ -7,9 +7,6 @@ import type { BodyReservation } from './body-memory.ts'
 import { Problem } from './problem.ts'
 import type { Head } from './request.ts'
 
-/** The number of pieces at the start of a body that can be small. */
-const FIRST_PIECES = 200
-
 /**
  * @param maxBytes the maximum size; a declared length is checked before the body is read
  * @param rule what sets the limit, as the start of a clause, such as `RELAY_MAX_BODY allows`
@@ -31,7 +28,7 @@ export async function readBody(
   let [length, pieces] = [0, 0]
   try {
     await eachChunk(stream, reservation, (chunk, take) => {
-      if (++pieces > FIRST_PIECES && length < pieces * LIMITS.bodyPiece) throw TOO_SMALL
+      if (++pieces > LIMITS.firstPieces && length < pieces * LIMITS.bodyPiece) throw TOO_SMALL
       const needed = length + chunk.length
       if (needed > maxBytes) throw tooLarge(maxBytes, rule)
       if (length === 0) {

@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import type { Context } from 'hono'
+import { LIMITS } from '../config/limits.ts'
 
 export const PROBLEM_STATUSES = [
   400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 422, 429, 500, 502, 503,
@@ -25,10 +26,8 @@ export class Problem extends Error {
   }
 }
 
-const LONGEST_REASON = 500
-
 export const refusalOf = (error: Error | undefined): string =>
-  error instanceof Problem ? error.message.slice(0, LONGEST_REASON) : 'an error inside the relay'
+  error instanceof Problem ? error.message.slice(0, LIMITS.reason) : 'an error inside the relay'
 
 /** Responds with problem details (RFC 9457). */
 export function sendProblem(c: Context, problem: Problem): Response {

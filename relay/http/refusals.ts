@@ -21,10 +21,8 @@ export interface Refusal {
 
 export type Refusals = ReturnType<typeof createRefusals>
 
-export const MOST_LISTED = 1_000
 const MINUTE_MS = 60_000
 const HOUR = 60
-const MAX_REASON = 400
 
 /** Whether a webhook has no signature. Such a webhook, for example a scanner's request, causes no alert. */
 export const isUnsigned = (c: Context) => c.req.header('x-port-signature') === undefined
@@ -49,7 +47,7 @@ export function createRefusals(trustedProxies: number, clock: () => number) {
     note(c: Context, { status, message }: Problem): void {
       const sender = senderAddress(c, trustedProxies)
       const repository = c.req.path.split('/').slice(2).join('/')
-      const reason = message.slice(0, MAX_REASON)
+      const reason = message.slice(0, LIMITS.reason)
       const now = clock()
       const why = `${status} ${reason}`
       if (!isUnsigned(c) && status < 500) {
@@ -59,7 +57,7 @@ export function createRefusals(trustedProxies: number, clock: () => number) {
       }
       const kept = byReason.get(why) ?? new BoundedMap<string, Refusal>(LIMITS.refused)
       byReason.set(why, kept)
-      const key = `${sender} ${repository.slice(0, 200)} ${reason}`
+      const key = `${sender} ${repository.slice(0, LIMITS.loggedPath)} ${reason}`
       const named = isRepository(repository) ? repository : null
       const first = { firstAt: now, lastAt: now, count: 0, status, reason, sender, repository: named }
       const known = kept.get(key) ?? first

@@ -3,6 +3,7 @@ import { isIPv6 } from 'node:net'
 import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
 import { BoundedMap } from '../cache.ts'
+import { LIMITS } from '../config/limits.ts'
 import { Problem, refusalOf } from './problem.ts'
 
 /** A request without its body: Hono's Context, or a value that `serveDirectly` creates. */
@@ -21,7 +22,7 @@ export function senderAddress(c: Head, trustedProxies: number): string {
   const connection = (c.env as Partial<HttpBindings> | undefined)?.incoming?.socket?.remoteAddress ?? ''
   if (trustedProxies === 0) return networkOf(connection)
   const forwarded = (c.req.header('x-forwarded-for') ?? '').split(',')
-  const address = forwarded.at(-trustedProxies)?.trim().slice(0, 100)
+  const address = forwarded.at(-trustedProxies)?.trim().slice(0, LIMITS.forwardedAddress)
   return networkOf(address || connection)
 }
 
@@ -55,11 +56,9 @@ export function noteVerified(c: Head): void {
 /** The fact that the webhook is persisted. A failure after that, such as a failed dispatch, isn't a refusal. */
 export const PERSISTED = 'persisted'
 
-const LONGEST_PATH = 200
-
 export const requestFields = (c: Context, trustedProxies: number, status: number, error?: Error) => ({
   method: c.req.method,
-  path: c.req.path.slice(0, LONGEST_PATH),
+  path: c.req.path.slice(0, LIMITS.loggedPath),
   status,
   ...(status >= 400 && { reason: refusalOf(error) }),
   address: senderAddress(c, trustedProxies),
@@ -68,15 +67,12 @@ export const requestFields = (c: Context, trustedProxies: number, status: number
 export const bearer = (c: Context): string | null =>
   /^Bearer (.+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? null
 
-/** The maximum number of keys. Above it, the least recently used keys are forgotten. */
-const MAX_KEYS = 10_000
-
 export type TokenBuckets = ReturnType<typeof createTokenBuckets>
 
 /** Creates a token bucket for each key. A bucket allows `perMinute` calls per minute, and a burst of twice as many. */
 export function createTokenBuckets(perMinute: number) {
   const burst = 2 * perMinute
-  const buckets = new BoundedMap<string, { tokens: number; at: number }>(MAX_KEYS)
+  const buckets = new BoundedMap<string, { tokens: number; at: number }>(LIMITS.countedSenders)
   return {
     /** Takes a token. @returns 0 if the call is allowed; otherwise, the milliseconds to wait */
     take(key: string): number {

@@ -11,7 +11,7 @@ const OPTIONS = {
   headersTimeout: LIMITS.headersTime,
   requestTimeout: LIMITS.requestTime,
   connectionsCheckingInterval: 2_000,
-  keepAliveTimeout: 65_000,
+  keepAliveTimeout: LIMITS.keepAliveTime,
   joinDuplicateHeaders: true,
 }
 

@@ -118,8 +118,6 @@ export function createReceive(deps: ReceiveDeps): Receive {
 const targetFields = ({ repository, eventType, workflow, ref }: Target) =>
   workflow === null ? { repository, event_type: eventType } : { repository, workflow, ref }
 
-/** The maximum wait for the dispatch. Port's agent waits 30 s for a response. */
-const PATIENCE_MS = 20_000
 const POLL_MS = 100
 
 /**
@@ -132,7 +130,10 @@ const POLL_MS = 100
 export async function awaitDispatch(
   id: string,
   store: Pick<Store, 'get'>,
-  { stopping, patience = PATIENCE_MS }: { stopping?: AbortSignal | undefined; patience?: number } = {},
+  {
+    stopping,
+    patience = LIMITS.dispatchWait,
+  }: { stopping?: AbortSignal | undefined; patience?: number } = {},
 ): Promise<State> {
   for (const until = performance.now() + patience; ; await sleep(POLL_MS)) {
     // If the database is unavailable now, the response still reports success, because the delivery is persisted.

@@ -154,11 +154,8 @@ export function parseBody(body: Uint8Array): unknown {
   return readJson(body, advice, LIMITS.jsonKeys)
 }
 
-const LARGE = 64 * 1024
-
 /**
- * Parses a body in steps, because parsing 1 MB with 20,000 keys takes tens of milliseconds. Other requests run between
- * the steps.
+ * Parses a body. Other requests run between the steps of parsing a large body.
  * @throws Problem 400, 422: see `readJson`
  */
 export async function readWebhook({ head, digest, address, body }: VerifiedWebhook): Promise<{
@@ -167,9 +164,9 @@ export async function readWebhook({ head, digest, address, body }: VerifiedWebho
   identity: Pick<NewDelivery, 'dedupeKey' | 'sentAs' | 'signature'>
 }> {
   const json = parseBody(body)
-  if (body.length > LARGE) await nextTurn()
+  if (body.length > LIMITS.webhookInSteps) await nextTurn()
   const invocation = readInvocation(json, runIdHeader(head))
-  if (body.length > LARGE) await nextTurn()
+  if (body.length > LIMITS.webhookInSteps) await nextTurn()
   const { runId, runIdFrom } = invocation
   const dedupeKey = runId ? runKey(runId) : `signed:${digest}`
   const signature = runIdFrom === 'body' ? null : digest

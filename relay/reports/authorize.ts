@@ -125,14 +125,12 @@ const refNames = (ref: string) =>
 
 export type RunOrigin = Pick<WorkflowRun, 'title' | 'createdAt'>
 
-const MAX_RUNS = 1_000
-
 /**
  * Creates a function that reads a run's title and creation time once. It returns null if GitHub doesn't return the run;
  * then the next call asks GitHub again.
  */
 export function createRunOrigins(github: Pick<RunReader, 'run'>) {
-  const known = new BoundedMap<string, Promise<RunOrigin | null>>(MAX_RUNS)
+  const known = new BoundedMap<string, Promise<RunOrigin | null>>(LIMITS.knownRuns)
 
   return (repository: string, runId: number) => {
     const key = `${repository.toLowerCase()} ${runId}`
@@ -154,7 +152,6 @@ export type BoundRun = { delivery: string; repository: string; runId: number; ru
 export type ReportTokens = ReturnType<typeof createReportTokens>
 
 const TYPE = 'port-report+jwt'
-const MAX_TOKEN = 2_000
 
 /**
  * Creates functions for report tokens. Tokens aren't stored. Every relay with the same configuration accepts them.
@@ -183,7 +180,6 @@ export function createReportTokens(
     /** Verifies a token. `renew`: whether half of its lifetime has passed. @throws Problem 401, with the same message for every reason */
     async verify(token: string | null): Promise<BoundRun & { renew: boolean }> {
       if (token === null) throw refuse('there is no bearer token')
-      if (token.length > MAX_TOKEN) throw refuse(`the token has ${token.length} characters`)
       try {
         const { payload } = await (await import('jose')).jwtVerify(token, key, {
           algorithms: ['HS256'],

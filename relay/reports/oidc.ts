@@ -1,5 +1,6 @@
 import type { JWTPayload, JWTVerifyGetKey } from 'jose'
 import { z } from 'zod'
+import { LIMITS } from '../config/limits.ts'
 import { fetchLimited } from '../config/outgoing.ts'
 import { Problem } from '../http/problem.ts'
 import type { ThrottledLog } from '../log.ts'
@@ -31,17 +32,13 @@ interface OidcDeps {
   audience: string
   clock: () => number
   throttled: Pick<ThrottledLog, 'warn'>
-  /** The minimum time between two requests for keys, because forged tokens can cause such requests. */
+  /** The minimum time between two requests for keys. */
   cooldownMs?: number
   cacheMs?: number
   timeoutMs?: number
 }
 
-/** The maximum length of a token. GitHub's tokens have about 2,000 characters. */
-const MAX_TOKEN = 8_000
 const LEEWAY_S = 30
-/** The maximum age of a token. GitHub's tokens expire after about 5 minutes. */
-const MAX_AGE_S = 600
 
 /**
  * Creates a function that verifies GitHub's OIDC tokens. The keys are from the issuer's JWKS, never from a token. The
@@ -56,7 +53,7 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
 
   return async token => {
     if (token === null) throw refuse('there is no bearer token')
-    if (token.length > MAX_TOKEN) throw refuse(`the token has ${token.length} characters`)
+    if (token.length > LIMITS.oidcToken) throw refuse(`the token has ${token.length} characters`)
     // jose is loaded on first use, so that the relay starts faster.
     const { decodeJwt, jwtVerify } = await import('jose')
     let payload: JWTPayload
@@ -68,7 +65,7 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
         issuer,
         audience,
         clockTolerance: LEEWAY_S,
-        maxTokenAge: MAX_AGE_S,
+        maxTokenAge: LIMITS.oidcTokenAge / 1000,
         requiredClaims: ['exp', 'iat', 'nbf'],
         currentDate: new Date(clock()),
       })
@@ -122,7 +119,7 @@ const NEWER =
  * JWKSNoMatchingKey if a new JWKS lacks the key
  */
 export function createIssuerKeys(deps: Omit<OidcDeps, 'audience' | 'clock'>): JWTVerifyGetKey {
-  const { issuer, throttled, cooldownMs = 3_000, cacheMs = 600_000, timeoutMs = 5_000 } = deps
+  const { issuer, throttled, cooldownMs = LIMITS.oidcKeys, cacheMs = 600_000, timeoutMs = 5_000 } = deps
   let set: { keys: JWTVerifyGetKey; at: number } | null = null
   let asked = Number.NEGATIVE_INFINITY
   let asking: Promise<void> | null = null

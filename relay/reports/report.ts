@@ -142,18 +142,18 @@ const isOutputs = (value: unknown) =>
   Buffer.byteLength(JSON.stringify(value)) <= LIMITS.outputs
 const conclusion = z.enum(['success', 'failure', 'cancelled'])
 const runUpdate = z.object({
-  statusLabel: z.string().max(1_000).optional(),
+  statusLabel: z.string().max(LIMITS.reportText).optional(),
   link: z
-    .array(z.url({ protocol: /^https?$/ }).max(2_000))
-    .max(10)
+    .array(z.url({ protocol: /^https?$/ }).max(LIMITS.reportLink))
+    .max(LIMITS.reportLinks)
     .optional(),
   summary: z.string().optional(),
-  externalRunId: z.string().max(200).optional(),
+  externalRunId: z.string().max(LIMITS.reportName).optional(),
   conclusion: conclusion.optional(),
   job: z
     .object({
       id: z.int().nullable(),
-      name: z.string().max(300),
+      name: z.string().max(LIMITS.reportName),
       author: conclusion,
       ownSummary: z.boolean(),
     })
@@ -168,7 +168,7 @@ const runUpdate = z.object({
 /** Port's pattern for blueprints. Without this check, the allow-list could interpret other characters differently from Port. */
 const blueprint = z
   .string()
-  .max(200)
+  .max(LIMITS.reportName)
   .regex(
     /^[A-Za-z0-9@_=-]+$/,
     'must be the identifier of a blueprint in Port, which consists of letters, digits, and @, _, =, or -',
@@ -177,7 +177,7 @@ const blueprint = z
 const identifier = z
   .string()
   .min(1)
-  .max(1_000)
+  .max(LIMITS.reportText)
   .refine(text => text.isWellFormed() && text !== '.' && text !== '..')
 const required = z.literal(true).optional()
 const entity = z.union([

@@ -8,7 +8,6 @@ import { createTally, NO_PROBLEMS } from '../../relay/admin/health.ts'
 import type { Health } from '../../relay/admin/problems.ts'
 import { createSessions } from '../../relay/admin/sessions.ts'
 import { LIMITS } from '../../relay/config/limits.ts'
-import { MOST_LISTED } from '../../relay/http/refusals.ts'
 import { openStore } from '../../relay/store/open.ts'
 import { aDelivery, NO_OUTCOME } from '../store/place.ts'
 import { openRelayHere, type Relay, relayEnv, temporaryFolder } from '../support/relay.ts'
@@ -352,7 +351,7 @@ test(`at most ${LIMITS.refused} refusals per reason are kept, so that bots don't
   for (let i = 0; i < amount; i++) await fetch(`${relay.url}/webhook/acme/r${i}`, { method: 'POST' })
   for (let i = 0; i < amount; i++) await fetch(`${relay.url}/webhook/acme/shop/${i}`, { method: 'POST' })
   await fetch(`${relay.url}/webhook/%3Cscript%3E/${'x'.repeat(5000)}`, { method: 'POST' })
-  const { refused } = await relay.refused(MOST_LISTED)
+  const { refused } = await relay.refused(LIMITS.refusedAtOnce)
   const of = (start: string) => refused.filter(({ reason }) => reason.startsWith(start)).length
   expect(refused[0]).toMatchObject({ repository: null, count: 1 })
   expect([

@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto'
 import type { Context } from 'hono'
 import { html } from 'hono/html'
+import { LIMITS } from '../../config/limits.ts'
 import type { Listed } from '../../delivery/delivery.ts'
 import type { Shown } from '../../delivery/waiting.ts'
 import { Problem } from '../../http/problem.ts'
 import type { Store } from '../../store/store.ts'
 import { type GivenFilter, givenIn, readBulkFilter } from '../filter.ts'
 import type { Redelivery } from '../redelivery.ts'
-import { knownDelivery, MAX_REDELIVERED, mustBeOpen, mustBeRedeliverable } from '../redelivery.ts'
+import { knownDelivery, mustBeOpen, mustBeRedeliverable } from '../redelivery.ts'
 import type { Session } from '../sessions.ts'
 import { ago, amount, type Html, number, query } from './format.ts'
 import type { Guard } from './guard.ts'
@@ -47,12 +48,12 @@ export function addChanges({ get, post }: Guard, { store, redelivery, show }: Ch
     })
   get('/redeliver', 'admin', async (c, session) => {
     const given = givenIn(name => c.req.query(name))
-    const found = await redelivery.find(bulkFilter(given), MAX_REDELIVERED)
+    const found = await redelivery.find(bulkFilter(given), LIMITS.redeliveredAtOnce)
     return bulkPage(session, given, found, await redelivery.readEnds(found.deliveries), store.clock())
   })
   post('/redeliver', async (_, form) => {
     const given = givenIn(name => (typeof form[name] === 'string' ? form[name] : undefined))
-    const { deliveries } = await redelivery.find(bulkFilter(given), MAX_REDELIVERED)
+    const { deliveries } = await redelivery.find(bulkFilter(given), LIMITS.redeliveredAtOnce)
     const chosen = deliveries.filter(each => fieldOf(each) in form)
     if (chosen.length === 0)
       throw new Problem(409, 'No selected delivery matches: select at least one group.')

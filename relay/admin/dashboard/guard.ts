@@ -11,8 +11,6 @@ import { type createSessions, isOwnForm, isOwnSite, type Session } from '../sess
 import type { Html } from './format.ts'
 import { type About, layout, message, type Page, signInPage } from './layout.ts'
 
-const MAX_FORM = 16_384
-
 /** Pages load resources only from this relay. Other sites can't embed pages or see URLs. */
 export const SECURITY = {
   'content-security-policy':
@@ -57,7 +55,7 @@ export function createGuard({ roles, sessions, about, banner, ...logs }: GuardDe
   const tooLarge = () => {
     throw new Problem(413, 'The form is too large.')
   }
-  const limit = bodyLimit({ maxSize: MAX_FORM, onError: tooLarge })
+  const limit = bodyLimit({ maxSize: LIMITS.form, onError: tooLarge })
   const viewOnly = () =>
     new Problem(403, 'RELAY_VIEW_TOKEN only allows reading: sign in with RELAY_ADMIN_TOKEN.')
   // If the database is unavailable, the user is treated as signed out.

@@ -1,15 +1,16 @@
 import type { Context, Hono } from 'hono'
 import { html } from 'hono/html'
 import { isObject, type JsonObject } from '../../../port/types.ts'
+import { LIMITS } from '../../config/limits.ts'
 import type { Listed } from '../../delivery/delivery.ts'
 import type { Shown } from '../../delivery/waiting.ts'
 import { Problem } from '../../http/problem.ts'
-import { MOST_LISTED, type Refusals } from '../../http/refusals.ts'
+import type { Refusals } from '../../http/refusals.ts'
 import type { RouteDeps } from '../../route-deps.ts'
 import type { Filter } from '../../store/store.ts'
 import { type GivenFilter, givenIn, readFilter, readWhole } from '../filter.ts'
 import type { HealthReader } from '../health.ts'
-import { knownDelivery, MAX_REDELIVERED, type Redelivery } from '../redelivery.ts'
+import { knownDelivery, type Redelivery } from '../redelivery.ts'
 import type { Session } from '../sessions.ts'
 import { banner, RUNBOOK, statusTable } from './banner.ts'
 import { addChanges } from './changes.ts'
@@ -36,8 +37,6 @@ interface DashboardDeps extends Omit<GuardDeps, 'banner'>, Pick<RouteDeps, 'stor
 
 const PAGE = 50
 const DAY_MS = 86_400_000
-/** The list shows no user for an invocation larger than this, in bytes. */
-const MAX_INVOCATION = 65_536
 
 const CACHED = { ...SECURITY, 'cache-control': 'max-age=300' }
 
@@ -74,7 +73,7 @@ function addPages({ get }: Guard, deps: DashboardDeps): void {
       store.hours(now - DAY_MS),
       store.counts(),
       store.outcomes(),
-      store.invocations(ids, MAX_INVOCATION),
+      store.invocations(ids, LIMITS.shownInvocation),
       isFull || !filter ? null : store.listedTo(filter, bound),
     ])
     return listPage({
@@ -83,7 +82,7 @@ function addPages({ get }: Guard, deps: DashboardDeps): void {
       ...{ portRunUrl: deps.portRunUrl, serverUrl: deps.serverUrl },
       webhookUrl: deps.webhookUrl(new URL(c.req.url).origin),
       live: isLive(c),
-      redelivered: readWhole('redelivered', c.req.query('redelivered'), MAX_REDELIVERED) ?? null,
+      redelivered: readWhole('redelivered', c.req.query('redelivered'), LIMITS.redeliveredAtOnce) ?? null,
       chart: chart(hours, now),
       users: new Map([...invocations].map(([id, text]) => [id, whoIn(parse(text))])),
       next: isFull ? deliveries.at(-1)!.seq : continued,
@@ -147,7 +146,7 @@ function parse(text: string | null): JsonObject {
 }
 
 function refusedPage(session: Session, { since, list }: Refusals, now: number, live: boolean) {
-  const refused = list(MOST_LISTED)
+  const refused = list(LIMITS.refusedAtOnce)
   return {
     title: 'Refused',
     session,
