@@ -51,7 +51,7 @@ export function createApp(deps: AppDeps): { app: Hono; receive: Receive } {
     if (c.res.ok) metrics?.webhook('cancellation')
   })
   app.post('/webhook/cancel', createCancel({ store, apply, verify }))
-  // One handler serves all methods. If each method had a handler, Hono would compose its middleware for each webhook.
+  // One handler serves all methods. With a handler for each method, Hono would compose its middleware again for each webhook.
   const webhook = async (c: Context) => {
     throwRefused(c)
     const { text, status, headers } = await receive(c, bodyOf(c))

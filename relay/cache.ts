@@ -1,4 +1,4 @@
-/** A Map with a maximum size. `set` makes its entry the newest. If the Map is then too large, `set` removes the oldest entry. */
+/** A Map with a maximum size. `set` makes its entry the newest one. If the Map is too large after that, `set` removes the oldest entry. */
 export class BoundedMap<K, V> extends Map<K, V> {
   readonly #limit: number
   constructor(limit: number) {

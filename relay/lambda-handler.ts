@@ -9,18 +9,18 @@ import type { Worker } from './workers/worker.ts'
 export type Event = LambdaEvent | { source?: string }
 export type Context = Pick<LambdaContext, 'getRemainingTimeInMillis'>
 
-/** How long an invocation processes due work after it accepted a request. The sender waits in the meantime. */
+/** How long an invocation processes due work after it has accepted a request. During this time, the sender waits. */
 const REQUEST_WORK_MS = 5_000
 /** How long an invocation without work waits for new work, such as the next report of a workflow run. */
 const QUIET_MS = 1_500
-/** How long an invocation waits for steps in progress: after a request, and if it was scheduled. A request to GitHub or Port takes at most 10 s. */
+/** How long an invocation waits for steps in progress: REQUEST_STEP_MS after a request, SCHEDULE_STEP_MS if it was scheduled. A request to GitHub or Port takes at most 10 s. */
 const REQUEST_STEP_MS = 3_000
 const SCHEDULE_STEP_MS = 12_000
 /** How many dispatches RELAY_DISPATCH_RATE allows at the start. The number is small, because AWS can start many relays at once. */
 const FIRST_DISPATCHES = 2
 const RESPONSE_MS = 1_000
 const KEEP_MS = 10_000
-/** The difference between the wall clock's and the monotonic clock's progress that shows that AWS froze the process. */
+/** If the wall clock has advanced more than the monotonic clock by this much, AWS has frozen the process. */
 const FROZEN_MS = 500
 
 /**
@@ -64,8 +64,8 @@ export function createHandler(
       if (request) response = await handle(relay.app)(withoutStage(request), context as LambdaContext)
       else for (const worker of workers) worker.runNow()
       const workMs = request ? REQUEST_WORK_MS : Number.POSITIVE_INFINITY
-      // While a sender waits for the response, the invocation doesn't wait for new work. GitHub's webhooks are the
-      // exception: they need no fast response.
+      // An invocation with a request doesn't wait for new work, because a sender waits for the response. GitHub's
+      // webhooks are an exception, because they need no fast response.
       const quietMs = request && !pathOf(request).endsWith('/github') ? 0 : QUIET_MS
       const until = Math.min(performance.now() + workMs, endsAt - RESPONSE_MS - stepMs)
       // A refused request starts no work, because anyone can send such requests.
@@ -77,7 +77,7 @@ export function createHandler(
         await relay.flush().catch(() => {})
         kept = { relay, at: performance.now(), wallAt: Date.now() }
       } else {
-        // AWS freezes the step in progress. A later invocation finishes the step if its lease hasn't expired.
+        // AWS freezes the steps in progress. A later invocation finishes a step if the step's lease hasn't expired.
         void allStopped.then(() => relay.close()).catch(() => {})
       }
     }
@@ -124,7 +124,7 @@ const LOOK_MS = 20
 
 /** Waits until the workers have been idle for `quietMs`. @param until the deadline, by `performance.now()` */
 async function untilIdle(workers: Worker[], quietMs: number, until: number): Promise<void> {
-  // Claims from before this time are ignored, because they may have missed new work.
+  // Empty claims from before this time are ignored, because they may have missed new work.
   const since = performance.now()
   while (performance.now() < until) {
     for (const worker of workers) worker.wake()

@@ -51,8 +51,8 @@ export function forTerminal(line: string): string {
 const LONGEST = 2_000
 
 /**
- * Describes an error for the log. Omits custom properties, because they can contain a request's headers and body. Shows
- * only the status of a response, because the body can quote the request.
+ * Describes an error for the log. Omits custom properties, because they can contain a request's headers and body. For a
+ * response, shows nothing but the status, because the body can quote the request.
  */
 function describeError(error: unknown): object {
   if (!(error instanceof Error)) return { type: typeof error }
@@ -78,8 +78,8 @@ const LONGEST_REASON = 200
 
 /**
  * Creates a log for messages that can repeat often, such as errors during an outage of Port, or refusals of unverified
- * requests. A message is written when it first occurs. While it recurs, one line per minute is written, with the latest
- * fields and the `count` since the line before. If there are different reasons, `reasons` contains the count of each
+ * requests. A message is written when it first occurs. While the message recurs, one line per minute shows the latest
+ * fields, and the `count` since the previous line. If there are different reasons, `reasons` contains the count of each
  * reason. Messages are grouped by their text, so variable values belong in the fields.
  * @param maxReasons the maximum number of reasons in a line; `others` counts the reasons above this number
  */

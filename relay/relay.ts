@@ -41,7 +41,7 @@ export type AssembledRelay = Awaited<ReturnType<typeof assembleRelay>>
 
 /**
  * @param stopping aborted when this relay stops dispatching
- * @param opening the store, if the caller is already opening it
+ * @param opening the store, if the caller has already started to open it
  * @param firstDispatches how many dispatches RELAY_DISPATCH_RATE allows at the start
  * @throws Error with a message for users if the database can't be opened
  */
@@ -171,7 +171,7 @@ export async function assembleRelay(
   }
 }
 
-/** Opens the store. If the database belongs to another Port organization, closes the store, so that the process can exit. */
+/** Opens the store. Closes it if the database belongs to another Port organization, so that the process can exit. */
 async function openOwn({ port }: Config, opening: Promise<Store>): Promise<Store> {
   const store = await opening
   try {
@@ -193,7 +193,7 @@ export async function createRelay(config: Config, log: Logger, opening?: Promise
   const onRefusal = (status: number, reason: string, address: string) =>
     throttled.warn({ status, reason, address }, "a request that can't be read was refused")
   const server = createRelayServer(relay.app.fetch, onRefusal, relay.receive)
-  // A full queue drops a connection attempt, which the sender repeats after 1 s and 3 s.
+  // If this queue is full, the kernel drops a connection attempt, and the sender repeats the attempt only after 1 s and 3 s.
   server.listen(listenPort, host, LIMITS.connections)
   await once(server, 'listening').catch(async cause => {
     await close()
@@ -213,7 +213,7 @@ export async function createRelay(config: Config, log: Logger, opening?: Promise
       const closed = new Promise(resolve => server.close(resolve))
       const late = new AbortController()
       const patience = sleep(STOP_MS, undefined, { signal: late.signal }).catch(() => {})
-      // After a restart, the relay finds unfinished work by leases and recorded attempts.
+      // Work that isn't finished by then isn't lost: after a restart, the relay finds it by leases and recorded attempts.
       await Promise.race([Promise.all(workers.map(worker => worker.stop())), patience])
       stopping.abort()
       await Promise.race([closed, patience])

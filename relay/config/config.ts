@@ -29,7 +29,7 @@ type Auth = { token: string } | { appId: string; privateKey: string }
 
 type Env = Record<string, string | undefined>
 
-/** The secrets that can also come from a file. `NAME_FILE` contains the file's path. */
+/** The secrets that can also come from a file, whose path is in `NAME_FILE`. */
 const SECRETS = [
   ...['PORT_CLIENT_SECRET', 'PORT_PREVIOUS_SECRETS'],
   ...['GITHUB_TOKEN', 'GITHUB_APP_PRIVATE_KEY', 'GITHUB_WEBHOOK_SECRET'],
@@ -37,7 +37,7 @@ const SECRETS = [
   'OTEL_EXPORTER_OTLP_HEADERS',
 ]
 
-/** Thrown with all problems of a configuration, one sentence each, without secret values. */
+/** Thrown with all problems of a configuration. Each problem is a sentence without secret values. */
 export class ConfigError extends Error {
   readonly problems: string[]
   constructor(problems: string[]) {
@@ -49,12 +49,12 @@ export class ConfigError extends Error {
 }
 
 const variables = z.object({
-  // A shell or an editor may have appended a line break. Port would reject the ID with it.
+  // Port would reject an ID with a line break, which a shell or an editor may have appended.
   PORT_CLIENT_ID: z.string().trim().optional(),
   PORT_CLIENT_SECRET: z.string({
     error: "is required: set it to your Port organization's client secret, which signs Port's webhooks",
   }),
-  // A comment or an incomplete entry in the list must not become a secret, because an attacker could guess it.
+  // A comment or an incomplete entry must not become a secret, because an attacker could guess it.
   PORT_PREVIOUS_SECRETS: list
     .superRefine((secrets, ctx) => {
       const wrong = secrets.findIndex(secret => /[\s:#]/.test(secret))
@@ -214,7 +214,7 @@ function issuerOf(apiUrl: string): string {
   return `https://token.actions.${subdomain ? `${subdomain}.ghe.com` : 'githubusercontent.com'}`
 }
 
-/** Reports mistyped names of variables, for which the relay would otherwise silently use the defaults. */
+/** Reports unknown variable names. For a mistyped name, the relay would otherwise silently use the default. */
 function unknownNames(env: Env): string[] {
   const relays = VARIABLES.filter(name => name.startsWith('RELAY_'))
   return Object.entries(env).flatMap(([name, value = '']) => {
@@ -225,7 +225,7 @@ function unknownNames(env: Env): string[] {
 }
 
 /**
- * Whether Kubernetes set this variable. Every pod gets such variables for a Service named `relay` or `relay-…`.
+ * Whether Kubernetes set this variable. If a Service is named `relay` or `relay-…`, every pod gets such variables.
  * @see https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
  */
 const isServiceLink = (name: string, value: string) =>
@@ -236,7 +236,7 @@ const isServiceLink = (name: string, value: string) =>
 const THE_KEY =
   'paste the .pem file that GitHub generated for the App, or set GITHUB_APP_PRIVATE_KEY_FILE to its path'
 
-/** Converts GitHub's PKCS#1 key to PKCS#8. Accepts `\n` instead of line breaks, as variables often contain it. */
+/** Converts GitHub's PKCS#1 key to PKCS#8. Accepts `\n` instead of line breaks, because variables often contain keys in this form. */
 function readPrivateKey(text: string, ctx: z.RefinementCtx): string {
   try {
     const key = createPrivateKey(text.replaceAll('\\n', '\n'))

@@ -13,7 +13,7 @@ export const LIMITS = {
   keepAliveTime: 65 * SECOND,
   /** The unverified requests in a row after which a connection is closed. */
   unverifiedInARow: 3,
-  /** How long the rest of a refused body is read before its connection is closed. */
+  /** After refusing a body, the relay reads the rest for this long before it closes the connection. */
   lingerTime: 2_000,
   requestsAtOnce: 1,
   headersTime: 10 * SECOND,
@@ -21,7 +21,7 @@ export const LIMITS = {
   stalledTime: 60 * SECOND,
   bodyRate: 8 * KB,
   bodyRateGrace: 3 * SECOND,
-  /** A body arrives in pieces. This is their minimum average size, because each piece uses about 1 KB of memory. */
+  /** The minimum average size of the pieces in which a body arrives. Each piece uses about 1 KB of memory. */
   bodyPiece: 16,
   firstPieces: 200,
   /** GitHub's JSON parser accepts up to 100 levels. The body is a few levels deep in the client payload. */

@@ -10,7 +10,7 @@ export function proxiesOf(env: Env): [name: string, url: string][] {
   return all.filter(([, url]) => url !== '')
 }
 
-/** Describes each problem with the proxy variables in a sentence. Omits the values, because they can contain a password. */
+/** Describes the problems with the proxy variables, in one sentence each. Omits the values, because they can contain passwords. */
 export function proxyProblems(env: Env): string[] {
   return proxiesOf(env)
     .filter(([, url]) => !isProxy(url))
@@ -48,7 +48,7 @@ export function useProxy(env: Env): void {
 
 /**
  * Fetches a URL like `fetch`, but resolves after the whole response has arrived.
- * @throws the errors of `fetch`, also for a truncated body; Error if the uncompressed body exceeds the limit
+ * @throws the errors of `fetch`, even if only the body is cut off; Error if the uncompressed body exceeds the limit
  */
 export async function fetchLimited(url: string, init?: RequestInit): Promise<Response> {
   const response = await fetch(url, init)
@@ -95,7 +95,7 @@ export const fetchObserved = (url: string, init: RequestInit, onResponse: OnResp
 export function responseOutcome(response: Received): ResponseOutcome {
   if (response === null) return 'unreachable'
   const { status, headers } = response
-  // GitHub can respond with 403 to a request that exceeds a rate limit.
+  // If a request exceeds a rate limit, GitHub can also respond with 403.
   const isLimit = headers.has('retry-after') || headers.get('x-ratelimit-remaining') === '0'
   if (status === 429 || (status === 403 && isLimit)) return 'limited'
   if (status === 401) return 'unauthorized'

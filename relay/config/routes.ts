@@ -84,8 +84,8 @@ export function readRoutes(path: string, readFile: (path: string) => string, pro
  * always excluded. An empty list matches nothing.
  */
 export function matcher(globs: string[]): (name: string) => boolean {
-  // In a list, picomatch treats `!a/b` as "every name except a/b", which would allow too many names. So exclusions are
-  // matched separately. Without `posix`, picomatch treats the `!` in `[!a]` as a literal character.
+  // Exclusions are matched separately: in a list, picomatch treats `!a/b` as "every name except a/b", which would allow
+  // too many names. Without `posix`, picomatch treats the `!` in `[!a]` as a literal character.
   const matchesAny = (some: string[]) =>
     some.length > 0 ? picomatch(some, { nocase: true, dot: true, posix: true }) : () => false
   const included = matchesAny(globs.filter(glob => !isExclusion(glob)))

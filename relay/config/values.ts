@@ -41,7 +41,7 @@ export const signingSecret = z.string().transform((text, ctx) => {
   return z.NEVER
 })
 
-/** A secret that is sent in a header, so it must be plain ASCII. */
+/** A secret that is sent in a header, and must therefore be plain ASCII. */
 export const inHeader = z
   .string()
   .regex(
@@ -84,7 +84,7 @@ function globList(everything: string, problemOf: (glob: string) => string | null
   })
 }
 
-/** A duration in milliseconds. Because of its limit, the current time plus a duration is always a valid date. */
+/** A duration in milliseconds. The maximum ensures that the current time plus a duration is a valid date. */
 export const duration = amount(
   { ms: 1, s: 1e3, m: 6e4, h: 36e5, d: 864e5 },
   'must be a duration such as 30s, 10m, 24h or 30d',
@@ -137,7 +137,7 @@ export const isExclusion = (glob: string): boolean => /^!(?!\()/.test(glob)
 
 /**
  * Says what is wrong with a glob, in a clause to write after the glob; null if the glob is valid.
- * @param options.repositories whether the glob is for `owner/name`; then a leading `!` excludes names
+ * @param options.repositories whether the glob is for `owner/name`. In such a glob, a leading `!` excludes names.
  */
 export function globProblem(glob: string, options: { repositories?: boolean } = {}): string | null {
   const pattern = options.repositories && isExclusion(glob) ? glob.slice(1) : glob
@@ -156,7 +156,7 @@ export function globProblem(glob: string, options: { repositories?: boolean } = 
   return null
 }
 
-/** Whether a pattern can match a repository. False for typical mistakes: a URL, an owner without a name, a single star, `.git` at the end. */
+/** Whether a pattern can match a repository. Returns false for typical mistakes: a URL, an owner without a name, a single star, `.git` at the end. */
 function mayMatchRepository(pattern: string): boolean {
   if (/\s|:|^!|^\/|\/$|\.git$/i.test(pattern)) return false
   const parts = pattern.split('/')
@@ -171,7 +171,7 @@ type Env = Record<string, string | undefined>
  * leading byte order mark and trailing line breaks, which editors and shells can add.
  * @param names the names of the secrets that can come from a file (`NAME_FILE`)
  * @param problems the list to which the function adds problems, one sentence each
- * @returns the values, and the names of the secrets whose files can't be read; `problems` contains these
+ * @returns the values, and the names of the secrets whose files can't be read. Each such file is also in `problems`.
  */
 export function readSecrets(
   env: Env,

@@ -5,7 +5,7 @@ export interface PendingDeployment {
   environment: string
   /** The environment's wait timer, in minutes; 0 for none. */
   waitTimer: number
-  /** The logins of users and the names of teams. One of these reviewers must approve. */
+  /** The users (logins) and teams (names) of which one must approve. */
   reviewers: string[]
 }
 

@@ -18,9 +18,9 @@ import { workflowRefusal } from './workflow-refusal.ts'
 /** The target of a dispatch: a repository and an event type, or a repository, a workflow, and a ref. */
 export interface Target {
   repository: string
-  /** Event type of a `repository_dispatch`; null for a `workflow_dispatch`. */
+  /** The event type of a `repository_dispatch`; null for a `workflow_dispatch`. */
   eventType: string | null
-  /** File name or id of the workflow for a `workflow_dispatch`. */
+  /** The file name or ID of a workflow; null for a `repository_dispatch`. */
   workflow: string | null
   /** A branch or tag; null for the default branch. */
   ref: string | null
@@ -29,7 +29,8 @@ export interface Target {
 export type GitHub = ReturnType<typeof createGitHub>
 
 /**
- * @param options.isAllowed whether the relay may dispatch to the new name of a repository; by default, it may not
+ * @param options.isAllowed whether the relay may dispatch to a renamed repository under this new name; by default, no
+ *   new name is allowed
  * @param options.secrets values to remove from GitHub's error messages; the credential is always removed
  */
 export function createGitHub(
@@ -72,7 +73,7 @@ export function createGitHub(
     ...repositories,
     /**
      * Sends a dispatch. Never repeats a request that may have started a workflow.
-     * @param maySend called right before the request
+     * @param maySend called right before the request; if it returns false, nothing is sent
      */
     async dispatch(
       { repository, eventType: type, workflow, ref }: Target,
@@ -99,7 +100,7 @@ export function createGitHub(
               : workflowRefusal(refused, { repository, workflow, ref: ref ?? 'the default branch' }),
         })
       }
-      // Only the response to a dispatch shows that the limit has ended, because GitHub limits writes and reads separately.
+      // No other response ends the pause, because GitHub limits reads and writes separately.
       if (outcome.kind === 'accepted' || outcome.kind === 'rejected') pauses.resume(repository)
       if (outcome.kind !== 'deferred' || outcome.cause !== 'limit') return outcome
       return { ...outcome, until: pauses.find(repository)?.pausedUntil ?? outcome.until }
@@ -113,7 +114,7 @@ const MAX_WINDOWS = 1_000
 /** @param isToken whether all repositories share one limit. With an App, each owner's installation has its own limit. */
 function createResponseFacts(clock: () => number, isToken: boolean) {
   const windows = new Map<number, number>()
-  /** The latest window of each limit. */
+  /** The latest rate-limit window of each owner; with a token, of all owners together. */
   const latest = new BoundedMap<string, { end: number; remaining: number }>(MAX_WINDOWS)
   const limitOf = (owner: string) => (isToken ? '' : owner.toLowerCase())
   let expiresAt: number | null = null
@@ -124,7 +125,7 @@ function createResponseFacts(clock: () => number, isToken: boolean) {
 
   return {
     observe({ status, headers, url }: NonNullable<Received>): void {
-      // The headers of a 401 show the limit of anonymous requests.
+      // In a 401, these headers are about anonymous requests.
       if (status === 401) return
       const expiry = Date.parse(headers.get('github-authentication-token-expiration') ?? '')
       if (Number.isFinite(expiry)) expiresAt = expiry
@@ -138,9 +139,9 @@ function createResponseFacts(clock: () => number, isToken: boolean) {
         windows.set(end, Math.min(remaining, windows.get(end) ?? remaining))
       }
     },
-    /** Names the limit to which a repository's requests count. */
+    /** Returns the key of the rate limit that applies to requests for a repository. */
     limitOf: (repository: string) => limitOf(repository.replace(/\/.*/, '')),
-    /** Returns how many requests a minute a repository's limit allows until its reset; 0 before GitHub's first response. */
+    /** Returns how many requests per minute the limit allows until its reset; 0 before GitHub's first response. */
     perMinute(limit: string): number {
       const { end = 0, remaining = 0 } = latest.get(limit) ?? {}
       return end > clock() ? remaining / Math.max(1, (end - clock()) / 60_000) : 0
@@ -150,7 +151,7 @@ function createResponseFacts(clock: () => number, isToken: boolean) {
       forgetFinished()
       return windows.size === 0 ? null : Math.min(...windows.values())
     },
-    /** Returns when the token expires, in milliseconds since 1970. Null for a token of an App, or one that doesn't expire. */
+    /** Returns when the token expires, in milliseconds since 1970; null for an App, or if the token doesn't expire. */
     tokenExpiresAt: () => expiresAt,
   }
 }
@@ -158,10 +159,10 @@ function createResponseFacts(clock: () => number, isToken: boolean) {
 const RESOLUTION_MS = 1_000
 
 /**
- * Measures GitHub's time minus the relay's time. Each response yields a range, because GitHub sets the `Date` header
- * between the request and the response. The intersection of the ranges is kept. If a range doesn't overlap the
- * intersection, the range replaces it. `monotonic`: a timer in milliseconds, which makes a change of the relay's clock
- * visible immediately.
+ * Measures GitHub's time minus the relay's time. Each response yields a range, because GitHub sets the `Date` header at
+ * some time between the request and the response. The result is the intersection of these ranges. A range that doesn't
+ * overlap the intersection replaces it. `monotonic`: a timer in milliseconds, with which a change of the relay's clock
+ * is noticed immediately.
  */
 function createClockOffset(clock: () => number, monotonic = () => performance.now()) {
   let bounds: { least: number; most: number } | null = null

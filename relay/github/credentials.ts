@@ -8,13 +8,13 @@ import { foreignReason, isForeign, mustBeGitHub } from './response.ts'
 
 type Work<T> = (octokit: Octokit, at: { owner: string; repo: string }) => Promise<T>
 
-/** How the relay authenticates to GitHub: with one token, or as a GitHub App with an installation per repository. */
+/** How the relay authenticates to GitHub: with one token, or as a GitHub App with one installation for each owner. */
 export interface Credential {
   kind: 'token' | 'app'
   /**
    * Calls `work` with an Octokit that has a token for the repository. Doesn't change the errors that `work` throws. If
-   * GitHub rejects the installation or its token (401, 404), calls `work` again once, because the request had no
-   * effect.
+   * GitHub rejects the installation or its token (401, 404), calls `work` once more, because the rejected request had
+   * no effect.
    * @throws CredentialError if no token is available
    */
   use<T>(repository: string, work: Work<T>): Promise<T>
@@ -23,7 +23,7 @@ export interface Credential {
 /** A credential with a check: `check` sends a request that shows whether GitHub accepts the credential. */
 type CheckedCredential = Credential & { check(): Promise<void> }
 
-/** Thrown if the relay gets no token for a repository. `system`: what GitHub refused (the installation or the token). */
+/** Thrown if the relay gets no token for a repository. `system`: whether GitHub refused the installation or the token. */
 export class CredentialError extends Error {
   override name = 'CredentialError'
   readonly system: 'installation' | 'token'
@@ -38,10 +38,7 @@ export function atOf(repository: string): { owner: string; repo: string } {
   return { owner, repo }
 }
 
-/**
- * @param onResponse called after each request with the response (null without a response), the time of sending (by
- * `performance.now()`), and the error
- */
+/** @param onResponse called after each request with the response or null, the time of sending (by `performance.now()`), and the error */
 export function createCredential(
   { apiUrl, auth }: Config['github'],
   clock: () => number,
@@ -58,8 +55,8 @@ export function createCredential(
 type Options = ReturnType<typeof octokitOptions>
 
 /**
- * Loads Octokit on first use, because loading it takes longer than everything else at startup. Omits the log of requests,
- * which parses each request a second time.
+ * Loads Octokit on first use, because loading it takes longer than everything else at startup. Omits Octokit's request
+ * log, which would parse each request a second time.
  */
 async function loadOctokit() {
   const { Octokit } = await import('@octokit/rest')
@@ -189,9 +186,9 @@ export function pausedCredential(
   }
 }
 
-/** The minimum length of a secret to redact. A shorter secret can be a part of ordinary words. */
+/** The minimum length of a secret to redact. A shorter secret could be a part of ordinary words. */
 const SHORTEST = 6
-/** The format of all GitHub tokens. It is needed for installation tokens, which aren't in the configuration. */
+/** Matches all GitHub tokens. This also redacts installation tokens, which aren't in the configuration. */
 const TOKENS = /\b(gh[a-z]|github_pat)_\w{20,}/g
 
 /** Removes secrets from the errors of requests, because GitHub or a proxy can quote the request. */
@@ -208,7 +205,7 @@ export function hideSecrets(credential: Credential, secrets: readonly string[]):
       } catch (error) {
         for (let each = error; each instanceof Error; each = each.cause) {
           const hidden = hide(each.message)
-          // A DOMException's message is read-only.
+          // The assignment is conditional, because the message of a DOMException is read-only.
           if (hidden !== each.message) each.message = hidden
           const data = each instanceof RequestError ? each.response?.data : null
           if (isObject(data) && typeof data.message === 'string') data.message = hide(data.message)
@@ -223,7 +220,7 @@ export function hideSecrets(credential: Credential, secrets: readonly string[]):
 const API_VERSION = '2022-11-28'
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} }
 
-/** Returns Octokit's options. Every request to GitHub's API names the relay and the API version, also auth-app's requests. */
+/** Returns Octokit's options. Every request to GitHub's API names the relay and the API version, including the requests of auth-app. */
 export const octokitOptions = (
   apiUrl: string,
   send: (url: string, init: RequestInit) => Promise<Response>,

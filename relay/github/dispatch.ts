@@ -73,10 +73,10 @@ const ROUTE =
   /(\/actions\/workflows\/[^/]+)?\/dispatches$|\/actions\/runs\/\d+\/((force-)?cancel|rerun-failed-jobs)$/
 
 /**
- * Posts a dispatch, a cancellation, or a re-run. If the repository has moved, posts to the new URL; `fetch` itself
- * would follow a 301 or 302 with a GET. RELAY_ALLOWED_REPOSITORIES must include the new name. Sends the token only to
- * GitHub's API.
- * @returns `foreign`: if the response isn't from GitHub, a clause about it; then nothing was started
+ * Posts a dispatch, a cancellation, or a re-run. If the repository has moved, and RELAY_ALLOWED_REPOSITORIES includes
+ * the new name, posts to the new URL. `fetch` would follow a 301 or 302 with a GET. Never sends the token to another
+ * host than GitHub's API.
+ * @returns `foreign`: a clause if the response isn't from GitHub, which means that nothing was started
  * @throws Octokit's errors, RejectedError, PreparationError, and DelayedError
  * @see https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
  */

@@ -24,9 +24,9 @@ type Outcome =
   | { kind: 'deferred'; until: number | null; reason: string; cause: PauseCause | 'error' }
   | { kind: 'response_lost'; reason: string }
 
-/** Why a read failed. `later`: the read can be retried at `at` (milliseconds since 1970). Reasons are clauses. */
+/** Why a read failed. Reasons are clauses. `later`: the read can be retried at `at`, in milliseconds since 1970. */
 export type ReadFailure =
-  /** `permission`: whether a permission is missing. False: GitHub doesn't show the repository or run to the credential. */
+  /** `permission`: whether a permission is missing. If false, the credential can't see the repository or run. */
   { kind: 'forbidden'; reason: string; permission: boolean } | { kind: 'later'; at: number; reason: string }
 
 /** Thrown if the relay doesn't send a dispatch now, because the lease expires too soon or a freeze has started. */
@@ -51,7 +51,7 @@ type Failure =
   | { kind: 'limited'; until: number; reason: string }
   /** GitHub didn't respond. `isSent`: false if the request certainly didn't reach GitHub. */
   | { kind: 'unreachable'; reason: string; isSent: boolean }
-  /** GitHub responded with 408 or 5xx, so the request may have taken effect. `limit`: null if GitHub doesn't ask the relay to wait. */
+  /** GitHub responded with 408 or 5xx, so the request may have taken effect. `limit`: how long GitHub asks the relay to wait, or null. */
   | { kind: 'server_error'; status: number; limit: { until: number; reason: string } | null }
   | { kind: 'foreign'; reason: string }
   /** GitHub rejects the credential for every request until an operator renews it. */
@@ -108,7 +108,7 @@ function toOutcome(error: unknown, { repository, now, refusal }: DispatchContext
       return { ...deferred(failure.reason, 'limit'), until: failure.until }
     case 'unreachable':
       return isSent && failure.isSent ? lost(failure.reason) : deferred(failure.reason)
-    // After this error, the relay first searches for the workflow run, so the retry time in GitHub's response doesn't matter.
+    // The retry time in GitHub's response doesn't matter, because the relay first searches for the workflow run.
     case 'server_error': {
       const request = isSent ? 'the dispatch to' : 'a request about'
       const what = isToken ? "the App's request for a token for" : request
@@ -150,7 +150,7 @@ export function readFailure(
       const { status, limit } = failure
       return limit ? later(limit.until, limit.reason) : soon(`GitHub responded with ${status}`)
     }
-    // A rejected credential counts as an outage. So decisions wait until an operator renews the credential.
+    // A rejected credential counts as an outage, so decisions wait until an operator renews it.
     case 'credential':
       return later(now + CREDENTIAL_RETRY_MS, failure.reason)
     case 'no_token':

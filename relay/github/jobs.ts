@@ -55,7 +55,7 @@ export function createJobReader(credential: Credential) {
         }))
         return { jobs, total: data.total_count }
       }),
-    /** Returns the run that occupies the concurrency group for which this run waits; null if unknown. */
+    /** Returns the run that is in progress in the concurrency group for which this run waits; null if unknown. */
     blockingRun: (repository: string, runId: number): Promise<number | null> =>
       credential.use(repository, async (octokit, at) => {
         const ofRun = 'GET /repos/{owner}/{repo}/actions/runs/{run_id}/concurrency_groups'
@@ -73,12 +73,12 @@ export function createJobReader(credential: Credential) {
         const { data } = await octokit.checks.listAnnotations({ ...at, check_run_id: jobId, per_page: 100 })
         return readAnnotations(data)
       }),
-    /** Returns the end of a finished job's log. Null if GitHub has no log: for example, the runner was lost. */
+    /** Returns the end of a finished job's log; null if GitHub has no log, for example because the runner was lost. */
     jobLog: (repository: string, jobId: number): Promise<string | null> =>
       credential.use(repository, async (octokit, at) => {
         const signal = AbortSignal.timeout(LOG_TIMEOUT_MS)
-        // The redirect leads to a signed URL on another host. That host must not get the token, so Octokit doesn't
-        // follow the redirect.
+        // GitHub redirects to a signed URL on another host. Octokit doesn't follow the redirect, because that host must
+        // not get the token.
         const request = { redirect: 'manual' as const, signal }
         let { headers } = await octokit.request('GET /repos/{owner}/{repo}/actions/jobs/{job_id}/logs', {
           ...at,
@@ -125,7 +125,7 @@ export async function readTail(stream: AsyncIterable<Uint8Array>, keep = KEPT_BY
 
 const MAX_LINES = 100
 const MAX_LINE = 1_000
-/** The maximum number of characters to read from a line. ANSI codes count. */
+/** The maximum number of characters to read from a line, including ANSI codes. */
 const MAX_PART = 4_000
 const TIME = /^\uFEFF?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z) ?/
 /** Matches the runner command that registers a secret: `##[add-mask]…`, or `::add-mask::…` if a step printed it. */
@@ -143,7 +143,7 @@ export function cleanLog(text: string, until: number | null): string[] {
     if (time) at = Date.parse(time[1] as string)
     lines.push({ at, raw: time ? raw.slice(time[0].length) : raw })
   }
-  // GitHub reports the end of a step in whole seconds.
+  // The tolerance is one second, because GitHub reports the end of a step in whole seconds.
   const within = until === null ? lines : lines.filter(line => line.at < until + 1000)
   return lastLines(within) ?? lastLines(lines) ?? []
 }

@@ -8,7 +8,7 @@ export type PauseCause = 'limit' | 'credential' | 'installation'
 
 /** A period during which GitHub accepts no requests from a credential. */
 export interface RateLimitPause {
-  /** Identifies the credential: a digest of the token. For an App, a digest of its key and the owner of the installation. */
+  /** Identifies the credential: a digest of the token or, for an App, a digest of its key together with the owner of the installation. */
   scope: string
   pausedUntil: number
   cause: PauseCause
@@ -34,12 +34,12 @@ export class PausedError extends Error {
 /** The longest pause. GitHub's limits last at most an hour. */
 const LONGEST_PAUSE_MS = 3_600_000
 const FIRST_PAUSE_MS = 60_000
-/** The maximum distance between the current time and a pause's end. A pause beyond it is outdated, or the clock was changed. */
+/** If the end of a pause is further away than this, the pause is ignored, because the clock was changed. */
 const FURTHEST_MS = LONGEST_PAUSE_MS + 60_000
 
 export type RateLimitPauses = ReturnType<typeof createRateLimitPauses>
 
-/** Keeps the pauses of each credential, because GitHub limits credentials and not repositories. `onPause` gets each new pause. */
+/** Keeps the pauses of each credential, because GitHub limits credentials and not repositories. Calls `onPause` with each new pause. */
 export function createRateLimitPauses(
   auth: Config['github']['auth'],
   clock: () => number,
@@ -79,7 +79,7 @@ export function createRateLimitPauses(
   })
 
   return {
-    /** With a token: the scope of all repositories. With an App: the prefix of its owners' scopes. */
+    /** With a token, the scope of all repositories. With an App, the common prefix of the owners' scopes. */
     scope,
     find: (repository: string): RateLimitPause | null => toPauses(scopeOf(repository)),
     /** Starts a pause after GitHub asked the relay to wait, or rejected the credential. `reason`: a clause to show. */
@@ -99,11 +99,11 @@ export function createRateLimitPauses(
     /** Ends the pause after GitHub's response to a dispatch, and resets `tries`. */
     resume(repository: string): void {
       const key = scopeOf(repository)
-      // The response to a request from before the pause doesn't end the pause.
+      // A pause that hasn't expired stays, because the response can be to a request from before the pause.
       if ((entryOf(key)?.until ?? 0) <= clock()) entries.delete(key)
     },
     allPaused: (): RateLimitPause[] => [...entries.keys()].map(toPauses).filter(pauses => pauses !== null),
-    /** Returns the pauses whose cause is a rejected credential. Such a pause counts until GitHub accepts a dispatch, even if it has ended. */
+    /** Returns the pauses whose cause is a rejected credential, even expired ones, until GitHub accepts a dispatch. */
     rejected: (): RateLimitPause[] =>
       [...entries.keys()].flatMap(key => {
         const entry = entryOf(key)
@@ -136,7 +136,7 @@ export function readLimit(
   const headers = { get: (name: string) => (response.headers as Named)[name] ?? null }
   const isFailure = status >= 500 && headers.get('retry-after') !== null
   if (!isFailure && status !== 429 && !(status === 403 && isLimit(headers, data))) return null
-  // GitHub's clock may differ from the relay's clock.
+  // Times in the headers are by GitHub's clock, which may differ from the relay's clock.
   const offset = (Date.parse(headers.get('date') ?? '') || now) - now
   const asked = readRetryAt(headers, now + offset, LONGEST_PAUSE_MS)
   const until = asked === null ? now + backOff(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS / 2) : asked - offset

@@ -28,7 +28,7 @@ export function readDocumentation(data: unknown): string {
   return typeof url === 'string' && URL.canParse(url) ? ` See ${cleanText(url)}` : ''
 }
 
-/** Hides the sent values, and parts of them, in GitHub's message, because they can be secret. */
+/** Hides the values that the relay sent, and parts of these values, in GitHub's message, because the values can be secret. */
 export function withoutValues(message: string, sent: Json): string {
   const values = [...new Set(textsIn(sent).flatMap(formsOf))]
   return values
@@ -64,5 +64,5 @@ export function findResponse(error: unknown): RequestError['response'] {
   return undefined
 }
 
-/** The maximum length of a message, which is longer than any message of GitHub. */
+/** The maximum length of a message. No message of GitHub is that long. */
 export const MAX_MESSAGE = 4_000

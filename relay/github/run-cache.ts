@@ -8,7 +8,7 @@ type RunEvent = 'repository_dispatch' | 'workflow_dispatch'
 
 interface Want {
   event: RunEvent
-  /** The time from which runs are needed, in milliseconds since 1970 by GitHub's clock; null if only the runs in `runIds` are needed. */
+  /** Runs created since this time are needed, in milliseconds since 1970 by GitHub's clock; null if `runIds` lists all needed runs. */
   since: number | null
   runIds: readonly number[]
   /** Whether to read the runs by their IDs instead of the list, if the budget allows it. */
@@ -20,14 +20,14 @@ export interface Snapshot {
   /** `forbidden`: the credential lacks Actions: read. `unavailable`: the relay can't read the list now. */
   access: 'read' | 'forbidden' | 'unavailable'
   reason: string | null
-  /** The milliseconds from GitHub's first to its last refusal in a row. A single refusal may be a mistake. */
+  /** The milliseconds between the first and the latest of consecutive refusals. A single refusal may be a mistake. */
   refusedFor: number
   runs: ReadonlyMap<number, WorkflowRun>
   /** The requested IDs whose runs no longer exist on GitHub. */
   gone: ReadonlySet<number>
   /** When the last successful read of the list started, by the relay's clock; null without such a read. */
   readAt: number | null
-  /** The list contains all runs since this time. */
+  /** The time since which the list contains all runs. */
   covers: number
   /** When the next poll may show new data. */
   nextAt: number
@@ -38,24 +38,24 @@ const PAGE = 100
 const MIN_INTERVAL_MS = 5_000
 /** The maximum number of pages to read. Runs on later pages are read by ID. */
 const MAX_PAGES = 5
-/** The number of missing runs at which the next page is read. */
+/** If this many needed runs are missing, the next page is read. */
 const WORTH_A_PAGE = 3
 /** The wait after GitHub's first refusal. It is short, because a single refusal may be a mistake. */
 const REFUSED_ONCE_MS = 60_000
 /** The longest wait after later refusals. An operator can grant the permission at any time. */
 const FORBIDDEN_MS = 300_000
-/** The number of consecutive 404s that show that a run was deleted. A single 404 can come from a replica without the new run. */
+/** After this many consecutive 404s, a run counts as deleted. A single 404 can come from a replica that doesn't have a new run yet. */
 const MISSES = 2
-/** The time after which the cache forgets a list that no delivery polls. */
+/** If no delivery polls a list for this long, the cache forgets the list. */
 const FORGOTTEN_MS = 120_000
-/** The share of list requests for planned polls. The remaining share is for new repositories and for the pages after the first. */
+/** The share of list requests for planned polls. The rest is for new repositories, and for further pages of a list. */
 const PLANNED = 0.95
 const MINUTE_MS = 60_000
 const MAX_BY_ID = 1_000
 
 interface RunCacheDeps {
   github: Pick<RunReader, 'runsPage' | 'run'>
-  /** The name of the limit of GitHub to which a repository's requests count, and how many list requests a minute it allows. */
+  /** `limitOf`: the key of GitHub's rate limit for a repository. `perMinute`: how many list requests per minute this limit allows. */
   limitOf: (repository: string) => string
   perMinute: (limit: string) => number
   /** The budget for all list requests together, including those that GitHub doesn't count. */
@@ -85,7 +85,7 @@ export function createRunCache(deps: RunCacheDeps) {
   })
   const entries = new Map<string, ReturnType<typeof open>>()
 
-  /** Returns the age at which a list is read again. With this age, all lists of a limit together stay within its budget. */
+  /** Returns the age at which lists are read again, so that all lists under a limit together stay within the budget. */
   function plan(limit: string): number {
     const intervalOf = (lists: number) =>
       Math.max(MIN_INTERVAL_MS, (lists * MINUTE_MS) / (perMinute(limit) * PLANNED))
@@ -104,7 +104,7 @@ export function createRunCache(deps: RunCacheDeps) {
   }
 
   return {
-    /** Returns a repository's runs. @param maxAge the maximum age of the list in milliseconds; if the budget is used up, the list can be older */
+    /** Returns a repository's runs. @param maxAge the maximum age of the list, in milliseconds. The list can be older if the budget is used up. */
     async poll(
       repository: string,
       { event, since, runIds, quick = false }: Want,
@@ -151,14 +151,14 @@ function createRunList(
   event: RunEvent,
   { github, budget, total, clock }: ReadDeps & Pick<RunCacheDeps, 'total'>,
 ) {
-  /** What the next read must contain: the runs since this time, and the runs with these IDs. */
+  /** The next read must contain the runs since this time, and the runs with these IDs. */
   let since = Number.POSITIVE_INFINITY
   let wanted = new Set<number>()
   const pages: { runs: WorkflowRun[]; etag: string | null }[] = []
   let covers = Number.POSITIVE_INFINITY
   let readAt: number | null = null
   let failure: Pick<Snapshot, 'access' | 'reason'> | null = null
-  /** The times of GitHub's first and last refusal since the last successful read. */
+  /** The times of GitHub's first and latest refusal since the latest successful read. */
   let refused: { first: number; last: number } | null = null
   let tries = 0
   let blockedUntil = 0
@@ -248,7 +248,7 @@ function createRunList(
   }
 }
 
-/** Reads runs by ID, because they aren't in the list. */
+/** Reads the runs by ID that aren't in the list. */
 function createRunsById(repository: string, { github, budget, clock }: ReadDeps) {
   interface Known {
     run: WorkflowRun | null
@@ -268,7 +268,7 @@ function createRunsById(repository: string, { github, budget, clock }: ReadDeps)
         const { data, etag } = await github.run(repository, id, known?.etag ?? null)
         entries.set(id, { run: data ?? known?.run ?? null, etag, misses: 0, readAt })
       } catch (error) {
-        // A 404 doesn't mean a missing permission here, because the credential can read the list.
+        // The credential can read the list, so this 404 doesn't mean that a permission is missing.
         if (!(error instanceof RequestError) || error.response?.status !== 404) return
         entries.set(id, { run: null, etag: null, misses: (known?.misses ?? 0) + 1, readAt })
       }

@@ -16,9 +16,9 @@ export interface WorkflowRun {
   /** The run's branch or tag; null if GitHub doesn't return it. */
   ref: string | null
   event: string
-  /** The workflow's `run-name`. Without one, the event type of a `repository_dispatch`, or the name of a dispatched workflow. */
+  /** The `run-name`. If the workflow sets none, the event type of a `repository_dispatch`, or the workflow's name. */
   title: string
-  /** Such as `completed`, or `waiting` (for an environment's reviewers). GitHub can add values. */
+  /** Such as `completed`, or `waiting` (for the reviewers of an environment). GitHub can add values. */
   status: string
   /** The conclusion; null while the run is in progress. GitHub can add values. */
   conclusion: string | null
@@ -138,7 +138,7 @@ export function createRunControl(credential: Credential, policy: DispatchPolicy)
   return {
     /** Cancels a run. Steps with `if: always()` and post steps still run. Returns `finished` if the run had already finished. */
     cancelRun: (repository: string, runId: number) => post('cancel', repository, runId),
-    /** Force-cancels a run that `cancelRun` didn't stop. Then not even post steps run. */
+    /** Force-cancels a run that `cancelRun` didn't stop. Not even post steps run after that. */
     forceCancelRun: (repository: string, runId: number) => post('force-cancel', repository, runId),
     /** Starts the next attempt of a run. It contains the failed and canceled jobs, and the jobs that need them. */
     rerunFailedJobs: (repository: string, runId: number, maySend: () => boolean) =>

@@ -30,19 +30,19 @@ interface Known {
 const WORKFLOW_ROUTE = '/actions/workflows/{workflow_id}/dispatches'
 const RUN_DETAILS = 'return_run_details'
 const BRANCH_MS = 600_000
-/** How long the relay remembers a workflow's inputs. The time is short, so that newly declared inputs are sent soon. */
+/** How long the relay remembers a workflow's inputs. The time is short, so that the relay soon sends newly declared inputs. */
 const KNOWN_MS = 60_000
 /** How long the relay remembers that a server doesn't support `return_run_details`. */
 const SERVER_MS = 3_600_000
-/** The maximum number of requests per dispatch: if the workflow file is readable, and if it isn't. Each refusal shows what to change. */
+/** The maximum number of requests per dispatch. Without the workflow file, more requests help, because each refusal shows what to change. */
 const [MAX_REQUESTS, MAX_WITHOUT_FILE] = [3, 6]
 /** The maximum number of refused names that the relay remembers per workflow. */
 const MAX_REFUSED = 200
 
 /**
- * Sends a `workflow_dispatch` with the inputs that the workflow declares. A refused dispatch starts nothing, so it is
- * sent again without what GitHub's message refuses: undeclared inputs, or `return_run_details`, which Enterprise Server
- * supports since 3.21. Throws the errors of `postDispatch` and `credential.use`.
+ * Sends a `workflow_dispatch` with the inputs that the workflow declares. Because a refused dispatch starts nothing, it
+ * is sent again without the fields that GitHub's message names: undeclared inputs, or `return_run_details`, which
+ * Enterprise Server before 3.21 doesn't know. Throws the errors of `postDispatch` and `credential.use`.
  * @see https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event
  */
 export function createWorkflowDispatcher(
@@ -72,7 +72,7 @@ export function createWorkflowDispatcher(
       let current: Known = learned ?? remembered ?? (await readKnown(key, dispatched))
       let inputs = chooseInputs(dispatched, offerTo(current), current)
       if (inputs instanceof RejectedError && remembered) {
-        // Before the dispatch fails, the file is read again, because an author may have fixed the workflow.
+        // The file is read again before the dispatch fails, because an author may have fixed the workflow.
         current = await readKnown(key, dispatched)
         inputs = chooseInputs(dispatched, offerTo(current), current)
       }
@@ -126,7 +126,7 @@ export function createWorkflowDispatcher(
     }
   }
 
-  /** Reads a workflow's inputs from its file. If the file is unreadable, GitHub's refusals show the undeclared inputs. */
+  /** Reads a workflow's inputs from its file. If the file can't be read, the relay learns the undeclared inputs from GitHub's refusals. */
   async function readKnown(key: string, dispatched: Dispatched): Promise<Known> {
     const file = await readWorkflowInputs(credential, dispatched).catch(() => null)
     const read = { file, refused: new Set<string>() }
@@ -135,7 +135,7 @@ export function createWorkflowDispatcher(
   }
 }
 
-/** Returns the inputs to send. Returns an error if an entered input would be lost, or if the inputs are too large. */
+/** Returns the inputs to send, or an error if an input that a user entered would be lost, or if the inputs are too large. */
 function chooseInputs(
   dispatched: Dispatched,
   offer: Offer,
@@ -150,7 +150,7 @@ function chooseInputs(
   )
 }
 
-/** Returns the offered inputs that the workflow doesn't declare. Ignores the case of names: GitHub decides whether it matters. */
+/** Returns the offered inputs that the workflow doesn't declare. Ignores the case of names, so GitHub decides whether case matters. */
 function undeclaredIn(offer: Offer, { file, refused }: Known): ReadonlySet<string> {
   if (!file) return refused
   const declared = new Set(Object.keys(file.declared).map(name => name.toLowerCase()))

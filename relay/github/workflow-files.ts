@@ -29,7 +29,7 @@ export function createWorkflowFileReader(credential: Credential) {
             .filter(({ name }) => /\.ya?ml$/.test(name))
             .map(({ path, sha, size }) => ({ path, blob: sha, size }))
         })
-        // `use` has checked that the App is still installed.
+        // This 404 means that the folder is missing: `use` has checked that the App is still installed.
         .catch(error => {
           if (error instanceof RequestError && error.status === 404) return []
           throw error
@@ -56,7 +56,7 @@ export async function readFile(
 
 type Types = ReturnType<typeof eventTypes>
 
-/** Whether workflow files listen to a dispatch. `unknown`: a file is unreadable, there are too many files, or the request budget is used up. */
+/** Whether workflow files listen to a dispatch. `unknown`: a file can't be read, there are too many files, or the request budget is used up. */
 export type Listeners = 'found' | 'none' | 'no files' | 'unknown'
 
 /** Creates a function that finds listeners and never throws. @param leave the number of requests to leave in the budget for more urgent work */

@@ -16,14 +16,14 @@ export const missingInput = (message: string): string | null =>
 
 export const isUnknownRef = (message: string): boolean => /^No ref found for/.test(message)
 
-/** Whether GitHub's message is about this unknown field. Such a message starts with the field's name; a message about inputs doesn't. */
+/** Whether GitHub's message says that this field is unknown. Such a message starts with the field's name, unlike messages about inputs. */
 export const isUnknownField = (message: string, field: string): boolean =>
   UNKNOWN_FIELD.exec(message)?.groups?.field === field
 
 const UNKNOWN_FIELD =
   /^(?:Invalid request\.\s+)?(?:(?:Invalid|Unknown|Unexpected|Unpermitted|Unrecognized) (?:field|key|parameter|property|argument)s?:? )?["'`]?(?<field>\w+)\b/
 
-/** The text for users, by the message of GitHub's response with status 422. The texts omit the values that GitHub quotes. */
+/** Patterns for the message of a 422, and the texts that users see instead. The texts omit the values that GitHub quotes. */
 const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => string][] = [
   [
     /^Required input '(?<name>.*)' not provided/s,

@@ -14,10 +14,11 @@ interface Arriving {
 const CHECK_RATE_MS = 500
 
 /**
- * Creates the memory for the bodies of one kind of route. All bodies that arrive after their heads share `arrivingBytes`.
- * When it is used up, the slowest body is dropped. Slowness is the elapsed time multiplied by the bytes that the
- * sender's address uses. So a sender with many or slow connections loses only its own bodies. A body that arrives below
- * the minimum rate is always dropped. Complete bodies of verified senders use the budget `processingBytes`.
+ * Creates the memory for the bodies of one kind of route. All bodies that arrive after their heads share
+ * `arrivingBytes`. When this memory is used up, the slowest body is dropped: the one whose elapsed time, multiplied by
+ * the bytes that the sender's address uses, is highest. A sender with many or slow connections therefore loses its own
+ * bodies. A body that arrives below the minimum rate is always dropped. Complete bodies of verified senders use the
+ * budget `processingBytes`.
  * @returns a function that creates a request's reservation; the caller must release it after handling the request
  */
 export function createBodyMemory(
@@ -76,10 +77,10 @@ export function createBodyMemory(
     }
 
     /**
-     * Starts measuring how long the body takes to arrive.
+     * Registers a body that is arriving.
      * @param onDrop called after the relay dropped the body and released its memory
-     * @returns `take` reserves memory. It drops the slowest bodies until enough memory is available. `take` throws Problem
-     * 503 if this body is the slowest, or is too large by itself. `end` releases the memory.
+     * @returns `take` reserves memory. To make room, it drops the slowest bodies. It throws Problem 503 if this body is
+     *   the slowest, or is too large by itself. `end` releases the memory.
      */
     arrive(onDrop: (problem: Problem) => void) {
       const body: Arriving = {

@@ -9,7 +9,7 @@ import type { Head } from './request.ts'
 
 /**
  * @param maxBytes the maximum size; a declared length is checked before the body is read
- * @param rule what sets the limit, as the start of a clause, such as `RELAY_MAX_BODY allows`
+ * @param rule the start of a clause that names what sets the limit, such as `RELAY_MAX_BODY allows`
  * @throws Problem 413; 400 if the sender disconnected; 503 or 408 if the body was dropped
  */
 export async function readBody(
@@ -20,8 +20,8 @@ export async function readBody(
   rule = RULE,
 ): Promise<Uint8Array> {
   const declared = checkLength(c, maxBytes, rule)
-  // Usually, the body arrives together with the head. When this function continues, Node has parsed the body. Such a body
-  // needs no memory for arriving: the caller verifies and accepts it before Node reads other data.
+  // Usually, the body arrives together with the head, and Node has parsed both when this function continues. Such a
+  // body needs no memory for arriving bodies: the caller verifies and accepts it before Node reads other data.
   await null
   if (stream.readableLength === declared) return stream.read() ?? NOTHING
   let body = NOTHING
@@ -54,7 +54,7 @@ export async function readBody(
     if (error instanceof Problem) throw error
     throw new Problem(400, "The body didn't arrive completely.")
   } finally {
-    // The request's listeners still reference this variable. Without this assignment, the bytes would stay in memory.
+    // Frees the bytes: the request's listeners still reference this variable.
     body = NOTHING
   }
 }
@@ -67,7 +67,7 @@ const TOO_SMALL = new Problem(
   { connection: 'close' },
 )
 
-/** Returns the body as a stream: Node's request if possible, because a web stream is slower. */
+/** Returns the body as a stream. This is Node's request if possible, because a web stream is slower. */
 export function bodyOf(c: Context): Readable {
   const { incoming } = (c.env ?? {}) as Partial<HttpBindings>
   return incoming ?? Readable.fromWeb((c.req.raw.body ?? new Blob([]).stream()) as ReadableStream)
@@ -81,8 +81,8 @@ function eachChunk(
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const stop = (problem: unknown) => {
     stream.off('data', onData)
-    // The connection stays open for the response, but reading stops. A body of small pieces is drained, so that the
-    // pieces don't accumulate.
+    // The connection stays open for the response, but reading stops. Only a body of small pieces is read to its end, so
+    // that the pieces don't accumulate.
     if (problem === TOO_SMALL) stream.resume()
     else stream.pause()
     reject(problem)
@@ -95,7 +95,7 @@ function eachChunk(
     }
   }
   const arriving = reservation.arrive(stop)
-  // Node's `finished` isn't used: its many listeners would take as long as verifying the signature.
+  // Node's `finished` isn't used, because adding its many listeners would take as long as verifying the signature.
   const onClose = () => {
     if (!stream.readableEnded) reject(new Error('closed'))
   }
@@ -116,7 +116,7 @@ const tooLarge = (maxBytes: number, rule: string) =>
   new Problem(413, `The body is larger than ${rule} (${maxBytes} bytes).`, { connection: 'close' })
 
 /**
- * @param advice for each error, a clause about how the sender can fix it; the clause is written after a colon
+ * @param advice for each error, how the sender can fix it: a clause that is written after a colon
  * @param maxKeys the maximum number of keys in all objects of the body together
  * @throws Problem 400 if the body isn't JSON in UTF-8, is nested too deeply, or contains a number that is too large;
  * 422 if the body has too many keys
@@ -143,7 +143,7 @@ export function readJson(
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
-/** Refuses a number that becomes Infinity. JSON would write null for Infinity, and null isn't the signed value. */
+/** Refuses a number that becomes Infinity, because JSON would then contain null instead of the signed value. */
 function refuseInfinite(value: unknown, key: string | number): void {
   if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY) {
     const where = key === '' ? '' : ` at ${JSON.stringify(String(key))}`
@@ -173,7 +173,7 @@ function scanJson(json: Uint8Array) {
     } else if (byte === 0x7d || byte === 0x5d) level--
     else if (byte === 0x3a) keys++
     else if (byte >= 0x30 && byte <= 0x39) digits++
-    // The "e" of an exponent comes after a digit. The "e" of `true` and `false` comes after a letter.
+    // The "e" of an exponent comes after a digit, and the "e" of `true` and `false` after a letter.
     else if ((byte === 0x65 || byte === 0x45) && (json[i - 1] as number) <= 0x39) hasExponent = true
   }
   return { depth, keys, mayOverflow: hasExponent || digits >= DIGITS }

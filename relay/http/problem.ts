@@ -14,7 +14,7 @@ export class Problem extends Error {
   readonly headers: Fields
   readonly members: object
   constructor(status: ProblemStatus, detail: string, headers: Fields = {}, members: object = {}) {
-    // Refusals have no stack trace. In a flooded relay, creating stack traces would take a twelfth of the CPU time.
+    // Refusals have no stack trace, because in a flooded relay, creating stack traces would take a twelfth of the CPU time.
     const { stackTraceLimit } = Error
     Error.stackTraceLimit = 0
     super(detail)

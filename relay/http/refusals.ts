@@ -7,7 +7,7 @@ import type { ThrottledLog } from '../log.ts'
 import type { Problem } from './problem.ts'
 import { PERSISTED, requestFields, senderAddress, VERIFIED } from './request.ts'
 
-/** A refused Port webhook and its repetitions. Times are milliseconds since 1970. */
+/** Equal refusals of Port webhooks. Times are milliseconds since 1970. */
 export interface Refusal {
   firstAt: number
   lastAt: number
@@ -24,12 +24,12 @@ export type Refusals = ReturnType<typeof createRefusals>
 const MINUTE_MS = 60_000
 const HOUR = 60
 
-/** Whether a webhook has no signature. Such a webhook, for example a scanner's request, causes no alert. */
+/** Whether a webhook has no signature. Such requests, for example a scanner's, cause no alert. */
 export const isUnsigned = (c: Context) => c.req.header('x-port-signature') === undefined
 
-/** Keeps the refusals since the relay started. Keeps them in memory, so that unknown senders can't cause database writes. */
+/** Keeps the refusals since the start of the relay, in memory, so that unknown senders can't cause database writes. */
 export function createRefusals(trustedProxies: number, clock: () => number) {
-  // Each reason has a list of its own, so that many refusals of a bot don't displace refusals for other reasons.
+  // Each reason has its own list, so that a bot's many refusals don't displace refusals for other reasons.
   const byReason = new BoundedMap<string, BoundedMap<string, Refusal>>(LIMITS.refusalReasons)
   /** The number of refusals by minute, and by status and reason. */
   const minutes = new BoundedMap<number, BoundedMap<string, number>>(HOUR)
@@ -64,7 +64,7 @@ export function createRefusals(trustedProxies: number, clock: () => number) {
       kept.set(key, { ...known, lastAt: now, count: known.count + 1 })
     },
     list,
-    /** Returns the refusals of the last hour that a sender or an operator must fix. Only signed webhooks count. */
+    /** Summarizes the last hour's refusals of signed webhooks, which a sender or an operator must fix. */
     recent() {
       const since = minuteOf(clock()) - HOUR
       const [statuses, reasons] = [new Map<string, number>(), new Map<string, number>()]
@@ -99,7 +99,7 @@ export function describeRefused(refused: ReturnType<Refusals['recent']>, now: nu
  * Logs each refused webhook: the status and message of the response, and the sender's address. All unverified senders
  * together cause at most one line per minute.
  * @param onRefusal called with each refused Port webhook
- * @returns a function to call for every refused request, whether it's a webhook or not
+ * @returns a function that must be called for every refused request, even if it isn't a webhook
  */
 export function logRefusals(
   deps: { trustedProxies: number } & Record<'log' | 'throttled', Pick<ThrottledLog, 'info'>>,

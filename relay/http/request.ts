@@ -15,8 +15,8 @@ export interface Head {
 
 /**
  * Returns the network of the sender's address, by which senders are counted. Without proxies, this is the connection's
- * address. With proxies, it is the entry that the outermost trusted proxy appended to X-Forwarded-For. The entries
- * before it are ignored, because the sender can choose them.
+ * address. With proxies, it is the entry that the outermost trusted proxy appended to X-Forwarded-For. Earlier entries
+ * are ignored, because the sender can choose them.
  */
 export function senderAddress(c: Head, trustedProxies: number): string {
   const connection = (c.env as Partial<HttpBindings> | undefined)?.incoming?.socket?.remoteAddress ?? ''
@@ -41,7 +41,7 @@ export function networkOf(address: string): string {
   return [...first, ...zeros, ...last].slice(0, 4).join(':')
 }
 
-/** The fact that the request's signature or token was verified. Refusals of unverified requests go to the throttled log. */
+/** A key of Hono's context: set if the request's signature or token was verified. Refusals of other requests go to the throttled log. */
 export const VERIFIED = 'verified'
 const verified = new WeakSet<IncomingMessage>()
 export const isVerified = (incoming: IncomingMessage): boolean => verified.has(incoming)
@@ -53,7 +53,7 @@ export function noteVerified(c: Head): void {
   if (incoming) verified.add(incoming as IncomingMessage)
 }
 
-/** The fact that the webhook is persisted. A failure after that, such as a failed dispatch, isn't a refusal. */
+/** A key of Hono's context: set if the webhook is persisted. A failure after that, such as a failed dispatch, isn't a refusal. */
 export const PERSISTED = 'persisted'
 
 export const requestFields = (c: Context, trustedProxies: number, status: number, error?: Error) => ({
@@ -85,7 +85,7 @@ export function createTokenBuckets(perMinute: number) {
   }
 }
 
-/** Counts a request with this key. @throws Problem 429 after too many requests */
+/** Counts a request with this key. @throws Problem 429 if there were too many */
 export function limitRate(buckets: TokenBuckets, key: string, sentence: string): void {
   const waitMs = buckets.take(key)
   if (waitMs > 0) throw refuseOverRate(sentence, waitMs)

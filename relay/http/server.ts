@@ -47,8 +47,8 @@ export function createRelayServer(
 }
 
 /**
- * Limits a server's open connections. Above the limit, closes a connection of the address that has the most
- * connections. This is the oldest idle connection or, if none is idle, the oldest connection.
+ * Limits a server's open connections. Above the limit, closes a connection of the address with the most connections:
+ * its oldest idle connection or, if none is idle, its oldest one.
  */
 export function limitConnections(server: Server, limit: number, isBusy: (socket: Socket) => boolean): void {
   const byAddress = new Map<string, Set<Socket>>()
@@ -79,9 +79,9 @@ export function limitConnections(server: Server, limit: number, isBusy: (socket:
 const unverified = new WeakMap<Socket, number>()
 
 /**
- * Whether the connection closes after this response. Node accepts one new connection in each turn of the event loop, and
- * serves all busy connections first. So a sender whose requests are never verified must queue for `accept` again and
- * again, like everybody else.
+ * Whether the connection closes after this response. Node accepts one new connection in each turn of the event loop,
+ * and serves all busy connections first. Because of this limit, a sender of unverified requests must queue for `accept`
+ * again and again, like all other senders.
  */
 function isUnverified(request: IncomingMessage): boolean {
   const { socket } = request
@@ -101,10 +101,10 @@ function linger(socket: Socket): void {
 }
 
 /**
- * Returns options that close a connection if a request arrives before the response to the request before it was sent.
+ * Returns options that close a connection if another request arrives before the response to the previous one was sent.
  * One packet can contain thousands of requests, and Node would create objects for all of them before the first
- * response. Only an upgrade stops Node's parser within a packet. After an upgrade, Node closes the connection, because
- * the server has no listener for upgrades.
+ * response. Within a packet, nothing but an upgrade stops Node's parser, so the options turn such a request into an
+ * upgrade. Node then closes the connection, because the server has no listener for upgrades.
  * @param onPipelined called with each connection before it's closed
  */
 export function oneAtATime(onPipelined: (socket: Socket) => void) {

@@ -9,8 +9,8 @@ import type { ApplyEvent } from '../workers/apply.ts'
 import { readWebhook, usedElsewhere, type VerifyWebhook } from './verify.ts'
 
 /**
- * `POST /webhook/cancel`: cancels the delivery of a Port run. The body is `{"run_id": "r_…"}`, or a Port automation's
- * `RUN_UPDATED` event about a run that a user finished. A repeated request gets the first response.
+ * `POST /webhook/cancel`: cancels the delivery of a Port run. The body is `{"run_id": "r_…"}`, or the `RUN_UPDATED`
+ * event of a Port automation after a user finished the run. A repeated request gets the first response.
  * @throws Problem 400, 401, 409, 413, 422
  */
 export function createCancel(deps: {
@@ -49,8 +49,8 @@ export function createCancel(deps: {
 
 function readCancel(body: Json | undefined): { runId: string } | { ignored: string } {
   const given = isObject(body) ? body : {}
-  // A body with more keys could be an action's webhook. Anyone with a copy could send it to this URL, because the URL
-  // isn't signed.
+  // A body with more keys could be a copy of an action's webhook. The signature doesn't cover the URL, so anyone could
+  // send such a copy to this route.
   if (typeof given.run_id === 'string' && runKind(given.run_id) !== 'none') {
     if (Object.keys(given).length === 1) return { runId: given.run_id }
     throw new Problem(422, 'To cancel by "run_id", the body must have no other keys: remove them.')
@@ -71,5 +71,5 @@ function readCancel(body: Json | undefined): { runId: string } | { ignored: stri
   return { runId: after.id }
 }
 
-/** Returns where the run was changed: by a user in Port's UI, or through Port's API by an action that reports directly. */
+/** Returns the origin of the change: Port's UI if a user changed the run, the API if an action reported directly. */
 const originOf = (event: JsonObject) => (isObject(event.trigger) ? event.trigger.origin : undefined)

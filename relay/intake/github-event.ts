@@ -6,7 +6,8 @@ import { givenRun, toWorkflowRun } from '../github/runs.ts'
 
 export type WebhookEvent = z.infer<(typeof EVENTS)[keyof typeof EVENTS]>
 
-// The schemas require only fields that the relay needs. Older servers also send these. GitHub can add conclusions and statuses.
+// The schemas require nothing but the fields that the relay needs, which older servers also send. Conclusions and
+// statuses are texts, because GitHub can add values.
 const text = z.string().nullish().catch(null)
 const whole = z.number().int().nullish().catch(null)
 const id = z.number().int()

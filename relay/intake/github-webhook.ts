@@ -17,7 +17,7 @@ interface GitHubWebhookDeps extends Pick<RouteDeps, 'store' | 'apply'> {
   traced?: boolean
   trustedProxies: number
   findOwners: FindOwners
-  /** GitHub's clock minus the relay's, in milliseconds. */
+  /** GitHub's time minus the relay's time, in milliseconds. */
   clockOffset: () => number | null
   startTimeout: number
 }
@@ -78,13 +78,13 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
       const event = { type: 'runsSeen' as const, runs, pollAt: store.clock(), webhook: true as const }
       return (await apply(delivery, event)).outcome === 'applied' ? 1 : 0
     }
-    // If the title contains no delivery's ID, the run could belong to any unbound delivery. So all of them are polled.
+    // If the title contains no delivery's ID, the run could belong to any unbound delivery, so all unbound deliveries are polled.
     const unbound = await store.findUnbound(repository)
     await Promise.all(unbound.map(({ id }) => store.wake(id, store.clock())))
     return unbound.length
   }
 
-  /** Makes the delivery due for a poll if a job starts to wait or stops waiting. Adds a finished job to the trace. */
+  /** If a job starts or stops waiting, makes the delivery due for a poll. If a job has finished, adds the job to the trace. */
   async function takeJob({ repository, runId, status, finished }: Received<'workflow_job'>): Promise<number> {
     const delivery = await findOwner(repository, runId)
     if (delivery && deps.traced && finished) {

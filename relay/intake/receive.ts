@@ -38,10 +38,10 @@ export function createReceive(deps: ReceiveDeps): Receive {
     METHODS.includes(head.req.method) ? verify(head, body, receive) : Promise.reject(wrongMethod())
 
   async function receive(webhook: VerifiedWebhook): ReturnType<Receive> {
-    // A separate function parses the body. After its return, the parsed data doesn't stay in memory.
+    // A separate function parses the body, so that the parsed data doesn't stay in memory during the wait.
     const { delivery, wait } = await parse(webhook)
     const accepted = await store.accept(delivery).catch(notPersisted)
-    // The RUN_ID header isn't signed. A webhook with another run ID is refused, so that Port shows that this run wasn't started.
+    // The RUN_ID header isn't signed. A repeated webhook with another run ID is refused, so that Port shows that this run wasn't started.
     if (delivery.runId !== null && accepted.runId !== delivery.runId)
       throw new Problem(
         409,
@@ -122,7 +122,7 @@ const POLL_MS = 100
 
 /**
  * Waits until GitHub has accepted the dispatch, because the response is the result of a synchronous action in Port.
- * Polls the store, because any relay can send the dispatch.
+ * Polls the store, because another relay may send the dispatch.
  * @returns the delivery's state; `queued` if the delivery is frozen, GitHub takes more than 20 s, or the database is
  * unavailable
  * @throws Problem 502 with the reason if GitHub rejected the dispatch

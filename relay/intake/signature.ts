@@ -2,8 +2,9 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 
 /**
  * Verifies Port's signature, `v1,` + base64(HMAC-SHA256(secret, timestamp + "." + body)) over the bytes of the request.
- * Port's agent signs compact JSON but sends JSON with spaces. So the body is also verified without white space outside
- * strings. Signatures are compared as text, because Base64 can encode the same bytes in several ways.
+ * Port's agent signs compact JSON, but sends JSON with spaces. Therefore, the function also verifies the body without
+ * the white space outside strings. Signatures are compared as text, because Base64 can encode the same bytes in several
+ * ways.
  * @param header `x-port-signature`, which can contain several signatures, also of unknown versions
  * @returns the signature in Port's format; null if no secret verifies it
  * @see https://docs.port.io/actions-and-automations/setup-backend/webhook/signature-verification

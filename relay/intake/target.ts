@@ -58,7 +58,7 @@ export function createTargets(targets: Config['targets']) {
         403,
         `${repository} isn't in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.`,
       )
-    // GitHub ignores the case of names. With lowercase names, each repository has only one queue.
+    // Names become lowercase, so that each repository has a single queue. GitHub ignores the case of names.
     const from = body?.repository ? 'body' : url.repository ? 'url' : route ? 'route' : 'default'
     const rerunAt = (body?.rerun ?? found?.rerun) ? 0 : null
     return { repository: repository.toLowerCase(), ...chooseDispatch(body, url, route), from, rerunAt }
@@ -93,7 +93,7 @@ export function createTargets(targets: Config['targets']) {
 function routeMatcher({ match }: Route): (invocation: Invocation) => boolean {
   const tests = (['action', 'blueprint', 'operation'] as const).flatMap(field => {
     const glob = match[field]
-    // The values aren't paths, so a star also matches `/`.
+    // A star also matches `/`, because the values aren't paths.
     return glob === undefined
       ? []
       : [{ field, test: picomatch(glob, { dot: true, posix: true, bash: true }) }]
@@ -106,8 +106,8 @@ const quote = (text: string) => JSON.stringify(text.length > 60 ? `${text.slice(
 const PARAMETERS = ['event_type', 'workflow', 'ref', 'wait']
 
 /**
- * Reads the parameters in a webhook's URL. @throws Problem 422 for an invalid parameter; if the relay ignored it, the
- * delivery could get the wrong target
+ * Reads the parameters in a webhook's URL. @throws Problem 422 for an invalid parameter, because ignoring the parameter
+ * could lead to a wrong target
  */
 export function readAddress(url: string): { url: NamedTarget; wait: boolean } {
   const [path = ''] = url.split(/[?#]/, 1)

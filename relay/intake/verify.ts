@@ -18,7 +18,7 @@ export interface VerifiedWebhook {
   head: Head
   /** When the webhook's head arrived, in milliseconds by `performance.now()`. */
   arrivedAt: number
-  /** The signing time and, after it, a digest of timestamp and signature. */
+  /** The signing time, followed by a digest of timestamp and signature. */
   digest: string
   /** The request's path and query, which aren't signed. */
   address: string
@@ -69,7 +69,7 @@ export function createVerify(
       reservation.accept(body.length)
       const { url } = head.req
       return await handle({
-        // The digest starts with the time, so that new entries go to the end of a large index.
+        // Because the digest starts with the time, new entries go to the end of a large index.
         digest: `${signedAt}.${digest(`${timestamp}.${signature}`)}`,
         address: url.slice(url.indexOf('/', 'https://'.length)),
         expiresAt: signedAt + tolerance,
@@ -135,7 +135,7 @@ function runIdHeader(c: Head): string | undefined {
 }
 
 /**
- * Reads a timestamp. A number above 1e11 is in milliseconds, a smaller number in seconds; null if it isn't a number.
+ * Reads a timestamp; null if it isn't a number. A number above 1e11 is in milliseconds, and a smaller one in seconds.
  * Port documents seconds, but some samples use milliseconds.
  */
 function readTimestamp(header: string): number | null {
@@ -144,7 +144,7 @@ function readTimestamp(header: string): number | null {
   return value > 1e11 ? value : value * 1000
 }
 
-/** Parses a body; undefined if it's empty. @throws Problem 400, 422: see `readJson` */
+/** Parses a body; undefined if the body is empty. @throws Problem 400, 422: see `readJson` */
 export function parseBody(body: Uint8Array): unknown {
   if (body.length === 0) return undefined
   const advice = {
@@ -180,9 +180,9 @@ export const usedElsewhere = () =>
   )
 
 /**
- * Creates a version 7 UUID. It starts with the time, so that new entries go to the end of a large index. The random
- * bytes are from a version 4 UUID, because Node caches these bytes. Requesting new random bytes would take longer than
- * verifying the signature.
+ * Creates a version 7 UUID. Because it starts with the time, new entries go to the end of a large index. The random
+ * bytes are from a version 4 UUID, for which Node caches them. Requesting random bytes would take longer than verifying
+ * the signature.
  * @see https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7; Node's randomUUIDv7 needs 24.16
  */
 export function deliveryId(now: number): string {

@@ -62,7 +62,7 @@ export function checkRepository({ claims, facts: { id } }: Asked): string | null
     : `the run belongs to ${claims.repository} (repository id ${claims.repositoryId}), but the delivery was dispatched to repository id ${id}`
 }
 
-/** Checks whether the delivery's dispatch could have started the run, according to the run's claims. */
+/** Returns why the delivery's dispatch can't have started the run, according to the run's claims; null if it can have. */
 export function checkDispatch({ claims, delivery, facts: { defaultBranch } }: Asked): string | null {
   const { workflow, ref, attemptedAt } = delivery
   if (attemptedAt === null) return "the delivery hasn't been dispatched"
@@ -102,9 +102,10 @@ export function checkRecorded({ claims, delivery, recorded }: Asked): string | n
 const LEEWAY_MS = 10_000
 
 /**
- * Returns why the dispatch can't have started the run, by the run's title or creation time; null if the dispatch can have.
- * @param namesAnother whether the title contains the ID of another delivery, and doesn't contain this delivery's ID
- * @param clocks durations in milliseconds; `clockOffset`: GitHub's clock minus the relay's
+ * Returns why the dispatch can't have started the run, according to the run's title or creation time; null if it can
+ * have.
+ * @param namesAnother whether the title contains the ID of another delivery, but not this delivery's ID
+ * @param clocks durations in milliseconds; `clockOffset`: GitHub's time minus the relay's time
  */
 export function checkTitleAndTime(
   run: Pick<WorkflowRun, 'title' | 'createdAt'>,
@@ -126,8 +127,8 @@ const refNames = (ref: string) =>
 export type RunOrigin = Pick<WorkflowRun, 'title' | 'createdAt'>
 
 /**
- * Creates a function that reads a run's title and creation time once. It returns null if GitHub doesn't return the run;
- * then the next call asks GitHub again.
+ * Creates a function that reads a run's title and creation time once. It returns null if GitHub doesn't return the run.
+ * In that case, the next call asks GitHub again.
  */
 export function createRunOrigins(github: Pick<RunReader, 'run'>) {
   const known = new BoundedMap<string, Promise<RunOrigin | null>>(LIMITS.knownRuns)
@@ -213,6 +214,6 @@ export function createReportTokens(
 
 function deriveKey(secret: string): KeyObject {
   const info = 'port-webhook-action report token, version 1'
-  // The result is a KeyObject, because jose imports a KeyObject only once.
+  // The result is a KeyObject, because jose would import raw bytes again for each token.
   return createSecretKey(new Uint8Array(hkdfSync('sha256', secret, '', info, 32)))
 }

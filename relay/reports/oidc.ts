@@ -5,7 +5,7 @@ import { fetchLimited } from '../config/outgoing.ts'
 import { Problem } from '../http/problem.ts'
 import type { ThrottledLog } from '../log.ts'
 
-/** A number in a claim. GitHub writes numbers as decimal strings. */
+/** GitHub writes the numbers in claims as decimal strings. */
 const decimal = z.string().regex(/^[1-9]\d{0,14}$/)
 
 const runClaims = z
@@ -41,8 +41,8 @@ interface OidcDeps {
 const LEEWAY_S = 30
 
 /**
- * Creates a function that verifies GitHub's OIDC tokens. The keys are from the issuer's JWKS, never from a token. The
- * claim `sub` isn't used, because its format varies by owner.
+ * Creates a function that verifies GitHub's OIDC tokens. The keys come from the issuer's JWKS, never from a token. The
+ * claim `sub` isn't used, because each owner can change its format.
  * @returns a function that throws Problem 401 for an invalid token, and 503 if the JWKS is unavailable or may lack a
  * new key
  * @see https://docs.github.com/actions/reference/security/oidc
@@ -58,7 +58,7 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
     const { decodeJwt, jwtVerify } = await import('jose')
     let payload: JWTPayload
     try {
-      // The issuer is checked first, because a key lookup can cause a request to the issuer.
+      // The issuer is checked before the signature, because looking up a key can cause a request to the issuer.
       if (decodeJwt(token).iss !== issuer) throw new Error('the token is from another issuer')
       const verified = await jwtVerify(token, keys, {
         algorithms: ['RS256'],
@@ -105,7 +105,7 @@ class KeysUnknown extends Error {
   }
 }
 
-/** How long the relay uses known keys while the issuer doesn't respond. */
+/** How long the relay uses cached keys while the issuer doesn't respond. */
 const LONGEST_MS = 24 * 3_600_000
 
 const NONE =
@@ -116,7 +116,7 @@ const NEWER =
 /**
  * Creates a cache of the issuer's JWKS, which stays usable while the issuer is unavailable.
  * @returns a function for `jwtVerify`. It throws KeysUnknown if the JWKS is unavailable or may be outdated, and
- * JWKSNoMatchingKey if a new JWKS lacks the key
+ *   JWKSNoMatchingKey if a freshly fetched JWKS lacks the key
  */
 export function createIssuerKeys(deps: Omit<OidcDeps, 'audience' | 'clock'>): JWTVerifyGetKey {
   const { issuer, throttled, cooldownMs = LIMITS.oidcKeys, cacheMs = 600_000, timeoutMs = 5_000 } = deps

@@ -22,8 +22,8 @@ interface TakeDeps extends Pick<RouteDeps, 'store' | 'apply'> {
 }
 
 /**
- * `POST /report`: persists messages for Port from a delivery's workflow run. If all messages of a report are updates
- * with a conclusion, the report is accepted even above the quota.
+ * `POST /report`: persists messages for Port from a delivery's workflow run. A report that exceeds the quota is still
+ * accepted if all its messages are updates with a conclusion.
  * @throws Problem 400, 401, 403, 410, 413, 422, 429, 503
  */
 export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) => Promise<Response> {
@@ -35,7 +35,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
       [`delivery ${bound.delivery}`]: LIMITS.reportsWaiting,
       [`repository ${bound.repository}`]: LIMITS.reportsWaitingOfRepository,
     })
-    // A run's reports are processed one at a time, so that concurrent reports of one run don't delay other runs.
+    // The reports of a delivery are processed one at a time, so that concurrent reports don't delay other deliveries.
     return inOrder(bound.delivery, () => take(c, body, bound, renew))
   }
 
@@ -51,7 +51,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
     const messages: Message[] = reports
     for (const message of messages) checkBlueprint(message, deps.isAllowed)
     const used = await store.reportUsage(delivery.id, sender)
-    // An empty report counts as one line, because it also uses space in the database.
+    // A report without lines counts as one line, because it also uses space in the database.
     const lines = messages.reduce((sum, each) => sum + ('log' in each ? each.log.length : 1), 0) || 1
     const bytes = Buffer.byteLength(JSON.stringify(messages))
     const isRepeated = number <= used.lastNumber
@@ -65,7 +65,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
         ending: finishing,
       }
       const applied = await apply(delivery, event, { receipt })
-      // In the meantime, a user may have redelivered the delivery, or the relay may have deleted it.
+      // The delivery may have been redelivered or deleted in the meantime.
       if (applied.outcome === 'gone' || !isBound(applied.delivery, bound))
         throw refuseUnbound(log, delivery.id, bound)
       if (applied.outcome !== 'applied') throw refuseFinished()
@@ -105,7 +105,7 @@ function checkBlueprint(message: Message, isAllowed: TakeDeps['isAllowed']): voi
   throw new Problem(422, sentence)
 }
 
-/** Creates a queue that runs the tasks with the same key one at a time, in order. */
+/** Creates a queue that runs tasks with the same key one after another, in order. */
 function createKeyedQueue() {
   const last = new Map<string, Promise<unknown>>()
   return <T>(key: string, task: () => Promise<T>): Promise<T> => {
@@ -124,7 +124,7 @@ const delivery = z.string().regex(/^[\w-]{1,100}$/)
 
 /**
  * A start request. `complete`: whether the action requests the items that the payload omits. `finishes`: whether the
- * job's result is reported by the job through the relay, or by the relay.
+ * final status reaches Port through the relay, from this job or from the relay itself.
  */
 export const startMessage = z.object({
   delivery,
@@ -165,7 +165,7 @@ const runUpdate = z.object({
     )
     .optional(),
 })
-/** Port's pattern for blueprints. Without this check, the allow-list could interpret other characters differently from Port. */
+/** Port's pattern for blueprints. Without this check, the allow-list and Port could interpret other characters differently. */
 const blueprint = z
   .string()
   .max(LIMITS.reportName)

@@ -36,7 +36,7 @@ interface StartDeps extends Pick<RouteDeps, 'store' | 'github' | 'apply' | 'port
   shareInputs: ReturnType<typeof createShareInputs>
 }
 
-/** The time limit for reading the Port run. It is short, because a job waits for the response. */
+/** The time limit for reading the Port run. The limit is short, because a job is waiting for the response. */
 const READ_MS = 3_000
 
 /**
@@ -71,7 +71,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     const delivery = await bind(id, claims, finishes)
     const given = await deps.shareInputs(delivery, complete)
     const isEmpty = given.payload === null && Object.keys(given.secrets).length === 0
-    // If the response lacked the secret inputs, the action would treat no input as secret.
+    // A response without the secret inputs would make the action treat no input as secret.
     if (!OPEN_STATES.includes(delivery.state) && !isEmpty) throw refuseFinished()
     const minting = tokens.mint({ delivery: id, ...claims })
     const [{ token, expiresAt }, run] = await Promise.all([minting, readRun(delivery)])
@@ -148,11 +148,11 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     )
   }
 
-  /** Reads the Port run. `ended`: whether it has finished, or the outbox contains its conclusion. */
+  /** Reads the Port run. `ended`: whether the Port run has finished, or the outbox contains its conclusion. */
   async function readRun(delivery: Delivery) {
     const reading = port.read(delivery).then(run => (run === 'unread' ? null : run))
     const read: RunState | null = await within(READ_MS, reading)
-    // If Port shows the ID of a past run, this run isn't a duplicate.
+    // This run isn't a duplicate if Port shows the ID of a past run.
     const isPast = delivery.runs.some(run => run.past && String(run.id) === read?.externalRunId)
     return {
       status: read?.status ?? 'unknown',
