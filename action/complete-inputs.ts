@@ -8,11 +8,11 @@ import type { Inputs } from './runner/inputs.ts'
 import { completePayload } from './runner/payload.ts'
 import { help, quote, type Runner } from './runner/runner.ts'
 
-// Completes the payload and decrypts its secret inputs. Main sets the values as outputs; post redacts them.
+// Completes the payload, and decrypts its secret inputs. Main sets the values as outputs, and post redacts the values.
 
 export type CompleteInputs = Awaited<ReturnType<typeof completeInputs>>
 
-/** Completes and decrypts the payload. @param sources null for each source that the job can't use */
+/** Completes and decrypts the payload. @param sources null for a source that the job can't use */
 export async function completeInputs(
   sent: ClientPayload,
   inputs: Inputs,
@@ -77,7 +77,7 @@ export interface KnownSecrets {
   finished?: boolean
 }
 
-/** Collects the secrets that post redacts. A secret stays unknown if its key was rotated, or if the relay doesn't return the secret. */
+/** Collects the secrets that post redacts. A secret stays unknown if its key was rotated, or if the relay withholds it. */
 export async function knownSecrets(
   payload: ClientPayload,
   inputs: Inputs,
@@ -126,7 +126,7 @@ function decryptInputs(
     masks: [] as string[],
     /** The names of the inputs that stay encrypted. */
     encrypted: [] as string[],
-    /** The messages never contain an input's value. */
+    /** Messages. They never contain an input's value. */
     problems: [] as string[],
   }
   for (const name of port.encrypted) {
@@ -160,7 +160,7 @@ function decryptInputs(
   return result
 }
 
-/** Whether the value is Base64 and long enough to contain an IV and a tag. */
+/** Whether the value is Base64, and long enough for an IV and a tag. */
 const isEncrypted = (value: string) =>
   value.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(value) && Buffer.byteLength(value, 'base64') >= 32
 

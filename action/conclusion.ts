@@ -15,8 +15,8 @@ import { conclusionLines, jobLine, needLines, type Step, stepLine, summarize } f
 const LABEL: Record<JobStatus, string> = { success: 'Succeeded', failure: 'Failed', cancelled: 'Canceled' }
 
 /**
- * Returns the other jobs that affect the result: the jobs in `needs`. If GitHub skipped all jobs in `needs`, also returns
- * all failed and canceled jobs of the workflow run, because GitHub skips jobs after such a job.
+ * Returns the other jobs that affect the result: those in `needs`. If GitHub skipped all of these, also returns all
+ * failed and canceled jobs of the workflow run, because such a job makes GitHub skip the jobs that depend on it.
  * @param others the conclusions of jobs, by display name
  */
 export function countedJobs(needs: Record<string, string>, others: Record<string, string>) {
@@ -37,7 +37,7 @@ export interface Facts {
   others: Record<string, string>
   annotations: Annotation[]
   rest: Remaining
-  /** `all`: whether the action knows every secret that steps may have seen. `finished`: whether the relay no longer returns decrypted values. */
+  /** `all`: whether the action knows every secret that steps may have seen. `finished`: whether the relay has stopped returning decrypted values. */
   secrets: { all: boolean; finished?: boolean }
   entities: { lines: LogLine[]; problems: string[] }
 }
@@ -112,8 +112,9 @@ const toLines = (level: LogLine['level'], messages: string[]): LogLine[] =>
   messages.map(message => ({ level, message }))
 
 /**
- * Returns the last update. With `report: job`, it finishes the Port run. With `report: auto`, the relay finishes the Port
- * run later, with this result at best. With other values, the update contains only the author's summary, if there is one.
+ * Returns the last update. With `report: job`, it finishes the Port run. With `report: auto`, the relay finishes the
+ * Port run later, with this result or a worse one. With other values of `report`, the update contains nothing but the
+ * author's summary, if there is one.
  */
 function lastUpdate(
   { state, inputs, workflow }: Job,
@@ -127,7 +128,7 @@ function lastUpdate(
     outputs: JsonObject
   },
 ): RunUpdate {
-  // A node run loses its link if an update omits the link.
+  // An update without a link removes a node run's link.
   const known = state.linked && state.kind !== 'node_run' && end.links.length === 0
   const link = known
     ? {}
@@ -151,7 +152,7 @@ function lastUpdate(
   return finishes ? { conclusion, ...rest } : rest
 }
 
-/** The relay accepts output names up to this length. */
+/** The maximum length of an output name that the relay accepts. */
 const MOST_NAME = 300
 
 /** Whether steps or the author wrote texts for Port that can contain a secret. */

@@ -18,7 +18,7 @@ import { createMasks, jobCredentials, mask, type Redact } from './secrets/redact
 import { errorLine, sendEntities } from './steps/send.ts'
 import { readSteps } from './summary.ts'
 
-/** The time limit for retries. For the final status, the limit is 30 s longer. GitHub stops a canceled job after 4 min 45 s. */
+/** The time limit for retries, because GitHub stops a canceled job after 4 min 45 s. The final status gets 30 s more. */
 const BUDGET_MS = 60_000
 
 /** Runs as the action's `post`: sends entities, steps, log, summary, and final status to Port. Never throws. */
@@ -48,7 +48,7 @@ function openReporting({ state, inputs }: Job, runner: Runner) {
   const masks = createMasks()
   let relay: RelayReporter | null = null
   if (state.relay) {
-    // Without a token from main, this process authenticates to the relay.
+    // If main got no token, this process authenticates to the relay.
     const found = findRelay(state.payload, inputs, runner.env)
     const access = { ...(found ?? state.relay), token: state.relay.token }
     relay = createRelayReporter(access, runner, { budgetMs: BUDGET_MS, finishing: true })
@@ -172,12 +172,12 @@ function writeJobSummary(summary: string, env: Runner['env'], core: Runner['core
   }
 }
 
-/** Runs in post if the job can't report: names what steps wrote for Port and the action can't send. */
+/** Runs in post if the job can't report. Warns about the texts that steps wrote for Port, because the action can't send them. */
 async function warnUnsent({ files, decides }: Unreported, runner: Runner): Promise<void> {
   const { core, env } = runner
   const { failOnReportError } = readInputs(core.getInput, env)
   const { lines, entities, run, problems } = await readRemaining(files, runner)
-  // Another step of this job reports, or has printed the warning.
+  // Another step of this job reports, or has already printed the warning.
   if (claimReport(files.log, 'off') !== null) return
   const texts = lines.filter(line => line.trim() !== '').length
   const entries = Object.entries({

@@ -19,7 +19,7 @@ export function makeOutputs(payload: ClientPayload, inputs: JsonObject = payload
     trigger: JSON.stringify(port.trigger),
     payload: JSON.stringify(payload),
   }
-  // The runner ignores the case of output names: `Inputs` would replace `inputs`.
+  // An input `Inputs` would replace the output `inputs`, because the runner ignores the case of output names.
   const taken = new Set(Object.keys(fixed))
   const renamed: string[] = []
   const impossible: string[] = []
@@ -58,7 +58,7 @@ export function makeOutputs(payload: ClientPayload, inputs: JsonObject = payload
 
 export const EMPTY_OUTPUTS = { inputs: '{}', entity: 'null', event: 'null', trigger: 'null' }
 
-/** In the outputs file, a name ends at the first `=` or `<<`, or at the end of the line. */
+/** Whether a name can be an output: in the outputs file, a name ends at the first `=` or `<<`, or at the end of the line. */
 const canBeOutput = (name: string) => name.trim() !== '' && !/=|<<|<$|[\r\n]/.test(name)
 
 function text(value: Json | undefined): string {

@@ -21,7 +21,7 @@ import { errorLine } from './steps/send.ts'
 /** Text in the steps' files that Port doesn't have yet. */
 export interface Remaining {
   lines: string[]
-  /** How many of the lines that were already sent may be missing in Port. */
+  /** How many of the lines that were sent earlier may be missing in Port. */
   lost: number
   masks: string[]
   /** Whether texts can be redacted. False if `$PORT_LOG` couldn't be read, or if too many values are masked. */
@@ -36,7 +36,7 @@ const NOTHING: Remaining = {
   entities: { documents: [], lines: [], problems: [] },
 }
 
-/** Reads the lines and entities that the progress reporter hasn't sent. Never rejects, so that a broken file can't delay the final status. */
+/** Reads the lines and entities that the progress reporter hasn't sent. Never rejects, because a broken file must not prevent the final status. */
 export async function readRemaining(
   files: JobFiles,
   runner: Pick<Runner, 'clock' | 'sleep'>,
@@ -80,7 +80,7 @@ export const withoutTexts = ({ run: { conclusion } }: Remaining): Remaining => (
 const TOO_MANY_MASKS =
   'More than 1 MB of values is masked, so nothing that steps wrote is sent to Port: mask fewer values.'
 
-/** The maximum number of lines in each part of a cut log: its first part and its last part. */
+/** The maximum number of lines in the first and in the last part of a log whose middle is cut. */
 const MOST_LINES = 20_000
 
 /**
@@ -107,7 +107,7 @@ function findMasks(path: string, from: number, to: number): string[] {
     if (bytes.length === 0) break
     if (bytes.includes('add-mask') || bytes.includes(WIDE_COMMAND))
       masks.push(...takeMasks(splitLines(bytes, { rest: true }), ({ text }) => text).masks)
-    // The next chunk starts with the line that this chunk cuts off.
+    // If this chunk cuts a line off, the next chunk starts with that line.
     const lines = at + bytes.length < to ? bytes.lastIndexOf(0x0a) + 1 : 0
     at += lines || bytes.length
   }
@@ -154,7 +154,7 @@ function readRemainingEntities(path: string, sent: EntitiesSent) {
   return remaining
 }
 
-/** Returns the entities of all valid documents, and a message for each error in the other documents. */
+/** Returns the entities in valid documents, and a message for each error in invalid ones. */
 export async function readDocuments(documents: Remaining['entities']['documents'], redact: Redact) {
   const all: Entity[] = []
   const problems: string[] = []

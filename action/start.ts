@@ -17,7 +17,7 @@ import type { Runner, State, Workflow } from './runner/runner.ts'
 import { help, isExplained, quote, readWorkflow, saveState } from './runner/runner.ts'
 import { createMasks, jobCredentials, mask, type Redact } from './secrets/redact.ts'
 
-/** The maximum time that main waits for Port, in milliseconds. If main fails, post retries. */
+/** How long main waits for Port, in milliseconds. If this isn't enough, post retries. */
 const BUDGET_MS = 10_000
 /** The maximum size of the payload in main's state. On Windows, an environment variable has at most 32,767 characters. */
 const MOST_SAVED_BYTES = process.platform === 'win32' ? 24_000 : 64_000
@@ -47,7 +47,7 @@ export async function start(runner: Runner, script: string): Promise<void> {
 
     const reporting = openReporting(sent, inputs, workflow, runner)
     const { relay, reporter, state, masks } = reporting
-    // With this state, post also reports a job that was canceled while main waited for Port or the relay.
+    // The state is saved early, so that post also reports a job that is canceled while main waits for Port or the relay.
     if (state) saveState(core, state)
 
     const readRun = inputs.portClientSecret === '' ? null : reporter.read
@@ -169,7 +169,7 @@ const encryptedWarning = (names: string[], hasRelay: boolean) =>
     ? "The relay's secrets don't decrypt this value. If the Port action encrypts with client-side, set private-key."
     : `To have the relay decrypt secret inputs, ${OIDC}; or set port-client-secret, or private-key if the Port action encrypts with client-side.`)
 
-/** @returns whether the job needs a progress reporter, because it reports to the Port run */
+/** @returns whether this job reports to the Port run, and therefore needs a progress reporter */
 async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner): Promise<boolean> {
   const { inputs, workflow, decrypted, problems, warnings, state, relay, redact } = job
   const { runId, kind } = state

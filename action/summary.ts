@@ -26,8 +26,9 @@ const LAG_MS = 1_000
 
 /**
  * Lists the author's steps in order. `earlier` is the name of a step that ran before this action.
- * @param options.isFailed whether to read this job's annotations and, if it has `needs`, the annotations of other failed jobs
- * @param options.startedAt when main of this action started, in milliseconds since 1970
+ * @param options.isFailed whether to read this job's annotations. If the job has `needs`, also reads those of other
+ *   failed jobs.
+ * @param options.startedAt when this action's main step started, in milliseconds since 1970
  */
 export async function readSteps(
   workflow: Workflow,
@@ -72,7 +73,7 @@ export async function readSteps(
   }
 }
 
-/** Returns the name of a step that ran before this action. Compares times only if no step has this action's default name. */
+/** Returns the name of a step that ran before this action. Compares times if no step has this action's default name. */
 function findEarlier(steps: ListedStep[], { startedAt }: { startedAt: number }): string | null {
   const own = steps.findIndex(step => step.own)
   const earlier = steps.find(
@@ -130,9 +131,9 @@ export function conclusionLines(written: JobStatus | null): LogLine[] {
 /** The maximum number of rows in the summary. */
 const MAX_ROWS = 100
 const MAX_CELL = 120
-/** Markdown renderers take quadratic time for a long line. */
+/** The maximum length of a paragraph. Markdown renderers take quadratic time for a long line. */
 const MAX_PARAGRAPH = 2_000
-/** The maximum width of a column. A longer value exceeds the column instead of widening every row. */
+/** The maximum width of a column. A longer value makes its own row wider, but not the other rows. */
 const MAX_WIDTH = 40
 
 export interface JobResult {
@@ -143,7 +144,7 @@ export interface JobResult {
   outputs: JsonObject
   steps: Step[]
   url: string
-  /** Redacts texts before they are cut or escaped, because redaction doesn't recognize a changed secret. */
+  /** Redacts texts before they are cut or escaped, because it doesn't recognize a changed secret. */
   redact: Redact
 }
 
@@ -197,7 +198,7 @@ function table(head: string[], rows: string[][]): string[] {
 const time = ({ durationMs, conclusion }: Step) =>
   durationMs === null || conclusion === 'skipped' ? '' : duration(durationMs)
 
-/** Characters that can start markup. Excludes a single `$`, a `_` or `&` within a word, and a `[` that starts no link. */
+/** Characters that can start markup. Excludes a single `$`, a `_` or `&` within a word, and a `[` that doesn't start a link. */
 const ACTIVE = new RegExp(
   [
     /[`*]/u,

@@ -34,9 +34,9 @@ export async function generateFile(file: string, options: ToActionOptions) {
 
 interface ApplyCall extends Pick<Call, 'env' | 'print' | 'note' | 'ask'> {
   paths: string[]
-  /** What names the repository. */
+  /** The setting or remote that names the repository. */
   from: string
-  /** If the format is undefined, an existing definition keeps its format, and a new definition is an action. */
+  /** If undefined, an existing definition keeps its format, and a new one is an action. */
   format: Format | undefined
   check: boolean
   yes: boolean

@@ -67,7 +67,7 @@ export function readInput(file: string): Buffer {
   }
 }
 
-/** `value` is the placeholder in the help, such as STATE in `--state STATE`. */
+/** @param value the placeholder in the help, such as STATE in `--state STATE` */
 export const flag = (help: string) => ({ type: 'boolean', help }) as const
 export const text = (value: string, help: string) => ({ type: 'string', value, help }) as const
 export const choice = <const C extends readonly string[]>(value: string, choices: C, help: string) =>
@@ -77,7 +77,7 @@ export const texts = (value: string, help: string) =>
 
 export const JSON_OPTION = flag('print JSON')
 
-/** Preserves the types of a command's options for its `run`. */
+/** Passes the types of a command's options to its `run`. */
 export function defineCommand<const O extends Options>(command: Command<O>): Command {
   return command as unknown as Command
 }

@@ -42,7 +42,7 @@ export const deliveries = defineCommand({
       }
       return
     }
-    /** Reads pages until a page has deliveries. With a filter by action, a page can be empty although older deliveries match. */
+    /** Reads pages until one contains deliveries. With a filter by action, a page can be empty although older deliveries match. */
     const read = async (before: object = {}): Promise<Page> => {
       const query = new URLSearchParams({ ...given, ...before })
       const page = (await callAdmin(env, 'GET', `/api/deliveries?${query}`)) as Page

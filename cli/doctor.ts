@@ -66,7 +66,7 @@ export async function diagnose(
     config = readConfig(deps.env, deps.readFile)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    // If a variable is in quotes, the finding about the quotes explains its problem.
+    // A problem of a variable in quotes is omitted, because the finding about the quotes explains it.
     const others = error.problems.filter(text => !names.some(({ name }) => text.startsWith(`${name} `)))
     return [
       ...found,

@@ -6,12 +6,12 @@ import { serve } from './serve.ts'
 
 useProxy(process.env)
 const [name = 'serve', ...args] = process.argv.slice(2)
-// The relay starts faster if the commands besides `serve` aren't loaded.
+// The relay starts faster without loading the other commands.
 const commands = name === serve.name ? [serve] : (await import('./commands.ts')).commands
 const command = commands.find(each => each.name === name)
 if (command) {
   const code = await runCommand(command, process.env, args)
-  // After a failure, the process exits even if handles are open. After a success, it doesn't, because `serve` continues to run.
+  // After a failure, the process exits even if handles are open. After a success, it exits by itself, because `serve` must continue to run.
   if (code !== 0) process.exit(code)
 } else if (['--version', '-v'].includes(name)) {
   console.log(packageJson.version)

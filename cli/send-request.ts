@@ -69,7 +69,7 @@ export function dryRun(
 
 /** Returns the target of a webhook to this URL. @throws Problem if the relay would refuse the webhook */
 export function targetOf(config: Pick<Config, 'targets'>, invocation: Invocation, url: URL): Target {
-  // A proxy can serve the relay below a path.
+  // The relay's routes can be below another path, if a proxy is in front of it.
   const path = (url.pathname + url.search).replace(/^.*?(?=\/webhook([/?]|$))/, '')
   const { from: _, ...target } = createTargets(config.targets)(
     invocation,
@@ -78,14 +78,14 @@ export function targetOf(config: Pick<Config, 'targets'>, invocation: Invocation
   return target
 }
 
-/** Returns the inputs that the relay sends if it doesn't know which inputs the workflow declares. */
+/** Returns the inputs that the relay sends while it doesn't know which inputs the workflow declares. */
 function firstInputs(invocation: Invocation, payload: ClientPayload): Record<string, string> {
   const fitted = fitInputs(offerInputs(invocation, payload, null), new Set())
   if ('inputs' in fitted) return fitted.inputs
   throw new Error("The inputs exceed GitHub's limit of 65,535 characters in total.")
 }
 
-/** Returns the headers that Port sends. The signature covers the timestamp's text, a dot, and the bytes. */
+/** Returns the headers that Port sends. The signature covers the timestamp, a dot, and the body. */
 export function signWebhook(body: Uint8Array, secret: string, now: number): Record<string, string> {
   const timestamp = String(Math.floor(now / 1000))
   const signature = createHmac('sha256', secret).update(`${timestamp}.`).update(body).digest('base64')

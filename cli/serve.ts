@@ -11,11 +11,11 @@ export const serve = defineCommand({
   summary: 'Runs the relay until SIGTERM or SIGINT, with the configuration from the environment.',
   options: {},
   async run({ env }) {
-    // Without this flag, V8 soon allocates the objects of each request in the old generation. There, these objects keep
-    // other objects alive, and V8 spends a sixth of the CPU time on copies of the other objects.
+    // Without this flag, V8 soon allocates objects of each request in the old generation. They keep other objects
+    // alive, and V8 spends a sixth of the CPU time on copying those.
     setFlagsFromString('--no-allocation-site-pretenuring')
     const config = readConfig(env)
-    // Without `minLength`, flush doesn't wait until all lines are written.
+    // With `minLength`, `flush` waits until all lines are written.
     const maxLength = LIMITS.logWaiting
     const destination = pino.destination({ dest: 1, sync: false, minLength: 1, maxLength })
     const format = process.stdout.isTTY ? forTerminal : undefined
@@ -25,7 +25,7 @@ export const serve = defineCommand({
     const [{ createRelay: openRelay }] = await Promise.all([import('../relay/relay.ts'), opening])
     const relay = await openRelay(config, log, opening)
     log.info({ address: relay.address, port: relay.port }, 'listening')
-    // The heap grows to 3× the memory in use instead of 4×. A command-line option would slow down startup.
+    // Makes the heap grow to 3× the memory in use instead of 4×. As a command-line option, this would slow down the start.
     setFlagsFromString('--heap-growing-percent=200')
     if (!config.port.clientId)
       log.warn("PORT_CLIENT_ID isn't set: the relay dispatches, but sends nothing to Port")

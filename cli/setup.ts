@@ -63,7 +63,7 @@ browser is on another machine, choose a --port and forward it: ssh -L PORT:127.0
       const app = await createInBrowser({ url, server, organization, name, port, save, print, note, signal })
       if (!app) return 1
       if (isSaved) {
-        // Windows has no file modes.
+        // Windows has no file modes, so other users may be able to read the file.
         const access = process.platform === 'win32' ? '' : ' (only you can read it)'
         print(`Written: ${file}${access}. Start the relay with these variables instead of GITHUB_TOKEN.`)
         for (const line of commands(resolve(file), app.id, apiUrl)) print(line)
@@ -123,14 +123,14 @@ const manifestOf = ({ url, name }: Wanted, redirectUrl: string) => ({
 type CreatedApp = z.output<typeof createdApp>
 
 /**
- * Serves a page on this machine that sends the browser through GitHub's manifest flow. The page requires a token that
+ * Serves a page on this machine that starts GitHub's manifest flow in the browser. The page requires a token, which
  * other users of the machine don't know. GitHub's redirect must contain the state that the page created.
  * @see https://docs.github.com/apps/sharing-github-apps/registering-a-github-app-from-a-manifest
  */
 async function createInBrowser(wanted: Wanted): Promise<CreatedApp | null> {
   const { server, organization, save, print, note, signal } = wanted
   const { promise: created, resolve: finish } = Promise.withResolvers<CreatedApp | null>()
-  /** The `state` values that no redirect from GitHub has contained yet. */
+  /** The `state` values that the page has created and GitHub's redirect hasn't returned yet. */
   const states = new Set<string>()
   const token = randomBytes(24).toString('base64url')
   const app = new Hono()
@@ -200,7 +200,7 @@ async function createInBrowser(wanted: Wanted): Promise<CreatedApp | null> {
   for (const name of SIGNALS) process.on(name, stop)
   const address = `${origin}/?token=${token}`
   try {
-    // If --server or the proxy is wrong, this request fails before an App is created.
+    // Fails if --server or the proxy is wrong, before an App is created.
     await Promise.race([created, request(server, 'HEAD', '/meta')])
     if (!isStopped) print(`Open this page in your browser: ${address}`)
     return await created
@@ -247,7 +247,7 @@ async function exchange(server: string, code: string): Promise<CreatedApp> {
   return app.data
 }
 
-/** Refuses characters that end a line in an environment file or start a terminal escape sequence. */
+/** The texts may not contain characters that end a line in an environment file, or start a terminal escape sequence. */
 const createdApp = z.object({
   id: z.int(),
   pem: z.string().regex(/^-----BEGIN [A-Z ]+-----[A-Za-z0-9+/=\r\n]+-----END [A-Z ]+-----\s*$/),
@@ -255,7 +255,7 @@ const createdApp = z.object({
   html_url: z.url({ protocol: /^https?$/ }).transform(url => new URL(url).href),
 })
 
-/** Renders an environment file. The key is on one line, which the relay accepts. */
+/** Renders an environment file. The private key is on one line, a form that the relay accepts. */
 function variables({ id, pem, webhook_secret }: CreatedApp, apiUrl: string | null): string {
   return [
     `GITHUB_APP_ID=${id}`,
@@ -273,7 +273,7 @@ const page = (content: ReturnType<typeof html>) => html`<!doctype html>
 <h1>GitHub App of the relay</h1>
 <main>${content}</main></html>`
 
-/** The commands that pass the file's variables to the relay, for each value of --for. No command contains a secret. */
+/** For each value of --for, the commands that pass the file's variables to the relay. No command contains a secret. */
 const SETUP_COMMANDS: Record<
   'file' | 'kubectl' | 'docker' | 'systemd',
   (file: string, id: number, apiUrl: string | null) => string[]

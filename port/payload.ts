@@ -10,17 +10,17 @@ const MAX_PAYLOAD_BYTES = 64_000
 /** The size of `"a":1,`, the smallest input in JSON, in bytes. */
 const LEAST_INPUT = 5
 
-/** The `github.event.client_payload` that the relay sends: three top-level keys, of at most ten that GitHub allows. */
+/** The `github.event.client_payload` that the relay sends: three top-level keys. GitHub allows ten. */
 export type ClientPayload = {
   run_id: string | null
   action: string | null
   port: {
     version: 1
     delivery: string
-    /** The URL for reports, which is also the exact audience of the action's OIDC token; null without `RELAY_PUBLIC_URL`. */
+    /** The URL for reports, and exactly the audience of the action's OIDC token; null without `RELAY_PUBLIC_URL`. */
     relay: string | null
     traceparent?: string
-    /** False if another system reports the final status; missing if the action reports the final status. */
+    /** False if another system reports the final status; otherwise missing. */
     reportWorkflowStatus?: false
     /** The items that didn't fit: `inputs.<name>`, `entity`, `event`, or `inputs` (all inputs and `encrypted`). */
     truncated: string[]
@@ -62,12 +62,12 @@ export function shrinkClientPayload(payload: ClientPayload, maxBytes: number): C
 
 function leaveOutLargest(payload: ClientPayload, maxBytes: number): void {
   const { port } = payload
-  // Each input, or its name in `truncated`, needs at least LEAST_INPUT bytes. If the sum is too large, all inputs are omitted.
+  // Each input needs at least LEAST_INPUT bytes, even if only its name is in `truncated`. If that is too much, all inputs are omitted.
   if (Object.keys(port.inputs).length * LEAST_INPUT > maxBytes) leaveOutInputs(port)
   let excess = bytes(payload) - maxBytes
   if (excess <= 0) return
   port.inputs = { ...port.inputs }
-  // `excess` can be wrong by a comma. If `excess` is small, the payload is measured.
+  // `excess` can be wrong by a few commas, so the payload is measured if `excess` is small.
   const fits = () => excess <= 0 || (excess < 8 && bytes(payload) <= maxBytes)
   const large = [
     ...Object.entries(port.inputs).map(([name, value]) => ({
@@ -97,7 +97,7 @@ function leaveOutInputs(port: ClientPayload['port']): void {
   port.truncated.push('inputs', 'encrypted')
 }
 
-/** Reads a payload of this relay, or returns null. @throws Error with a message if the version isn't supported */
+/** Reads a payload of this relay; null for other values. @throws Error with a message if the version isn't supported */
 export function readClientPayload(value: unknown): ClientPayload | null {
   if (!isObject(value) || !isObject(value.port) || !('version' in value.port)) return null
   const { port } = value

@@ -1,7 +1,7 @@
 /** The maximum delay before a request to Port, even if a response requests a longer delay. */
 export const LONGEST_WAIT_MS = 600_000
 
-/** Returns the delay before the next attempt, in milliseconds. It doubles with each failure, and varies by 10%. */
+/** Returns the delay before the next attempt, in milliseconds. The delay doubles with each failure, and varies by 10%. */
 export const backOff = (failures: number, firstMs: number, longestMs: number): number =>
   Math.round(Math.min(longestMs, firstMs * 2 ** Math.max(0, failures)) * (0.9 + Math.random() / 5))
 
@@ -10,8 +10,8 @@ const NUMBER = /^\d+(\.\d+)?$/
 
 /**
  * Returns when a rate-limiting server accepts the next request, in milliseconds since 1970; null if the time isn't in
- * the future. Reads `Retry-After` (seconds or a date). Without `Retry-After`, reads `x-ratelimit-reset` if no requests
- * remain (seconds or milliseconds since 1970, or seconds from now).
+ * the future. Reads `Retry-After`: seconds or a date. Without it, and if no requests remain, reads `x-ratelimit-reset`:
+ * seconds or milliseconds since 1970, or seconds from now.
  * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
  * @see https://docs.port.io/api-reference/rate-limits
  */
@@ -29,7 +29,7 @@ export function readRetryAt(
 function afterTime(after: string | null, now: number): number {
   if (!after) return Number.NaN
   if (NUMBER.test(after)) return now + Number(after) * 1000
-  // A date starts with the day of the week, but `Date.parse` accepts many other strings.
+  // A valid date starts with the day of the week. `Date.parse` alone accepts many other strings.
   return /^[a-z]/i.test(after) ? Date.parse(after) : Number.NaN
 }
 

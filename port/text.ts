@@ -6,15 +6,12 @@ const ENDS = ['\x07', '\x1b\\', '\x9c']
 export function stripAnsiCodes(line: string): string {
   const last = Math.max(...ENDS.map(mark => line.lastIndexOf(mark)))
   const end = last + (line[last] === '\x1b' ? 2 : 1)
-  // For each sequence, Node's function searches all following text for a terminator, so the text is split first.
+  // The text is split before each sequence, because Node's function would search all following text for a terminator.
   const rest = line.slice(end).split(/(?=[\x1b\x9b])/)
   return [line.slice(0, end), ...rest].map(stripVTControlCharacters).join('')
 }
 
-/**
- * Replaces ANSI codes, control characters, line breaks, and formatting characters in a text, so that it shows as one
- * line in a terminal.
- */
+/** Replaces ANSI codes, control characters, line breaks, and formatting characters, so that a terminal shows the text as one line. */
 const toLine = (text: string): string =>
   stripAnsiCodes(text)
     .replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, ' ')
@@ -22,7 +19,8 @@ const toLine = (text: string): string =>
     .replace(/[\u200b\p{Bidi_Control}\u2060-\u2069\ufeff\p{Cs}]/gu, '')
 
 /**
- * Cleans a line with values of other systems or of files. The line can't be a workflow command in GitHub's log.
+ * Cleans a line that contains values from other systems or files. In GitHub's log, the result is never a workflow
+ * command.
  * @see https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
  */
 export const cleanLine = (line: string): string =>
@@ -34,8 +32,8 @@ export const cleanLine = (line: string): string =>
 const MAX_LENGTH = 300
 
 /**
- * Turns a name or message from GitHub into one line of limited length for logs, Port, and terminals, because anyone with
- * write access can put control characters and line breaks into names and messages.
+ * Turns a name or message from GitHub into one line of limited length for logs, Port, and terminals. Anyone with write
+ * access can put control characters and line breaks into names and messages.
  */
 export function cleanText(text: string, maxLength = MAX_LENGTH): string {
   const read = text.slice(0, 4 * maxLength)

@@ -8,7 +8,7 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** What the run id identifies: an action or automation run, a workflow's node run, or nothing that accepts reports. */
+/** What the run ID identifies: the run of an action or automation, the run of a workflow's node, or nothing that accepts reports. */
 export type RunKind = 'action_run' | 'node_run' | 'none'
 
 /** The name and email address of a user. Other personal data from Port is dropped. */
@@ -51,18 +51,18 @@ export interface Invocation {
     /** Whether the relay runs the failed jobs once more if every failed job lost its runner. */
     rerun?: 'lost-runner'
   } | null
-  /** Facts for a `workflow_dispatch`; missing if the body has none, or if the relay no longer needs them. */
+  /** Missing if the body has no such facts, or if the relay no longer needs them. */
   forWorkflow?: ForWorkflow | undefined
 }
 
 /** Facts about a body that are needed only for the inputs of a `workflow_dispatch`. */
 export interface ForWorkflow {
-  /** An object or JSON text. The relay passes it to the workflow unchanged, because the author wrote its template. */
+  /** An object or JSON text. The relay passes it to the workflow unchanged, because its template is the author's. */
   port_context?: JsonObject | string
   port_payload?: JsonObject | string
   /** The names of the `inputs` that come from the author or from Port, not from a user. */
   notEntered?: string[]
-  /** The names of the `inputs` that the body contains only inside `port_context` or `port_payload`. */
+  /** The names of the `inputs` that are nowhere in the body except inside `port_context` or `port_payload`. */
   inside?: string[]
 }
 
@@ -79,7 +79,7 @@ export interface RunUpdate {
   output?: JsonObject
   /** Finishes the run, unless `job` is set. */
   conclusion?: Conclusion
-  /** Makes the update the result of a job. The relay keeps this result until the workflow run has finished. */
+  /** If set, the update is the result of a job, which the relay keeps until the workflow run has finished. */
   job?: ReportedJob
 }
 
@@ -97,7 +97,7 @@ export interface RunState {
   status: 'in_progress' | 'waiting' | 'success' | 'failure' | 'cancelled' | 'unknown'
   finished: boolean
   externalRunId: string | null
-  /** Whether a user canceled the Port workflow. If so, Port waits for this node run to finish. */
+  /** Whether a user canceled the Port workflow, which then waits until this node run has finished. */
   cancelling?: boolean
   /** Whether Port uses the webhook response as the result, and rejects status updates. */
   synchronized: boolean
@@ -106,7 +106,7 @@ export interface RunState {
   body: Json
 }
 
-/** `r_…`, older `run_…`: an action run. `wfnr_…`: a node run. The prefix decides, never the length. */
+/** `r_…` and the older `run_…` are action runs, `wfnr_…` is a node run. The prefix decides, never the length. */
 export function runKind(id: unknown): RunKind {
   if (typeof id !== 'string' || id.length > 100) return 'none'
   if (/^(r|run)_[A-Za-z0-9_-]+$/.test(id)) return 'action_run'

@@ -14,11 +14,11 @@ const PAYLOAD_INPUT = 'port'
 export interface Offer {
   /** The values that a user entered in the form. Null values are omitted, so that the workflow's defaults apply. */
   entered: Map<string, string>
-  /** The values that the author added to the body, and after them the relay's values. */
+  /** The values that the author added to the body, followed by the relay's values. */
   others: Map<string, string>
   /** The payload for the action; null if the form has an input named `port`. */
   payload: ClientPayload | null
-  /** The entered inputs that the workflow reads from the `port_payload` that the relay makes. */
+  /** The entered inputs that the workflow reads from the relay's `port_payload`. */
   readFromPayload: string[]
 }
 
@@ -33,7 +33,7 @@ export type Fitted =
 
 /**
  * Returns the inputs that an invocation offers. Strings are unchanged; other values become JSON.
- * @param reads what the workflow reads; null if the relay can't read the file
+ * @param reads what the workflow reads from its inputs; null if the relay can't read the file
  */
 export function offerInputs(invocation: Invocation, payload: ClientPayload, reads: Reads | null): Offer {
   const { inputs, runId, entity, forWorkflow = {} } = invocation
@@ -69,9 +69,9 @@ export function offerInputs(invocation: Invocation, payload: ClientPayload, read
 }
 
 /**
- * Chooses at most 25 inputs. GitHub refuses undeclared inputs, so `port` must contain the entered inputs that the
- * workflow doesn't declare, unless it reads them from `port_payload`. If the inputs are too large, first shortens `port`
- * and then omits `port_payload`.
+ * Chooses at most 25 inputs. GitHub refuses undeclared inputs. If a user entered inputs that the workflow doesn't
+ * declare, `port` must contain them, unless the workflow reads them from `port_payload`. If the inputs are too large,
+ * shortens `port` first, and then omits `port_payload`.
  */
 export function fitInputs(offer: Offer, undeclared: ReadonlySet<string>): Fitted {
   const names = chooseNames(offer, undeclared)
@@ -125,7 +125,7 @@ function assemble({ entered, others, payload }: Offer, names: string[], carried:
 
 const encode = (value: Json): string => (typeof value === 'string' ? value : JSON.stringify(value))
 
-/** Shortens the payload until it fits, and returns it as a JSON string. Null if it can't be shortened enough. */
+/** Shortens the payload until it fits. `text`: the payload as a JSON string. Returns null if the payload can't be shortened enough. */
 function fitPayload(payload: ClientPayload, room: number): { text: string; payload: ClientPayload } | null {
   const size = (text: string) => bytes({ [PAYLOAD_INPUT]: text }) + 1
   let most = Math.min(room, bytes(payload))

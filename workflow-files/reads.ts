@@ -1,24 +1,24 @@
 /** The inputs that the relay fills in every workflow. `port` contains the action's payload as JSON. */
 export const OFFERED_INPUTS = ['port', 'port_context', 'port_run_id', 'run_id', 'port_payload']
 
-/** The length above which a file isn't searched for references to inputs. */
+/** Longer files aren't searched for references to inputs. */
 const MAX_LENGTH = 250_000
 /** The maximum number of lines of each kind in a note. */
 const MAX_LINES = 20
 
 /** What a workflow reads from the inputs of `workflow_dispatch`. */
 export interface Reads {
-  /** The inputs, except `port_context`, from which the workflow reads the run ID and only keys of Port's context. */
+  /** The inputs besides `port_context` that must be Port's context: the workflow reads the run ID from them, and no keys that Port's context lacks. */
   contexts: string[]
-  /** The inputs, except `run_id` and `port_run_id`, that contain the ID of Port's run. */
+  /** The inputs besides `run_id` and `port_run_id` that contain the ID of Port's run. */
   runIds: string[]
   /** The inputs with Port's context from which the workflow reads the entity only as text. */
   textEntities: string[]
   /** For each input with Port's context, the lines that use the whole input, or its entity as text or as an object. */
   entities: { input: string; wholes: number[]; texts: number[]; objects: number[] }[]
-  /** The keys that the workflow reads, but that the `port_context` or `port_payload` of the relay lacks. */
+  /** The keys that the workflow reads, although the relay's `port_context` or `port_payload` lacks them. */
   missing: { input: 'port_context' | 'port_payload'; keys: string[]; lines: number[] }[]
-  /** The names read from `payload.properties` of `port_payload`; `all` if the workflow passes on all of them. */
+  /** The names that the workflow reads from `payload.properties` of `port_payload`; `all` if it passes all of them on. */
   properties: string[] | 'all'
 }
 
@@ -26,9 +26,9 @@ export interface Reads {
 export interface Reference {
   /** `inputs`, `client_payload`, or `steps`. */
   root: string
-  /** The names below the root, with those after `fromJSON(…)`. */
+  /** The names below the root, including those after `fromJSON(…)`. */
   path: string[]
-  /** Whether the value isn't parsed with `fromJSON(…)`, or no key of it is read. */
+  /** Whether the workflow uses the whole value: it isn't parsed with `fromJSON(…)`, or none of its keys is read. */
   isWhole: boolean
   line: number
   start: number
@@ -61,18 +61,18 @@ function find(text: string, pattern: RegExp) {
   })
 }
 
-/** A name of a run ID. */
+/** Matches the names of run IDs. */
 export const RUN_ID = /^(?:port[_-]?)?(?:(?:action|node)[_-]?)?run[_-]?id(?:entifier)?$/i
-/** A name that only the ID of Port's run has. A `runId` can also identify a workflow run. */
+/** Matches names that are certainly the ID of Port's run. A `runId` can also identify a workflow run. */
 const PORT_RUN_ID = /^port[_-]?(?:(?:action|node)[_-]?)?run[_-]?id$/i
 const RUN_ID_KEY = /^(?:context\.)?run_?id$/i
-/** A key of the context that the relay makes. */
+/** Matches the keys of the relay's `port_context`. */
 const CONTEXT_KEY = /^(?:run_?id|blueprint|entity|action|requestedBy|trigger|context)$/i
 const PAYLOAD_KEY = /^(?:run|payload|event|run_?id|blueprint|entity|action|requestedBy|trigger|context)$/i
 
 /**
- * Whether an expression that is passed to Port as a run ID is certainly the ID of Port's run: a key of Port's context, or
- * an input with the name of a run ID.
+ * Whether an expression that is passed to Port as a run ID is certainly the ID of Port's run. It must be a key of
+ * Port's context, or an input with the name of a run ID.
  * @param contexts the names of other inputs with Port's context
  */
 export function isRunId(expression: string, contexts: string[]): boolean {
@@ -86,7 +86,7 @@ export function isRunId(expression: string, contexts: string[]): boolean {
   return (isOwn || contexts.includes(name)) && (RUN_ID_KEY.test(key) || (isOwn && /^run\.id$/i.test(key)))
 }
 
-/** Matches what passes every input on. */
+/** Matches expressions that pass all inputs on. */
 const EVERY_INPUT =
   /\btoJSON\(\s*(?:github(?:\.event(?:\.inputs)?)?|inputs)\s*\)|\binputs(?:\[\s*[^'\s]|\.\*)|\bpayload\.inputs\b(?![.[])|\bgithub\.event_path\b|\bGITHUB_EVENT_PATH\b/gi
 
@@ -137,11 +137,11 @@ export function readsOf(file: string, names: string[]): Reads {
 const linesOf = (found: { line: number }[]): number[] =>
   [...new Set(found.map(({ line }) => line))].sort((a, b) => a - b).slice(0, MAX_LINES)
 
-/** Matches an input that is the value of a run ID: of an action's input, of a variable, or in a URL. */
+/** Matches an input that is used as a run ID: as an action's input, as a variable, or in a URL. */
 const AS_RUN_ID =
   /(?:(?:^|[{,])[ \t]*["']?([\w-]*run[_-]?id)["']?: *["']?|\/v1\/(?:actions|workflows\/nodes)\/runs\/|[?&]run_id=)\$\{\{ *(?:github\.event\.)?inputs(?:\.([\w-]+)|\['([\w-]+)'\])/gim
 
-/** Returns the inputs, in lower case, that a step with Port's actions or API, or a name with `port`, uses as a run ID. */
+/** Returns the inputs, in lower case, that are passed to Port as a run ID: in a step with Port's actions or API, or under a name with `port`. */
 function passedToPort(text: string): Set<string> {
   const found = text.split(/^(?=[ \t]*- (?:\{|(?:uses|run|name|id|if|env|with):))/m).flatMap(step => {
     const isOfPort = /\bport-labs\/|\bapi(?:\.us)?\.(?:get)?port\.io\b/i.test(step)
@@ -150,7 +150,7 @@ function passedToPort(text: string): Set<string> {
   return new Set(found.map(([, , dotted, quoted]) => (dotted ?? quoted)!.toLowerCase()))
 }
 
-/** Whether a reference uses the whole input, its entity as text or as an object, or another key. */
+/** Returns what a reference uses: the whole input, its entity as text or as an object, or another key. */
 function kindOf(text: string, { isWhole, path, start, end }: Reference) {
   if (isWhole) return 'whole'
   if (path[1]!.toLowerCase() !== 'entity') return 'other'
@@ -167,8 +167,8 @@ function readProperties(reads: Reference[]): Reads['properties'] {
 }
 
 /**
- * Explains why an entity is an object, although the workflow may read it as text, and which keys are empty. `line`: the
- * first line that needs an object or reads such a key.
+ * Returns notes about entities that are objects, although the workflow may read them as text, and about empty keys.
+ * `line`: the first line that needs the object, or reads such a key.
  */
 export const contextNotes = (file: string, { entities, missing }: Pick<Reads, 'entities' | 'missing'>) => [
   ...entities.flatMap(({ input, wholes, texts, objects }) => {
@@ -185,10 +185,10 @@ export const contextNotes = (file: string, { entities, missing }: Pick<Reads, 'e
   })),
 ]
 
-/** Matches a field of a user that the relay passes only in `port_context` and `port_payload`. */
+/** Matches fields of a user that are in no payload of the relay except `port_context` and `port_payload`. */
 const USER_FIELD = /(?<=^|\.)trigger\.by\.user\.(?!(?:email|name)$)[\w-]+$/i
 
-/** Names the fields of a user that each input lacks, although the workflow reads them. `line`: the first such line. */
+/** For each input, names the fields of a user that the workflow reads, although the input lacks them. `line`: the first line that reads one. */
 export function userFieldNotes(text: string): { line: number; note: string }[] {
   const reads = referencesIn(text).flatMap(({ root, path, line }) => {
     const [input = ''] = path

@@ -7,7 +7,7 @@ const MAX_NAMES = 10
 
 /** Lists names in quotes. Adds the closest declared name to each name. */
 export function namesOf(names: string[], declared: string[] = []): string {
-  // A declared name that is also sent isn't suggested.
+  // Names that are sent anyway aren't suggested.
   const free = declared.filter(name => !names.includes(name))
   const shown = names.slice(0, MAX_NAMES).map(name => {
     const near = nearestName(name.slice(0, 100), free)

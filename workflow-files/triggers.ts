@@ -2,7 +2,7 @@ import { parse } from 'yaml'
 import { isObject, type JsonObject } from '../port/types.ts'
 import { type Reads, readsOf } from './reads.ts'
 
-/** The maximum length of the text of `on:` that is parsed, in characters. */
+/** The maximum length of the section `on:`, in characters. A longer section isn't parsed. */
 export const MAX_TRIGGERS = 8_192
 /** The maximum nesting depth of `[` and `{` in triggers. Deep nesting is slow to parse. */
 const MAX_DEPTH = 6
@@ -13,7 +13,7 @@ export interface WorkflowInputs extends Reads {
   declared: JsonObject
 }
 
-/** Parses only `on:`, because parsing the whole file would delay webhooks. Returns null if `on:` is missing, invalid, or complex. */
+/** Parses the section `on:`, and not the whole file, which would delay webhooks. Returns null if `on:` is missing, invalid, or complex. */
 export function readEvents(text: string): JsonObject | null {
   const section = sectionOf(text)
   if (section === null) return null
@@ -51,7 +51,7 @@ function depthOf(section: string): number {
   return most
 }
 
-/** Returns the event types of the `repository_dispatch` events to which the workflow listens. Null if they can't be read. */
+/** Returns the event types of `repository_dispatch` to which the workflow listens; null if they can't be read. */
 export function eventTypes(events: JsonObject): 'all' | readonly string[] | null {
   if (!('repository_dispatch' in events)) return []
   const { types = null } = isObject(events.repository_dispatch) ? events.repository_dispatch : {}

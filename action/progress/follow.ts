@@ -13,12 +13,12 @@ import { errorLine, sendEntity } from '../steps/send.ts'
 import { type FollowedJob, type Following, isAlive, type ProgressFolder } from './process.ts'
 
 const POLL_EVERY_MS = 2_000
-/** The maximum pause between requests, even if a service requests a longer pause. Node fires a timer of more than 24 days immediately. */
+/** The maximum pause between requests, even if a service requests a longer one. Node would fire a timer of more than 24 days immediately. */
 const LONGEST_PAUSE_MS = 3_600_000
 
 /**
- * Shows the running step in Port, and sends the log lines and entities of steps, until `stopping` is aborted.
- * Never throws. After an error, post sends the remaining lines and entities.
+ * Until `stopping` is aborted, shows the running step in Port, and sends the steps' log lines and entities. Never
+ * throws. After an error, post sends the remaining lines and entities.
  */
 export async function followJob(
   job: FollowedJob,
@@ -26,7 +26,7 @@ export async function followJob(
 ): Promise<void> {
   const { clock, stopping } = given
   let pausedUntil = 0
-  /** How many bytes of `$PORT_LOG` have been searched for masks. */
+  /** The number of bytes of `$PORT_LOG` that were searched for masks. */
   let scanned = 0
   const soon = (at: number) => Math.min(at, clock() + LONGEST_PAUSE_MS)
   const following: Following = {
@@ -74,7 +74,7 @@ export async function followJob(
   }
 }
 
-/** Sends new entities in order. An entity is complete if text follows, or if the file hasn't grown since the last poll. */
+/** Sends new entities in order. An entity counts as complete if text follows it, or if the file hasn't grown since the previous poll. */
 function followEntities(following: Following): () => Promise<void> {
   const { job, run, folder, masks, clock, stopping, send } = following
   const file = job.files.entities
@@ -94,7 +94,7 @@ function followEntities(following: Following): () => Promise<void> {
     if (size <= mark.offset) return
     const lines = readLogFile(file, mark.offset)
     following.readMasks()
-    // If the file is larger than a chunk, the last document can be cut off. A last line without a newline is incomplete.
+    // The last document is complete only if the file isn't larger than a chunk, and its last line has a newline.
     const settled = size === before && lines.at(-1)?.end === size
     const documents = splitDocuments(lines, { settled })
     for (const document of documents) {
@@ -134,7 +134,7 @@ function followEntities(following: Following): () => Promise<void> {
   async function sendLines(): Promise<void> {
     const state = folder.entities()
     if (linesRefused || state.lines.length === 0 || clock() < following.pausedUntil()) return
-    // The mark is saved first. Otherwise, lines could appear twice in Port if this process is killed while it sends.
+    // The mark is saved before the request. Otherwise, lines could appear in Port twice if this process is killed during the request.
     folder.setEntities({ ...state, lines: [] })
     const error = await send(() => run.log(state.lines))
     linesRefused = error?.kind === 'refused'
@@ -142,19 +142,19 @@ function followEntities(following: Following): () => Promise<void> {
   }
 }
 
-/** The maximum number of log requests per minute. All jobs of a Port organization share Port's rate limit. */
+/** The maximum number of log requests per minute. It is low, because all jobs of a Port organization share Port's rate limit. */
 const MOST_A_MINUTE = 30
 /** The maximum bytes of log per request, to limit this process's memory. */
 const PIECE = 250_000
 
 /**
- * Sends log lines, but no line twice. The lines are marked as sent before the request. The mark is removed only if Port
- * certainly didn't accept the lines. If a response is lost, the post step says how many lines may be missing in Port.
+ * Sends each log line at most once. Lines are marked as sent before the request, and unmarked only if Port certainly
+ * didn't accept them. If a response is lost, the post step says how many lines may be missing in Port.
  */
 function followLog(following: Following): () => Promise<void> {
   const { job, run, folder, masks, clock, stopping, send } = following
   const file = job.files.log
-  /** The times of the last minute's log requests, in milliseconds since 1970. */
+  /** When log requests were sent within the last minute, in milliseconds since 1970. */
   const requests: number[] = []
   let refused = false
   return async () => {
@@ -192,7 +192,7 @@ function followLog(following: Following): () => Promise<void> {
     // Post sends these lines again and reports the error.
     refused = error.kind === 'refused'
     const last = refused ? undefined : lines[error.linesSent - 1]
-    // If no line was sent, for example without a token, the notice about earlier lost lines wasn't sent either.
+    // If no line was sent, for example because there is no token, Port also lacks the notice about earlier lost lines.
     const lost = error.linesSent > 0 ? error.linesLost : Math.max(before.lost, error.linesLost)
     folder.setSent({ ...(last ? markAt(last.end) : before), lost })
     return false
@@ -205,7 +205,7 @@ const toLine = ({ text }: { text: string }): LogLine => ({ level: 'INFO', messag
 /** GitHub runs no job for longer than five days. */
 const LONGEST_LIFE_MS = 5 * 24 * 3_600_000
 
-/** Aborts `stopping` when post requests it, when the job's temporary files are gone, or when the process `worker` exits. */
+/** Creates `stopping`, which is aborted when post requests it, the job's temporary files are gone, or the process `worker` exits. */
 export function waitForStop(folder: Pick<ProgressFolder, 'stopped'>, worker: number) {
   const stopping = new AbortController()
   const poll = () => {
@@ -239,7 +239,7 @@ function followLabel(following: Following): { poll: () => Promise<void>; followS
     if (error?.temporary && shown === state) shown = before
   }
 
-  // A node run loses links that an update omits.
+  // An update of a node run must repeat its links, because Port removes missing links.
   function updateOf(statusLabel: string): RunUpdate {
     return {
       statusLabel,
@@ -278,8 +278,8 @@ function followLabel(following: Following): { poll: () => Promise<void>; followS
 }
 
 /**
- * Returns the time until the next request to GitHub, in milliseconds. All jobs of a repository share a limit of 1,000
- * requests per hour.
+ * Returns the time until the next request to GitHub, in milliseconds. It grows with the job's age, because all jobs of
+ * a repository share a limit of 1,000 requests per hour.
  * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
  */
 function pollAfter(age: number): number {
@@ -287,10 +287,10 @@ function pollAfter(age: number): number {
   return age < 3_600_000 ? 20_000 : 60_000
 }
 
-/** Returns a label such as `Build image (3/7)`; null if none of the author's steps is running. */
+/** Returns a label such as `Build image (3/7)`; null if no step of the author is running. */
 function describeRunning(steps: ListedStep[], redact: Redact): string | null {
   const started = steps.findLastIndex(({ status }) => status === 'completed' || status === 'in_progress')
-  // GitHub reports a new step with a delay. Earlier steps can still run in the background.
+  // GitHub reports a new step late, so the step after the last completed one counts as running. Earlier steps can still run in the background.
   const next = steps[started]?.status === 'in_progress' ? started : started + 1
   const index = next < steps.length ? next : steps.findLastIndex(({ status }) => status === 'in_progress')
   if (index < 0) return null

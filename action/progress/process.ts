@@ -9,7 +9,7 @@ import type { RelayAccess, Runner, Workflow } from '../runner/runner.ts'
 import type { Masks } from '../secrets/redact.ts'
 
 interface Sent extends LogMark {
-  /** How many lines before the mark may be missing in Port without a notice in Port's log. */
+  /** How many lines before the mark may be missing in Port, without a notice about them in Port's log. */
   lost: number
 }
 
@@ -18,7 +18,7 @@ const NOTHING_SENT: Sent = { ...START, lost: 0 }
 export interface EntitiesSent extends LogMark {
   /** How many entities of the current document have been processed. */
   done: number
-  /** Log lines with the results of entities. Port's log doesn't contain these lines yet. */
+  /** Log lines about the results of entities that Port's log doesn't contain yet. */
   lines: LogLine[]
   problems: string[]
 }
@@ -33,7 +33,7 @@ export function progressFolder(logFile: string) {
   const file = (name: string) => join(path, name)
   const text = (name: string) => (existsSync(file(name)) ? readFileSync(file(name), 'utf8') : '')
   const read = <T>(name: string, otherwise: T): T => JSON.parse(text(name) || 'null') ?? otherwise
-  // If the process is killed while writing, the file keeps its old content.
+  // Replaces the file atomically. If the process is killed during a write, the old content remains.
   const write = (name: string, content: string) => {
     writeFileSync(file(`${name}.new`), content)
     renameSync(file(`${name}.new`), file(name))
@@ -97,14 +97,14 @@ export interface Following extends Pick<Runner, 'fetch' | 'clock'> {
   soon(at: number): number
 }
 
-/** V8 flags that save memory at the cost of speed, because the process is mostly idle. */
+/** V8 flags that save memory at the cost of speed. The process is mostly idle. */
 const SMALL = ['--lite-mode', '--max-semi-space-size=1']
 
 /**
  * Starts the progress reporter, which runs until post stops it or the job finishes. The progress reporter reads keys
- * from standard input, because other processes can read its arguments, files, and environment variables. The process
- * keeps the variable RUNNER_TRACKING_ID, so that the runner stops the process with the job. Windows can't remove a
- * process's working directory, so the process runs in the root directory.
+ * from standard input, because other processes can read its arguments, files, and environment variables. It keeps the
+ * variable RUNNER_TRACKING_ID, so that the runner stops it with the job. It runs in the root directory, because Windows
+ * can't remove a process's working directory.
  */
 export function startProgress(job: FollowedJob, script: string, env: Runner['env']): void {
   const folder = progressFolder(job.files.log)
@@ -125,10 +125,10 @@ export function startProgress(job: FollowedJob, script: string, env: Runner['env
   if (child.pid !== undefined) folder.open(child.pid)
 }
 
-/** The progress reporter's pending request takes at most 10 s. */
+/** How long post waits for the progress reporter, whose pending request takes at most 10 s. */
 const PATIENCE_MS = 12_000
 
-/** Stops the progress reporter and returns what it has sent. If it is slow, it stops later, because its folder is gone. */
+/** Stops the progress reporter, and returns what it has sent. A slow progress reporter stops later, when it notices that its folder is gone. */
 export async function stopProgress(logFile: string, { clock, sleep }: Pick<Runner, 'clock' | 'sleep'>) {
   const folder = progressFolder(logFile)
   if (!existsSync(folder.path)) return NO_PROGRESS
@@ -143,7 +143,7 @@ export async function stopProgress(logFile: string, { clock, sleep }: Pick<Runne
 
 export const NO_PROGRESS = { log: NOTHING_SENT, entities: NO_ENTITIES_SENT, masks: [] as string[] }
 
-/** Whether a process runs. Returns false for a zombie process, which a container may never remove. */
+/** Whether a process runs. Returns false for a zombie process, because containers may never remove zombies. */
 export function isAlive(pid: number): boolean {
   if (pid <= 0) return false
   try {

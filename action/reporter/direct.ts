@@ -9,8 +9,8 @@ import type { RelayReporter } from './relay.ts'
 import { createRetry, FINAL_EXTRA_MS, isUncertain, type Reporter } from './reporter.ts'
 
 /**
- * Returns why the action doesn't report this job; null if it does. `notice`: the relay can't receive reports. `warning`: the
- * author has to change a setting.
+ * Returns why the action doesn't report this job; null if it reports. `notice`: the relay can't receive reports.
+ * `warning`: the author must change a setting.
  */
 export function whyNoReport(
   inputs: Inputs,
@@ -44,7 +44,7 @@ export const OIDC = 'give the job "permissions: id-token: write"'
 /**
  * @param options.budgetMs the maximum waiting time between attempts, summed over all calls
  * @param options.redact applied to every text sent to Port, and to every error from Port
- * @param options.relay sends the reports; if null, the reporter sends them to Port itself
+ * @param options.relay sends the reports; null if the reporter sends them directly to Port
  */
 export function createReporter(
   runId: string,
@@ -101,7 +101,7 @@ export function createReporter(
   }
 }
 
-/** Returns the last text of a line. A progress bar overwrites earlier texts of the line with carriage returns. */
+/** Returns the text that a terminal would show. A progress bar uses carriage returns to overwrite the earlier texts of a line. */
 const lastText = (line: string) => line.split('\r').findLast(text => text.trim() !== '') ?? ''
 
 /** @throws PortError if a secret is in an identifier or a property name of the entity */
@@ -129,7 +129,7 @@ function redactUpdate(update: RunUpdate, redact: Redact): RunUpdate {
   const { conclusion, statusLabel, summary, link, job } = update
   return {
     ...update,
-    // Links with a secret are omitted, except the first link, which is the workflow run's.
+    // Omits links with a secret, but never the first link, which is the workflow run's.
     ...(link !== undefined && { link: link.filter((each, i) => i === 0 || redact(each) === each) }),
     ...(statusLabel !== undefined && !conclusion && { statusLabel: redact(statusLabel) }),
     ...(summary !== undefined && { summary: redact(summary) }),

@@ -17,14 +17,14 @@ interface RelayInputs {
 
 interface RelayStart extends RelayInputs {
   run: RunState
-  /** Whether the delivery belongs to another workflow run. If it does, the relay returns nothing else. */
+  /** Whether the delivery belongs to another workflow run. If so, the relay returns nothing else. */
   duplicate: boolean
   /** Whether the relay has Port credentials. */
   reports: boolean
 }
 
 export interface RelayReporter extends Omit<Reporter, 'late' | 'isDeferred' | 'token'> {
-  /** Authenticates this workflow run to the relay. Only the first call sends a request; all calls return its result. */
+  /** Authenticates this workflow run to the relay. The first call sends a request, and later calls return the same result. */
   start(): Promise<RelayStart>
   /** Gets the inputs again after `start`, because post is another process and doesn't have main's response. */
   inputs(): Promise<RelayInputs>
@@ -50,9 +50,9 @@ const MAX_MESSAGE = 210_000
 
 /**
  * Reports to Port through the relay. Exchanges a GitHub OIDC token for a report token. Concurrent reports share a
- * message. Messages are sent one at a time. After a lost response, the same message is sent again with the same number,
- * so that the relay processes it only once.
- * @param options.finishing whether the job is finishing; if so, the relay polls the workflow run immediately
+ * message. Messages are sent one at a time. If a response is lost, the same message is sent again with the same number,
+ * so that the relay doesn't process it twice.
+ * @param options.finishing whether the job is finishing, so that the relay polls the workflow run immediately
  */
 export function createRelayReporter(
   given: RelayAccess,
@@ -64,7 +64,7 @@ export function createRelayReporter(
   const mark = required ? ({ required } as const) : {}
   const sender = randomUUID()
   const waiting: Waiting[] = []
-  /** Outputs as JSON text, by name. The relay sends these outputs to Port with each update. */
+  /** The outputs that the relay already has, as JSON text by name. The relay sends them to Port with each update. */
   const sent = new Map<string, string>()
   let { token, idToken } = given
   let starting: Promise<RelayStart> | null = null
@@ -110,7 +110,7 @@ export function createRelayReporter(
     }
   }
 
-  /** Requests the OIDC token. `core.getIDToken` would add its own HTTP client to the bundle. */
+  /** Requests the OIDC token. Doesn't use `core.getIDToken`, which would add its own HTTP client to the bundle. */
   async function proof(): Promise<string> {
     if (!idToken) throw new PortError('credentials', `the job has no permission for an OIDC token. ${HINT}`)
     const { protocol, hostname } = new URL(url)
@@ -133,7 +133,7 @@ export function createRelayReporter(
     return body.value
   }
 
-  /** @param fits recognizes the relay's response, because a proxy's login page can have any status */
+  /** @param fits recognizes the relay's response. The status isn't enough, because a proxy's login page can have any status. */
   async function post(
     path: string,
     bearer: string,
@@ -157,7 +157,7 @@ export function createRelayReporter(
   async function flush(): Promise<void> {
     if (sending) return
     sending = true
-    // Reports that the caller adds in the same tick share the first message.
+    // Waits, so that all reports that the caller adds in the same tick share the first message.
     await null
     while (waiting.length > 0) {
       const batch = takeBatch(waiting)
@@ -174,7 +174,7 @@ export function createRelayReporter(
         keepToken(response.token)
         for (const { resolve } of batch) resolve()
       } catch (error) {
-        // Each report is sent again alone. Otherwise, a rejected report would block the other reports, and a used-up quota
+        // Each report is sent again alone. Otherwise, one rejected report would block the others, and a used-up quota
         // would block a conclusion.
         const isRefused = error instanceof PortError && [400, 410, 413, 422].includes(error.status ?? 0)
         if (isRefused && batch.length > 1) {
@@ -235,7 +235,7 @@ export function createRelayReporter(
 
 const HINT = 'Give the job "permissions: id-token: write", or set port-client-id and port-client-secret.'
 
-/** Takes the next reports from the list: as many as fit in one message, but at least one. */
+/** Takes as many reports from the list as fit in one message, but at least one. */
 function takeBatch(waiting: Waiting[]): Waiting[] {
   let size = 0
   const end = waiting.findIndex((each, index) => {

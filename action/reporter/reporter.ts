@@ -10,15 +10,15 @@ import { type Redact, redactJson } from '../secrets/redact.ts'
 
 /** Every method throws PortError if its last attempt fails. */
 export interface Reporter extends Pick<PortRun, 'read' | 'update'> {
-  /** Sends each line at most once, in order. An error's `linesSent` includes lines that may have arrived. */
+  /** Sends each line at most once, in order. The `linesSent` of an error includes lines that may have arrived. */
   log(lines: readonly LogLine[]): Promise<void>
   prepare(): Promise<void>
-  /** Links the entity to an action run (not to a node run). */
+  /** Links the entity to the run if the run is an action run. */
   upsertEntity(blueprint: string, entity: JsonObject): Promise<void>
   deleteEntity(blueprint: string, identifier: string): Promise<void>
   /** Whether entities go to the relay, which sends them to Port later. */
   isDeferred: boolean
-  /** Returns the report token for this job's other processes; null if there is no token. */
+  /** Returns the report token for the job's other processes, or null. */
   token(): Token | null
   /** Whether the time is up. Only the final status may still be sent. */
   late(): boolean
@@ -32,9 +32,9 @@ export function linksOf(workflowRun: string, own: string[], kind: 'action_run' |
   return kind === 'node_run' ? links.slice(0, MOST_OF_NODE_RUN) : links
 }
 
-/** Returns the redacted outputs. The outputs of earlier jobs are grouped by job id. Omits outputs that don't fit, or whose names contain a secret. */
+/** Returns the redacted outputs, with those of earlier jobs grouped by job ID. Omits outputs that don't fit, or have a secret in their name. */
 export function allOutputs(own: JsonObject, needs: JsonObject, redact: Redact) {
-  // Redaction comes first, because `***` can be longer than a secret.
+  // Outputs are redacted before their size is checked, because `***` can be longer than a secret.
   const mine = mergeOutputs({}, redactOutputs(own, redact))
   const others = Object.entries(redactOutputs(needs, redact)).filter(([job]) => !Object.hasOwn(own, job))
   const all = mergeOutputs(mine.outputs, Object.fromEntries(others))
@@ -48,12 +48,13 @@ const redactOutputs = (outputs: JsonObject, redact: Redact): JsonObject =>
     ),
   )
 
-/** Returns all outputs of a node run, because each update replaces them. Action runs have no outputs. */
+/** Returns all outputs of a node run, because an update replaces the earlier outputs. Action runs have no outputs. */
 export const outputOf = (kind: 'action_run' | 'node_run', outputs: JsonObject): Pick<RunUpdate, 'output'> =>
   kind === 'node_run' && Object.keys(outputs).length > 0 ? { output: outputs } : {}
 
 /**
- * Whether the server may have processed the request. False if the token request failed, or for 409, 425, 429, 503.
+ * Whether the server may have processed the request. False if the token request failed, or after a 409, 425, 429, or
+ * 503.
  * @see https://www.rfc-editor.org/rfc/rfc9110#name-503-service-unavailable
  */
 export function isUncertain(error: unknown): error is PortError {
@@ -67,9 +68,9 @@ const TRIES = 5
 export const FINAL_EXTRA_MS = 30_000
 
 /**
- * Makes up to five attempts, about 1, 2, 4, and 8 s apart, or later if Port's response says so. All calls share one
- * time budget, because GitHub stops a canceled job after 4 min 45 s. Once all attempts of a call have failed, later
- * calls retry only if Port says how long to wait (`Retry-After`).
+ * Makes up to five attempts. The pauses are about 1, 2, 4, and 8 s, or longer if Port's response says so. All calls
+ * share one time budget, because GitHub stops a canceled job after 4 min 45 s. After a call whose attempts have all
+ * failed, later calls retry only if Port says how long to wait (`Retry-After`).
  * @see https://docs.port.io/api-reference/rate-limits
  */
 export function createRetry(options: Pick<Runner, 'clock' | 'sleep'> & { budgetMs: number }) {
@@ -105,7 +106,7 @@ type RelayResponse = Awaited<ReturnType<typeof requestJson>>
 
 const TIMEOUT_MS = 10_000
 
-/** @param who the server's name in error messages @throws PortError if there was no response */
+/** @param who the server's name in error messages @throws PortError without a response */
 export async function requestJson(
   who: string,
   request: { method: string; url: string; token: string; body?: JsonObject },
@@ -186,7 +187,7 @@ export function notTheRelay(what: string, { status, movedTo, retryAt }: RelayRes
  */
 export type Outlook = 'later' | 'doubtful' | 'lost' | 'settled'
 
-/** Prints why a report failed. `again`: a sentence about who retries, printed if a retry may help. */
+/** Prints why a report failed. `again`: a sentence about who retries, which is printed if a retry may help. */
 export function reportFailure(
   error: unknown,
   { core, env }: Pick<Runner, 'core' | 'env'>,
@@ -207,7 +208,7 @@ export function reportFailure(
   return outlook
 }
 
-/** Fails the job. With `on-duplicate: continue` and a complete payload, only prints a warning. */
+/** Fails the job, or prints a warning if `on-duplicate` is `continue` and the payload is complete. */
 export function reportDuplicate(
   message: string,
   { onDuplicate }: Pick<Inputs, 'onDuplicate'>,
@@ -230,10 +231,10 @@ export function reportDuplicate(
   }
 }
 
-/** Values of the input `report`. With a later value, a job determines more of the Port run's result. */
+/** Values of the input `report`. The later a value is in this list, the more the job determines the Port run's result. */
 const STRENGTH = ['updates', 'workflow', 'auto', 'job']
 
-/** @param earlier the input `report` of the earlier step. Only the earlier step reports to Port. */
+/** @param earlier the input `report` of the earlier step, which is the one that reports to Port */
 export function reportSecondUse(
   earlier: string,
   { report, needs, summary }: Pick<Inputs, 'report' | 'needs' | 'summary'>,

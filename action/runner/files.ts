@@ -5,7 +5,8 @@ import { stripAnsiCodes } from '../../port/text.ts'
 export type JobFiles = { log: string; entities: string; run: string }
 
 /**
- * Returns paths in the folder of the runner's own files, because the runner mounts this folder into containers.
+ * Returns paths in the folder that the runner uses for its own files, because the runner mounts this folder into
+ * containers.
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/Handlers/ContainerActionHandler.cs
  */
 export function jobFiles(tempFolder: string, delivery: string): JobFiles {
@@ -21,7 +22,7 @@ const WIDE_LF = Buffer.from('\n', 'utf16le')
 /**
  * Splits a file into lines, each with the offset after the line. Lines can be UTF-8, or UTF-16 from `>>` in Windows
  * PowerShell 5. Strips ANSI codes and zero bytes.
- * @param options.rest whether text after the last newline is returned as a line
+ * @param options.rest whether to return text after the last newline as a line
  * @see https://learn.microsoft.com/powershell/module/microsoft.powershell.core/about/about_character_encoding
  */
 export function splitLines(bytes: Buffer, options: { rest: boolean }): FileLine[] {
@@ -34,7 +35,7 @@ export function splitLines(bytes: Buffer, options: { rest: boolean }): FileLine[
     const found = wide ? findWide(bytes, start) : bytes.indexOf(LF, start)
     if (found < 0 && !options.rest) break
     const [to, end] = found < 0 ? [bytes.length, bytes.length] : [found, found + (wide ? 2 : 1)]
-    // Inside a secret, zero bytes and ANSI codes would prevent redaction. Some databases reject zero bytes in text.
+    // Zero bytes and ANSI codes inside a secret would prevent redaction. Also, some databases reject zero bytes in text.
     const text = stripAnsiCodes(
       bytes
         .subarray(start, to)
@@ -50,15 +51,15 @@ export function splitLines(bytes: Buffer, options: { rest: boolean }): FileLine[
 }
 
 /**
- * Detects UTF-16 by a byte order mark or a two-byte newline. A two-byte CR or mostly ASCII text must precede the newline.
- * A single LF byte isn't enough, because it can be half of a character such as U+4E0A.
+ * Detects UTF-16 by a byte order mark or a two-byte newline. The text before the newline must end with a two-byte CR,
+ * or be mostly ASCII. A single LF byte isn't enough, because it can be half of a character such as U+4E0A.
  * @param end the offset of the next two-byte newline; -1 if there is none
  */
 function isWide(bytes: Buffer, start: number, end: number): boolean {
   if (bytes[start] === 0xff && bytes[start + 1] === 0xfe) return true
   let lf = bytes.indexOf(LF, start)
   if (end < 0 && lf < 0) return hasZeros(bytes.subarray(start))
-  // The step that writes the file may not have written the second byte of the newline yet.
+  // The second byte of the newline can be missing, because the step may still be writing.
   const to = end < 0 ? bytes.length - 1 : end
   // An LF at an odd offset isn't the start of a UTF-16 character, so it ends a UTF-8 line.
   while (lf >= 0 && lf < to && (lf - start) % 2 === 0) lf = bytes.indexOf(LF, lf + 1)
@@ -80,7 +81,7 @@ function findWide(bytes: Buffer, start: number): number {
 }
 
 /**
- * Ensures that only one step per job reports to the Port run: the first step that calls this function.
+ * Ensures that a single step of a job reports to the Port run: the first one that calls this function.
  * @returns the input `report` of the earlier step that reports; null if there is none
  */
 export function claimReport(logFile: string, how: string): string | null {
@@ -96,7 +97,8 @@ export type FileLine = { text: string; end: number }
 export const PIECE = 1_000_000
 
 /**
- * Reads the complete lines from byte `offset`, at most one chunk. For a line that starts before `offset`, the text is empty.
+ * Reads complete lines from byte `offset` on, at most one chunk. The rest of a line that starts before `offset` becomes
+ * an empty line.
  * @throws Error if the file can't be read, or isn't a regular file
  */
 export function readLogFile(path: string, offset: number, most = PIECE): FileLine[] {
@@ -130,7 +132,7 @@ export function nextMark(path: string, sent: LogMark): LogMark {
 export function sizeOf(path: string): number {
   const found = fs.lstatSync(path, { throwIfNoEntry: false })
   if (!found) return 0
-  // Reading a pipe or device could block forever. A symbolic link could make the action send any file to Port.
+  // Refuses pipes and devices, because reading them could block forever. Refuses symbolic links, which could make the action send any file to Port.
   if (!found.isFile()) throw new Error(`${path} is no longer a file`)
   return found.size
 }
@@ -171,7 +173,7 @@ export function linesBefore(path: string, offset: number): number {
   return lines
 }
 
-/** With these flags, opening a symbolic link fails (except on Windows), and opening a pipe doesn't wait. */
+/** With these flags, opening a pipe doesn't wait, and opening a symbolic link fails (except on Windows). */
 const openFile = (path: string): number =>
   fs.openSync(path, fs.constants.O_RDONLY | (fs.constants.O_NOFOLLOW ?? 0) | (fs.constants.O_NONBLOCK ?? 0))
 

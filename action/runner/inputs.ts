@@ -44,16 +44,16 @@ export function readInputs(get: (name: string) => string, env: Runner['env']) {
     portClientId: get('port-client-id'),
     portClientSecret: get('port-client-secret'),
     portApiUrl: url('port-api-url', 'https://api.port.io'),
-    /** The relay address that the payload must contain. If empty, the payload can contain any address. */
+    /** The relay address that the payload must contain; empty if any address is allowed. */
     relayUrl: get('relay-url') === '' ? '' : url('relay-url', 'https://relay.example.com'),
-    /** A PEM key, for secret inputs that Port's client encrypted. */
+    /** A PEM key for secret inputs that were encrypted in the browser (client-side encryption). */
     privateKey: get('private-key'),
     /** `auto` means `job` if the action has Port credentials. */
     report: oneOf('report', REPORT),
     ...readNeeds(object('needs', '${{ toJSON(needs) }}', areJobs) ?? {}),
     summary: get('summary'),
     mask: readMask(get('mask')),
-    /** If the label is empty, Port shows the running step. */
+    /** The label; if empty, Port shows the running step. */
     statusLabel: get('status-label'),
     live: oneOf('live', ['true', 'false']) === 'true',
     onDuplicate: oneOf('on-duplicate', ON_DUPLICATE),
@@ -86,7 +86,7 @@ function findForeign(env: Runner['env']): string[] {
   ]
 }
 
-/** Whether the value is the whole `needs` context. A single job's result would hide the failures of other jobs. */
+/** Whether the value is the whole `needs` context. The result of a single job would hide failures of other jobs. */
 const areJobs = (needs: JsonObject): boolean =>
   Object.values(needs).every(job => isObject(job) && RESULT.includes(job.result))
 

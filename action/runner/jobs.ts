@@ -6,7 +6,7 @@ import type { Runner, Workflow } from './runner.ts'
 
 export type ListedStep = ReturnType<typeof readSteps>[number]
 
-/** A job with the name that GitHub's pages show, such as `deploy (linux, 22)`. */
+/** A job. `name`: as on GitHub's pages, such as `deploy (linux, 22)`. */
 export interface ListedJob {
   name: string
   steps: ListedStep[]
@@ -19,7 +19,7 @@ export interface ListedJob {
 class GitHubError extends Error {
   /** Whether the token lacks a permission. */
   forbidden = false
-  /** Milliseconds since 1970; null if GitHub's response contains no time. */
+  /** When GitHub accepts the next request, in milliseconds since 1970; null if the response contains no time. */
   retryAt: number | null = null
 }
 
@@ -37,8 +37,8 @@ const TIMEOUT_MS = 10_000
 const API_VERSION = '2022-11-28'
 
 /**
- * Gets this job from GitHub; null if GitHub doesn't list it. Sends the previous response's ETag, because a 304 doesn't
- * count against the token's rate limit.
+ * Creates a function that gets this job from GitHub, or null if GitHub doesn't list the job. The function sends the
+ * previous response's ETag, because a 304 doesn't count against the rate limit.
  * @throws Error with a message for users
  * @see https://docs.github.com/rest/actions/workflow-jobs#list-jobs-for-a-workflow-run-attempt
  */
@@ -160,7 +160,7 @@ function readLimitEnd({ status, headers, data }: Response, now: number): number 
   const isLimit =
     status === 429 || used || get('retry-after') !== null || /rate limit/i.test(JSON.stringify(data ?? ''))
   if (!isLimit) return null
-  // If requests remain, the reset time doesn't apply to this response.
+  // If requests remain, the reset time isn't the reason for this response, so it is ignored.
   return (
     readRetryAt({ get: name => (used || name === 'retry-after' ? get(name) : null) }, now, LIMIT_MS) ??
     now + 60_000
@@ -189,12 +189,12 @@ function readSteps(job: JsonObject, action: string | null) {
 }
 
 const RUNNERS = ['Set up job', 'Complete job', 'Complete runner', 'Initialize containers', 'Stop containers']
-/** Steps that can follow "Set up job": a self-hosted runner's hook, and steps that prepare Docker actions' images. */
+/** Steps that can follow "Set up job": the hook of a self-hosted runner, and steps that prepare images of Docker actions. */
 const PREPARES = /^(Set up runner|Pull [^\s./:@]*[./:@]\S*|Build [^\s@]+@\S+)$/
 
 /**
- * Detects the steps that the runner added. `pre` steps come first. `post` steps follow a gap in the step numbers. Names
- * aren't enough, because an author can name a step "Post Migrate".
+ * Detects the steps that the runner added. `pre` steps come first, and `post` steps follow a gap in the step numbers.
+ * The names alone aren't enough, because an author can name a step "Post Migrate".
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/JobExtension.cs (InitializeJob)
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/ExecutionContext.cs (CreatePostChild)
  */
@@ -216,7 +216,7 @@ function markRunners(steps: JsonObject[]): boolean[] {
 const LONGEST = 100
 
 /**
- * Returns a job's default name on GitHub's pages: `deploy (linux, 22)`.
+ * Returns the name that GitHub's pages show for a job without a name: `deploy (linux, 22)`.
  * @see https://github.com/actions/runner/blob/main/src/Sdk/WorkflowParser/Conversion/JobNameBuilder.cs
  */
 export function jobName(id: string, matrix: Json): string {

@@ -50,7 +50,7 @@ function readEvent(path: string, env: Runner['env']): unknown {
   try {
     return JSON.parse(readFileSync(path, 'utf8'))
   } catch (cause) {
-    // V8's message for invalid JSON would quote the event, which contains the user's inputs.
+    // V8's message for invalid JSON is omitted, because it quotes the event, which contains the user's inputs.
     const reason = cause instanceof SyntaxError ? "it isn't JSON" : (cause as Error).message
     const sentence = `The event of this run (GITHUB_EVENT_PATH, ${path}) couldn't be read: ${reason}.`
     throw new Error(sentence + help(env, 'runner'), { cause })
@@ -74,8 +74,8 @@ function fromInput(text: string, sentence: string, env: Runner['env']): unknown 
 }
 
 /**
- * Restores the items that didn't fit in GitHub's payload, from the webhook body that Port stores, or else from the Port
- * run's properties.
+ * Restores the items that didn't fit in GitHub's payload. Reads them from the webhook body that Port stores, or else
+ * from the Port run's properties.
  * @param readRun null if Port can't be queried
  * @throws Error with a message that names the missing items and the required settings
  */
@@ -153,7 +153,7 @@ function restore(payload: ClientPayload, run: RunState): ClientPayload {
 const tooLarge = (names: string[]) =>
   `The payload was too large for GitHub, so it doesn't contain ${quote(names)}`
 
-/** Port stores a string if the author wrote the body as a string. */
+/** Parses a body that is a string, which Port stores if the author wrote the body as a string. */
 function parse(body: Json): Json {
   const parsed = typeof body === 'string' ? parseJson(body) : body
   return parsed === undefined ? body : parsed

@@ -45,13 +45,13 @@ export function readWorkflow(env: Runner['env'], script = process.argv[1]!) {
   }
 }
 
-/** Returns `./path` of a local action, because the runner doesn't provide it. */
+/** Returns the path of a local action as `./path`. The runner doesn't provide this path. */
 function pathWithin(workspace: string | undefined, folder: string): string {
   const path = workspace ? relative(workspace, folder).replaceAll('\\', '/') : ''
   return path.startsWith('..') || isAbsolute(path) ? './' : `./${path}`
 }
 
-/** Milliseconds since 1970. A change of the system clock after the start has no effect. */
+/** Returns milliseconds since 1970. Ignores changes of the system clock after the start. */
 export const clock = (): number => Math.round(performance.timeOrigin + performance.now())
 
 /** The headings in docs/errors.md. */
@@ -75,8 +75,8 @@ export type Topic =
 const PAGE = 'docs/errors.md'
 
 /**
- * Returns a link to this release's documentation, to add to a message. On Enterprise Server, returns only the
- * path, because the action can come from that server or from github.com (GitHub Connect).
+ * Returns a link to this release's documentation, to add to a message. On Enterprise Server, returns just the path,
+ * because the action can come from that server or, with GitHub Connect, from github.com.
  */
 export function help(env: Runner['env'], topic: Topic): string {
   const { GITHUB_ACTION_REPOSITORY: repository, GITHUB_ACTION_REF: ref } = env
@@ -114,7 +114,7 @@ export const shorten = (text: string, most: number) =>
   text.length > most ? `${text.slice(0, most).toWellFormed()}…` : text
 
 export interface RelayAccess {
-  /** The URL for reports, which is also the exact audience of the OIDC token. */
+  /** The URL for reports. The audience of the OIDC token is exactly this URL. */
   url: string
   delivery: string
   /** Whether the relay must return the items that didn't fit in the payload. */
@@ -141,17 +141,17 @@ export interface State {
   /** Whether main has checked that this workflow run reports to the Port run. */
   checked: boolean
   linked: boolean
-  /** Why main stopped reporting. If the value is `doubtful`, post tries again. */
+  /** Why main stopped reporting. Post retries if this is `doubtful`. */
   outlook?: 'doubtful' | 'lost'
   decrypted?: string[]
   problems?: string[]
-  /** Whether Port's log already contains the errors with which main failed. */
+  /** Whether Port's log contains the errors that made main fail. */
   explained?: boolean
   relay?: RelayAccess
   portToken?: Token | null
 }
 
-/** The data that main saves if the job can't report. */
+/** The data that main saves for post if the job can't report. */
 export interface Unreported {
   unreported: true
   files: JobFiles
@@ -184,10 +184,10 @@ function explain(error: NodeJS.ErrnoException): Error {
 
 /**
  * A small `fetch` that keeps connections open and uses a self-hosted runner's proxy (`https_proxy`, `no_proxy`). The
- * global `fetch` uses a proxy only with a flag. A request by `HttpClient` would hang after a cut-off response.
+ * global `fetch` needs a flag to use a proxy, and requests of `HttpClient` would hang after a cut-off response.
  */
 export function createFetch(): Fetch {
-  // There is one client for HTTP and one for HTTPS, because a client always uses its first agent.
+  // HTTP and HTTPS have separate clients, because a client keeps using its first agent.
   const open = () => new HttpClient(undefined, undefined, { keepAlive: true })
   const plain = { client: open(), request: http.request }
   const secure = { client: open(), request: https.request }

@@ -21,7 +21,7 @@ export function createRedact(secrets: readonly string[]): Redact {
   }
 }
 
-/** Redacts every key, text, number, and boolean that contains a secret. */
+/** Redacts secrets in all keys, texts, numbers, and booleans. */
 export function redactJson(value: Json, redact: Redact): Json {
   if (Array.isArray(value)) return value.map(each => redactJson(each, redact))
   if (isObject(value))
@@ -39,17 +39,17 @@ type Range = { start: number; end: number }
 const ROOT = 1
 
 /**
- * Finds all matches of many patterns in linear time, with an Aho-Corasick automaton. Each state is a prefix of a pattern, and has
- * the position of the prefix's last character in `codes` as its number. State 0 doesn't exist.
+ * Finds all matches of many patterns in linear time, with an Aho-Corasick automaton. Each state is a prefix of a
+ * pattern. Its number is the position of the prefix's last character in `codes`. State 0 doesn't exist.
  * @returns the ranges that patterns cover, in order; overlapping ranges are merged
  * @see https://doi.org/10.1145/360825.360855
  */
 function createFinder(patterns: readonly string[]): (text: string) => Range[] {
   const size = patterns.reduce((sum, { length }) => sum + length + 1, ROOT + 1)
   const codes = new Uint16Array(size)
-  /** The children that aren't the next state: the first states that a pattern doesn't share with earlier patterns. */
+  /** Children whose number isn't their parent's number plus one. A pattern's new states start at such a child. */
   const branches = new Map<number, number>()
-  /** The state of the longest proper suffix. The search computes the fallback of a state when it reaches the state. */
+  /** The state of the longest proper suffix that is a state. The search computes a state's fallback when it reaches the state. */
   const fallback = new Int32Array(size)
   /** The length of the longest pattern that ends in a state; -1 before the first state of each pattern. */
   const longest = new Int32Array(size)
@@ -110,8 +110,9 @@ function createFinder(patterns: readonly string[]): (text: string) => Range[] {
 const SHORTEST_PART = 4
 
 /**
- * Returns everything to mask for one secret: its lines, and the strings and numbers of JSON. A multiline text as a
- * whole is returned only as Base64, because the runner would mask each line of the text, even a single bracket.
+ * Returns everything to mask for one secret: its lines, and the strings and numbers of JSON. The complete text, if it
+ * has several lines, is returned only as Base64. Otherwise, the runner would mask each of its lines, even a single
+ * bracket.
  * @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#masking-a-value-in-a-log
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/ActionCommandManager.cs (AddMaskCommandExtension)
  */
@@ -120,7 +121,7 @@ export function maskParts(secret: string): string[] {
   const inside = valuesIn(secret)
   const encoded = [secret, ...inside].filter(text => linesOf(text).length > 1).flatMap(encode)
   const long = [...whole, ...inside.flatMap(linesOf)].filter(isLong)
-  // If all lines are short, the lines with a letter or digit are masked.
+  // If every line is short, those with a letter or digit are masked.
   const short = whole.length === 1 ? whole : long.length > 0 ? [] : whole.filter(hasWord)
   return [...new Set([...short, ...long, ...encoded])]
 }
@@ -155,7 +156,7 @@ function valuesIn(text: string): string[] {
 }
 
 /**
- * Returns a secret in all encodings that programs print. The runner masks fewer encodings.
+ * Returns a secret in the encodings that programs print, which are more than the runner masks.
  * @see https://github.com/actions/runner/blob/main/src/Sdk/DTLogging/Logging/ValueEncoders.cs
  */
 function secretForms(secret: string): string[] {
@@ -181,7 +182,7 @@ function secretForms(secret: string): string[] {
       secret.replaceAll("'", "''"),
       // Shell traces from `set -x`.
       secret.replaceAll("'", "'\\''"),
-      // URL encoding with and without !'()*, with hexadecimal digits in upper and lower case, and form encoding.
+      // URL encoding that encodes or keeps !'()*, with hexadecimal digits in upper or lower case, and form encoding.
       ...[inUrl, strictly]
         .flatMap(form => [form, form.replace(/%../g, found => found.toLowerCase())])
         .flatMap(form => [form, form.replaceAll('%20', '+')]),
@@ -211,10 +212,10 @@ const xmlEscape = (text: string, quote: string, apostrophe: string) =>
     .replaceAll('"', quote)
     .replaceAll("'", apostrophe)
 
-/** Shorter Base64 would match in almost any text. */
+/** The minimum length of a Base64 form. Shorter ones would match in almost any text. */
 const SHORTEST_BASE64 = 4
 
-/** Returns three forms, because bytes before the text shift its Base64. Bytes after the text can change the last digit. */
+/** Returns three forms, because the bytes before a text shift its Base64. Bytes after the text can change the last digit, so each form is also returned without it. */
 function base64Forms(text: string): string[] {
   const bytes = Buffer.from(text)
   const digits = [0, 1, 2].flatMap(offset => {
@@ -229,7 +230,7 @@ function base64Forms(text: string): string[] {
 
 export type Masks = ReturnType<typeof createMasks>
 
-/** The maximum size of all patterns. Above this limit, the search would use too much memory, so all text is hidden. */
+/** The maximum size of all patterns. If they are larger, the search would use too much memory, so all text is hidden. */
 const MOST_CHARACTERS = 1_000_000
 
 export function createMasks(secrets: readonly string[] = []) {
@@ -256,7 +257,7 @@ export function mask({ core }: Pick<Runner, 'core'>, secrets: readonly string[])
   for (const part of secrets.flatMap(maskParts)) core.setSecret(part)
 }
 
-/** Returns the input `mask`, and the keys and tokens in the environment. `env >> "$PORT_LOG"` would leak the latter. */
+/** Returns the input `mask`, and the keys and tokens in the environment, which `env >> "$PORT_LOG"` would leak. */
 export function jobCredentials(inputs: Inputs, env: Runner['env'], reportToken: string | null = null) {
   return [
     inputs.portClientSecret,

@@ -13,7 +13,7 @@ export interface Entity {
 
 const NAMES = ['blueprint', 'identifier']
 const FIELDS = ['blueprint', 'identifier', 'operation', 'title', 'icon', 'team', 'properties', 'relations']
-/** Fields that Port sets. If a step sends an entity that it read from Port, Port ignores these fields. */
+/** Fields that Port sets, and ignores if a step sends back an entity that it has read from Port. */
 const READ_ONLY = ['createdAt', 'createdBy', 'updatedAt', 'updatedBy', 'scorecards']
 const OPERATIONS = ['upsert', 'delete'] as const
 
@@ -62,7 +62,7 @@ async function readDocument(text: string, line: number): Promise<Entities> {
   }
 }
 
-/** @param as if this is `written`, numbers and similar values are returned as the author wrote them */
+/** @param as `written`: returns numbers and similar values as the author wrote them */
 async function parse(text: string, as: 'values' | 'written'): Promise<Json | Error> {
   try {
     return JSON.parse(text, as === 'written' ? toSource : undefined)
@@ -103,7 +103,7 @@ function listOf(given: Json): Json[] | null {
   )
 }
 
-/** The identifier in `identifier: 1.10` is the text `1.10`, not a number. */
+/** Keeps the author's text of identifiers: in `identifier: 1.10`, the identifier is the text `1.10`, not a number. */
 function nameAsWritten(list: Json[], written: Json[]): void {
   const isChanged = (value: Json | undefined) => typeof value === 'number' || typeof value === 'boolean'
   for (const [index, entity] of list.entries())
@@ -136,7 +136,7 @@ function check(entity: Json, written: Json): Problem[] {
         given,
       )
   }
-  // Port ignores unknown keys, so the value of a misspelled key would be lost.
+  // Unknown keys are errors, because Port would ignore the value of a misspelled key.
   for (const name of Object.keys(entity))
     if (![...FIELDS, ...READ_ONLY].includes(name))
       add(`has an unknown key (known: ${FIELDS.join(', ')})`, name)
@@ -188,11 +188,11 @@ export interface EntityDocument {
   text: string
   line: number
   end: number
-  /** Whether the document is certainly complete; false if a step may still be writing the document. */
+  /** Whether the document is certainly complete; false if a step may still be writing it. */
   closed: boolean
 }
 
-/** A document ends at `---`, or before a line that is JSON. With `settled`, the last document ends at the end of the text. */
+/** A document ends at `---`, or before a line that is JSON. With `settled`, the last document is complete. */
 export function splitDocuments(lines: readonly FileLine[], options: { settled: boolean }): EntityDocument[] {
   const documents: EntityDocument[] = []
   let current: { texts: string[]; line: number; end: number } = { texts: [], line: 0, end: 0 }

@@ -5,7 +5,7 @@ import { type FileLine, readBytes, sizeOf, splitLines } from '../runner/files.ts
 import type { Mistake } from '../runner/runner.ts'
 
 export interface RunFile {
-  /** If the label is empty, Port shows the running step. */
+  /** The label; if empty, Port shows the running step. */
   statusLabel: string
   links: string[]
   summary: string
@@ -21,7 +21,7 @@ const CONCLUSIONS: Record<string, Conclusion> = {
   ...{ cancelled: 'cancelled', canceled: 'cancelled' },
 }
 
-/** The relay accepts ten links, including the workflow run's link. */
+/** The relay accepts ten links, and the first one is the workflow run's. */
 const MOST_LINKS = 9
 const MOST_PROBLEMS = 100
 const MOST_BYTES = { final: 10_000_000, running: 1_000_000 }
@@ -69,7 +69,7 @@ function parseRunFile(given: FileLine[], options: { final: boolean }): RunFile {
       if (!options.final) break
       const sentence = 'no later line consists of only the delimiter'
       file.problems.push({ line: at + 1, sentence, value: line })
-      // Lines after the invalid line can still mark the Port run as failed.
+      // A `conclusion` after the invalid line still counts, so that it can mark the Port run as failed.
       const entry = lines.findLastIndex(each => /^\s*conclusion\s*=/i.test(each))
       if (entry > at)
         set(file, { line: entry + 1, name: 'conclusion', value: lines[entry]!.split('=', 2)[1]! }, outputs)
@@ -118,7 +118,7 @@ function set(file: RunFile, { line, name, value }: Entry, outputs: Map<string, J
     case 'conclusion': {
       const word = value.trim().toLowerCase()
       const known = Object.hasOwn(CONCLUSIONS, word)
-      // An unknown value is replaced with `failure`, so that a typo can't turn a failure into success.
+      // An unknown value counts as `failure`, so that a typo can't turn a failure into a success.
       file.conclusion = known ? CONCLUSIONS[word]! : 'failure'
       if (!known) refuse('success, failure or cancelled, so the action uses failure')
       break
@@ -147,7 +147,7 @@ function setOutput(file: RunFile, entry: Entry, outputs: Map<string, Json>): voi
   } else outputs.set(name, parsed)
 }
 
-/** The relay accepts 90 levels in a report. */
+/** The maximum depth of an output. The relay accepts 90 levels in a report. */
 const MOST_LEVELS = 80
 
 const isShallow = (value: Json, levels: number): boolean =>

@@ -6,7 +6,7 @@ import type { Entity } from './entities.ts'
 
 export const errorLine = (message: string): LogLine => ({ level: 'ERROR', message: `✗ ${message}` })
 
-/** Upserts or deletes one entity in Port. Repeating the request after a lost response is safe. */
+/** Upserts or deletes one entity in Port. After a lost response, repeating the request is safe. */
 export async function sendEntity(
   { operation, blueprint, identifier, body }: Entity,
   reporter: Pick<Reporter, 'upsertEntity' | 'deleteEntity' | 'isDeferred'>,
@@ -59,11 +59,11 @@ export async function sendEntities(
 }
 
 /**
- * Sends batches of lines in order. After a lost response, sends a notice that lines may be missing. Doesn't send the
- * batch again, because no line must appear twice. Continues after a rejected batch, except if the workflow run's quota
- * is used up. Throws the first failed batch's error. The caller must not send the error's `linesSent` lines again. The
- * error's `linesLost` lines may be missing without a notice in Port's log.
- * @param late whether the time is up; if so, only the first batch is sent
+ * Sends batches of lines in order. Never sends a batch again, because no line must appear twice: after a lost response,
+ * sends a notice that lines may be missing. Continues after a rejected batch, unless the workflow run's quota is used
+ * up. Throws the error of the first failed batch. Its `linesSent` is the number of lines that the caller must not send
+ * again. Its `linesLost` is the number of lines that may be missing without a notice in Port's log.
+ * @param late whether the time is up. If it is, no batch after the first one is sent.
  */
 export function createLogSender(send: (batch: LogLine[]) => Promise<void>, late: () => boolean) {
   let lost = 0

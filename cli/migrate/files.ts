@@ -4,7 +4,7 @@ import { migrateWorkflow } from './workflow.ts'
 
 type Files = ReadonlyMap<string, string>
 
-/** Migrates a folder. If a workflow can't be migrated, its callers and the workflows that it calls stay unchanged. */
+/** Migrates a folder. If a workflow can't be migrated, the workflows that call it, or that it calls, stay unchanged. */
 export async function migrateFiles(files: Files, options: MigrateOptions): Promise<Map<string, Migrated>> {
   const refused = new Map<string, Migrated>()
   for (;;) {

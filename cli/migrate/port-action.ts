@@ -16,7 +16,7 @@ const AUTOMATION =
 
 /**
  * Converts Port actions (JSON or YAML) to Port actions or Port workflows that call the relay.
- * @returns the definitions, and messages about what the user must check or complete
+ * @returns the definitions, and messages about the parts that the user must check or complete
  * @throws Error with a message if an action can't be used
  */
 export function migratePortActions(
@@ -69,8 +69,8 @@ const fixed = (value: unknown): string | null =>
   typeof value === 'string' && value !== '' && !isComputed(value) ? value : null
 
 /**
- * Changes the action's webhook to the relay. If the webhook has another address, removes its headers and body, which
- * can contain credentials. If it already calls the relay, keeps its address, body, RUN_ID header, and agent setting.
+ * Makes the action's webhook call the relay. If the webhook already calls the relay, keeps the address, body, RUN_ID
+ * header, and agent setting. Otherwise, removes the headers and body, which can contain credentials.
  */
 function relayMethod(old: JsonObject, relay?: string): { method: JsonObject; notes: string[] } {
   const current = relayOf(old)
@@ -115,11 +115,11 @@ export function relayOf({ type, url: given }: JsonObject): string | null {
   return url && path ? `${url.origin}${path[1]}` : null
 }
 
-/** Returns the workflow's inputs, and `github` with the settings that the URL can't contain. */
+/** Returns the inputs for the workflow, and `github` with the settings that don't fit in the URL. */
 export function bodyOfGitHub(method: JsonObject): JsonObject {
   const { org, repo, workflow, workflowInputs, reportWorkflowStatus = true } = backendOf(method)
   const given = Object.entries(isObject(workflowInputs) ? workflowInputs : {})
-  // Port's GitHub backend reads the branch from `ref`. The key can be an expression: `{{ if … then "ref" else null end }}`.
+  // Port's GitHub backend reads the branch from the input `ref`. The input's key can be an expression: `{{ if … then "ref" else null end }}`.
   const isRef = (key: string) => key === 'ref' || (key.startsWith('{{') && /then\s+"ref"/.test(key))
   const refs = given.filter(([key, value]) => isRef(key) && !(key === 'ref' && fixed(value)))
   const github = {
@@ -136,7 +136,7 @@ export function bodyOfGitHub(method: JsonObject): JsonObject {
   }
 }
 
-/** Warns about run ids in the inputs that aren't the id of the action's run. */
+/** Warns about inputs with a run ID other than the ID of the action's run. */
 function runIdNotes({ inputs }: JsonObject): string[] {
   const ids = [...JSON.stringify(inputs).matchAll(/run_?id[\\"]*:[ \\"]*\{\{([^{}]*)\}\}/gi)]
   return ids

@@ -111,9 +111,7 @@ function readPatch(
   return reports.filter(([, text]) => text !== '').map(([kind, text]) => ({ kind, text }))
 }
 
-/**
- * Returns a conclusion only if the Port run must fail although the job succeeds.
- */
+/** Returns a conclusion if the Port run must fail although the job succeeds. */
 function conclusionOf(status: string, condition: string): string {
   if (template.hasExpression(status)) {
     const references = status.replace(/'[^']*'/g, '')
@@ -126,7 +124,7 @@ function conclusionOf(status: string, condition: string): string {
   return status === 'FAILURE' && !isOfFailedJob ? 'failure' : ''
 }
 
-/** Omits the link to the workflow run, because the action sends this link. */
+/** Omits the link to the workflow run, which the action sends anyway. */
 function linkTexts(given: string): string[] {
   if (/^\$\{\{\s*toJSON\(/i.test(given))
     throw new Problem('The links in the list are unknown until the workflow runs.')
@@ -136,7 +134,7 @@ function linkTexts(given: string): string[] {
   return texts.filter(text => !run.test(text.replace(/\s/g, '').toLowerCase()))
 }
 
-/** Replaces the step's variables with their values. The text moves to `env`, in which expressions can't read them. */
+/** Replaces the step's variables with their values, because the text moves to `env`, where expressions can't read variables of the step. */
 const inlineEnv = (text: string, env: Map<string, string>): string =>
   template.mapTemplate(text, source => {
     const value = env.get(/^env\.([\w-]+)$/i.exec(source)?.[1]?.toLowerCase() ?? '')
@@ -148,7 +146,7 @@ const inlineEnv = (text: string, env: Map<string, string>): string =>
 
 export interface Scope {
   root: unknown
-  /** The other inputs that contain Port's context. */
+  /** The inputs besides `port_context` that contain Port's context. */
   contexts: string[]
   job: unknown
   step?: unknown
@@ -157,8 +155,8 @@ export interface Scope {
 const REFERENCE = /^(?:env|(?:steps|needs)\.([\w-]+)\.outputs)\.([\w-]+)$/i
 
 /**
- * Whether a text is certainly the id of the Port run that started the workflow. For a variable or an output, the value
- * must be this id, or the name must be that of a run id and a script must read the id from Port's payload.
+ * Whether a text is certainly the ID of the Port run that started the workflow. If the text is a variable or an output,
+ * its value must be this ID. Or its name must be that of a run ID, and a script must read the ID from Port's payload.
  */
 export function isOwnRunId(given: string, { root, contexts, job, step }: Scope): boolean {
   const source = (template.onlyExpression(given) ?? '').replace(/\s/g, '').replace(/\['([\w-]+)'\]/g, '.$1')

@@ -14,13 +14,13 @@ import * as yaml from './yaml-nodes.ts'
 
 export interface MigrateOptions {
   action: string
-  /** Whether fixed log messages are kept, although the action logs the steps. */
+  /** Whether to keep log messages with fixed text, although the action logs the steps. */
   keepLogs: boolean
 }
 
 export interface Migrated {
   text: string
-  /** Messages on what to check, with line numbers in the original workflow. */
+  /** Messages about what the author must check. Lines are numbered as in the original workflow. */
   remarks: { line: number; message: string }[]
   reports: boolean
   refused: boolean
@@ -29,7 +29,7 @@ export interface Migrated {
 export interface Step {
   map: yaml.Mapping
   dash: number
-  /** The step's reports, without those that the action sends anyway; null if the step stays unchanged. */
+  /** The step's reports, except those that the action sends anyway; null if the step stays unchanged. */
   reports: Report[] | null
 }
 
@@ -48,7 +48,7 @@ export interface Workflow {
   inputs: string[]
   reads: Reads
   jobs: Job[]
-  /** Whether a step that stays may finish the Port run. */
+  /** Whether a step that stays unchanged may finish the Port run. */
   finishes: boolean
   remark: (at: number, message: string) => void
 }
@@ -127,7 +127,7 @@ const PORT_API = /\bapi(\.us)?\.(getport|port)\.io\b/i
 const reads = (line: string): boolean =>
   /operation:\s*["']?(GET|SEARCH)\b/i.test(line) || (PORT_API.test(line) && line.includes('entities'))
 
-/** @returns whether a remaining step with Port's action can finish the Port run */
+/** @returns whether a step that stays unchanged can finish the Port run */
 function readSteps(workflow: Workflow, concludes: boolean, keepLogs: boolean): boolean {
   const { root, edits, events, inputs, jobs, remark } = workflow
   const { contexts } = workflow.reads
@@ -162,7 +162,7 @@ function readSteps(workflow: Workflow, concludes: boolean, keepLogs: boolean): b
   return mayFinish
 }
 
-/** Adds a remark about what follows a migrated entity, because a rejected entity no longer stops the job. */
+/** Adds a remark about the steps and jobs after a migrated entity, because a rejected entity no longer stops the job. */
 function noteOrder([step, ...rest]: Step[], job: yaml.Mapping, { root, edits, remark }: Workflow): void {
   if (yaml.textAt(step!.map, 'continue-on-error') === 'true') return
   const own = rest.map(({ map }) => map).filter(map => !isPortAction(map))
@@ -185,7 +185,7 @@ function noteOrder([step, ...rest]: Step[], job: yaml.Mapping, { root, edits, re
     )
 }
 
-/** Conditions that depend only on the job's result. Messages with such a condition aren't needed, because the action logs the result. */
+/** Matches conditions that depend on nothing but the job's result. Messages with such a condition are omitted, because the action logs the result. */
 const PLAIN_CONDITION = /^(?:[\s!()|&]|\$\{\{|\}\}|\b(?:success|failure|always|cancelled)\s*\(\s*\))*$/
 
 /** Omits log messages with fixed text, because the action logs the steps. */
@@ -193,18 +193,18 @@ function kept(reports: Report[], step: yaml.Mapping, isReferenced: boolean): Rep
   const isPlain = PLAIN_CONDITION.test(yaml.textAt(step, 'if') ?? '')
   const isFixed = ({ kind, text }: Report) => kind === 'log' && !hasExpression(text) && isPlain
   if (!reports.every(isFixed)) return reports
-  // If other steps check whether this step ran, the step keeps a report.
+  // The step keeps a report if other steps check whether it ran.
   return isReferenced ? [reports[0] ?? { kind: 'log', text: yaml.textAt(step, 'name') ?? 'done' }] : []
 }
 
-/** Adds a remark for each step or job that calls Port without Port's action. @returns whether one can finish the Port run */
+/** Adds a remark for each step or job that calls Port without Port's action. @returns whether one of them can finish the Port run */
 function noteOthers({ root, reads: { contexts }, edits, jobs, remark }: Workflow): boolean {
   let mayFinish = false
   for (const { map: job, steps, calls } of jobs) {
     for (const map of [job, ...steps.map(step => step.map)]) {
       const uses = yaml.textAt(map, 'uses') ?? ''
       const text = map === job ? '' : textOf(map, edits)
-      // A secret such as PORT_GITHUB_TOKEN can be a token of GitHub, with which a checkout reports nothing to Port.
+      // A secret such as PORT_GITHUB_TOKEN can be GitHub's token, and a checkout with it reports nothing to Port.
       const isOurs = /(^|\/)port-webhook-action@|^actions\/checkout@/.test(uses)
       const isHanded =
         uses !== '' && !isOurs && !(map === job && calls) && getsRun(map, { root, contexts, job, step: map })

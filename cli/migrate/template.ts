@@ -30,7 +30,7 @@ export const mapTemplate = (template: string, map: (expression: string) => strin
     .map(piece => ('text' in piece ? piece.text : map(piece.expression)))
     .join('')
 
-/** Guards each `fromJSON(x)` against an empty text. GitHub evaluates `env` even if the step is skipped. */
+/** Guards each `fromJSON(x)` against an empty text, because GitHub evaluates `env` even if the step is skipped. */
 export const forEnv = (template: string): string =>
   mapTemplate(template, source => `\${{ ${guardEmpty(source)} }}`)
 
@@ -56,21 +56,21 @@ const TEXT =
 
 const asText = (source: string): string => (TEXT.test(source) ? source : `format('{0}', ${source})`)
 
-// Encodes an expression inside JSON, without quotes or backslashes. \uE000…\uE001 is part of a JSON string.
-// "\uE002…\uE001" is a separate value.
+// Encodes an expression in JSON without quotes or backslashes. \uE000…\uE001 is a part of a JSON string, and
+// "\uE002…\uE001" is a value of its own.
 export const textValue = (template: string): string =>
   mapTemplate(template.trim(), source => `\uE000${encodeURIComponent(source)}\uE001`)
 const STRING = /"(?:[^"\\]|\\.)*(?:"|\\?$)/gs
 
-/** Returns a value that the step omits if the expression evaluates to an empty text. */
+/** Returns a value that the step omits if the expression's result is empty. */
 export function optionalText(template: string): Json {
   const only = onlyExpression(template)
   return only === null ? textValue(template) : code(`toJSON(${asText(only)} || null)`)
 }
 
 /**
- * Reads JSON with expressions. An expression inside quotes stays a part of the string. An expression outside quotes is
- * read as a single JSON value, so that a user's input never adds a key.
+ * Reads JSON with expressions. Inside quotes, an expression stays a part of the string. Outside quotes, it becomes a
+ * single JSON value, so that a user's input can't add a key.
  * @param empty the JSON for an empty text
  * @returns undefined if the text isn't JSON, or if a double quote in an expression ends a string
  */

@@ -6,7 +6,7 @@ import { readWorkflow } from './read-workflow.ts'
 import { forEnv, hasExpression, onlyExpression } from './template.ts'
 import * as yaml from './yaml-nodes.ts'
 
-/** Replaces steps that report to Port with lines for the action's files. `called`: migrated workflows by file name. */
+/** Replaces steps that report to Port with steps that write to the action's files. `called`: the workflows that this one calls, by file name. */
 export function migrateWorkflow(
   given: string,
   options: MigrateOptions,
@@ -26,7 +26,7 @@ export function migrateWorkflow(
     noteUnused(workflow, changed)
     if (workflow.events.includes('workflow_dispatch'))
       for (const { line, note } of [
-        // The migrated Port action keeps its own `port_context`.
+        // Missing keys aren't noted, because the migrated Port action keeps its own `port_context`.
         ...contextNotes('the workflow', { ...workflow.reads, missing: [] }),
         ...userFieldNotes(text),
       ])
@@ -73,7 +73,7 @@ function rewrite(workflow: Workflow, { action }: MigrateOptions): boolean {
   return true
 }
 
-/** Adds remarks about inputs that the relay filled before the migration. */
+/** Adds remarks about inputs that the workflow passed to Port before the migration, and doesn't pass anymore. */
 function noteUnused({ root, inputs, reads, remark }: Workflow, changed: string): void {
   const after = readsOf(changed, inputs)
   const isFilled = (name: string, by: Reads) => [...by.contexts, ...by.runIds].includes(name)
@@ -130,7 +130,7 @@ function insertAction(job: Job, { edits, events, finishes }: Workflow, action: s
   const writesEntities = strict.some(({ reports }) => reports?.some(({ kind }) => kind === 'entity'))
   const inputs = [
     ...(finishes ? ['report: updates'] : []),
-    // As with the replaced step, an error fails the job.
+    // An error fails the job, as it did in the replaced step.
     ...(writesEntities ? ['fail-on-report-error: true'] : []),
   ]
   const byOthers = events.some(event => !/^(workflow|repository)_dispatch$/.test(event))
@@ -149,7 +149,7 @@ type Permissions = Map<string, string>
 const ALL =
   'actions attestations checks contents deployments discussions issues packages pages pull-requests security-events statuses'
 
-/** Texts by write permission. A job with such a text in its steps probably needs the permission. */
+/** For each write permission, the texts that show that a job probably needs it. */
 const WRITES: Record<string, RegExp> = {
   contents: /git push|git-auto-commit|create-pull-request|gh[ -]release|gh-pages|gh pr merge|pulls\.merge/i,
   issues: /gh issue|issues\.|create-or-update-comment|issue-comment/i,
@@ -206,7 +206,7 @@ function addPermissions(
   return pair ? null : names.join(', ')
 }
 
-/** Converts a reporting step to `run:`, or removes a step without reports. */
+/** Turns a step with reports into a `run:`. Removes a step without reports. */
 function writeStep({ map, dash, reports }: Step, job: Job, root: unknown, edits: yaml.TextEdits): void {
   if (reports!.length === 0) {
     let end = yaml.afterPair(map.items.at(-1)!, edits)
@@ -215,7 +215,7 @@ function writeStep({ map, dash, reports }: Step, job: Job, root: unknown, edits:
     edits.replace(edits.lineStart(dash), end, '')
     return
   }
-  // The step's variables are kept, because its condition may read them.
+  // The step keeps its variables, because its condition may read them.
   const own = yaml
     .itemsOf(yaml.nodeAt(map, 'env'))
     .map(({ key, value }) => [String(key.value), yaml.textAt(value) ?? ''])
@@ -229,13 +229,13 @@ function writeStep({ map, dash, reports }: Step, job: Job, root: unknown, edits:
     edits.replace(edits.lineStart(yaml.startOf(pair.key)), yaml.afterPair(pair, edits), '')
 }
 
-/** Returns a shell and a folder for the reports, if the author's defaults for scripts would break the reports. */
+/** Returns a shell and a folder for the step, if the author's `defaults` would break it. */
 function shellOf(job: Job, root: unknown): { shell?: string; 'working-directory'?: string } {
   const defaults = [root, job.map].map(each => yaml.textsOf(yaml.nodeAt(each, 'defaults', 'run')))
   const shell = defaults.map(each => each.get('shell')).findLast(each => each !== undefined)
   const runsOn = yaml.nodeAt(job.map, 'runs-on')
   const labels = yaml.textList(yaml.mapOf(runsOn) ? yaml.nodeAt(runsOn, 'labels') : runsOn)
-  // On Windows, PowerShell is the default. Only Linux has containers, and their images may lack bash.
+  // On Windows, the default shell is PowerShell. A job in a container runs on Linux, but its image may lack bash.
   const isUnix =
     yaml.nodeAt(job.map, 'container') || labels.some(label => /^(ubuntu|macos|linux)/i.test(label))
   return {
@@ -260,14 +260,14 @@ function reportLines(reports: Report[], own: string[][]): { env?: Record<string,
   return { ...(Object.keys(env).length > 0 && { env }), run: `${lines.join('\n')}\n` }
 }
 
-/** The path of the action's file, or /dev/null if Port didn't start the workflow run. */
+/** The shell's expression for the path of the action's file; /dev/null if Port didn't start the workflow run. */
 const file = (name: string): string => `"\${${name}:-/dev/null}"`
 
 function reportLine(kind: Report['kind'], name: string, mayBeEmpty: boolean): string {
   if (kind === 'log') return `printf '%s\\n' "$${name}" >> ${file('PORT_LOG')}`
   if (kind === 'entity') return `{ ${onOneLine('%s', name)}; } >> ${file('PORT_ENTITIES')}`
   const unlessEmpty = mayBeEmpty ? `[ -z "$${name}" ] || ` : ''
-  // A user who enters the value can't know the delimiter.
+  // The delimiter is unpredictable for a user who enters the value.
   const end = 'END="end-$GITHUB_RUN_ID-$(date +%s)-$$"'
   const summary = `${end}; printf 'summary<<%s\\n%s\\n%s\\n' "$END" "$${name}" "$END"`
   const entry = kind === 'summary' ? summary : onOneLine(`${kind}=%s`, name)

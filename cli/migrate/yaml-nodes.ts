@@ -25,7 +25,7 @@ export function textList(node: unknown): string[] {
   return one === null ? (isSeq(node) ? node.items.flatMap(item => textAt(item) ?? []) : []) : [one]
 }
 
-/** Returns texts by name in lower case, because GitHub ignores the case of an action's inputs. */
+/** Returns texts by name. The names are in lower case, because GitHub ignores the case of an action's inputs. */
 export const textsOf = (node: unknown): Map<string, string> =>
   new Map(itemsOf(node).map(({ key, value }) => [String(key.value).toLowerCase(), textAt(value) ?? '']))
 

@@ -12,14 +12,15 @@ export { PortError } from './errors.ts'
 export interface PortRun {
   id: string
   kind: RunKind
-  /** Reads the run. A node run's status is `unknown` if the run is in progress or Port doesn't show its status. */
+  /** Reads the run. The status of a node run is `unknown` while the run is in progress, or if Port doesn't show it. */
   read(): Promise<RunState>
   /**
-   * Replaces the given fields. Every update of a node run must include the link and the external run id, because Port
-   * removes missing values. If Port rejects a field other than the conclusion, the run finishes without that field.
+   * Replaces the given fields. Every update of a node run must repeat the link and the external run ID, because Port
+   * removes values that an update omits. If Port rejects a field other than the conclusion, the run finishes without
+   * that field.
    */
   update(update: RunUpdate): Promise<void>
-  /** Sends lines that fit in one request (see `logBatches`). A repeated request repeats the lines in Port. */
+  /** Sends lines that fit in one request (see `logBatches`). Not idempotent: a second request adds the lines again. */
   log(lines: readonly LogLine[]): Promise<void>
 }
 
@@ -42,7 +43,7 @@ export interface PortClientOptions {
   timeoutMs?: number
   clock?: () => number
   onToken?: (token: string) => void
-  /** Redacts additional secrets from Port's error messages. */
+  /** Redacts further secrets from Port's error messages. */
   redact?: (text: string) => string
   settings?: Call['settings']
   onResult?: (error: PortError | null) => void
@@ -50,7 +51,7 @@ export interface PortClientOptions {
 
 export type PortClient = ReturnType<typeof createPortClient>
 
-/** Calls Port's API. Retries only after a 401: once, with a new token. @see https://docs.port.io/api-reference/port-api */
+/** Calls Port's API. Retries once after a 401, with a new token, and never after another error. @see https://docs.port.io/api-reference/port-api */
 export function createPortClient(options: PortClientOptions) {
   const { clientId, clientSecret, onToken, onResult = () => {} } = options
   const { clock = Date.now, redact = text => text, timeoutMs = 15_000 } = options
@@ -164,7 +165,7 @@ export function createPortClient(options: PortClientOptions) {
     }
   }
 
-  /** @param workflowRunId if it's missing, the client reads the node run from a route that Port doesn't document */
+  /** @param workflowRunId if it is missing, the client reads the node run from a route that Port doesn't document */
   function nodeRun(id: string, workflowRunId?: string): PortRun {
     const path = `/v1/workflows/nodes/runs/${encodeURIComponent(id)}`
     const read = workflowRunId ? `/v1/workflows/runs/${encodeURIComponent(workflowRunId)}` : path
@@ -201,7 +202,7 @@ export function createPortClient(options: PortClientOptions) {
     check: () => observed(tokens.renew),
     token: tokens.current,
     request: (method: string, path: string, body?: JsonObject) => call(method, path, null, body),
-    /** Creates or updates the entity. @param runId the action run to link the entity to; it must be in progress */
+    /** Creates or updates the entity. @param runId the action run to which the entity is linked, and which must be in progress */
     async upsertEntity(blueprint: string, entity: JsonObject, runId: string | null) {
       const path = `/v1/blueprints/${encodeURIComponent(blueprint)}/entities?upsert=true&merge=true`
       const tied = runId === null ? path : `${path}&run_id=${encodeURIComponent(runId)}`
@@ -233,7 +234,8 @@ export interface Token {
 
 /**
  * Provides a token. Concurrent calls share one request. Port returns the same token until it expires, so a token can
- * expire soon after the request. The next request follows when a tenth of this time (at most one minute) remains.
+ * expire soon after the request. The next token is requested when a tenth of the token's remaining lifetime is left, at
+ * most one minute.
  */
 function createTokenCache(mint: () => Promise<Token>, clock: () => number, first: Token | null = null) {
   let latest = first
@@ -272,7 +274,7 @@ function createTokenCache(mint: () => Promise<Token>, clock: () => number, first
       if (held === null || token.renewAt > clock()) return token.value
       return (await (current === held ? start() : (current ?? start()))).value
     },
-    /** Forgets the token, unless another call has already replaced it. */
+    /** Forgets the token, unless another call has replaced it in the meantime. */
     async drop(value: string): Promise<void> {
       const held = current
       if (held && (await held.catch(() => null))?.value === value && current === held) current = null

@@ -25,7 +25,7 @@ export class PortError extends Error {
   readonly status: number | null
   /** When Port accepts the next request, in milliseconds since 1970. */
   readonly retryAt: number | null
-  /** Whether the request wasn't sent, because the client got no token. */
+  /** Whether the client got no token, and therefore didn't send the request. */
   ofToken = false
   /** For `log` calls: how many lines must not be sent again. */
   linesSent = 0
@@ -54,7 +54,7 @@ export interface Call {
   runId: string | null
   host: string
   settings: { credentials: string; apiUrl: string }
-  /** Port's message may quote the request. */
+  /** Applied to Port's messages, which may quote the request. */
   redact: (text: string) => string
 }
 
@@ -66,7 +66,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
   const { status } = response
   const body = readBody(response.text)
   const { code, message } = body ?? { code: '', message: '' }
-  // Redaction comes before cutting, because redaction can't recognize a cut secret.
+  // Texts are redacted before they are cut, because redaction can't recognize a cut secret.
   const detail = [code, message]
     .filter(Boolean)
     .map(text => call.redact(text).slice(0, LONGEST))
@@ -86,7 +86,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
   if (status >= 500 || status === 408 || status === 425)
     return error('unreachable', 'Port failed to process the request.')
   if (moved !== null) return error('unreachable', `correct ${apiUrl} to ${moved}.`)
-  // The status of a proxy's or gateway's response shows nothing about the run, except for 413.
+  // The response of a proxy or gateway shows nothing about the run, unless its status is 413.
   if (status < 400 || (body === null && status !== 401 && status !== 413)) {
     return error('unreachable', `this response isn't from Port; check ${apiUrl} and the proxy.`)
   }
@@ -135,7 +135,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
 
 /**
  * Returns the base URL that a redirect points to; null for a proxy's page. The client doesn't follow redirects, because
- * the new request could have another method or send the secret to another host.
+ * the new request could have another method, or send the secret to another host.
  */
 function movedTo(call: Call, location: string | null): string | null {
   const to = URL.parse(location ?? '')
@@ -155,7 +155,7 @@ function readBody(text: string): { code: string; message: string } | null {
 const LONGEST = 300
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
 
-/** Failures before a connection is established. */
+/** The codes of failures before a connection is established. */
 const NOT_SENT =
   /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|UND_ERR_CONNECT_TIMEOUT|CERT_|ERR_TLS_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_SSL_WRONG_VERSION_NUMBER|ERR_SSL_PACKET_LENGTH_TOO_LONG)/
 
@@ -164,7 +164,7 @@ export function wasNotSent(error: unknown): boolean {
   return errorChain(error).some(({ code, syscall }) => NOT_SENT.test(String(code)) || syscall === 'connect')
 }
 
-/** Describes a network failure by its innermost code (such as ECONNRESET), or by its message. Never quotes a header or body. */
+/** Describes a network failure by its innermost code (such as ECONNRESET), or else by its message. Never quotes a header or body. */
 export function describeNetworkError(error: unknown): string {
   const errors = errorChain(error)
   const code = errors.findLast(each => typeof each.code === 'string')?.code
@@ -174,7 +174,7 @@ export function describeNetworkError(error: unknown): string {
   return isTimeout ? 'no response in time' : (code ?? (last?.name === 'Error' ? last.message : 'no response'))
 }
 
-/** Returns the innermost cause. `fetch` and Octokit wrap network errors. A host with several addresses has one error per address. */
+/** Returns an error and its causes, the innermost last. `fetch` and Octokit wrap network errors. If a host has several addresses, each address has its own error. */
 function errorChain(error: unknown): NodeJS.ErrnoException[] {
   const errors: NodeJS.ErrnoException[] = []
   for (let each = error; each instanceof Error && errors.length < 10; ) {

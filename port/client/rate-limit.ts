@@ -6,13 +6,14 @@ const FIRST_MS = 1_000
 const LONGEST_MS = 32_000
 
 /**
- * A pause during which Port accepts no requests. Port limits whole organizations, so a client pauses all requests.
+ * A pause during which Port accepts no requests. It applies to all requests of a client, because Port limits whole
+ * organizations.
  *
  * @see https://docs.port.io/api-reference/rate-limits
  */
 export function createRateLimitPause(clock: () => number) {
   let until = 0
-  /** The number of consecutive rejections whose responses contain no time. */
+  /** The number of consecutive rejections without a time in their responses. */
   let rejections = 0
   return {
     /** The end of the pause, in milliseconds since 1970; 0 before the first pause. */
@@ -28,7 +29,7 @@ export function createRateLimitPause(clock: () => number) {
     },
     limited(retryAt: number | null) {
       const now = clock()
-      // Rejections of concurrent requests are counted as a single rejection.
+      // Rejections of concurrent requests count as one.
       if (retryAt === null && now < until) return
       until = Math.max(until, retryAt ?? now + backOff(rejections++, FIRST_MS, LONGEST_MS))
     },

@@ -5,7 +5,7 @@ import { PortError, type PortErrorKind } from './errors.ts'
 /**
  * Sends an update. Cuts long texts. If Port or a gateway rejects the content, sends the update again without its label,
  * because Port accepts labels of node runs only since September 2026. An update with a conclusion is sent again with
- * fewer fields, and finally with only the conclusion, so that the run doesn't stay in progress forever.
+ * fewer and fewer fields, until only the conclusion is left, so that the run doesn't stay in progress forever.
  * @throws PortError
  */
 export async function sendUpdate(
@@ -90,8 +90,8 @@ export function actionRunBody(update: RunUpdate): JsonObject {
 const RESULT = { success: 'SUCCESS', failure: 'FAILED', cancelled: 'CANCELLED' } as const
 
 /**
- * Returns the body for `PATCH /v1/workflows/nodes/runs/{id}`. Node runs have no summary, so `output` contains it. Each
- * call replaces `output`, so a conclusion must include the outputs, the link, and the external run id again.
+ * Returns the body for `PATCH /v1/workflows/nodes/runs/{id}`. Node runs have no summary, so the summary is in `output`.
+ * Each call replaces all fields, so a conclusion must repeat the outputs, the link, and the external run ID.
  */
 export function nodeRunBody(update: RunUpdate): JsonObject {
   const { conclusion, statusLabel, link, summary, externalRunId } = update
@@ -114,13 +114,13 @@ export function nodeRunBody(update: RunUpdate): JsonObject {
 const number = (id: string): string | number =>
   Number.isSafeInteger(Number(id)) && id !== '' ? Number(id) : id
 
-/** The maximum length of a log line. Port's UI shows longer lines badly. */
+/** The maximum length of a log line. Longer lines are hard to read in Port's UI. */
 const MAX_LINE = 8_000
 
 /** The maximum size of a log request. Port accepts 1 MiB, but browsers can't show such a log. */
 const MAX_BATCH_BYTES = 200_000
 
-/** Groups lines, in order, into batches that fit in one request each. Cuts long lines. */
+/** Groups lines into batches of one request each. Keeps their order, and cuts long lines. */
 export function logBatches(lines: readonly LogLine[]): LogLine[][] {
   const batches: LogLine[][] = []
   let size = Number.POSITIVE_INFINITY
@@ -162,7 +162,7 @@ export const UNREAD: RunState = {
   body: null,
 }
 
-/** The longest time from Port's webhook until Port finishes a synchronous node. */
+/** How long after its webhook Port finishes a synchronous node, at most. */
 const SYNCHRONOUS_MS = 5_000
 
 /**
@@ -208,7 +208,7 @@ export function readRun(response: Json): RunState | null {
 /** The limits of outputs, which later workflow nodes read as `{{ .outputs["node"].NAME }}`. `maxBytes`: the maximum size as JSON. */
 export const OUTPUTS = { name: /^[A-Za-z0-9_-]+$/, maxBytes: 64 * 1024 }
 
-/** Merges outputs. `left`: the names of outputs whose new values don't fit. These outputs keep their earlier values. */
+/** Merges outputs. `left`: the names of outputs that keep their earlier values, because the new ones don't fit. */
 export function mergeOutputs(outputs: JsonObject, more: JsonObject): { outputs: JsonObject; left: string[] } {
   const merged = new Map(Object.entries(outputs))
   const left: string[] = []
@@ -225,7 +225,7 @@ export function mergeOutputs(outputs: JsonObject, more: JsonObject): { outputs: 
   return { outputs: Object.fromEntries(merged), left }
 }
 
-/** The size of an entry in JSON, with the comma that follows. */
+/** The size of an entry in JSON, including a comma. */
 const sizeOf = (name: string, value: Json) => Buffer.byteLength(JSON.stringify({ [name]: value })) - 1
 
 export const describeLeftOut = (names: string[]) =>

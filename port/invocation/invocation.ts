@@ -15,7 +15,7 @@ import {
 /**
  * Reads an invocation from any JSON body that Port or Port's agent can send. A key that isn't part of Port's format
  * becomes an input, unless the form has an input with that name. Arrays and scalars become the input `body`.
- * @param runIdHeader the unsigned `RUN_ID` header, which is trusted least
+ * @param runIdHeader the `RUN_ID` header. It isn't signed, so it is used only if the body contains no ID.
  */
 export function readInvocation(sent: unknown, runIdHeader?: string | null): Invocation {
   const ofAuthor = unwrapAgent(sent)
@@ -45,9 +45,9 @@ export function readInvocation(sent: unknown, runIdHeader?: string | null): Invo
 }
 
 /**
- * Returns the id of the invoked run, from the most trusted place that contains an id. Reads Port's own context first,
- * because an input can have the same name as one of the context's keys. Ignores places that can contain the ids of
- * other runs, such as `event` and a change log's `context`.
+ * Returns the ID of the invoked run, from the most trusted place that contains an ID. Port's own context comes first,
+ * because an input can have the same name as a key of the context. Ignores places that can contain the IDs of other
+ * runs, such as `event`, and the `context` of a change log.
  */
 function findRunId(body: JsonObject): string | null {
   const ofAnother = SHAPES.CHANGE_LOG.matches(body) && unwrapAgent(body) === body
@@ -70,7 +70,7 @@ function findRunId(body: JsonObject): string | null {
   return typeof found === 'string' ? found : null
 }
 
-/** Reads the id of a Port workflow's run, from the body that `generate` writes or from Port's own context. */
+/** Reads the ID of a Port workflow's run from a body in the format of `generate`, or from Port's own context. */
 const findWorkflowRunId = ({ workflowRun, context, port_context }: JsonObject) =>
   [
     object(workflowRun).identifier,
@@ -84,7 +84,7 @@ function forWorkflow(
   const [notEntered, inside]: [string[], string[]] = [[], []]
   for (const name of names) {
     const form = entered.findLast(each => each.has(name))
-    // A user can't have entered the id of the run, because the run starts only after the user submits the form.
+    // The form contains no ID of this run unless the author added it, because the run starts after the user submits the form.
     if (form && (runId === null || form.get(name) !== runId)) continue
     if (form || own.some(each => each.has(name))) notEntered.push(name)
     else inside.push(name)
@@ -111,9 +111,9 @@ const STATUS = 'reportWorkflowStatus'
 const LOST_RUNNER = 'lost-runner' as const
 
 /**
- * Reads `github` in the signed body. If `github` has unknown keys, it's one of the author's inputs. `null` and `""`
- * mean "not set". Values are validated later. `fault` describes a value of the wrong type, so that an invalid target
- * isn't treated as a missing target.
+ * Reads `github` in the signed body. With unknown keys, `github` is one of the author's inputs. `null` and `""` mean
+ * "not set". Values are validated later. `fault` describes a value of the wrong type, so that an invalid target isn't
+ * mistaken for a missing one.
  */
 function readBodyTarget(value: Json | undefined): Invocation['github'] {
   if (!isObject(value)) return null

@@ -24,10 +24,10 @@ import {
 
 export interface Asked
   extends Omit<Invocation, 'runId' | 'runIdFrom' | 'kind' | 'github' | 'forWorkflow' | 'inputs'> {
-  /** The inputs in order of precedence: later inputs win. */
+  /** The inputs. If a name occurs several times, the last one counts. */
   inputs: Fields[]
   entered: Fields[]
-  /** Inputs that aren't from the form. */
+  /** The inputs that aren't from the form. */
   own: Fields[]
   contexts?: ForWorkflow
 }
@@ -41,7 +41,7 @@ interface Shape {
 
 const isWorkflowRun = (value: Json | undefined) => isWorkflowRunId(object(value).identifier)
 
-/** The full or recommended context of an action or automation. If `inputs` isn't an object, it becomes an input. */
+/** The full or the recommended context of an action or automation. If `inputs` isn't an object, it is an input itself. */
 const CONTEXT: Shape = {
   known: {
     run: isObject,
@@ -87,7 +87,7 @@ const CONTEXT: Shape = {
 /** Inputs with these names come from the author, not from the user. */
 const OWN_CONTEXTS: Known = { port_context: isContext, port_payload: isContext }
 
-/** The `context` of a legacy body, or of a Port workflow's node. */
+/** The keys of `context` in a legacy body, or in the body of a Port workflow's node. */
 const RUN_CONTEXT: Known = {
   runId: isAny,
   nodeRunId: isAny,
@@ -112,7 +112,7 @@ const LEGACY: Shape = {
     context: isObject,
     payload: isObject,
   },
-  // A Port workflow's node also sends `context`, but its `payload` contains only the author's keys.
+  // A Port workflow's node also sends `context`, but all keys of its `payload` are the author's.
   matches({ context, payload, port_context }) {
     const { properties, action, entity } = object(payload)
     const isOfAction = isObject(properties) || isObject(action) || isObject(entity)
@@ -142,11 +142,11 @@ const LEGACY: Shape = {
 
 const CHANGE_LOG_FIELDS = 'id action resourceType status trigger context diff headers changelogDestination'
 
-/** A body that is only the event of a change log or an automation. All fields belong to the event. */
+/** A body that is the event of a change log or an automation, and nothing else. All fields belong to the event. */
 const CHANGE_LOG: Shape = {
   known: Object.fromEntries(CHANGE_LOG_FIELDS.split(' ').map(name => [name, isAny])),
   matches(body) {
-    // An expired timer changes nothing, so it has no "diff".
+    // The event of an expired timer has no "diff", because nothing changed.
     const isTimer = body.action === 'TIMER_EXPIRED' && isObject(body.context) && isObject(body.trigger)
     return typeof body.resourceType === 'string' && (isObject(body.diff) || isTimer) && !LEGACY.matches(body)
   },
@@ -167,7 +167,7 @@ export const SHAPES = { CONTEXT, LEGACY, CHANGE_LOG }
 
 export function readShape(body: JsonObject): Asked {
   const isSpread = spreadsInputs(body)
-  // A body with inputs at the top level can look like CONTEXT or LEGACY, but doesn't have these shapes.
+  // A body with inputs at the top level can look like CONTEXT or LEGACY, although it has neither shape.
   const shapes = isSpread ? [CHANGE_LOG] : Object.values(SHAPES)
   const shape = shapes.find(each => each.matches(body))
   if (!shape) return readFlat(body, isSpread)
@@ -194,7 +194,7 @@ export function readShape(body: JsonObject): Asked {
 const isRunContext = (value: Json | undefined) => contextRunId(value) !== null
 const hasBy = (value: Json | undefined) => isObject(value) && isObject(value.by)
 
-/** Port's keys in a body that can also have keys from the author. */
+/** Port's keys in a body that can also have keys of the author. */
 const FLAT: Known = {
   port_payload: isObject,
   port_context: isObject,
@@ -211,7 +211,7 @@ const PORT_CONTEXT: Known = {
   trigger: hasBy,
 }
 
-/** Reads a body without a known shape. @param isSpread whether the author's keys can be inputs that a user entered */
+/** Reads a body without a known shape. @param isSpread whether keys at the top level can be inputs that a user entered */
 function readFlat(body: JsonObject | Fields, isSpread: boolean): Asked {
   const given = field(body, 'port_payload')
   const payload = object(unwrapAgent(given) as Json)
@@ -252,7 +252,7 @@ function readFlat(body: JsonObject | Fields, isSpread: boolean): Asked {
   }
 }
 
-/** Port never nests `port_payload`, so an inner `port_payload` is one of the author's keys. */
+/** Port never nests `port_payload`, so an inner `port_payload` is the author's key. */
 function readPortPayload(payload: JsonObject): Asked {
   const own = payload.port_payload
   if (own === undefined) return readShape(payload)

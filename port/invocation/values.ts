@@ -9,7 +9,7 @@ export function contextsOf(body: unknown, read: unknown): Pick<ForWorkflow, (typ
   return Object.fromEntries(NAMES.filter(name => isObject(read[name])).map(name => [name, body[name]]))
 }
 
-/** Parses contexts that are JSON text. Keeps only their identifying values, because such a text can be nested to any depth. */
+/** Parses contexts that are JSON text. Omits everything except identifying values, because such a text can be nested to any depth. */
 export function withContextsRead(body: unknown): unknown {
   if (!isObject(body)) return body
   const texts = NAMES.flatMap(name => {
@@ -36,7 +36,7 @@ function outline(value: JsonObject): JsonObject {
 
 const NO_FIELDS: JsonObject = Object.freeze({})
 
-/** Returns an object unchanged. For any other value, returns an empty object that can't be changed. */
+/** Returns an object unchanged, and a frozen empty object for any other value. */
 export const object = (value: unknown): JsonObject => (isObject(value) ? value : NO_FIELDS)
 
 /** Returns a name or identifier, or null if it has control characters or is longer than any name in Port. */
@@ -58,8 +58,8 @@ export function readEntity(value: Json | undefined): JsonObject | null {
 }
 
 /**
- * Whether inputs can be at the top level, next to Port's own context, as in Port's default body. If the body has `inputs`
- * and a run id, inputs are at the top level only if Port's own context has another run id.
+ * Whether inputs can be at the top level, next to Port's own context, as in Port's default body. If the body has
+ * `inputs` and a run ID, this requires another run ID in Port's own context.
  */
 export function spreadsInputs(body: JsonObject): boolean {
   if (!isObject(body.port_context) && !isObject(body.port_payload)) return false
@@ -111,7 +111,7 @@ function cleanTrigger(trigger: JsonObject): JsonObject {
   return { ...trigger, by: { ...trigger.by, user: person && { ...person } } }
 }
 
-/** Converts each object of a body to a Map only once, because copying an object with many keys takes milliseconds. */
+/** The fields of an object. Each object becomes a Map once, because copying an object with many keys takes milliseconds. */
 export type Fields = ReadonlyMap<string, Json>
 
 /** The fields of a shape, each with a test. If a value fails its test, the field belongs to the author. */
