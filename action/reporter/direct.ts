@@ -8,10 +8,7 @@ import { createLogSender } from '../steps/send.ts'
 import type { RelayReporter } from './relay.ts'
 import { createRetry, FINAL_EXTRA_MS, isUncertain, type Reporter } from './reporter.ts'
 
-/**
- * Returns why the action doesn't report this job; null if it reports. `notice`: the relay can't receive reports.
- * `warning`: the author must change a setting.
- */
+/** Returns why the action doesn't report this job; null if it reports. `notice`: the relay can't receive reports. `warning`: the author must change a setting. */
 export function whyNoReport(
   inputs: Inputs,
   payload: ClientPayload,

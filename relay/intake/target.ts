@@ -105,10 +105,7 @@ const quote = (text: string) => JSON.stringify(text.length > 60 ? `${text.slice(
 
 const PARAMETERS = ['event_type', 'workflow', 'ref', 'wait']
 
-/**
- * Reads the parameters in a webhook's URL. @throws Problem 422 for an invalid parameter, because ignoring the parameter
- * could lead to a wrong target
- */
+/** Reads the parameters in a webhook's URL. @throws Problem 422 for an invalid parameter, because ignoring the parameter could lead to a wrong target */
 export function readAddress(url: string): { url: NamedTarget; wait: boolean } {
   const [path = ''] = url.split(/[?#]/, 1)
   const repository = path.split('/').slice(4).map(tryDecodeURIComponent).join('/') || null

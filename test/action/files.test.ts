@@ -18,7 +18,7 @@ function read(text: string | Buffer, final = true) {
 
 const NOTHING = { statusLabel: '', links: [], summary: '', conclusion: null, outputs: {}, problems: [] }
 
-test('reads values and multiline text; a repeated name replaces the value, but links accumulate', () => {
+test('reads values and multiline text, and keeps the last value of a name, but all links', () => {
   expect(readRunFile('/nowhere', { final: true })).toEqual(NOTHING)
   const text = [
     'status-label=Rolling out = 1',
@@ -121,7 +121,7 @@ test.each<[string, string, string[]]>([
   expect(split(text)).toEqual(documents)
 })
 
-test('omits the last document while the file can still grow, unless the document is complete JSON', () => {
+test('while the file can still grow, omits the last document unless it is complete JSON', () => {
   expect(split(`${A}\n---\n${B}\n`, false)).toEqual([A])
   expect(split('{"a":1}\n{"b":', false)).toEqual(['{"a":1}'])
 })
@@ -179,7 +179,7 @@ test('sends a large number whose digits are preserved', async () => {
   expect(JSON.stringify(entity!.body)).toBe(`{"identifier":"7","properties":{"n":[{"m":${n}}]}}`)
 })
 
-test('a null value, for example from an omitted input, counts as missing', async () => {
+test('a null value counts as missing, because an omitted input is null', async () => {
   const text =
     '{ blueprint: b, identifier: i, title: null, icon: ~, team: null, properties: null, relations: { r: null } }'
   expect((await readEntities(text))[0]!.body).toEqual({ identifier: 'i', relations: { r: null } })
@@ -188,7 +188,7 @@ test('a null value, for example from an omitted input, counts as missing', async
   )
 })
 
-test("if no time is left, or Port is unreachable, the remaining entities aren't sent", async () => {
+test("the remaining entities aren't sent if no time is left or Port is unreachable", async () => {
   const given = ['a', 'b', 'c'].map(blueprint => ({ blueprint, identifier: 'x' }))
   const entities = await readEntities(JSON.stringify(given))
   const tried: string[] = []

@@ -70,7 +70,7 @@ test.each<[number, number, JsonObject, string, object[]]>([
   },
 )
 
-test('Port gets no log lines if an input omitted from the payload cannot be read from the Port run', async () => {
+test('Port gets no log lines if an input that the payload omits cannot be read from the Port run', async () => {
   const system = await startSystem()
   const { port, run } = system
   const sealed = encryptWith(port.clientSecret, SECRET.repeat(200))
@@ -114,7 +114,7 @@ test('with fail-on-report-error, the job and the Port run fail if Port rejects t
 
 const LOST = "… 1 line may be missing here: Port's response to it was lost."
 
-test('secrets in messages from Port and in the summary are redacted before the texts are truncated', async () => {
+test('messages from Port and the summary are redacted before they are truncated', async () => {
   const system = await startSystem()
   const { port, run } = system
   const inputs = { password: encryptWith(port.clientSecret, SECRET), note: `${'x'.repeat(110)} ${SECRET}` }
@@ -144,7 +144,7 @@ test('a lost response while the job runs causes a warning and a replacement line
   expect(linesOf(run).slice(1)).toEqual([LOST, 'three', expect.stringMatching(/^✓ Job deploy/)])
 })
 
-test('Port shows the name that a matrix job has on GitHub, and a second job does not repeat the start', async () => {
+test('Port shows the name of a matrix job as on GitHub, and shows the start of the run once', async () => {
   const system = await startSystem()
   const matrix = { on: { os: 'linux', tags: ['a', true] }, none: null, empty: '' }
   const job = openRunner(system, { 'github-token': '', matrix: JSON.stringify(matrix) })
@@ -158,7 +158,7 @@ test('Port shows the name that a matrix job has on GitHub, and a second job does
   ])
 })
 
-test('post does nothing without a saved state, and an invalid state causes only a warning', async () => {
+test('without a saved state, post does nothing, and with an invalid one, it warns', async () => {
   const system = await startSystem()
   const job = openRunner(system)
   expect(await job.run('post')).toEqual([])
@@ -168,7 +168,7 @@ test('post does nothing without a saved state, and an invalid state causes only 
   expect(process.exitCode).toBe(0)
 })
 
-test('if Port is down for a whole job, main and post warn once each, and the job succeeds', async () => {
+test('if Port is down during a whole job, the job succeeds with one warning from main and one from post', async () => {
   const system = await startSystem()
   await system.port.stop()
   const job = openRunner(system, { 'github-token': '' })
@@ -183,7 +183,7 @@ test('if Port is down for a whole job, main and post warn once each, and the job
   expect(readFileSync(file, 'utf8')).toMatch(/^✓ Job deploy: success after/)
 })
 
-test("with report: workflow, post sends no conclusion, only the author's summary and the missing link", async () => {
+test("with report: workflow, post sends the author's summary and the missing link, but no conclusion", async () => {
   const system = await startSystem()
   const job = openRunner(system, { report: 'workflow', summary: 'Done.', 'github-token': '' })
   system.port.fail({ match: ({ method }) => method === 'PATCH', status: 400 })
@@ -240,7 +240,7 @@ test.each<[('log' | 'entities' | 'run')[]]>([[['log', 'entities', 'run']], [['lo
   },
 )
 
-test("invalid or excessive content in the job's files does not prevent the final status; masked numbers are redacted", async () => {
+test("invalid or excessive content in the job's files does not prevent the final status", async () => {
   const system = await startSystem()
   const node = system.port.createNodeRun({ id: 'wfnr_Zy98Xw76Vu54Ts32' })
   const job = openRunner({ ...system, run: node }, { 'github-token': '', mask: '8675309' })
@@ -272,7 +272,7 @@ test("invalid or excessive content in the job's files does not prevent the final
   expect(JSON.stringify(node.output)).toMatch(/"__proto__":\{"a":1\},"pin":\["\*\*\*"\],"n0":"1"/)
 })
 
-test('if the relay accepts no more lines, one warning counts the omitted lines, and the conclusion is sent anyway', async () => {
+test('if the relay accepts no more lines, a warning counts the omitted ones, and the conclusion is still sent', async () => {
   const relay = await openFakeRelay({ password: SECRET })
   const job = await openJob(relay)
   await job.run('main')
@@ -289,7 +289,7 @@ test('if the relay accepts no more lines, one warning counts the omitted lines, 
   expect(reportsTo(relay).at(-1)).toMatchObject({ update: { conclusion: 'success' } })
 })
 
-test('after the delivery has finished, one notice states that nothing more is sent, and the job succeeds', async () => {
+test('after the delivery has finished, the job succeeds with one notice that nothing more is sent', async () => {
   const relay = await openFakeRelay({ password: SECRET })
   const job = await openJob(relay, { 'fail-on-report-error': 'true', summary: 'Done.' })
   await job.run('main')
@@ -310,7 +310,7 @@ async function endWith(system: System, file: string, inputs: Record<string, stri
 
 const ONE = '{"blueprint":"service","identifier":"a"}'
 
-test('a mistake in $PORT_ENTITIES only prevents its document from being sent', async () => {
+test('a mistake in a document of $PORT_ENTITIES does not prevent other documents from being sent', async () => {
   const system = await startSystem()
   const wrong = JSON.stringify([
     { blueprint: 'service', identifier: 'right' },
@@ -333,14 +333,14 @@ test('a mistake in $PORT_ENTITIES only prevents its document from being sent', a
   expect(system.run.status).toBe('SUCCESS')
 })
 
-test('the warning about a document states its line and quotes its start, redacted', async () => {
+test('the warning about a document names its line, and quotes its start after redaction', async () => {
   const text = `- ${'x'.repeat(55)}-hidden`
   const { printed } = await endWith(await startSystem(), `${ONE}\n---\n\n${text}`, { mask: 'hidden' })
   expect(printed).toEqual([expect.stringContaining('::warning::Line 4 of $PORT_ENTITIES: entity 1 isn')])
   expect(printed[0]).toContain(`: "${'x'.repeat(55)}-***".`)
 })
 
-test('an entity with a secret in its identifier or a property name is not sent; the link to the workflow run is sent', async () => {
+test('an entity is not sent if its identifier or a property name contains a secret', async () => {
   const system = await startSystem()
   const named = '{"blueprint":"service","identifier":"acme-shop","title":"of acme"}'
   const property = '{"blueprint":"service","identifier":"x","properties":{"a":{"of-acme":1}}}'

@@ -44,7 +44,7 @@ describe.concurrent('while the job runs', () => {
   })
 
   test.for(kills)(
-    'killing the $target after $after s leaves no process, and no line is sent twice',
+    'killing the $target after $after s leaves no process and sends no line twice',
     async ({ target, after }, { onTestFinished }) => {
       const system = await startSystem({}, onTestFinished)
       const victim = target === 'progress reporter' ? '$REPORTER' : '$$'
@@ -64,7 +64,7 @@ describe.concurrent('while the job runs', () => {
       const lines = linesOf(system.run)
       const numbers = lines.flatMap(line => /^line (\d+)$/.exec(line)?.[1] ?? []).map(Number)
       expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
-      // Killing a step loses no line. Killing the progress reporter loses only the lines that it was about to send.
+      // Killing a step loses no line. Killing the progress reporter can lose the lines that it was about to send, and no others.
       if (target === 'step') expect(numbers).toEqual(numbers.map((_, index) => index + 1))
       const own = simulated.jobs[0]!.steps.filter(({ kind }) => kind !== 'run')
       expect(own.filter(({ exitCode, stderr }) => exitCode || stderr)).toEqual([])
@@ -78,7 +78,7 @@ describe.concurrent('while the job runs', () => {
   )
 })
 
-test('requests are sent through the proxy, except requests to the hosts in no_proxy', async () => {
+test('requests use the proxy unless the host is in no_proxy', async () => {
   const { port } = await startSystem()
   const { url, hosts } = await openProxy(port.url)
   onTestFinished(() => void vi.unstubAllEnvs())

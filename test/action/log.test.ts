@@ -22,7 +22,7 @@ function openLog(content: string | Buffer = ''): string {
 const linesFrom = (path: string, from: number) => readLinesFrom(path, from).lines
 const texts = (lines: { text: string }[]) => lines.map(({ text }) => text)
 
-test('sends whole lines of the first and last megabyte of a large log, and states the omitted size between them', () => {
+test('sends the lines of the first and last megabyte of a large log, and the size of the omitted part', () => {
   const lines = Array.from({ length: 50_000 }, (_, index) => `line ${index} ${'x'.repeat(200)}`)
   const shown = linesFrom(openLog(`${lines.join('\n')}\n`), 0)
   const gap = shown.findIndex(line => line.includes('left out'))
@@ -33,7 +33,7 @@ test('sends whole lines of the first and last megabyte of a large log, and state
   expect(shown.join('\n').length).toBeLessThan(2_000_100)
 })
 
-test('a rewritten log is sent from its start, by the progress reporter and by post', () => {
+test('both the progress reporter and post send a rewritten log from its start', () => {
   const path = openLog('a first, long line of the log\n')
   const sent = markAt(path, 30)
   expect(nextMark(path, sent)).toEqual(sent)
@@ -85,7 +85,7 @@ test.each(['上传完成\r\n部署上海\r\nlast\r\n', 'deployed to 上海\r\n\n
   },
 )
 
-test('a mask that an omitted line sets also applies to the lines that are sent', () => {
+test('a mask in an omitted line applies to the lines that are sent', () => {
   const filler = `${'x'.repeat(99)}\n`.repeat(20_000)
   const narrow = Buffer.from(`first\n${filler}::add-mask::of-a-step\n::add-mask::e\n`)
   const wide = Buffer.from('::add-mask::wide%0Asecret\r\n', 'utf16le')
@@ -108,7 +108,7 @@ afterEach(() => {
 
 const REFUSED = new PortError('refused', 'No.', { status: 422 })
 
-test('a value is masked before a label or entity that contains the value is sent, even if Port rejects the log', async () => {
+test('even if Port rejects the log, a masked value never reaches Port in a label or an entity', async () => {
   const { logFile } = openFolder()
   const job = jobFor(await startSystem(), logFile, { github: null })
   const masks = createMasks([])
@@ -161,7 +161,7 @@ test("lines that Port has or may have received aren't sent again", async () => {
   const { logFile, folder } = openFolder()
   writeFileSync(logFile, 'one\n\ntwo\nthree\n')
   const shown: string[][] = []
-  /** The number of lines that post regards as possibly sent while each request is in progress. */
+  /** During each request, the number of lines that post would count as possibly sent. */
   const lost: number[] = []
   const log = async (lines: readonly LogLine[]) => {
     shown.push(textsOf(lines))
@@ -175,7 +175,7 @@ test("lines that Port has or may have received aren't sent again", async () => {
   expect(folder.sent()).toMatchObject({ offset: 15, lost: 0 })
 })
 
-test("the progress reporter gets its keys only through standard input, and inherits none of the action's environment", async () => {
+test("the progress reporter gets its keys through standard input, and inherits nothing from the action's environment", async () => {
   const system = await startSystem()
   const { root } = openFolder()
   const file = join(root, 'given.json')

@@ -49,7 +49,7 @@ function openSender(errors: (Error | null)[], late: () => boolean = () => false)
 const BATCH = Array.from({ length: 60 }, (_, index) => line(`${index} ${'x'.repeat(7_000)}`))
 const perBatch = 28
 
-test('a batch whose response was lost is not sent again; a line that reports the loss replaces the batch', async () => {
+test('a batch whose response was lost is not sent again, but replaced by a line about the loss', async () => {
   const { sent, send } = openSender([null, cutBy('ECONNRESET')])
   await expect(send(BATCH)).rejects.toMatchObject({ kind: 'unreachable', linesSent: BATCH.length })
   expect(sent.map(batch => batch.length)).toEqual([perBatch, perBatch, 1 + BATCH.length - 2 * perBatch])
@@ -57,7 +57,7 @@ test('a batch whose response was lost is not sent again; a line that reports the
   expect(sent.flat().filter(message => !message.startsWith('…'))).toEqual(BATCH.map(({ message }) => message))
 })
 
-test('a replacement line is sent alone if no lines follow; if its response is lost too, it is sent with the next lines', async () => {
+test('a replacement line is sent alone if no lines follow, and again with the next lines if its response is lost', async () => {
   const { sent, send } = openSender([cutBy('ECONNRESET'), cutBy('EPIPE'), null, cutBy(undefined), null])
   await expect(send([line('a')])).rejects.toMatchObject({ linesSent: 1 })
   await send([line('b'), line('c')])
@@ -65,14 +65,14 @@ test('a replacement line is sent alone if no lines follow; if its response is lo
   expect(sent).toEqual([['a'], [lost(1)], [lost(1), 'b', 'c'], ['d', 'e'], [lost(2)]])
 })
 
-test('skips a batch that Port rejects, sends the other batches, and reports the first error at the end', async () => {
+test('skips batches that Port rejects, and throws the first error after the last batch', async () => {
   const [first, second] = [new PortError('refused', 'Too odd.'), new PortError('refused', 'Odd.')]
   const { sent, send } = openSender([first, null, second])
   await expect(send(BATCH)).rejects.toBe(first)
   expect(sent.flat()).toEqual(BATCH.map(({ message }) => message))
 })
 
-test('sends no batch after the time limit, and the error counts the remaining lines', async () => {
+test('after the time limit, sends no batch, and throws an error that counts the remaining lines', async () => {
   const { sent, send } = openSender([], () => sent.length === 2)
   await expect(send(BATCH)).rejects.toMatchObject({
     message: `no time was left for the last ${BATCH.length - 2 * perBatch} lines of the log.`,

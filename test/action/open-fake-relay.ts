@@ -11,7 +11,7 @@ export async function openFakeRelay(secrets: JsonObject = { password: 'clear' })
   const started = { token: 'report-token', reports: true, run, payload: null, secrets }
   app.get('/idtoken', c => c.json({ value: `proof for ${c.req.query('audience')}` }))
   app.post('/report/start', c => c.json(started))
-  // The relay refuses the token `expired` as expired. The pattern includes /report itself.
+  // The token `expired` is refused as expired. The pattern also matches /report itself.
   app.use('/report/*', async (c, next) => {
     if (c.req.header('authorization') !== 'Bearer expired') return next()
     return sendProblem(c, new Problem(401, 'It has expired.'))

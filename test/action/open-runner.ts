@@ -21,7 +21,7 @@ type Parts = Pick<System, 'port' | 'github'> & {
 
 export interface InProcessRunner {
   /**
-   * Runs an entry point's function with the environment of the runner. `more` overrides it. Sleeps advance the clock
+   * Runs an entry point's function with the environment of the runner, which `more` overrides. Sleeps advance the clock
    * immediately. Returns the lines on stdout, without masks.
    */
   run(entry: 'main' | 'post', more?: Record<string, string>): Promise<string[]>
@@ -39,8 +39,8 @@ export interface InProcessRunner {
 }
 
 /**
- * Sets up a runner's environment and files for the sources in this process: `process.env` and stdout belong to
- * the action for the rest of the test.
+ * Sets up a runner's environment and files, and runs the sources in this process. For the rest of the test,
+ * `process.env` and stdout belong to the action.
  *
  * @param env overrides the environment
  */
@@ -124,7 +124,7 @@ export function openRunner(
       if (entry === 'main') await start(runner, script ?? PROGRESS)
       else await finish(runner)
     })
-  /** The value that main saved last counts. Null means that post has nothing to do. */
+  /** If main saved several values, the last one counts. Null means that post has nothing to do. */
   const state = (): Record<string, string> => {
     const [name, value] = read('state').at(-1) ?? []
     return name === undefined || value === 'null' ? {} : { [`STATE_${name}`]: value! }

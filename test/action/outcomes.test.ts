@@ -3,7 +3,7 @@ import { rerunWorkflow } from '../../simulator/runner/workflow.ts'
 import { action, ownSteps, payloadFor, startSystem, workflow } from './play.ts'
 import { transcript } from './transcript.ts'
 
-test('a successful job returns every Port input as an output, and finishes the Port run as SUCCESS', async () => {
+test('a successful job sets an output for every Port input, and finishes the Port run as SUCCESS', async () => {
   const system = await startSystem()
   const simulated = await system.simulate()
   await expect(transcript(simulated, system, { whole: true })).toMatchFileSnapshot('transcripts/success.yml')
@@ -38,7 +38,7 @@ test('a canceled job finishes the Port run as FAILURE with the label Canceled', 
   expect(system.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Canceled' })
 })
 
-test('matrix jobs send status labels, and a last job that needs the matrix jobs finishes the Port run', async () => {
+test('matrix jobs send status labels, and the last job, which needs them, finishes the Port run', async () => {
   const system = await startSystem()
   const simulated = await system.simulate({
     yaml: `
@@ -60,7 +60,7 @@ jobs:
   expect(system.run.status).toBe('FAILURE')
 })
 
-test('a re-run after the Port run has finished returns the outputs and is not reported', async () => {
+test('a re-run after the Port run has finished sets the outputs, but reports nothing', async () => {
   const system = await startSystem()
   const first = await system.simulate()
   system.port.clearRequests()
@@ -72,7 +72,7 @@ test('a re-run after the Port run has finished returns the outputs and is not re
 
 const ID = 'wfnr_Zy98Xw76Vu54Ts32'
 
-test("a Port workflow's node run gets its link, log, and result, and each update repeats the complete output", async () => {
+test("a node run gets its link, log, and result, and every update repeats all its outputs", async () => {
   const system = await startSystem()
   system.port.createNodeRun({ id: ID })
   const simulated = await system.simulate({
@@ -83,7 +83,7 @@ test("a Port workflow's node run gets its link, log, and result, and each update
   expect(system.port.nodeRun(ID)).toMatchObject({ status: 'COMPLETED', result: 'FAILED' })
 })
 
-test('using the action twice in a job sets the outputs twice, but reports once', async () => {
+test('a job that uses the action twice sets the outputs twice, but reports once', async () => {
   const system = await startSystem()
   const simulated = await system.simulate({
     yaml: workflow(`${action({ live: 'false' })}

@@ -10,7 +10,7 @@ import { runDispatched } from './play.ts'
 const SECRET = 'hunter2-secret'
 const NEEDS = { build: { result: 'success', outputs: { digest: 'sha256:1', note: SECRET } } }
 
-/** Three steps write outputs. The second step waits for a file, so that a test can act after the first step. */
+/** Three steps write outputs. The second one waits for a file, so that a test can act in the meantime. */
 const workflow = (pause: string) => `  deploy:
     runs-on: ubuntu-latest
     steps:
@@ -28,7 +28,7 @@ const workflow = (pause: string) => `  deploy:
           printf 'output.broken:json={"a"\\noutput.two words=x\\n' >> "$PORT_RUN"
 `
 
-test('outputs of three steps are sent to a node run through a relay that is killed in between, and every later PATCH repeats the outputs', async () => {
+test('a node run gets the outputs of three steps although the relay is killed, and every later PATCH repeats them', async () => {
   const go = join(temporaryFolder(), 'go')
   const system = await startSystem({}, startRelay)
   const { port } = system
@@ -67,7 +67,7 @@ test('outputs of three steps are sent to a node run through a relay that is kill
   expect(JSON.stringify(port.requests)).not.toContain(SECRET)
 })
 
-test('outputs beyond 64 KB are omitted and listed by name; the others are sent', () => {
+test('outputs beyond 64 KB are omitted, and a warning names them', () => {
   const large = 'x'.repeat(40_000)
   expect(mergeOutputs({ a: large, b: 1 }, { c: large, b: { d: [2] }, a: 'small', e: large })).toEqual({
     outputs: { a: 'small', b: { d: [2] }, e: large },

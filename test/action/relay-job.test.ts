@@ -5,9 +5,9 @@ import { encryptFor, encryptWith } from './encrypt.ts'
 import { deliver, NO_TOKEN, openJob, SECRET_INPUT } from './open-relay-job.ts'
 import { seeAlso } from './open-runner.ts'
 
-// Runs jobs in this process, from the sources. They have a relay but no Port credentials.
+// Runs jobs that have a relay but no Port credentials, in this process, from the sources.
 
-test('a job that needs the relay fails while the relay is down, and post reports the job once the relay is back', async () => {
+test('while the relay is down, a job that needs it fails, and post reports the job after the relay is back', async () => {
   const system = await startSystem()
   const { payload, portRun } = await deliver(system)
   await system.relay.stop()
@@ -37,7 +37,7 @@ test('a job that needs the relay fails while the relay is down, and post reports
   expect(portRun!.link).toEqual([expect.stringMatching(/runs\/16000000042\/attempts\/1$/)])
 })
 
-test('a re-run after the delivery has finished fails if the job needs a secret input', async () => {
+test('if a job needs a secret input, its re-run fails after the delivery has finished', async () => {
   const system = await startSystem()
   const { id, payload } = await deliver(system)
   const first = openJob(system, payload, { 'github-token': '' })
@@ -55,7 +55,7 @@ test('a re-run after the delivery has finished fails if the job needs a secret i
   expect(process.exitCode).toBe(1)
 })
 
-test("a warning names the secret inputs that the relay can't decrypt; the job's own key decrypts them", async () => {
+test("a warning names the secret inputs that the relay can't decrypt, and the job's own key decrypts them", async () => {
   const system = await startSystem()
   const { privateKeyPem, publicKeyPem } = vectors['client-side']
   const action = { identifier: 'deploy_service', encryptedProperties: ['password', 'own'] }
@@ -72,7 +72,7 @@ test("a warning names the secret inputs that the relay can't decrypt; the job's 
   expect(keyed.outputs()).toMatchObject({ password: SECRET_INPUT, own: 'mine' })
 })
 
-test('if the payload names a relay other than the input relay-url, the job fails, and that other relay gets no token', async () => {
+test('if the payload names another relay than the input relay-url, the job fails without sending a token', async () => {
   const system = await startSystem()
   const { payload } = await deliver(system)
   const pinned = openJob(system, payload, { 'relay-url': `${system.url}/` })
@@ -111,14 +111,14 @@ test('a relay without Port credentials still decrypts secret inputs, and a warni
       `environment, or port-client-id and port-client-secret in the action's inputs.${seeAlso('credentials')}`,
   ])
   expect(job.outputs().password).toBe(SECRET_INPUT)
-  // Post only writes the job summary. It doesn't report again.
+  // Post writes the job summary, but doesn't report again.
   expect(job.saved()).toMatchObject({ outlook: 'doubtful', checked: false })
   expect(await job.post({ 'INPUT_GITHUB-TOKEN': '' })).toEqual([
     expect.stringMatching(/^::notice::The steps of this job aren't reported to Port/),
   ])
 })
 
-test("a delivery's second workflow run fails as a duplicate; with on-duplicate: continue, it fails if inputs are missing", async () => {
+test("the second workflow run of a delivery fails as a duplicate, or, with on-duplicate: continue, if inputs are missing", async () => {
   const system = await startSystem()
   const { id, payload } = await deliver(system, { large: 'x'.repeat(70_000) })
   await startReport(system, id, { runId: 4711 })

@@ -45,7 +45,7 @@ const contains =
     JSON.stringify(body).includes(text)
 const line = (message: string) => ({ level: 'INFO' as const, message })
 
-test('the action authenticates once, with an OIDC token for this relay, and masks every token', async () => {
+test('the action authenticates once with an OIDC token for this relay, and masks every token', async () => {
   const relay = await createRelay()
   const reporter = relay.report()
   expect(reporter.access()).toEqual(relay.access)
@@ -63,7 +63,7 @@ test('the action authenticates once, with an OIDC token for this relay, and mask
   expect(reporter.access()).toMatchObject({ idToken: null, token: 'report-token' })
 })
 
-test('simultaneous reports share one message; if they are too large for one message, they are split in order', async () => {
+test('simultaneous reports share one message, or several messages in order if they are too large', async () => {
   const relay = await createRelay()
   const reporter = relay.report({ token: 'report-token', idToken: null }, { finishing: true })
   await reporter.prepare()
@@ -87,7 +87,7 @@ test('simultaneous reports share one message; if they are too large for one mess
   expect(relay.requests.map(({ path }) => path)).not.toContain('/report/start')
 })
 
-test('a message whose response was lost is sent again with the same number once the relay allows it', async () => {
+test('a message whose response was lost is sent again with the same number, when the relay allows it', async () => {
   const relay = await createRelay()
   const reporter = relay.report()
   relay.fail({ match: ({ path }) => path === '/report', cut: 'after' })
@@ -217,7 +217,7 @@ test.each<[number, 'unreachable' | 'credentials' | 'refused' | 'finished', boole
   },
 )
 
-test('all requests share one waiting-time budget, and only a conclusion can exceed the budget', async () => {
+test('all requests share one budget for waiting, which only a conclusion can exceed', async () => {
   const relay = await createRelay()
   const reporter = relay.report({ token: 'report-token' })
   const later = (seconds: number, times: number) =>

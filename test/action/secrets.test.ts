@@ -62,13 +62,13 @@ test.each<[string, (secret: string) => string]>([
   expect(hidden.length).toBeLessThan(`before ${text} after`.length - 20)
 })
 
-test("text that only resembles part of a short secret's Base64 is not redacted", () => {
+test("text that resembles a part of the Base64 of a short secret is not redacted", () => {
   const text = 'the words Yg and YWI stay'
   expect(createRedact(['ab'])(text)).toBe(text)
   expect(createRedact(['', ' '])(text)).toBe(text)
 })
 
-test('2 MB of log take seconds with a hundred secrets that repeat themselves, begin alike, or start with dashes', () => {
+test('redacting 2 MB of log takes seconds, even with a hundred secrets that repeat themselves or begin alike', () => {
   const lines = (start: string, each: number) =>
     Array.from({ length: 50 }, (_, i) => `${start}${i}-${each}`).join('\n')
   const secrets = Array.from({ length: 100 }, (_, each) => {
@@ -83,7 +83,7 @@ test('2 MB of log take seconds with a hundred secrets that repeat themselves, be
   expect(createRedact(secrets)(text + shown.join(''))).toBe(text + redacted.join(''))
 })
 
-test('random texts are redacted as by a search for each secret at each position', () => {
+test('random texts are redacted as if each secret were searched at each position', () => {
   const seed = Number(process.env.REDACTION_SEED ?? Date.now())
   const random = seededRandom(seed)
   const below = (limit: number) => Math.floor(random() * limit)
@@ -108,7 +108,7 @@ test('random texts are redacted as by a search for each secret at each position'
   }
 })
 
-test('masks the short lines of a secret, except lines of only punctuation, and hides the whole secret from Port', () => {
+test('masks the short lines of a secret if they contain a letter or digit, and hides the whole secret from Port', () => {
   const plain = (secret: string) => maskParts(secret).filter(part => secret.includes(part))
   expect(plain('123\n456\n}{\nü')).toEqual(['123', '456', 'ü'])
   expect(plain('!!\n??')).toEqual([])
@@ -127,7 +127,7 @@ test("the job's keys and tokens count as secrets too", () => {
   expect(jobCredentials(inputs, {})).toEqual(['client', 'ghs', 'more'])
 })
 
-test('the error for an input that no key decrypts names both settings, and states that one is missing', async () => {
+test('if no key decrypts an input, the error names both settings and says which one is missing', async () => {
   const [sealed] = vectors['client-side'].cases
   const payload = payloadFor('r_Q0YotCZMKxDLdlaU', { token: sealed!.encrypted }, { encrypted: ['token'] })
   const job = openRunner({ ...(await startSystem()), payload })

@@ -21,7 +21,7 @@ async function openEncrypted() {
 const WHY = expect.stringMatching(/^The secret input "token" couldn't be decrypted/)
 const FAILED = expect.stringMatching(/^✗ Job deploy: failure/)
 
-test('Port shows why main failed: immediately in the log, and later in the summary', async () => {
+test('Port shows why main failed, immediately in the log and later in the summary', async () => {
   const { run, job } = await openEncrypted()
   await job.run('main')
   await job.post({ 'INPUT_JOB-STATUS': 'failure' })
@@ -53,7 +53,7 @@ test.each([
   expect(await job.run('main')).toEqual([`::error::needs must be \${{ toJSON(needs) }}.${seeAlso('inputs')}`])
 })
 
-test('an invalid input, and a client id without a secret, fail the job', async () => {
+test('the job fails because of an invalid input, or a client id without a secret', async () => {
   const system = await startSystem()
   const job = openRunner(system, { report: 'jobs', 'on-duplicate': 'stop', 'port-client-secret': '' })
   expect(await job.run('main')).toEqual([
@@ -79,7 +79,7 @@ test('with live: false, main starts no process', async () => {
   expect(existsSync(progressFolder(job.saved().files.log).path)).toBe(false)
 })
 
-test('without an OIDC token and credentials, the warning names both options, OIDC first', async () => {
+test('without an OIDC token and credentials, the warning names OIDC first, then credentials', async () => {
   const system = await startSystem()
   const payload = payloadFor(system.run.id)
   Object.assign(payload.port!, { relay: 'https://relay.acme.example' })
@@ -131,7 +131,7 @@ test('if a job is canceled while main waits for Port, post finishes the Port run
   expect(system.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Canceled', link })
 })
 
-test("values that Port's agent has already decrypted are used unchanged and masked", async () => {
+test("values that Port's agent has decrypted are masked, and used unchanged", async () => {
   const system = await startSystem()
   const inputs = { token: 'clear-text', login: { user: 'ada', pass: 'clear-pass' }, pin: 4711, none: null }
   const payload = payloadFor(system.run.id, inputs, { encrypted: Object.keys(inputs) })
@@ -148,7 +148,7 @@ test("values that Port's agent has already decrypted are used unchanged and mask
   expect(linesOf(system.run)).toContain('*** *** ***')
 })
 
-test('a workflow that a user starts on GitHub sends nothing to Port, and main prints one notice', async () => {
+test('if a user starts the workflow on GitHub, nothing is sent to Port, and main prints one notice', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'port-client-id': '', 'port-client-secret': '' })
   writeFileSync(join(job.folder, 'event.json'), JSON.stringify({ inputs: { port: '', version: '2' } }))
@@ -164,7 +164,7 @@ test('a workflow that a user starts on GitHub sends nothing to Port, and main pr
   expect(process.exitCode).not.toBe(1)
 })
 
-test('inputs of port-github-action cause errors that state what replaces them', async () => {
+test('the errors about inputs of port-github-action name the replacements', async () => {
   const system = await startSystem()
   const [error] = await openRunner(system, { clientId: 'a', runId: 'r_1', status: 'SUCCESS' }).run('main')
   expect(error).toMatch(/^::error::clientId, runId: .* inputs of port-labs\/port-github-action\. .*migrate\./)
@@ -174,7 +174,7 @@ test('inputs of port-github-action cause errors that state what replaces them', 
   expect(await own.run('main', { INPUT_STATUS: 'ready', INPUT_TITLE: 'Deploy' })).toEqual([])
 })
 
-test('a warning states that an input is only in the output "inputs" if its name and input-NAME are both taken', async () => {
+test('if its name and input-NAME are both taken, a warning says that an input is only in the output "inputs"', async () => {
   const system = await startSystem()
   const same = { operation: 'DAY-2', blueprint: 'service' }
   const inputs = { action: 'mine', 'input-action': 'other', Delivery: 1, delivery: 2, event: 'b', ...same }
@@ -209,7 +209,7 @@ async function runJob(system: System, inputs: Record<string, string> = {}, paylo
 
 const READ = `GET ${RUN_PATH}?version=v2`
 
-test('without a run in the payload, the outputs are set, and nothing is reported', async () => {
+test('without a run in the payload, the job sets the outputs, and reports nothing', async () => {
   const system = await startSystem()
   const port = { version: 1, delivery: 'd_1', kind: 'none', inputs: { a: 1 } }
   const { job, main, post } = await runJob(system, {}, { run_id: null, action: null, port })
@@ -225,7 +225,7 @@ test('with fail-on-report-error the job fails if the report fails', async () => 
   expect(process.exitCode).toBe(1)
 })
 
-test('a job of a synchronous Port action is not reported, and a notice names the setting to change', async () => {
+test('the job of a synchronous Port action reports nothing, and a notice names the setting to change', async () => {
   const system = await startSystem()
   const run = system.port.createRun({ id: 'r_synchronous', synchronized: true })
   const { main, post, reported } = await runJob(system, {}, payloadFor(run.id))
@@ -296,12 +296,12 @@ test.each<[string, JsonObject]>([
     expect(lines).toEqual([])
     expect(outputs).toEqual((await runMain(await startSystem(), whole, { report: 'off' })).outputs)
     expect(outputs.payload).toBe(JSON.stringify(whole))
-    // The same response shows which workflow run owns the Port run.
+    // The same response shows to which workflow run the Port run belongs.
     expect(system.port.requests.filter(({ method }) => method === 'GET')).toHaveLength(1)
   },
 )
 
-test("an input that the Port run's body doesn't contain is read from the run's properties", async () => {
+test("an input that isn't in the Port run's body is read from the run's properties", async () => {
   const system = await startSystem()
   system.run.properties = INPUTS
   system.run.payload.body = { something: 'else' }

@@ -7,7 +7,7 @@ import { useNock } from '../support/nock.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
 import { REPOSITORY, type System, startSystem } from './play.ts'
 
-// Tests reading the job and its steps from GitHub. nock mocks single responses; the fake GitHub runs whole jobs.
+// Tests how the action reads the job and its steps from GitHub. nock mocks single responses, and the fake GitHub runs whole jobs.
 
 const nock = useNock()
 const GITHUB = 'https://github.acme.example'
@@ -38,7 +38,7 @@ const PREPARED = [
   'Initialize containers',
 ]
 const RESEMBLING = ['Build image', 'Pull alpine', 'Set up runner', 'Run acme/scan@v1']
-/** Columns: the steps before the author's, the author's, and the steps after. */
+/** Columns: the steps before those of the author, the author's steps, and the steps after them. */
 test.each<[string[], string[], string[]]>([
   [
     ['Set up job', 'Pre Check out', OWN],
@@ -111,7 +111,7 @@ function showJob({ github }: System, steps: (ShownStep | string)[], ended: Recor
   return github.setJobs(16_000_000_042, 1, [...before, ...others.slice(before.length), own])
 }
 
-test("the log shows the result and duration of each of the author's steps, even if the job is on the second page", async () => {
+test("even if the job is on the second page, the log shows the result and duration of each step of the author", async () => {
   const system = await startSystem()
   showJob(system, [
     ...['Set up job', OWN, 'Build'],

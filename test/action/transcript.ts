@@ -14,8 +14,8 @@ interface Options {
 }
 
 /**
- * Returns a simulated run as YAML: each job's steps, the output of the action's steps, and every request of the
- * action, under the step that was running. Replaces only values that differ between runs.
+ * Returns a simulated run as YAML: each job's steps, the output of the action's steps, and every request of the action,
+ * under the step that was running. Replaces the values that differ between runs, and no others.
  */
 export function transcript(
   simulated: SimulatedRun,

@@ -8,7 +8,7 @@ import { startSystem } from './play.ts'
 
 const NONE = { 'port-client-id': '', 'port-client-secret': '' }
 
-test('one notice says what reaches Port and what does not, and a job that writes nothing gets no warning', async () => {
+test('one notice says what reaches Port, and a job that writes nothing gets no warning', async () => {
   const system = await startSystem()
   const job = openRunner(system, NONE)
   const [notice, ...others] = await job.run('main')
@@ -31,7 +31,7 @@ async function write(job: InProcessRunner, file: string, line: string) {
   appendFileSync(path!, `${line}\n`)
 }
 
-test('the post step names every kind of text that steps wrote, without its content, and only once in a job', async () => {
+test('the post step names every kind of text that steps wrote, once in a job and without the content', async () => {
   const system = await startSystem()
   const job = openRunner(system, NONE)
   await write(job, 'PORT_LOG', 'Rolled out')
@@ -41,7 +41,7 @@ test('the post step names every kind of text that steps wrote, without its conte
   expect(await job.post()).toEqual([
     `::warning::These texts of steps weren't sent to Port: 1 line of $PORT_LOG; $PORT_ENTITIES; $PORT_RUN (link, output).${seeAlso('credentials')}`,
   ])
-  // The post step of another step that uses the action.
+  // Another step of the job also uses the action. This is its post step.
   expect(await job.post()).toEqual([])
   expect([process.exitCode === 1, system.port.requests, system.run.status]).toEqual([
     false,

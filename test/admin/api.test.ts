@@ -58,7 +58,7 @@ beforeEach(async () => {
   }
 })
 
-/** Returns the position in `ids` of each listed delivery. */
+/** Returns each listed delivery's position in `ids`. */
 const numbersOf = (body: Body) => body.deliveries.map(each => ids.indexOf(each.delivery))
 
 /** Checks every response against its schema in the API description. */
@@ -170,7 +170,7 @@ test('each filter narrows the list, and filters can be combined', async () => {
   }
 })
 
-test('a dry run lists the deliveries to redeliver and whether their Port runs have finished; the redelivery then queues all of them, oldest first', async () => {
+test('a dry run lists the deliveries that the redelivery then queues, oldest first, and whether their Port runs have finished', async () => {
   const dry = (await ask('POST', '/api/redeliver', { state: 'failed', since: '1h', dry_run: true })).body
   expect(dry).toMatchObject({ dry_run: true, redelivered: 0, more: false })
   expect(numbersOf(dry)).toEqual([0, 1, 2])

@@ -54,7 +54,7 @@ async function signIn(page: Page, token: string) {
   await page.getByRole('button', { name: 'Sign in' }).click()
 }
 
-/** Runs axe-core and returns its serious findings. Injects the script from outside to bypass the page's CSP. */
+/** Runs axe-core and returns its serious findings. Injects the script from outside of the page, because the page's CSP would block it. */
 async function seriousFindings(page: Page, rules = '{}'): Promise<string[]> {
   if (await page.evaluate(`typeof axe === 'undefined'`)) await page.evaluate(AXE)
   const { violations } = (await page.evaluate(`axe.run(${rules})`)) as AxeResults
@@ -66,7 +66,7 @@ async function seriousFindings(page: Page, rules = '{}'): Promise<string[]> {
 const rows = (page: Page) => page.locator('.rows li')
 const titles = (page: Page) => page.locator('.timeline h3').allInnerTexts()
 
-test('the dashboard requires signing in, the cookie does not contain the token, and signing out ends the session', async context => {
+test('the dashboard requires a session, whose cookie does not contain the token, until the user signs out', async context => {
   const { relay, open, ids } = await openScene(context, [{ runId: 'r_1', events: REJECTED }])
   const { page } = await open()
   const response = await page.goto(`${relay.url}/deliveries/${ids[0]}`)
@@ -92,7 +92,7 @@ test('the dashboard requires signing in, the cookie does not contain the token, 
   expect((await page.goto(relay.url))!.status()).toBe(401)
 })
 
-test('sign-in attempts are limited per sender after wrong tokens, even with the correct token', async context => {
+test('after wrong tokens, further sign-in attempts of the sender are limited, even with the correct token', async context => {
   const { relay } = await openScene(context, [])
   const tryToken = (token: string, headers: Record<string, string> = {}) => {
     const body = new URLSearchParams({ token, next: '//elsewhere.example' })
@@ -114,7 +114,7 @@ test('sign-in attempts are limited per sender after wrong tokens, even with the 
   expect(await late.text()).toMatch(/Too many sign-in attempts: wait \d+ s\./)
 })
 
-test('a view token can read everything but change nothing, and forms from another site or without a CSRF token are refused', async context => {
+test('a view token changes nothing, and forms from another site or without a CSRF token are refused', async context => {
   const { relay, signedIn, open, ids } = await openScene(context, [{ runId: 'r_1', events: REJECTED }])
   const { page } = await signedIn({}, VIEW_TOKEN)
   expect(await page.getByText('View only').isVisible()).toBe(true)
@@ -146,7 +146,7 @@ test('a view token can read everything but change nothing, and forms from anothe
   expect(await post(admin, path, { csrf }, { 'sec-fetch-site': 'same-origin' })).toBe(303)
 })
 
-test('the list shows user and time, and the filters are in the URL, with and without scripts', async context => {
+test('with and without scripts, the list shows user and time, and the URL contains the filters', async context => {
   const invocation = JSON.stringify({ inputs: {}, trigger: { by: { name: 'Jane Doe', email: null } } })
   const { relay, signedIn, open } = await openScene(context, [
     { runId: 'r_1', action: 'deploy', repository: 'acme/shop', invocation, events: REJECTED },
@@ -203,7 +203,7 @@ test('the list shows user and time, and the filters are in the URL, with and wit
 
 const RUN = aRun(42, { status: 'completed', conclusion: 'success' })
 const dispatched: DeliveryEvent[] = [{ type: 'dispatchAccepted', attemptedAt: 0, run: null }]
-test('a delivery shows its timeline, with future steps in gray, and the steps of its workflow run when a user opens them', async context => {
+test('the page of a delivery shows its timeline with future events in gray, and the steps of its workflow run on request', async context => {
   const { relay, signedIn, ids, github } = await openScene(context, api => {
     const { id } = api.createRun({ repository: 'acme/shop', displayTitle: 'a', status: 'in_progress' })
     const steps = [
@@ -243,7 +243,7 @@ test('a delivery shows its timeline, with future steps in gray, and the steps of
   expect(errors).toEqual([])
 })
 
-test('the dashboard explains the effect and asks for confirmation before it redelivers or cancels', async context => {
+test('before it redelivers or cancels, the dashboard explains the effect and asks for confirmation', async context => {
   const { relay, signedIn, ids, port } = await openScene(context, [
     { runId: 'r_1', action: 'one', events: REJECTED },
     { runId: 'r_2', action: 'two', events: REJECTED },
@@ -391,7 +391,7 @@ test("hostile values in every field are shown as text, and only the dashboard's 
   expect(errors.filter(error => !/status of 40[04]/.test(error))).toEqual([])
 })
 
-test('axe-core finds nothing serious in light and dark mode, no text is cut off at 360 px, and every control is reachable by keyboard', async context => {
+test('the pages are accessible: axe-core finds nothing serious, no text is cut off at 360 px, and the keyboard reaches every control', async context => {
   const { relay, signedIn, open, ids } = await openScene(context, [
     {
       ...{ runId: 'r_1', receivedAt: 1e12 },

@@ -49,7 +49,7 @@ async function statusPage(url: string): Promise<string> {
   return (await fetch(`${url}/status`, { headers: { cookie } })).text()
 }
 
-test('an idle relay checks GitHub and Port; /readyz shows why they are down, and is ok after they recover', async () => {
+test('an idle relay checks GitHub and Port, and /readyz shows why they are down until they recover', async () => {
   const { port, github, relay, ready, shows } = await open()
   const unchecked = { ok: true, detail: 'not checked yet', last_success: null }
   expect(await ready()).toEqual({
@@ -62,7 +62,7 @@ test('an idle relay checks GitHub and Port; /readyz shows why they are down, and
   expect(await ready()).toEqual(well)
 
   await Promise.all([github.stop(), port.stop()])
-  // A failing request reveals the outage before the next check.
+  // A request that fails shows the outage before the next check does.
   await send(relay.url, { body: { run: { id: port.createRun().id } } })
   await shows('GitHub and Port are down', checks => !checks.github.ok && !checks.port.ok)
   const { checks, ...others } = await ready()
@@ -87,7 +87,7 @@ test('an idle relay checks GitHub and Port; /readyz shows why they are down, and
   expect(await ready()).toEqual(well)
 })
 
-test("/readyz doesn't call GitHub unreachable because of one dispatch to which GitHub responds with 500", async () => {
+test("/readyz doesn't call GitHub unreachable if GitHub responds with 500 to one dispatch", async () => {
   const { github, port, relay, ready, shows } = await open()
   await shows('GitHub was checked', checks => !checks.github.detail)
   github.failures.serverError({ create: false, times: Number.POSITIVE_INFINITY })
@@ -105,7 +105,7 @@ test('/readyz names the credentials that GitHub and Port reject', async () => {
   expect(port.detail).toMatch(/^Port rejects PORT_CLIENT_ID or PORT_CLIENT_SECRET \(401/)
 })
 
-test('/readyz names the cause by its code: the path of a deleted file may contain the word full', async () => {
+test('/readyz names the cause by its code, even if the path of a deleted file contains the word full', async () => {
   const folder = join(temporaryFolder(), 'full')
   const path = join(folder, 'relay.db')
   const { ready } = await open(() => ({ RELAY_DATABASE: `sqlite:${path}` }))
@@ -132,7 +132,7 @@ test('/readyz says that a PostgreSQL server is a read-only replica', async () =>
   expect((await ready()).status).toBe(503)
 })
 
-test('a relay whose database was upgraded by a newer relay accepts webhooks and leaves all work, and nothing says that webhooks are refused', async () => {
+test('if a newer relay has upgraded the database, a relay accepts webhooks, says so, and leaves all work to the newer one', async () => {
   const url = await newDatabase()
   const { port, github, relay, ready } = await open(() => ({
     ...{ RELAY_DATABASE: url, RELAY_ADMIN_TOKEN: ADMIN_TOKEN },
@@ -165,7 +165,7 @@ test('a relay whose database was upgraded by a newer relay accepts webhooks and 
   expect(github.dispatches).toEqual([])
 }, 180_000)
 
-test('a full disk, an old queue, a rejected credential, and an outage of Port hide nothing of each other', async context => {
+test('a full disk, an old queue, a rejected credential, and an outage of Port are all shown at the same time', async context => {
   const folder = join(temporaryFolder(), 'disk')
   const disk = mountSmallDisk(folder, '16m')
   if (!disk) return context.skip('no file system can be mounted here')
@@ -202,7 +202,7 @@ test('a full disk, an old queue, a rejected credential, and an outage of Port hi
     expect(place).not.toMatch(/RELAY_DISPATCH_RATE|Nothing was dispatched/)
 })
 
-test('/readyz names each owner who suspended the App, also after a restart, unless the App was replaced', async () => {
+test('/readyz names each owner who suspended the App, even after a restart, unless the App was replaced', async () => {
   const of = (app: GitHubApp) => ({ GITHUB_APP_ID: `${app.id}`, GITHUB_APP_PRIVATE_KEY: app.privateKey })
   const { github, relay, restart, ready, shows } = await open(github => ({
     ...{ GITHUB_TOKEN: '', RELAY_REPOSITORY: '', RELAY_ALLOWED_REPOSITORIES: '*/shop' },
@@ -233,7 +233,7 @@ const openSides = () =>
     ...{ pauses: { rejected: () => [] }, throttled: { warn() {}, error() {} } },
   })
 
-test('a response counts as an outage only if it is a 5xx or is not from GitHub or Port', () => {
+test('a response of GitHub or Port is no outage unless it is a 5xx or from a proxy', () => {
   const problemsAfter = (observe: (sides: ReturnType<typeof createSides>) => void) => {
     const sides = openSides()
     observe(sides)

@@ -48,7 +48,7 @@ test.each([
   for (const cookie of forged) expect(await roleOf(tokens, cookie)).toBeNull()
 })
 
-test('changing a token ends its sessions, but not the sessions of the other token', async () => {
+test('changing a token ends the sessions of this token, but not those of the other one', async () => {
   const before = { adminToken: ADMIN, viewToken: VIEW }
   const after = { ...before, viewToken: 'another-view-token' }
   expect(await roleOf(after, await cookieOf(before, 'view'))).toBeNull()
@@ -95,7 +95,7 @@ test.each(['SQLite', 'PostgreSQL'])(
   },
 )
 
-test('without the database, signed-in users see the status and refused webhooks, and error pages link there', async () => {
+test('without the database, users who signed in see the status and refused webhooks, to which error pages link', async () => {
   const database = join(temporaryFolder(), 'relay.db')
   const env = relayEnv({ ...TOKENS, RELAY_DATABASE: `sqlite:${database}` })
   const first = await openRelayHere(env)
@@ -117,7 +117,7 @@ test('without the database, signed-in users see the status and refused webhooks,
     expect.stringMatching(/run the Port actions of refused webhooks again.*href="\/status"/s),
   ])
   for (const path of ['/status', '/refused']) {
-    // Sessions that signed out, and sessions that this relay doesn't know.
+    // No session, sessions that signed out, and sessions that this relay doesn't know.
     for (const each of ['', ended, old]) expect((await see(path, each))[0]).toBe(401)
     const expected = /class="outage".*RELAY_DATABASE.*run the Port actions/s
     expect(await see(path)).toEqual([200, expect.stringMatching(expected)])
@@ -139,7 +139,7 @@ test.each([
   await forms.signIn()
 })
 
-test('wrong API and metrics tokens are rate limited; correct tokens always work, and missing tokens are not counted', async () => {
+test('requests with a wrong token for the API or metrics are rate limited, but not those with a correct token or none', async () => {
   const { url } = await openRelayHere(relayEnv(TOKENS))
   const ask = async (path: string, token?: string) =>
     (await fetch(url + path, { headers: token ? { authorization: `Bearer ${token}` } : {} })).status
@@ -254,7 +254,7 @@ test.each<[string, Partial<Health>, ...patterns: RegExp[]]>([
   expect(items).toEqual(expected.map(pattern => expect.stringMatching(pattern)))
 })
 
-test('the status page shows outages in red, delays in amber, and waits that end by themselves in blue', async () => {
+test('the status page shows outages in red, delays in amber, and temporary waits in blue', async () => {
   const health = { ...WELL, ...BEHIND, problems: [DOWN], limits: [LIMIT] }
   const sides = [{ side: 'github', lastSuccess: null } as const]
   const table = String(await statusTable({ ...health, sides }))
@@ -344,7 +344,7 @@ test('the API and the banner show why webhooks were refused, without their bodie
   expect((await relay.refused(1)).refused).toHaveLength(1)
 })
 
-test(`at most ${LIMITS.refused} refusals per reason are kept, so that bots don't displace senders that were refused for another reason`, async () => {
+test(`at most ${LIMITS.refused} refusals per reason are kept, so that a bot doesn't displace refusals for other reasons`, async () => {
   const relay = await open()
   await send(relay.url, { secret: 'wrong', path: '/webhook/acme/shop' })
   const amount = LIMITS.refused + 20

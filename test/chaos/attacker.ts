@@ -7,9 +7,9 @@ import type { RelayProcess } from './relay-process.ts'
 /** The results of one kind of honest request during an attack. */
 export interface Served {
   sent: number
-  /** Requests that got the same response as without an attack. */
+  /** The number of requests that got the response that they would get without an attack. */
   served: number
-  /** Requests that got a response within a second, and the longest response time (ms). Printed, not asserted. */
+  /** The number of requests that got a response within a second, and the longest response time (ms). Tests print these values, and don't assert them. */
   withinASecond: number
   slowestMs: number
   /** Other responses by status. */
@@ -80,7 +80,7 @@ export function startAttacker<Result>(module: string, data: object) {
   const worker = new Worker(new URL(module), { workerData: { module, data } })
   const result = once(worker, 'message') as Promise<[Result]>
   return {
-    /** Stops the attack if it hasn't stopped by itself. */
+    /** Stops the attack, unless it has stopped by itself. */
     stop: () => worker.postMessage('stop'),
     result: async () => (await result)[0],
     terminate: () => worker.terminate(),

@@ -8,13 +8,13 @@ const AN_HOUR = 5_000
 const MINUTES = Number(process.env.BUSY_MINUTES ?? 5)
 const SECOND = 1_000
 const MINUTE = 60 * SECOND
-/** The delay from a dispatch to the workflow run's first report; then the run's duration (minimum, maximum). */
+/** The time from a dispatch to the workflow run's first report, and the minimum and maximum duration of a run. */
 const REPORTS_AFTER = 8 * SECOND
 const TAKES = [30 * SECOND, 8 * MINUTE] as const
 /** The rate limit of an App installation with this many repositories: https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api */
 const GITHUB_A_MINUTE = 12_500 / 60
 
-/** Columns: the number of repositories, whether GitHub sends webhooks, and the limit for detecting a finished run (s), if there is one. */
+/** Columns: the number of repositories, whether GitHub sends webhooks, and the maximum time until a finished run is detected (s, or Infinity). */
 const CASES: [repositories: number, webhooks: boolean, limit: number][] = [
   [500, true, 2],
   [500, false, Number.POSITIVE_INFINITY],
@@ -84,7 +84,7 @@ for (const [repositories, webhooks, limit] of CASES) {
         `${most('port')} to Port; ${dispatched} delivered, ${delays.size} workflow runs detected as finished after at most ${slowest} s, ${ended.size} not yet`,
     )
     expect(github.dispatches.length).toBe(dispatched)
-    // Requests other than dispatches stay within the request budget of 60 per minute.
+    // Requests that aren't dispatches stay within 60 per minute.
     expect(most('github') - most('writes')).toBeLessThanOrEqual(60)
     expect(most('github')).toBeLessThanOrEqual(GITHUB_A_MINUTE)
     expect(slowest).toBeLessThanOrEqual(limit)

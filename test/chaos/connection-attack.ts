@@ -19,7 +19,7 @@ const forged = (payload: string) => Buffer.from(payload).toString('base64url')
 const token = `${forged('{"alg":"HS256","typ":"port-report+jwt"}')}.${forged('{"sub":"d","exp":9e9}')}.${forged('x'.repeat(32))}`
 const cookie = `relay_session=${encodeURIComponent(`view.${Date.now() + 3_600_000}.x.${Buffer.alloc(32).toString('base64')}`)}`
 
-/** Requests that are refused because nobody is verified, and the status of the refusal. */
+/** Requests of unverified senders, and the status of their refusals. */
 export const REFUSED = {
   'unsigned webhooks': 'POST /webhook HTTP/1.1\r\nhost: relay\r\ncontent-length: 2\r\n\r\n{}',
   'forged cookies': `GET / HTTP/1.1\r\nhost: relay\r\ncookie: ${cookie}\r\n\r\n`,
@@ -30,7 +30,7 @@ export const REFUSED = {
 /** How requests reach the relay. */
 export type Proxy = 'no proxy' | 'nginx' | 'nginx with keep-alive'
 
-/** Sends refused requests over 1,000 connections, alongside honest webhooks, each over a new connection. */
+/** Sends requests that are refused over 1,000 connections. At the same time, sends honest webhooks, each over a new connection. */
 export async function attackConnections(options: {
   name: keyof typeof REFUSED
   proxy: Proxy

@@ -40,7 +40,7 @@ test('a sender that exceeds the connection limit loses only its own connections'
       }).on('error', reject)
     })
   await honest()
-  // Pending requests from another sender and from the attacker's own address.
+  // Two requests that are pending: one from another sender, and one from the attacker's own address.
   const slow = [ask('/slow', { agent: false }), ask('/slow', { agent: false, localAddress: '127.0.0.2' })]
   await expect.poll(() => waiting.length).toBe(2)
   let open = 0

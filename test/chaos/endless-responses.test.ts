@@ -45,7 +45,7 @@ const gitHub = (url: string) =>
 
 const runsPage = (url: string) => gitHub(url).runsPage('acme/shop', 1, null, 'repository_dispatch')
 
-/** @throws Error that GitHub's OIDC issuer has no keys; its message is the logged reason */
+/** @throws Error if GitHub's OIDC issuer has no keys; its message is the logged reason */
 async function readKeys(issuer: string) {
   const warned: { error?: Error }[] = []
   const warn = (fields: object) => void warned.push(fields)

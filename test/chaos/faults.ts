@@ -5,7 +5,7 @@ import type { Verdict } from './verdict.ts'
 
 export type Fault = [name: string, run: (name: string) => Promise<Verdict>, allowed?: Allowed]
 
-/** What a fault may cause besides delays. */
+/** The effects, besides delays, that a fault may have. */
 export type Allowed = Partial<Record<'twice' | 'failed', true>>
 
 const STRIKE = { perStrike: 60, perSecond: 60 }
@@ -15,7 +15,7 @@ const UNSTARTED = { repositories: 60, ...BRIEF }
 /** On a busy machine, a run can appear after a short RELAY_START_TIMEOUT. */
 const MAY_FAIL: Allowed = { failed: true }
 
-/** Columns: the fault, how it starts, whether its short form runs, and for the complete form, options and exceptions. */
+/** Columns: the fault, its short form (null for none), its complete form, and options and exceptions of the complete form. */
 type GitHubRow = [string, short: on.GitHubFault['start'] | null, on.GitHubFault['start'], object?, Allowed?]
 const GITHUB: GitHubRow[] = [
   ['500 for every 3rd dispatch, run created', on.serverErrors(true), on.serverErrors(true)],
@@ -30,8 +30,8 @@ const GITHUB: GitHubRow[] = [
 ]
 
 /**
- * Every fault in its complete form, which `npm run test:faults` runs, or in its short form, which takes seconds. First
- * the faults that use the most CPU time; the last ones mostly wait.
+ * Returns every fault in its complete form, which `npm run test:faults` runs, or in its short form, which takes
+ * seconds. The faults that use the most CPU time are first, and the last ones mostly wait.
  */
 export function faultsIn(form: 'short' | 'complete', newDatabase: () => Promise<string>): Fault[] {
   const isShort = form === 'short'
@@ -44,7 +44,7 @@ export function faultsIn(form: 'short' | 'complete', newDatabase: () => Promise<
   const killed = { runs: 'successful', ...BRIEF } as const
   const kills = { ...killed, times: 100, perStrike: 12, perSecond: 25 }
   const few = { times: 4, perStrike: 10, perSecond: 25, repositories: 10 }
-  // A killed relay's leases block up to 20 repositories for a minute. With 100 repositories, all were often blocked.
+  // A killed relay's leases block up to 20 repositories for a minute. If there were only 100 repositories, all of them would often be blocked.
   const many = { ...killed, repositories: 300, count: 10_000, perSecond: 250, perKill: 500 }
   const some = { count: 300, perSecond: 150, perKill: 75 }
   const one = by({ count: 60, forMs: 0 }, { count: 90, forMs: 30_000, runs: 'successful' })

@@ -13,7 +13,7 @@ import { AUDIENCE, GITHUB_SECRET, MEASURED, REPOSITORY, type System, withSystem 
 /** Node's default heap in a 512 MB container: half the memory. */
 const HEAP = '--max-old-space-size=256'
 const ENCRYPTED = 200
-/** RELAY_MAX_BODY (bytes). A small value also limits the memory for arriving bodies, which is exhausted sooner. */
+/** RELAY_MAX_BODY (bytes). Because the value is small, the memory for arriving bodies is soon used up. */
 const MAX_BODY = 65_536
 
 /** Each flood, and the responses that prove that the relay received the flood. */
@@ -152,7 +152,7 @@ await runAttacker<Target>(import.meta.url, async ({ name, url, delivery, reportT
   return responses
 })
 
-/** Sends a body, except its last byte, until the relay closes the connection. @returns the response's status */
+/** Sends all bytes of a body except the last one, and waits until the relay closes the connection. @returns the response's status */
 async function drip(url: string, { head, length, bytesPerSecond }: Sender, isDone: () => boolean) {
   const socket: Socket = connect(Number(new URL(url).port), '127.0.0.1')
   let response = ''

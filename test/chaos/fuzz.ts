@@ -17,8 +17,8 @@ const NO_RESPONSE_MS = 10_000
 const NO_RESPONSE = 599
 
 /**
- * Fuzzes a relay process. The heap is so small that a leak of 1 KB per request crashes the relay. V8's young
- * generation has a fixed size because growth of up to 64 MB would look like a leak.
+ * Fuzzes a relay process. The heap is so small that a leak of 1 KB per request crashes the relay. V8's young generation
+ * has a fixed size, because its growth by up to 64 MB would look like a leak.
  *
  * @param options.seed the same seed creates the same requests
  */
@@ -87,7 +87,7 @@ export async function fuzz(options: { count: number; database: string; seed: num
 
 /**
  * Sends bytes and waits for the response. Keeps the connection open for the next request if possible. Node's HTTP
- * client would need half as much CPU time again.
+ * client would need 50% more CPU time.
  *
  * @param sent `null` for malformed bytes
  * @returns the status; 0 if the connection was closed without a response

@@ -7,9 +7,9 @@ import { judge, type Verdict } from './verdict.ts'
 export interface GitHubFault extends SystemOptions {
   count: number
   perSecond?: number
-  /** Starts the fault. Returns a function that returns how often the fault has struck. */
+  /** Starts the fault. The returned function returns how often the fault has struck. */
   start: (github: GitHubApi) => () => number
-  /** The fault lasts at least this long, and until it has struck this often. */
+  /** How long the fault lasts, at least. It goes on until it has struck `times` times. */
   forMs: number
   strikes?: number
 }
@@ -28,10 +28,7 @@ export async function github(fault: string, options: GitHubFault): Promise<Verdi
   })
 }
 
-/**
- * An untitled run doesn't identify its delivery. After a lost response, the delivery therefore fails with a reason
- * after RELAY_START_TIMEOUT if any run appeared.
- */
+/** A run without a title doesn't identify its delivery. If any run appears after a lost response, the delivery therefore fails with a reason after RELAY_START_TIMEOUT. */
 export const untitled = (startTimeout: string) =>
   ({ runs: 'untitled', env: { RELAY_START_TIMEOUT: startTimeout } }) as const
 

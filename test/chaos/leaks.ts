@@ -16,7 +16,7 @@ const { privateKeyPem, publicKeyPem } = vectors['client-side']
 const ADMIN_TOKEN = 'known-admin-token-90d2e4'
 const PREVIOUS_SECRET = 'known-previous-secret-77aa01'
 
-/** This text is repeated in every plaintext, so that the search also finds cut or escaped fragments. */
+/** Every plaintext repeats this text, so that the search also finds fragments. */
 const MARK = 'cl34r-text'
 
 /** Secret inputs of every kind: name → plaintext. */
@@ -154,7 +154,7 @@ export async function openSearched() {
     add('what the relay responds', text)
     return { status: response.status, body: JSON.parse(text) }
   }
-  /** Sends a webhook. Neither its response nor its signature must appear anywhere. */
+  /** Sends a webhook. The signature must not appear anywhere, and the response is searched, too. */
   async function post(webhook: Webhook) {
     const { path, init } = webhookRequest({ secret: system.port.clientSecret, ...webhook })
     const response = await fetch(system.url + path, init)

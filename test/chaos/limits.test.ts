@@ -18,7 +18,7 @@ async function sendAll({ port }: System, url: string, count: number, from = 0): 
   return ids
 }
 
-/** Returns requests in the pause after the first refusal. Omits refused requests, and requests exempt from limits. */
+/** Returns the requests in the pause after the first refusal, except those that were refused or that have no limit. */
 function tooEarly(requests: ReceivedRequest[], wait: number): string[] {
   const refused = requests.find(each => each.status === 403) as ReceivedRequest
   return requests
@@ -28,13 +28,13 @@ function tooEarly(requests: ReceivedRequest[], wait: number): string[] {
     .map(({ method, path, at }) => `${method} ${path} after ${at - refused.at} ms`)
 }
 
-test('a rate-limit pause applies to all relays on one PostgreSQL database, and Port gets only one message', async () => {
+test('a rate-limit pause applies to all relays on a PostgreSQL database, and Port gets one message about it', async () => {
   const database = await newDatabase()
   const options = { connected: true, repositories: REPOSITORIES, runs: 'none', database, relays: 2 } as const
   await withSystem(options, async system => {
     const { port, github, relays } = system
     await Promise.all(relays.map(each => each.start()))
-    // GitHub responds once the maximum of concurrent dispatches is pending. Port shows the pause after 30 seconds.
+    // GitHub responds when the maximum number of concurrent dispatches is pending. Port shows the pause after 30 seconds.
     github.fail({
       ...{ match: isDispatch, delayMs: 1_500, status: 403, headers: { 'retry-after': '60' } },
       body: { message: 'You have exceeded a secondary rate limit.' },

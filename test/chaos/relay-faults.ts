@@ -6,7 +6,7 @@ import type { RelayProcess } from './relay-process.ts'
 import { AUDIENCE, REPOSITORY, type SystemOptions, withSystem } from './system.ts'
 import { judge, judgeStrikes, type Strikes, type Verdict } from './verdict.ts'
 
-/** Sends SIGKILL at random moments while deliveries arrive and are dispatched. */
+/** Kills the relay (SIGKILL) at random moments while deliveries arrive and are dispatched. */
 export async function kill(fault: string, options: SystemOptions & Strikes): Promise<Verdict> {
   return withSystem({ repositories: 100, ...options }, system =>
     judgeStrikes(fault, system, options, async () => {
@@ -17,8 +17,8 @@ export async function kill(fault: string, options: SystemOptions & Strikes): Pro
 }
 
 /**
- * Runs two relays on one database. Kills one at the start and after every `perKill` dispatches. Finally kills both and
- * lets their leases expire immediately instead of after a minute.
+ * Runs two relays on one database. Kills one at the start and after every `perKill` dispatches. Finally kills both, and
+ * makes their leases expire immediately, because waiting would take a minute.
  */
 export async function killOneOf(
   fault: string,
@@ -53,8 +53,8 @@ async function setLeasesExpired(database: string): Promise<void> {
 }
 
 /**
- * Sends SIGKILL after each job's report, before or after the end of its workflow run. A run whose status in Port differs
- * from GitHub's conclusion counts as lost.
+ * Kills the relay (SIGKILL) after each job's report, before or after the workflow run has finished. If the status in
+ * Port differs from GitHub's conclusion, the run counts as lost.
  */
 export async function killAfterReport(
   fault: string,
@@ -80,7 +80,7 @@ export async function killAfterReport(
       const run = github.createRun({ repository: REPOSITORY, displayTitle: id, status: 'in_progress' })
       const oidc = issuer.token({ repository: REPOSITORY, repositoryId, runId: run.id }, AUDIENCE)
       const { token } = (await (await post('/start', oidc, { delivery })).json()) as { token: string }
-      // The job succeeds. Only GitHub shows that another job fails.
+      // The job succeeds, and GitHub's list of jobs shows that another job fails.
       const job = { id: n + 1, name: 'deploy', author: 'success', ownSummary: false }
       const reports = [{ update: { conclusion: 'success', summary: `Job ${n}`, job } }]
       const response = await post('', token, { delivery, sender: 'a', number: 1, reports, finishing: true })

@@ -42,7 +42,7 @@ export async function prepareRelay(env: Record<string, string>, flags: string[] 
     get pid() {
       return child?.pid ?? 0
     },
-    /** The end of the relay's output, across all starts. */
+    /** The last part of the relay's output, across all starts. */
     printed: () => output,
     running,
     /** Rejects when the relay exits by itself. */

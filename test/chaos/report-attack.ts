@@ -145,7 +145,7 @@ export async function startReport(url: string, delivery: string, oidcToken: stri
   return token
 }
 
-/** Returns the number of lines that Port's log doesn't contain and doesn't count as omitted. */
+/** Returns how many lines are missing in Port's log without being counted there as omitted. */
 function missingLines(portRun: PortRun, expected: ReadonlySet<string>): number {
   const lines = portRun.logs.flatMap(log => log.message.split('\n'))
   const arrived = new Set(lines.flatMap(line => /^\d+\.\d+(?= )/.exec(line) ?? []))

@@ -1,10 +1,10 @@
 /**
- * `npm run test:faults [-- --only TEXT]`: runs every complete fault and prints a table of results, and sends 200,000
- * fuzzed requests. Exits with 0 only if every fault struck and finished, nothing was lost or reordered, nothing failed
- * or was dispatched twice unexpectedly, and no fuzzed request broke anything.
+ * `npm run test:faults [-- --only TEXT]`: runs the complete form of every fault, sends 200,000 fuzzed requests, and
+ * prints a table of results. Exits with 0 if every fault struck and finished, nothing was lost or reordered, nothing
+ * failed or was dispatched twice unexpectedly, and no fuzzed request broke anything.
  *
- * Each fault runs in a child process (`--fault NAME --url POSTGRESQL`). If one process served the fakes of all faults,
- * it would accept connections so slowly that relays would dispatch again before a fake GitHub read the first dispatch.
+ * Each fault runs in a child process (`--fault NAME --url POSTGRESQL`). A single process for the fakes of all faults
+ * would accept connections too slowly: relays would dispatch again before a fake GitHub has read the first dispatch.
  */
 
 import { fork } from 'node:child_process'
@@ -19,9 +19,9 @@ import { brokenBy, fuzz, growth } from './fuzz.ts'
 import { withSystem } from './system.ts'
 import type { Verdict } from './verdict.ts'
 
-/** Half of the faults mostly wait. The others, the first ones and fuzzing, use two cores completely. */
+/** The number of concurrent faults. Half of the faults mostly wait. The first ones, and fuzzing, use two cores completely. */
 const CONCURRENCY = 12
-/** The maximum duration of a fault. Longer than any wait within a fault. */
+/** The maximum duration of a fault, which is longer than any wait within a fault. */
 const TIMEOUT_MS = 50 * 60_000
 
 type Row = Verdict & { allowed: Allowed }
@@ -30,13 +30,13 @@ type Result = { row?: Row; problems?: string[] }
 const text = { type: 'string' } as const
 const { only = '', fault, url = '' } = parseArgs({ options: { only: text, fault: text, url: text } }).values
 Object.assign(process.env, TEST_ENV)
-// Kills the relays and PostgreSQL.
+// On exit, the relays and PostgreSQL are killed.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 const faults = new Map<string, () => Promise<Result>>()
 for (const [name, run, allowed = {}] of faultsIn('complete', () => createDatabase(url))) {
   faults.set(name, async () => ({ row: { ...(await run(name)), allowed } }))
 }
-// Last, because fuzzing can use both cores while the others wait for the leases of killed relays to expire.
+// Fuzzing comes last, because it can use both cores while the other faults wait for the leases of killed relays.
 faults.set('fuzz, SQLite', () => runFuzz('SQLite', 150_000))
 faults.set('fuzz, PostgreSQL', () => runFuzz('PostgreSQL', 50_000))
 if (fault) {

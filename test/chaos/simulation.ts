@@ -60,8 +60,8 @@ export interface Findings {
 
 /**
  * Simulates streams of deliveries to several repositories. All, some, or none of the workflow runs have titles. GitHub
- * lists runs in any order, late, or never; dispatches start nothing or lose their response. The engine uses a real
- * SQLite file. The clock, GitHub, and Port are simulated, so nothing depends on real time.
+ * lists runs in any order, late, or never. Some dispatches start nothing, or their response is lost. The engine uses a
+ * real SQLite file. The clock, GitHub, and Port are simulated, so nothing depends on real time.
  */
 export async function simulate(options: {
   deliveries: number
@@ -75,7 +75,7 @@ export async function simulate(options: {
   const clock = () => at
   const file = await openStore({ kind: 'sqlite', path: join(options.folder, 'simulation.db') })
   const schedule = createSchedule()
-  /** Adds the times at which the engine has work to the schedule. */
+  /** Adds to the schedule the times at which the engine has work. */
   const store: Store = {
     ...file,
     clock,
@@ -129,7 +129,7 @@ export async function simulate(options: {
       const title = one.isTitled ? `${one.eventType} ${chance(0.5) ? one.runId : one.id}` : one.eventType
       const run = createRun(one, one.repository, title, { listedAt: at + hidden })
       if (one.isTitled && chance(0.05)) {
-        // A second workflow has the same trigger, and its run title also names the delivery.
+        // A second workflow has the same trigger, and the title of its run also contains the delivery's ID.
         createRun(one, one.repository, `lint ${one.runId}`, { listedAt: run.listedAt, workflowId: 2 })
         return
       }

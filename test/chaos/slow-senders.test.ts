@@ -12,7 +12,7 @@ import { relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 
 const slow = [
-  // Node itself would wait for 60 and 300 s.
+  // By default, Node would wait for 60 s and 300 s.
   ['headers that never end', null, 'x-slow: 1\r\n', /^HTTP\/1\.1 408 /, 50_000],
   [
     'a body that never ends',
@@ -105,7 +105,7 @@ describe('memory for bodies', () => {
     expect(others.map(response => response.status)).toEqual(others.map(() => 200))
   })
 
-  test('is never reclaimed from a verified sender, but is also limited for verified senders', async () => {
+  test('is never reclaimed from a verified sender, but has a limit for verified senders, too', async () => {
     const memory = open()
     memory.holding.set('a', Promise.withResolvers())
     const first = memory.send(100, { hold: 'a' })
@@ -121,7 +121,7 @@ describe('memory for bodies', () => {
     expect((await third.answer).status).toBe(200)
   })
 
-  test("for arriving isn't used by a body that arrives with its head; such a body counts while it is processed", async () => {
+  test("is used by a body that arrives with its head only while the body is processed", async () => {
     const memory = open()
     const server = createRelayServer(memory.fetch).listen(0, '127.0.0.1')
     onTestFinished(() => void server.close())
@@ -169,7 +169,7 @@ test('announced bodies that never arrive reserve no memory', async () => {
   await sleep(300)
   expect((await send(relay.url, { body: { n: 1 } })).status).toBe(202)
   expect((await send(relay.url, { body: 'x'.repeat(1_000_000) })).status).toBe(202)
-  // The relay reads these bodies instead of refusing them: the first sender gets a response once its body is complete.
+  // The relay reads these bodies, and doesn't refuse them: the first sender gets a response when its body is complete.
   sockets[0]!.write(Buffer.alloc(declared, '['))
   expect(await responseOf(sockets[0]!)).toMatch(WRONG_SIGNATURE)
 })

@@ -17,7 +17,7 @@ export const REPOSITORY = 'acme/shop-0'
 /** Node's flags for a relay whose memory is measured: see {@link memoryOf}. */
 export const MEASURED = ['--expose-gc', '--import', join(import.meta.dirname, 'memory.ts')]
 
-/** Healthy relay processes with a database, between a sender and the fakes. */
+/** Relay processes with a database, between a sender and the fakes. */
 export type System = Awaited<ReturnType<typeof openSystem>>
 
 export interface SystemOptions {
@@ -29,7 +29,7 @@ export interface SystemOptions {
   target?: Target
   /** The workflow runs that appear: titled with the run id (default), the same and soon successful, untitled, or none. */
   runs?: keyof typeof WORKFLOWS
-  /** Whether the relay also has Port credentials, and accepts reports and GitHub webhooks. */
+  /** Whether the relay has Port credentials, and accepts reports and GitHub webhooks. */
   connected?: boolean
   env?: Record<string, string>
   /** The folder of the SQLite file. */

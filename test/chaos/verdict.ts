@@ -9,7 +9,7 @@ export interface Verdict {
   /** How many times the fault struck. */
   times: number
   acknowledged: number
-  /** Acknowledged deliveries that were not dispatched and did not fail with a reason. */
+  /** Acknowledged deliveries that were neither dispatched nor failed with a reason. */
   lost: number
   /** Run ids for which GitHub accepted several dispatches. */
   twice: number
@@ -27,10 +27,7 @@ interface Shown {
   reason: string | null
 }
 
-/**
- * Waits until no delivery is queued. Then counts acknowledged deliveries at the sender, dispatched deliveries at
- * GitHub, and failed deliveries at the relay.
- */
+/** Waits until no delivery is queued. Then counts the deliveries: acknowledged ones at the sender, dispatched ones at GitHub, and failed ones at the relay. */
 export async function judge(fault: string, times: number, system: System): Promise<Verdict> {
   const queued = async () => (await list(system, '?state=queued&limit=1')).length > 0
   await until(async () => !(await queued()), `${fault}: no delivery is queued`, 900_000)
@@ -60,7 +57,7 @@ export interface Strikes {
   perSecond: number
 }
 
-/** Strikes repeatedly. Before each strike, deliveries begin to arrive, so that no strike hits an idle relay. */
+/** Strikes repeatedly. Deliveries start to arrive before each strike, so that no strike hits an idle relay. */
 export async function judgeStrikes(
   fault: string,
   system: System,
