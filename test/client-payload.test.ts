@@ -44,7 +44,7 @@ test.each(fixtureNames)(
 )
 
 describe('an item that does not fit', () => {
-  test('is omitted and listed by name; the largest items are omitted first', () => {
+  test('is omitted and listed by name, and the largest items are omitted first', () => {
     const { port } = pack({ small: 'kept', large: 'x'.repeat(40_000), larger: 'y'.repeat(50_000) })
     expect(port.inputs).toEqual({ small: 'kept', large: 'x'.repeat(40_000) })
     expect(port.truncated).toEqual(['inputs.larger'])
@@ -56,13 +56,13 @@ describe('an item that does not fit', () => {
     expect(bytes(payload)).toBeLessThanOrEqual(MAX_PAYLOAD_BYTES)
   })
 
-  test('exceeds the limit by at least one byte; an item that fits exactly is kept', () => {
+  test('exceeds the limit by at least one byte, and an item that fits exactly is kept', () => {
     const room = MAX_PAYLOAD_BYTES - bytes(pack({ text: '' }))
     expect(pack({ text: 'x'.repeat(room) }).port.truncated).toEqual([])
     expect(pack({ text: 'x'.repeat(room + 1) }).port.truncated).toEqual(['inputs.text'])
   })
 
-  test('is always listed, and nothing else is lost, for any inputs and any limit', () => {
+  test('is always listed, and nothing else is lost, regardless of inputs and limit', () => {
     const text = fc.string({ maxLength: 400, unit: 'grapheme' })
     const value = fc.oneof(text, fc.integer(), fc.array(fc.string()))
     const inputs = fc.dictionary(fc.string({ minLength: 1, maxLength: 30 }), value, { maxKeys: 60 })

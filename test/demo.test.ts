@@ -9,7 +9,7 @@ import { TEST_ENV } from './support/environment.ts'
 const root = join(import.meta.dirname, '..')
 const PICTURE = readFileSync(join(root, 'docs/images/demo.svg'), 'utf8')
 
-/** Runs the demo in a temporary folder. Interrupts it at the first line that contains `interruptAt` after `before`. */
+/** Runs the demo in a temporary folder. Interrupts it at the first line with `interruptAt` after the line with `before`. */
 async function demo(
   { onTestFinished }: TestContext,
   args: string[] = [],
@@ -44,7 +44,7 @@ const story = (lines: string[]) =>
 /** The evidence that bound the runs, in order. */
 const evidences = (lines: string[]) => lines.flatMap(line => /^ +evidence: (\w+)$/.exec(line)?.[1] ?? [])
 
-/** The text of the README's picture without times and ids: the last text on each line. */
+/** The last text on each line of the README's picture, without times and ids. */
 const drawn = () => {
   const texts = PICTURE.matchAll(/ y="(\d+)".*?>(.*?)<\/text>/g)
   const lines = Object.values(Object.groupBy(texts, ([, y]) => y!))
@@ -66,7 +66,7 @@ function isRunning(pid: number): boolean {
 const OIDC = /^relay: verifies GitHub's OIDC token of run \d+, accepts its reports$/
 
 describe.concurrent('the demo', { timeout: 180_000 }, () => {
-  test('simulates successful deployments, a Port workflow, a failed deployment, a workflow on a branch, a cancellation, and an event without a listener', async context => {
+  test('simulates successful and failed deployments, a Port workflow, a branch, a cancellation, and an event without a listener', async context => {
     let page = ''
     /** A user clicks "Deploy" in the browser. */
     const click = async (output: string) => {
@@ -110,7 +110,7 @@ describe.concurrent('the demo', { timeout: 180_000 }, () => {
     )
     expect(output).not.toContain('\u001b[')
     const titles = lines.flatMap((line, at) => (line.startsWith('Act ') ? at : []))
-    // Late output must not appear below the title of the next act.
+    // Output that comes late must not appear below the next act's title.
     for (const at of titles)
       expect(lines.slice(at + 2, at + 4).join('\n')).toMatch(/ (Ada Lovelace runs|starts again with) /)
     // The labels that Port shows depend on how fast the job is.

@@ -19,7 +19,7 @@ import {
 import { onFakes, simulateForPort } from './support/simulate-for-port.ts'
 
 const workflows = globSync('examples/*/*.yml', { cwd: root }).sort()
-/** Workflows that were written for Port. The other examples are existing workflows. */
+/** The workflows that were written for Port. All other examples show existing workflows. */
 const ownWorkflows = workflows.filter(file => !file.includes('existing-workflow'))
 const definitions = globSync('examples/*/port-action*.json', { cwd: root }).sort()
 
@@ -36,7 +36,7 @@ describe.each([...workflows, ...globSync('.github/workflows/*.yml', { cwd: root 
   })
 })
 
-test.each(ownWorkflows)('%s shows the run id in its title, and each job starts with the action', file => {
+test.each(ownWorkflows)('%s has the run id in its title, and each job starts with the action', file => {
   const { 'run-name': title, jobs } = parsed(file)
   expect(title).toBe('${{ github.event.client_payload.action }} ${{ github.event.client_payload.run_id }}')
   for (const job of Object.values<{ steps: { uses?: string }[] }>(jobs)) {
@@ -79,7 +79,7 @@ describe.each(definitions)('%s', file => {
     for (const [, name] of read) expect(sent).toHaveProperty([name!])
   })
 
-  test('contains the inputs, the run id, and no personal data except name and email', () => {
+  test('contains inputs, run id, and no personal data except name and email', () => {
     const invocation = invocationOf(file)
     expect(invocation).toMatchObject({ runId: RUN_ID, runIdFrom: 'body', kind: 'action_run' })
     expect(invocation.inputs).toEqual(typed[action.identifier])

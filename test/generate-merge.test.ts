@@ -22,7 +22,7 @@ function generated(inputs: JsonObject | 'event', repository = 'acme/shop') {
   return toAction(JSON.stringify({ on, jobs }), 'deploy.yml', { relay: RELAY, repository })
 }
 
-/** Merges a workflow with the inputs `after` into the action of one with the inputs `before`, changed in Port. */
+/** Generates an action from a workflow with the inputs `before`, applies `change` to it, and merges a workflow with the inputs `after` into it. */
 function merged(before: JsonObject | 'event', change: JsonObject, after: JsonObject | 'event') {
   const existing = structuredClone(generated(before).action) as JsonObject
   for (const [path, value] of Object.entries(change)) {
@@ -109,7 +109,7 @@ test.each(
   expect(() => merged({}, change, { b: {} })).toThrow(message)
 })
 
-test('in a Port workflow, only the form and our node change', () => {
+test("in a Port workflow, nothing but the form and the relay's node changes", () => {
   const { action } = generated({ a: {}, b: {} })
   const trigger = { ...action.trigger, operation: 'DAY-2', blueprintIdentifier: 'service' }
   const { workflow } = toPortWorkflow({ ...action, trigger, requiredApproval: true })
@@ -131,7 +131,7 @@ test('in a Port workflow, only the form and our node change', () => {
   expect(apply({ a: {}, b: {} }).differences).toEqual([])
   const unnamed = 'starts deploy.yml in acme/shop, not deploy.yml without a repository'
   expect(() => apply({ a: {}, b: {} }, '')).toThrow(unnamed)
-  // The menu of the entity needs `entity`, and the other node needs `b`.
+  // The entity's menu needs `entity`, and the other node needs `b`.
   expect(apply({ c: {} })).toMatchObject({
     differences: [
       '- nodes.trigger.config.userInputs.properties.a: {"type":"string","title":"A"}',

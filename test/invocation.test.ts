@@ -42,7 +42,7 @@ const WHOLE: Record<string, object> = {
       at: '2022-07-14T11:38:10.629Z',
     },
   },
-  // A v2 body in the shape of the legacy body, as in an example in the Port documentation.
+  // A v2 body in the shape of the legacy body, from an example in Port's documentation.
   'legacy-imitated-create': {
     ...{ ...CREATED, action: 'scaffold', encrypted: SECRETS, trigger: BY_JANE },
     inputs: sent('legacy-imitated-create').payload.properties,
@@ -142,7 +142,7 @@ const NAMED_AS_CONTEXT = {
   ...{ run: { id: 'r_other' }, action: 'drop_database', version: '1.4.2' },
   github: { repository: 'acme/other', event_type: 'drop_database' },
 }
-/** Columns: what is read from a body, the body, the expected part, and the header RUN_ID. */
+/** Columns: the title, the body, the expected part of the invocation, and the header RUN_ID. */
 const BODIES: Row[] = [
   [
     'an expired timer is a change log',
@@ -240,7 +240,7 @@ const BODIES: Row[] = [
     { version: 1, github: GITHUB },
     { github: { repository: 'acme/shop', eventType: 'deploy' }, inputs: { version: 1 } },
   ],
-  // Port leaves an empty object if each of its keys is an expression that is null.
+  // If every key of an object is an expression that is null, Port sends an empty object.
   ['an empty target', { github: {} }, { github: { ref: null, fault: null }, inputs: {} }],
   [
     'the target in a full context',
@@ -332,7 +332,7 @@ test.each(IN_ORDER.map((path, i) => [path, IN_ORDER.slice(i + 1)] as const))(
   },
 )
 
-test("the run id is never read from deeper levels, because automations have other runs' ids there, or from an invalid header", () => {
+test('the run id is never read from an invalid header, or from deeper levels, where automations have ids of other runs', () => {
   const { run: _, ...withoutRun } = sent('automation-run-updated')
   expect(readInvocation(withoutRun).runId).toBeNull()
   for (const path of [
@@ -347,7 +347,7 @@ test("the run id is never read from deeper levels, because automations have othe
     expect(runKind(other)).toBe('none')
 })
 
-test("an event that an automation spreads into its body belongs to the body's own run, and other keys are inputs", () => {
+test("if an automation spreads an event into its body, the run id is the body's own, and other keys are inputs", () => {
   const { port_context: _, environment: __, ...event } = sent('automation-event-spread')
   const whole = read('automation-event-spread')
   expect(whole).toMatchObject({ runId: 'r_au3aJdlOHUO3d99n', inputs: { environment: 'production' } })
@@ -357,7 +357,7 @@ test("an event that an automation spreads into its body belongs to the body's ow
   expect(readInvocation(event, 'r_1')).toMatchObject({ ...OF_R1, runIdFrom: 'header' })
 })
 
-test('only the name and email of the user are kept, for every shape of body and at every depth', () => {
+test('for every shape of body and at every depth, name and email are the only data of a user that are kept', () => {
   const hidden = ['phoneNumber', 'picture', '0909090909', 'gravatar', 'providers', '"status":"ACTIVE"']
   for (const name of fixtureNames)
     for (const word of hidden) expect(JSON.stringify(read(name)), `${name}: ${word}`).not.toContain(word)
@@ -385,7 +385,7 @@ test('only the name and email of the user are kept, for every shape of body and 
 })
 
 test('any key that is added to any body that Port sends becomes an input, even __proto__', () => {
-  // In the body that Port's agent sends for a node, only `body` in the node's configuration is user-defined.
+  // In the body that Port's agent sends for a node, the author's part is `body` in the node's configuration.
   const names = fixtureNames.filter(name => name !== 'node-run-body-agent')
   const given = fc.tuple(fc.constantFrom('', 'context', 'payload', 'port_context'), fc.jsonValue())
   fc.assert(
@@ -451,7 +451,7 @@ function throughAgent(body: JsonObject, runId: string): JsonObject {
 }
 
 test("a body that is sent through Port's agent is read like the original body", () => {
-  // Omits bodies that are already wrapped, never go through the agent, or contain another run's id in their context.
+  // Omits bodies that the agent has already wrapped or never sends, and those with another run's id in their context.
   const others = /-agent$|^change-log|^node-run|^automation-event-spread$/
   for (const name of fixtureNames.filter(each => !others.test(each))) {
     const direct = readInvocation(sent(name), 'r_Header')
@@ -469,7 +469,7 @@ test("a body that is sent through Port's agent is read like the original body", 
   )
 })
 
-test('a body through the agent belongs to the run that the agent names; other bodies are not unwrapped', () => {
+test('a body from the agent belongs to the run that the agent names, and other bodies are not unwrapped', () => {
   const { port_context: _, ...event } = sent('automation-event-spread')
   for (const body of [event, { ...event, port_context: { entity: 'shop' } }])
     expect(readInvocation(throughAgent(body, 'r_au3aJdlOHUO3d99n'))).toMatchObject({

@@ -8,7 +8,7 @@ const root = join(import.meta.dirname, '..')
 /** `to` is a file of this project, or the name of a package. */
 type Import = Record<'from' | 'to', string>
 
-/** The folders from which a folder can import, besides itself. The other folders can import from every folder. */
+/** For each folder, the other folders from which it can import. Folders that aren't listed can import from all folders. */
 const FOLDERS: Record<string, string[]> = {
   port: [],
   action: ['port'],

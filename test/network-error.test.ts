@@ -46,7 +46,7 @@ test.each<[string, (socket: Socket) => void, RegExp]>([
   expect(describeNetworkError(error)).toMatch(described)
 })
 
-test('assumes that the request may have been processed if the thrown value is not an error', () => {
+test('if the thrown value is not an error, assumes that the request may have been processed', () => {
   expect([wasNotSent('x'), describeNetworkError(undefined)]).toEqual([false, 'no response'])
   // The message of a TypeError may quote a header.
   const described = [new Error('no route'), new TypeError('secret')].map(describeNetworkError)

@@ -29,7 +29,7 @@ describe('an action run', () => {
     expect(await client.run('r_1').read()).toMatchObject(state)
   })
 
-  test('finishes even if Port rejects optional fields; the fields are omitted one by one, the summary last', async () => {
+  test('finishes even if Port rejects optional fields, which are omitted one by one', async () => {
     const { port, client } = await openPort()
     const finish = async (...refused: string[]) => {
       const { id } = port.createRun()
@@ -128,7 +128,7 @@ describe('a node run', () => {
 })
 
 describe('the token', () => {
-  test('is requested once for simultaneous calls, cached, and renewed a minute before it expires', async () => {
+  test('is requested once for simultaneous calls, and again a minute before it expires', async () => {
     let now = Date.now()
     const { port, client } = await openPort({ expiresIn: 10_800 }, { clock: () => now })
     const { id } = port.createRun()
@@ -143,7 +143,7 @@ describe('the token', () => {
     expect(tokens()).toBe(2)
   })
 
-  test('is requested only once more after a 401, and each token is passed to a callback for masking', async () => {
+  test('is requested once more after a 401, and passed to a callback for masking each time', async () => {
     const tokens: string[] = []
     const { port, client } = await openPort({}, { onToken: token => tokens.push(token) })
     const { id } = port.createRun()
@@ -154,7 +154,7 @@ describe('the token', () => {
     expect(tokens).toHaveLength(2)
   })
 
-  test('causes a credentials error if Port also rejects the new token, and no third request is sent', async () => {
+  test('causes a credentials error without a third request if Port also rejects the new one', async () => {
     const { port, client } = await openPort()
     port.fail({ match: ({ method }) => method === 'GET', status: 401, times: 9 })
     const error = await failure(client.run('r_1').read())
@@ -283,7 +283,7 @@ describe('each Port error has a kind and a message that states what to do:', () 
     if (status === 200) expect(error.message).toMatch(/ responded to POST \S+ but not in the format/)
   })
 
-  test('redacts secrets before truncating a message, and still recognizes the error code', async () => {
+  test('secrets are redacted before a message is truncated, and the error code is still recognized', async () => {
     const redact = (text: string) => text.replaceAll('hunter2', '***').replaceAll('run_exhausted', '***')
     const { port, client } = await openPort({}, { redact })
     const { id } = port.createRun()
@@ -322,7 +322,7 @@ const rows: [status: number, body: unknown, kind: string, temporary: boolean][] 
   [401, { message: 'Unauthorized' }, 'credentials', false],
 ]
 test.each(rows)(
-  'the sender stops retrying a result only if Port itself rejects it: %i with %j counts as "%s"',
+  'the sender retries a result until Port itself rejects it: %i with %j counts as "%s"',
   async (status, body, kind, temporary) => {
     const { port, client } = await openPort()
     const { id } = port.createRun()

@@ -25,7 +25,7 @@ test.each(definitions)("%s contains a definition that matches Port's published s
   const of = 'nodes' in definition ? 'workflows' : 'actions'
   expect(definitionProblems(of, definition)).toEqual([])
   if (of === 'workflows') return
-  // The schema must also reject a definition that Port rejects.
+  // To show that the schema works, it must reject a definition that Port rejects.
   const { invocationMethod } = definition
   const asText = { ...definition, invocationMethod: { ...invocationMethod, body: '{{ . }}' } }
   expect(definitionProblems('actions', asText)).toContain('/invocationMethod/body must be object')

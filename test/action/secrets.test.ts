@@ -62,7 +62,7 @@ test.each<[string, (secret: string) => string]>([
   expect(hidden.length).toBeLessThan(`before ${text} after`.length - 20)
 })
 
-test("text that resembles a part of the Base64 of a short secret is not redacted", () => {
+test('text that resembles a part of the Base64 of a short secret is not redacted', () => {
   const text = 'the words Yg and YWI stay'
   expect(createRedact(['ab'])(text)).toBe(text)
   expect(createRedact(['', ' '])(text)).toBe(text)

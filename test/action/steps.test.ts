@@ -111,7 +111,7 @@ function showJob({ github }: System, steps: (ShownStep | string)[], ended: Recor
   return github.setJobs(16_000_000_042, 1, [...before, ...others.slice(before.length), own])
 }
 
-test("even if the job is on the second page, the log shows the result and duration of each step of the author", async () => {
+test('even if the job is on the second page, the log shows the result and duration of each step of the author', async () => {
   const system = await startSystem()
   showJob(system, [
     ...['Set up job', OWN, 'Build'],

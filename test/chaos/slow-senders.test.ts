@@ -121,7 +121,7 @@ describe('memory for bodies', () => {
     expect((await third.answer).status).toBe(200)
   })
 
-  test("is used by a body that arrives with its head only while the body is processed", async () => {
+  test('is used by a body that arrives with its head only while the body is processed', async () => {
     const memory = open()
     const server = createRelayServer(memory.fetch).listen(0, '127.0.0.1')
     onTestFinished(() => void server.close())

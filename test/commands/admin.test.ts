@@ -74,7 +74,7 @@ const WRONG: [Command, string[], string][] = [
   [redeliver, ['ID', '--state', 'failed'], 'Specify deliveries by ID or filter, not both.'],
   [redeliver, ['--since', '1h'], FILTER],
   [redeliver, ['--outcome', 'succeeded'], FILTER],
-  // As a shell passes a variable that isn't set.
+  // A shell passes a variable that isn't set as an empty argument.
   [
     redeliver,
     ['--state', 'failed', '--action', ''],
@@ -102,11 +102,11 @@ const NOTHING: [Command, string[], RegExp][] = [
   [migrate, ['FILE'], /nothing|no step/i],
 ]
 
-/** Replaces `ID` and `FILE` in the arguments with this test's values. */
+/** Replaces the placeholders `ID` and `FILE` in the arguments. */
 const args = (given: string[]) =>
   given.map(each => (each === 'ID' ? ids[1]! : each === 'FILE' ? join(folder, 'a.yml') : each))
 
-test('commands refuse wrong arguments with one message and exit code 2, print JSON, and report when nothing is found', async () => {
+test('commands print JSON, say when they find nothing, and refuse wrong arguments with a message and exit code 2', async () => {
   for (const [command, given, stderr] of WRONG)
     expect(await run(command, args(given))).toEqual({ code: 2, stdout: '', stderr })
   const stdout = JSON.stringify({ error: '--limit must be a whole number from 1 to 200.' })
@@ -141,7 +141,7 @@ test('deliveries shows the target of each delivery, and the history of a single 
   expect(JSON.parse((await run(deliveries, [bound!, '--json'], env)).stdout).events).toHaveLength(3)
 })
 
-test('deliveries, the dashboard, and Port use the same words for what a delivery waits for, with the labels of the runner', async () => {
+test('the command deliveries, the dashboard, and Port name the same cause and runner labels for a delivery that waits', async () => {
   const receivedAt = Date.now() - 60_000
   const seen = (id: number, run: Partial<DeliveryRun>, more: Partial<Event<'runsSeen'>> = {}) =>
     ({ type: 'runsSeen', pollAt: 4_000_000_000_000, runs: [aRun(id, run)], ...more }) as DeliveryEvent
@@ -234,7 +234,7 @@ test.each([160, 110, 80])(
   },
 )
 
-test('backup copies the database of a running relay to a private file, and overwrites none', async () => {
+test('backup copies the database of a running relay to a private file, and never overwrites a file', async () => {
   const [file, database] = [join(folder, 'copy.db'), { RELAY_DATABASE: `sqlite:${join(folder, 'relay.db')}` }]
   expect(await run(backup, [file], database)).toMatchObject({
     code: 0,
@@ -290,7 +290,7 @@ test('deliveries --watch prints new and changed deliveries until it is stopped',
   expect(lines.filter(line => line.includes('RECEIVED'))).toHaveLength(1)
 })
 
-test('the log has one line for reads that repeat each other, and one for every other call', async () => {
+test('the log has one line for repeated reads, and one for every other call', async () => {
   for (const args of [[], [], [], ['none'], [], []]) await run(deliveries, args, env)
   const calls = relay.log().filter(({ msg }) => msg === 'the admin API was called')
   expect(calls.map(({ path, count }) => [path, count])).toEqual([
@@ -301,7 +301,7 @@ test('the log has one line for reads that repeat each other, and one for every o
   ])
 })
 
-test('redeliver lists the matching deliveries in a dry run, then queues deliveries by filter or by id', async () => {
+test('redeliver queues deliveries by filter or id, and lists the matching ones in a dry run', async () => {
   const [failed] = ids
   const filter = ['--state', 'failed', '--since', '1h', '--action', 'deploy', '--run-id', 'r_1']
   const dry = await run(redeliver, [...filter, '--dry-run'], env)
@@ -319,7 +319,7 @@ test('redeliver lists the matching deliveries in a dry run, then queues deliveri
   })
 })
 
-test('the command cancel cancels a queued delivery immediately, and a running delivery by canceling its workflow run', async () => {
+test('the command cancel cancels a queued delivery immediately, and the workflow run of a running one', async () => {
   const [, bound, queued] = ids
   // Until GitHub has responded to the attempt, its workflow run could have started.
   const shown = async () => (await run(deliveries, [queued!], env)).stdout
@@ -355,7 +355,7 @@ test('the commands read their variables as the relay does, and report missing va
     expect(await of(more)).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(sentence) })
 })
 
-test('the admin API explains invalid queries, requires the right method for each path, and accepts its token only as Bearer', async () => {
+test('the admin API explains invalid queries, and refuses wrong methods and tokens that are not sent as Bearer', async () => {
   const ask = async (path: string, method = 'GET', authorization = `Bearer ${RELAY_ADMIN_TOKEN}`) => {
     const response = await fetch(`${url}/api/deliveries${path}`, { method, headers: { authorization } })
     const { detail } = (await response.json()) as { detail?: string }

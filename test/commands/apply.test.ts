@@ -64,7 +64,7 @@ test('--apply creates what is missing, and --check fails until then', async () =
   expect(portWorkflow('release').nodes[1]!.config).toMatchObject({
     ...{ synchronized: false, onTimeout: 'continue', url },
   })
-  // Without --format, a workflow in Port stays one.
+  // Without --format, a Port workflow stays a Port workflow.
   const applied = await call('. --apply --yes --json')
   expect(JSON.parse(applied.stdout)).toMatchObject([
     { file: 'ci.yml', result: 'skipped' },
@@ -77,7 +77,7 @@ test('--apply creates what is missing, and --check fails until then', async () =
     expect(await call(args)).toMatchObject({ code: 0, written: [], stdout: stdoutThen })
 })
 
-test('--apply changes what the file says, asks before it writes, and keeps what users made in Port', async () => {
+test('--apply asks before it writes what the file says, and keeps the changes of users in Port', async () => {
   const { port, call, write, action, portWorkflow } = await openFolder({
     'release.yml': manual('tag: {}, old: {}'),
   })
@@ -133,7 +133,7 @@ test('--check reports a node that fails if the response of the relay is late', a
   expect(stdout).toContain('  + nodes.github.config.onTimeout: "continue"')
 })
 
-test('--agent moves the webhook of an action or a node into the network, and agent stays as it is without --agent', async () => {
+test('--agent lets the agent deliver the webhook of an action or node, and without it, agent stays unchanged', async () => {
   const { call, action, portWorkflow } = await openFolder({ 'release.yml': manual('tag: {}') })
   const ofWorkflow = 'release.yml --format workflow --identifier release_flow'
   for (const args of ['release.yml', ofWorkflow]) await call(`${args} --apply --yes`)
@@ -158,7 +158,7 @@ test('--agent moves the webhook of an action or a node into the network, and age
   expect(portWorkflow('release_flow').nodes[1]!.config.agent).toBe(true)
 })
 
-test("--agent needs an address, and refuses what Port doesn't send to an agent that polls", async () => {
+test("--agent needs an address, and refuses definitions that Port doesn't send to an agent that polls", async () => {
   const { call, action } = await openFolder({ 'release.yml': manual('tag: {}') })
   await call('release.yml --apply --yes')
   const { stderr, code } = await call('release.yml --check --agent')
@@ -177,14 +177,14 @@ test("--agent needs an address, and refuses what Port doesn't send to an agent t
   ])
 })
 
-test('writes nothing that it must not, and says why', async () => {
+test('refuses to write and says why', async () => {
   const { port, call, action, env } = await openFolder({
     'a.yml': '{ repository_dispatch: { types: [deploy] } }',
     'b.yml': '{ repository_dispatch: { types: [deploy] } }',
     'c.yml': manual('tag: {}'),
     'd.yml': '{ workflow_dispatch: { inputs: { tag: {} } }, repository_dispatch: { types: [d] } }',
   })
-  // What Port has decides between the events.
+  // The definition in Port decides between the events.
   await call('d.yml --apply --yes --event repository_dispatch')
   expect(await call('d.yml --check')).toMatchObject({
     code: 0,
@@ -283,7 +283,7 @@ test.each([
   },
 )
 
-test("--apply refuses only the workflows that GitHub's parser rejects, unless the user allows them", async () => {
+test("unless the user allows it, --apply refuses workflows that GitHub's parser rejects, but no others", async () => {
   const { call, write, action, port } = await openFolder({
     'good.yml': manual('tag: {}'),
     'rejected.yml': manual('tags: { type: array }'),
@@ -299,7 +299,7 @@ test("--apply refuses only the workflows that GitHub's parser rejects, unless th
   expect(allowed).toMatchObject({ code: 0, written: ['POST /v1/actions 201'] })
   expect(allowed.stderr).toContain(reason)
 
-  // A form that has an input keeps it, although the relay would fill it.
+  // The form keeps an existing input, although the relay would fill this input.
   write('good.yml', manual('tag: {}, port-run-id: {}'))
   const { properties } = action('good').trigger.userInputs
   properties['port-run-id'] = { type: 'string', title: 'Run' }

@@ -112,7 +112,7 @@ async function wrong(...args: Parameters<typeof findings>): Promise<string[]> {
   return shown((await findings(...args)).filter(({ status }) => status !== 'ok'))
 }
 
-/** Returns the findings about only the configuration and the repositories, and opens no database. */
+/** Opens no database, and returns the findings about the configuration and the repositories. */
 async function findingsIn(more: Change): Promise<string[]> {
   const env = envWith(more)
   const config = readConfig(env, readFile)
@@ -224,7 +224,7 @@ describe('while it checks services, doctor', () => {
     expect(await wrong({ [name]: value })).toEqual([expected])
   })
 
-  test('reports a database that another process has locked or that belongs to another organization, with and without a running relay', async () => {
+  test('with and without a running relay, reports a database that another process has locked or that belongs to another organization', async () => {
     const [free, used] = [join(folder, 'free.db'), join(folder, 'relay.db')]
     const ofDatabase = async (path: string, more: Change = {}) => {
       const found = await findings({ RELAY_DATABASE: `sqlite:${path}`, ...more })
@@ -245,7 +245,7 @@ describe('while it checks services, doctor', () => {
     ])
   })
 
-  test('reports problems that a relay reports itself, even behind a proxy that exposes only /healthz', async () => {
+  test('reports the problems of a running relay, even behind a proxy that exposes only /healthz', async () => {
     const detail = 'The database (RELAY_DATABASE) is unavailable or read-only.'
     const body = { ok: false, checks: { database: { ok: false, detail }, github: { ok: true } } }
     const found = await diagnose({
@@ -263,7 +263,7 @@ describe('while it checks services, doctor', () => {
     ])
   })
 
-  test('reports Port problems: wrong credentials, clock skew', async () => {
+  test("reports wrong credentials for Port, and a clock that differs from Port's", async () => {
     const host = new URL(port.url).host
     const rejected = `^problem: Port \\(${host}\\) responded with 401 to POST /v1/auth/access_token .*: Port doesn't accept PORT_CLIENT_ID and PORT_CLIENT_SECRET; check both values, and check that PORT_API_URL is the API of the organization's region\\.$`
     const found = await wrong({ PORT_CLIENT_SECRET: 'wrong' })
@@ -321,7 +321,7 @@ describe('while it checks services, doctor', () => {
     expect(await ofAgent()).toEqual([
       "ok: Port's agent passes deploy, flow to the relay. The organization's settings can't be read (403), so the agent's transport is unknown.",
     ])
-    // Without a public address, nothing is said about one.
+    // Without a public address, no finding is about the public address.
     const found = await findings({ RELAY_PUBLIC_URL: undefined })
     expect(found.filter(({ check }) => check === 'relay')).toEqual([])
   })
@@ -355,7 +355,7 @@ describe('while it checks services, doctor', () => {
     expect(JSON.stringify(found)).not.toContain('ada@')
   })
 
-  test('reports GitHub problems: no server, web pages, expiring token, exhausted rate limit', async () => {
+  test('reports an unreachable GitHub, web pages instead of the API, an expiring token, and a used-up rate limit', async () => {
     expect((await wrong({ GITHUB_API_URL: `http://${nowhere}` }))[0]).toBe(
       `problem: GitHub can't be reached at http://${nowhere} (ECONNREFUSED): check GITHUB_API_URL, and whether this machine can reach it (proxy, firewall).`,
     )
@@ -402,7 +402,7 @@ describe('while it checks services, doctor', () => {
     )
   })
 
-  test("reports a GitHub App whose key belongs to another App, that isn't installed on the repository, or whose webhooks are misconfigured", async () => {
+  test('reports a GitHub App with the key of another App, without an installation on the repository, or with wrong webhooks', async () => {
     const [app, other] = [github.createApp({ repositories: ['acme/bare'] }), github.createApp()]
     const [env, good] = [envOf(app), envOf(other)]
     expect((await wrong({ ...env, GITHUB_APP_PRIVATE_KEY: other.privateKey }))[0]).toBe(
@@ -428,7 +428,7 @@ describe('while it checks services, doctor', () => {
     expect(await wrongIn(routes(yaml.replace(' + ', '\n')))).toEqual(expected === 'ok' ? [] : [expected])
   })
 
-  test("checks a route's correct workflow, and whether the credential can read the workflow", async () => {
+  test("accepts a correct workflow in a route, and says if the credential can't read it", async () => {
     const route = routes('- { repository: acme/shop, workflow: any.yml }')
     const correct = 'ok: acme/shop: any.yml has workflow_dispatch and declares "port".'
     expect((await findingsIn(route)).at(-1)).toBe(correct)
@@ -478,7 +478,7 @@ env: { A: "\${{ inputs.port_context }}", B: "\${{ inputs.port_payload }}", C: "\
     })
   })
 
-  test('with the inputs of a Port action file, and accepts undeclared inputs if the workflow declares "port"', async () => {
+  test('with the inputs in the file of a Port action, and accepts undeclared inputs if the workflow declares "port"', async () => {
     const url = `${PUBLIC_URL}/webhook/acme/scaled`
     const ofGitHub = {
       ...{ type: 'GITHUB', org: 'acme', repo: 'scaled', workflow: 'guide.yml' },
@@ -520,7 +520,7 @@ env: { A: "\${{ inputs.port_context }}", B: "\${{ inputs.port_payload }}", C: "\
     expect(await compared(JSON.stringify(actions))).toEqual(rows.flatMap(([, ...expected]) => expected))
   })
 
-  test('with the inputs of recent deliveries, and finds synchronous nodes, even while a relay uses the database file', async () => {
+  test('with the inputs of recent deliveries, even while a relay uses the database file, and finds synchronous nodes', async () => {
     const database = `sqlite:${join(folder, 'deliveries.db')}`
     const env = { ...clean, ...ALLOWED, RELAY_DATABASE: database }
     const running = await startRelay(env)

@@ -54,7 +54,7 @@ async function openCommands() {
   return { port, write, call: callWith(port.url), withoutPort: callWith(url) }
 }
 
-test('values of other systems and files show as one line, without control characters and workflow commands', async () => {
+test('values from other systems and files are printed as one line, without control characters or workflow commands', async () => {
   const { port, write, call, withoutPort } = await openCommands()
   const jobs = {
     x: { 'runs-on': 'x', steps: [{ uses: 'a/port-webhook-action@v1' }, { name: HOSTILE, run: 'true' }] },
@@ -70,7 +70,7 @@ test('values of other systems and files show as one line, without control charac
   const event = write('event.json', { action: { identifier: 'deploy' }, inputs: { [HOSTILE]: HOSTILE } })
   const exported = write('e.json', { identifier: 'e', trigger: {}, invocationMethod: { type: HOSTILE } })
   const printed = await Promise.all([
-    // The definition on stdout is JSON, which isn't changed.
+    // Ignores stdout, which contains the definition as unchanged JSON.
     call('generate', file).then(({ stderr }) => ({ stderr, stdout: '' })),
     call('generate', write(`${HOSTILE}.yml`, { on: { [HOSTILE]: null }, jobs })),
     call('generate', file, join(file, '../b.yml'), '--check'),

@@ -156,7 +156,7 @@ jobs:
       - run: make \${{ inputs.size }} \${{ steps.p.outputs.size }} \${{ fromJSON(steps.p.outputs.inputs).where }}
 `
   const action = await actionOf(yaml, 'x.yml')
-  // Declared inputs come before the inputs that are only read from the payload.
+  // Declared inputs come before inputs that the workflow reads from the payload without declaring them.
   expect(action.trigger).toMatchObject({ operation, userInputs: { order: ['size', 'where'] } })
 })
 
@@ -167,7 +167,7 @@ test("inputs that the relay provides don't become inputs of the Port action", as
 })
 
 const WHOLE = 'contains the entity as an object if the relay makes the context, because x.yml'
-/** Columns: the declared inputs, the step, the form's inputs, the operation, and a part of the note. Expressions are in `<>`. */
+/** Columns: the declared inputs, the step (with expressions in `<>`), the form's inputs, the operation, and a part of the note. */
 const READS = `
 port_payload, size | run: <fromJson(inputs.port_payload).payload.properties.tag> <inputs.size> | size, tag | CREATE
 port_payload | run: <fromJson(github.event.inputs.port_payload).event.diff.after.title> | | CREATE | x.yml reads an event, which Port sends only for an automation
@@ -226,7 +226,7 @@ test("the list of the action's own outputs matches action.yml", () => {
   expect(FIXED_OUTPUTS).toEqual(Object.keys(parse(readFileSync(join(root, 'action.yml'), 'utf8')).outputs))
 })
 
-test('--format workflow prints a Port workflow, with an approval before the webhook if --approval is given', async () => {
+test('--format workflow prints a Port workflow, in which --approval adds an approval before the webhook', async () => {
   const on = 'on: { workflow_dispatch: { inputs: { port: {}, tag: { required: true } } } }'
   const yaml = `${on}\njobs: { x: { runs-on: u, steps: [] } }\n`
   const portWorkflow = async (...args: string[]) => {

@@ -49,7 +49,7 @@ async function newState({ address }: Setup) {
   return { action: action!, state: state!, manifest: manifest!.replaceAll('&quot;', '"') }
 }
 
-/** Creates the App on GitHub's pages. Returns the URL to which GitHub redirects the browser. */
+/** Creates the App through GitHub's pages. Returns the URL to which GitHub redirects the browser. */
 async function createOnGitHub(setup: Setup) {
   const { action, manifest } = await newState(setup)
   const post = (url: string, fields: Record<string, string>) =>
@@ -63,7 +63,7 @@ async function createOnGitHub(setup: Setup) {
   return new URL(created.headers.get('location')!)
 }
 
-test("creates an App and writes the App's credentials; doctor then reports only that the App isn't installed", async () => {
+test('creates an App and writes its credentials, with which doctor finds no problem except the missing installation', async () => {
   const opened = await openSetup('--organization', 'acme', '--for', 'kubectl')
   expect((await newState(opened)).action).toContain('/organizations/acme/settings/apps/new')
   const { github, file, done, lines } = opened
@@ -94,7 +94,7 @@ const PEM = generateKeyPairSync('rsa', {
 }).privateKey
 const APP = { id: 7, pem: PEM, webhook_secret: 'a1b2', html_url: 'https://git.example.com/apps/x' }
 
-test('accepts a state once and a code once within an hour, and refuses other sites', async () => {
+test('accepts each state and code once within an hour, and refuses requests from other sites', async () => {
   vi.useFakeTimers({ toFake: ['Date'] })
   const opened = await openSetup()
   const { github, done, notes, origin, file } = opened
@@ -153,7 +153,7 @@ test("writes no escape sequence of GitHub's response to the terminal", async () 
   expect(opened.lines.at(-1)).toMatch(/\/apps\/x%1B\]0;%07title\/installations\/new$/)
 })
 
-test("prints credentials that it can't write to a file, and leaves no file behind if stopped", async () => {
+test("prints the credentials if it can't write the file, and leaves no file behind if it is stopped", async () => {
   const opened = await openSetup()
   rmSync(opened.file)
   const page = await (await fetch(await createOnGitHub(opened))).text()

@@ -29,7 +29,7 @@ const poll = (runs: WorkflowRun[], facts: Partial<BindingFacts> = {}, delivery: 
 }
 const other = (eventType: string | null = 'deploy') => [{ eventType }]
 
-test("a run can belong to another delivery up to a minute after that delivery's start timeout, because clocks differ", () => {
+test('because clocks differ, a run can belong to another delivery until a minute after the start timeout of that delivery', () => {
   const clocks = { clockOffset: 0, startTimeout: 10 * MINUTE }
   const createdAt = (ms: number) =>
     isOfAnother({ title: ANOTHER, createdAt: DISPATCHED + ms }, [{ attemptedAt: DISPATCHED }], clocks)
@@ -86,7 +86,7 @@ describe('a title', () => {
     expect(poll([old]).evidence).toBe('title')
   })
 
-  test('can identify runs of two workflows, and both runs belong to the delivery', () => {
+  test('can bind the runs of two workflows to the delivery', () => {
     const titles = [`deploy ${DELIVERY.runId}`, `lint ${DELIVERY.runId}`]
     expect(poll([...titles.map(title => run(title)), run('deploy')])).toEqual({ evidence: 'title', titles })
   })
@@ -160,7 +160,7 @@ describe('binds the only candidate', () => {
     expect(poll([run('deploy'), run('Roll out')]).evidence).toBeNull()
   })
 
-  test("but not if another delivery could have started the run. A workflow_dispatch's run can have any title", () => {
+  test('but not if another delivery could have started the run, which has any title after a workflow_dispatch', () => {
     const facts = { others: other('restart') }
     expect(poll([run('Roll out')], facts)).toEqual({ evidence: null, titles: ['Roll out'] })
     expect(poll([run('restart')], facts)).toEqual({ evidence: null, titles: [] })

@@ -15,7 +15,7 @@ interface Scene extends Partial<Omit<Observation, 'confirmed'>> {
   confirmed?: Observation['confirmed']
   /** The workflow runs of the delivery. Default: one run in progress, identified by its title. */
   runs?: Partial<DeliveryRun>[]
-  /** Changes to the delivery, whose runs are those above unless it has other runs. */
+  /** Changes to the delivery. If these contain no runs, the delivery has the runs above. */
   delivery?: Partial<Delivery>
   snapshot?: Partial<Observation['found']['snapshot']>
   of?: Partial<Observation['found']>
@@ -28,7 +28,7 @@ const aRun = (more: Partial<DeliveryRun>): DeliveryRun => ({
   ...more,
 })
 
-/** Returns the next step of a poll this long after the dispatch, with what its event depends on. */
+/** Returns the next step of a poll at this time after the dispatch, as text. */
 function poll(after: number, { runs = [{}], delivery, snapshot, of, run, ...seen }: Scene): string {
   const now = BEGIN + after
   const all = runs.map(aRun)
@@ -94,7 +94,7 @@ const SYNCHRONOUS = { ...IN_PORT, synchronized: true }
 const WAITING = { runs: [{ status: 'waiting' }] }
 const CANCEL = { cancelRequestedAt: BEGIN }
 
-/** Columns: how long after the dispatch, what the poll sees, and the next step. `later`: another poll. */
+/** Columns: the time since the dispatch, the facts that the poll has read, and the next step. `later`: another poll. */
 const STEPS: [after: number, seen: Scene, step: string][] = [
   [29 * SECOND, QUEUED, 'later'],
   [30 * SECOND, QUEUED, 'read wait'],
@@ -115,7 +115,7 @@ const STEPS: [after: number, seen: Scene, step: string][] = [
   [3 * START, { ...NONE, of: { elsewhere: true } }, 'later'],
   [START, { ...NONE, of: candidates('completed', 'in_progress') }, 'later'],
   [START, { ...NONE, of: candidates('completed', 'completed') }, 'runUnidentified: unidentified'],
-  // The runs have finished: an earlier poll must have seen this, and a failed run's jobs are read.
+  // The runs have finished. An earlier poll must have seen this, too. The jobs of a failed run are read.
   [2 * MINUTE, { ...ENDED, delivery: { runs: [aRun({})] } }, 'later'],
   [2 * MINUTE, { ...ENDED, delivery: { updatedAt: BEGIN + 2 * MINUTE - 499 } }, 'later'],
   [2 * MINUTE, ENDED, 'runFinished success of 7'],
@@ -165,7 +165,7 @@ const STEPS: [after: number, seen: Scene, step: string][] = [
   ]),
   [MINUTE, { runs: [{ evidence: 'port', status: 'unknown' }], snapshot: GONE }, 'later'],
   [MINUTE, { runs: [{}, { id: 8 }], snapshot: GONE }, 'later'],
-  // A final status in Port was set by a user, by the action, or by the response of a synchronous webhook.
+  // The run in Port has a final status, from a user, from the action, or from the response to a synchronous webhook.
   [20 * SECOND, { runs: [REPORTED], run: IN_PORT }, 'cancelRequested'],
   [20 * SECOND, { runs: [{ evidence: 'report' }], run: IN_PORT }, 'finishedInPort failure'],
   [20 * SECOND, { runs: [REPORTED], run: SYNCHRONOUS }, 'later'],
@@ -181,7 +181,7 @@ const STEPS: [after: number, seen: Scene, step: string][] = [
   }),
   [20 * SECOND, { delivery: NODE, run: { cancelling: true } }, 'cancelRequested'],
   [20 * SECOND, { delivery: NODE, run: { finished: true, status: 'unknown' } }, 'finishedInPort unknown'],
-  // When Port is read. A new run is bound before anything else.
+  // Port is read when this is due. A new run is bound first.
   [MINUTE, { port: 'not read', portDue: true }, 'read Port'],
   [MINUTE, { runs: [{ evidence: 'report' }], port: 'not read', portDue: true }, 'later'],
   [MINUTE, { port: 'not read', snapshot: { access: 'forbidden' } }, 'read Port'],
@@ -196,7 +196,7 @@ const STEPS: [after: number, seen: Scene, step: string][] = [
   [MINUTE, { delivery: CANCEL }, 'cancel runs'],
   [MINUTE, { delivery: CANCEL, cancelTried: true }, 'later'],
   [2 * MINUTE, { ...ENDED, delivery: CANCEL }, 'runFinished success of 7'],
-  // Does a workflow listen?
+  // Whether a workflow listens.
   [30 * SECOND, { ...NONE, listeners: 'not read' }, 'read listeners'],
   [30 * SECOND - 1, { ...NONE, listeners: 'not read' }, 'later'],
   [30 * SECOND, { ...NONE, listeners: 'none' }, 'listenerMissing'],
@@ -212,7 +212,7 @@ test.each(STEPS)('%i ms after the dispatch, with %j: %s', (after, seen, step) =>
   expect(poll(after, seen)).toBe(step)
 })
 
-test('the interval between polls grows with the time since the dispatch, or since the cancellation', () => {
+test('the interval between polls grows with the time since the dispatch or cancellation', () => {
   const delivery = { queuedAt: BEGIN, dispatchedAt: BEGIN, cancelRequestedAt: null } as unknown as Delivery
   const at = (minutes: number, cancelRequestedAt: number | null = null) =>
     pollInterval({ ...delivery, cancelRequestedAt }, BEGIN + minutes * MINUTE) / SECOND

@@ -19,14 +19,14 @@ function step(message: Message, response: PortFailure, age: number) {
   return nextStep(batch!, response, { age, retention: RETENTION, maySplit: true })
 }
 
-/** Returns what happens to a message. "drop" includes a replacement by a log line about the rejection. */
+/** Returns what happens to a message. If a log line about the rejection replaces the message, this is also `drop`. */
 function fate(message: Message, response: PortFailure, age: number): Fate {
   const next = step(message, response, age)
   if (next.do === 'replace') return next.otherwise === 'drop' ? 'drop' : 'replace'
   return next.do as Fate
 }
 
-/** What happens to a log line, label, or entity, and to a conclusion: if the message is new, and after 16 minutes. */
+/** Columns: the response, the failure, and what happens to a log line, label, or entity, and to a conclusion: each new, and after 16 minutes. */
 const FATES: [response: string, PortFailure, others: [Fate, Fate], end: [Fate, Fate]][] = [
   ['the run has finished', failure('finished', 422), ['drop', 'drop'], ['drop', 'drop']],
   ['the run is synchronous', failure('synchronized', 422), ['drop', 'drop'], ['drop', 'drop']],
@@ -50,7 +50,7 @@ const FATES: [response: string, PortFailure, others: [Fate, Fate], end: [Fate, F
 ]
 
 describe.each(FATES)("Port's response: %s", (_, response, others, end) => {
-  test('new and 16-minute-old messages are retried, replaced, or dropped as specified in the table', () => {
+  test('new messages, and those that are 16 minutes old, are retried, replaced, or dropped as in the table', () => {
     const fates = (message: Message) => [fate(message, response, 0), fate(message, response, 16 * MINUTE)]
     for (const message of [LOG, LABEL, ENTITY]) expect(fates(message)).toEqual(others)
     expect(fates(END)).toEqual(end)
@@ -76,7 +76,7 @@ test('a replacement message keeps only the conclusion of the original', () => {
   }
 })
 
-test('the retry delay grows to a minute, and to 10 minutes from attempt 60 on; it varies, except if Port names a later time', () => {
+test('the retry delay varies, and grows to a minute and, from attempt 60 on, to 10 minutes, unless Port names a later time', () => {
   const longest = new Map(
     [0, 1, 2, 5, 6, 59, 60, 1_000].map((n, i) => [n, [1, 2, 4, 32, 60, 60, 600, 600][i]!]),
   )

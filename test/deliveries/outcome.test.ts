@@ -122,7 +122,7 @@ test.each<[Parameters<typeof decide>[1], sentAt: number | null, outcome: string]
   },
 )
 
-test('the relay re-runs failed jobs only if nobody has asked for a cancellation, even if GitHub refused it', () => {
+test('after a request for a cancellation, the relay re-runs no jobs, even if GitHub refused the cancellation', () => {
   const run = { id: 7, attempt: 1, past: false, status: 'completed', conclusion: 'failure' } as DeliveryRun
   const delivery = { ...DELIVERY, rerunAt: 0, cancelSentAt: null, runs: [run] } as Delivery
   expect(canRerun(delivery, run)).toBe(true)

@@ -124,8 +124,8 @@ const REQUEUED =
   'outcome reason attempts firstAttemptAt attemptedAt awaitingResponseSince shownCause shownUntil frozenBy unfrozenAt dispatchedAt cancelRequestedAt cancelSentAt finishingAt waitingFor decisions outputs cancelForced runWebhook reported rejected state=queued queuedAt dueAt rerunAt runs · 0'
 const CANCEL_DUE = 'cancelRequestedAt cancelSentAt cancelForced dueAt · 0'
 /**
- * The effect of each event in each state: the changed fields, including the state if it changes, then the number of
- * messages to Port. An omitted state: nothing.
+ * The effect of each event in each state: the changed fields, followed by the number of messages to Port. In an omitted
+ * state, the event has no effect.
  */
 const TABLE: { [T in EventType]: { [S in State]?: string } } = {
   dispatchAccepted: {
@@ -151,7 +151,7 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
   runDeleted: { running: FAILED },
   runHidden: { running: FAILED },
   waitingNotified: { queued: 'shownCause shownReason shownUntil shownAt · 2' },
-  // The dispatch of the queued delivery is in flight, and no freeze holds the delivery.
+  // The dispatch of the queued delivery has no response yet, and the delivery isn't frozen.
   frozen: {},
   unfrozen: {},
   redelivered: { failed: REQUEUED, cancelled: REQUEUED },
@@ -166,7 +166,7 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
 }
 
 describe.each(Object.keys(EVENTS) as EventType[])('the event %s', type => {
-  test.each(STATES)('has the effect on a delivery in state %s that the table specifies', state => {
+  test.each(STATES)('has the effect in the table on a delivery in state %s', state => {
     const delivery = inState(state)
     const before = structuredClone(delivery)
     const next = transition(delivery, EVENTS[type], NOW, POLICY)
@@ -188,7 +188,7 @@ describe.each(Object.keys(EVENTS) as EventType[])('the event %s', type => {
   })
 })
 
-test("a link in GitHub's response that leads elsewhere is replaced by the relay's own", () => {
+test("if a link in GitHub's response leads elsewhere, the relay's own link replaces it", () => {
   const link = 'https://github.com/acme/shop/actions/runs/7'
   for (const url of ['javascript:alert(1)', 'https://github.com.evil.example/acme', '']) {
     const accepted = { type: 'dispatchAccepted', attemptedAt, run: { id: 7, url } } as const
@@ -230,7 +230,7 @@ describe('a dispatch', () => {
     expect(waits).toEqual([1, 2, 4, 8, 16, 32, 60, 60, 60])
   })
 
-  test('shows no time of the next attempt if GitHub rejects the credential, because a pause for a minute follows', () => {
+  test('shows no time of the next attempt if GitHub rejects the credential', () => {
     const shown = (cause: 'error' | 'credential') =>
       transition(inState('queued'), { ...deferred, cause }, NOW, POLICY)?.history?.details.until
     expect([shown('error'), shown('credential')]).toEqual([expect.any(Number), null])
@@ -273,7 +273,7 @@ describe('a dispatch', () => {
     },
   )
 
-  test('is not sent again on the evidence of a list that was read before the grace period ended', () => {
+  test('is not sent again if the list of runs was read before the end of the grace period', () => {
     const since = NOW - LOST_RESPONSE_GRACE_MS
     const delivery = inState('queued', { attempts: 1, awaitingResponseSince: since, firstAttemptAt: since })
     const changeAt = (readAt: number) =>
@@ -282,7 +282,7 @@ describe('a dispatch', () => {
     expect(changeAt(NOW)).toMatchObject({ awaitingResponseSince: null, dueAt: NOW })
   })
 
-  test('renews the label in Port only if the rate limit ends more than a minute later than the label shows', () => {
+  test('keeps the label in Port unless the rate limit ends more than a minute later than the label shows', () => {
     const shown = { shownCause: 'limit', shownUntil: NOW + MINUTE } as const
     const delivery = inState('queued', { queuedAt: NOW - MINUTE, ...shown })
     const notified = (until: number) =>
@@ -294,7 +294,7 @@ describe('a dispatch', () => {
     ])
   })
 
-  test('whose run never appears is retried until RELAY_RUN_TIMEOUT, and once more if no relay was running meanwhile', () => {
+  test('whose run never appears is retried until RELAY_RUN_TIMEOUT, and once more if no relay was running at that time', () => {
     const since = NOW - POLICY.runTimeout
     const event = { ...EVENTS.runNotFound, list: 'empty', readAt: NOW } as const
     const retried = (attempts: number) => {
@@ -330,7 +330,7 @@ test.each([
   expect(messages).toEqual([{ log: [{ level: 'WARN', message: expect.stringContaining(part) }] }])
 })
 
-test('a run that appears late removes the warning that nothing listens; a late response adds no second run', () => {
+test('a run that appears late removes the warning that nothing listens, and a late response adds no second run', () => {
   const waiting = inState('dispatched', { reason: 'No workflow listens.' })
   expect(transition(waiting, EVENTS.runsSeen, NOW, POLICY)?.change).toMatchObject({ reason: null })
   const late = { ...EVENTS.dispatchAccepted, run: { id: 7, url: '' } }
@@ -394,8 +394,8 @@ const filesWith = (pattern: RegExp) =>
     })
     .sort()
 
-test('only one file applies changes to deliveries, those that transition() decides', () => {
-  // Tests of the store check that no other method of the store writes such a change.
+test('one file applies all changes to deliveries, and transition() decides them', () => {
+  // The store's tests check that no method except `apply` writes such a change.
   expect(filesWith(/\b(store|tally)\.apply\b|\{[^{}]*\bapply\b[^{}]*\} = \S*store\b/)).toEqual([
     'workers/apply.ts',
   ])

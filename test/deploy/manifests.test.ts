@@ -55,7 +55,7 @@ test.each(['compose.yml', 'compose.postgres.yml', 'compose.agent.yml'])(
     const compose = parse(text(file))
     ajv.validate(JSON.parse(schema), compose)
     expect(ajv.errors).toBeNull()
-    // The documented commands write the secrets into this folder.
+    // The commands in the docs write the secrets into this folder.
     for (const secret of Object.values<{ file: string }>(compose.secrets ?? {}))
       expect(secret.file).toMatch(/^secrets\//)
   },
@@ -153,7 +153,7 @@ describe('the Kubernetes manifests', () => {
     expect(starts({ ...config, RELAY_ADMIN_TOKEN_FILE: '' })).toBe(true)
   })
 
-  test("expose only the routes that Port, GitHub, and runners call, and restrict the relays' connections", async () => {
+  test("expose nothing but the routes for Port, GitHub, and runners, and restrict the relays' connections", async () => {
     const [{ http }] = kind('Ingress').spec.rules
     const paths = http.paths.map(({ path }: { path: string }) => path)
     expect(paths).toEqual(['/webhook', '/report', '/github', '/healthz'])

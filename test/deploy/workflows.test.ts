@@ -41,7 +41,7 @@ test('the scripts install packages only with a lock file', () => {
   expect(Object.values(scripts).join('\n')).not.toMatch(/\bnpx\b|npm (i|install)\b/)
 })
 
-test('a release needs every check, is drafted before anything is published, and moves v1 last', () => {
+test('a release needs every check, starts as a draft, and moves v1 last', () => {
   const { jobs } = parse(text('.github/workflows/release.yml'))
   expect(jobs.check.steps.map(({ run }: Step) => run)).toContain('.ci/run')
   expect(jobs.draft.needs).toBe('check')
@@ -54,7 +54,7 @@ test('a release needs every check, is drafted before anything is published, and 
   expect(all('release')).toMatch(/\$DIGEST[\s\S]*--draft=false[\s\S]*refs\/tags\/\$major/)
 })
 
-test('only jobs that publish, scan, or open an issue have write permissions, and only if they request them', () => {
+test('no job has write permissions, except those that publish, scan, or open an issue, and request them', () => {
   const writing = files.flatMap(file =>
     jobsOf(file)
       .filter(([, { permissions = {} }]) => Object.values(permissions).includes('write'))
@@ -66,7 +66,7 @@ test('only jobs that publish, scan, or open an issue have write permissions, and
   ])
 })
 
-test('on every platform, install scripts run only if package.json allows them', () => {
+test('no install script runs on any platform, unless package.json allows the script', () => {
   expect(text('.npmrc')).toMatch(/^strict-allow-scripts=true$/m)
   const { packages } = JSON.parse(text('package-lock.json'))
   const scripted = Object.keys(packages).filter(path => packages[path].hasInstallScript)

@@ -23,7 +23,7 @@ test.each(pages)('%s links to files and headings that exist', page => {
   }
 })
 
-/** What contains messages, and what users copy. */
+/** The folders with messages, and with files that users copy. */
 const folders = 'relay,action,port,workflow-files,cli,simulator,demo,deploy,examples'
 const sources = globSync([`{${folders}}/**/*.*`, 'action.yml'], {
   cwd: root,

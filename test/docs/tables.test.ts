@@ -48,7 +48,7 @@ describe("the relay's variables", () => {
     expect(readConfig({ ...REQUIRED, [name!]: value })).toEqual(readConfig(REQUIRED))
   })
 
-  test('can be read from a file if the page states so', () => {
+  test('can be read from a file if the page says so', () => {
     const page = text('docs/configuration.md')
     const [, sentence] = /^(`PORT_CLIENT_SECRET`,[\s\S]*?) can also come from a file/m.exec(page)!
     expect(sentence!.match(/[A-Z_]{4,}/g)?.map(name => `${name}_FILE`)).toEqual(files)

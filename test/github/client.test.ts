@@ -55,7 +55,7 @@ test('after an App was reinstalled, the relay looks up the new installation and 
   const { api, app, github } = await openApp()
   await github.runsPage(SHOP, 1, null, 'repository_dispatch')
   const token = api.requests.at(-1)!.headers.authorization
-  // Uninstalling removes the tokens and the installation. Reinstalling creates another id.
+  // Uninstalling removes the tokens and the installation. A new installation has another id.
   api.fail({
     match: ({ path, headers }) => path.includes('/dispatches') && headers.authorization === token,
     ...{ status: 401, body: { message: 'Bad credentials' }, times: Number.POSITIVE_INFINITY },
@@ -79,7 +79,7 @@ test('a dispatch to a repository that was removed from the App names the install
   refused('/dispatches', 403, 'Resource not accessible by integration')
   refused('/contents/.github/workflows', 404, 'Not Found')
   refused('/installation', 404, 'Not Found')
-  // Otherwise, the relay would say that the repository has no workflows.
+  // Without this error, the relay would say that the repository has no workflows.
   await expect(github.workflowFiles(SHOP)).rejects.toThrow('No installation of the GitHub App for acme/shop')
   expect(await dispatch(connect(api.url, authOf(app)))).toMatchObject({
     reason: expect.stringMatching(notInstalled),
@@ -148,7 +148,7 @@ const BROKEN: Record<string, Fault> = {
 test.each(
   Object.entries<Fault>({ ...BROKEN, 'a 500': { status: 500 }, 'a cut connection': { cut: 'after' } }),
 )(
-  'if the response to the request for a token is %s, the dispatch is deferred, and then sent once',
+  'if the response to a token request is %s, the dispatch is deferred, and then sent once',
   async (what, fault) => {
     // Without a token in the response, auth-app itself asks again.
     for (const route of what === 'JSON from a gateway'
@@ -164,7 +164,7 @@ test.each(
 )
 
 test.each(Object.entries(BROKEN))(
-  'if a response is %s, a read can be retried, and a workflow_dispatch whose default branch is unknown is not sent',
+  'if a response is %s, a read can be retried, and a workflow_dispatch without a known default branch is not sent',
   async (_, fault) => {
     const { api, github, run } = await open()
     const reads = [

@@ -21,13 +21,13 @@ const unanswered = (code: string) =>
   new TypeError('fetch failed', { cause: Object.assign(new Error(), { code }) })
 const says = (message: string) => ({ message })
 
-/** Summarizes how a dispatch handles an error, and how many seconds later the dispatch is retried. */
+/** Returns the outcome of a dispatch after an error, and the seconds until the retry. */
 function dispatched(error: unknown): string {
   const outcome = dispatchFailure(error, { repository, now: NOW, refusal: () => 'refusal' })
   if (outcome.kind !== 'deferred') return outcome.kind
   return `${outcome.cause}${outcome.until === null ? '' : ` ${(outcome.until - NOW) / 1000}`}`
 }
-/** Summarizes how a read handles an error after three failures, and how many seconds later the read is retried. */
+/** Returns the outcome of a read that has failed three times with an error, and the seconds until the retry. */
 function read(error: unknown): string {
   const failure = readFailure(error, { repository, now: NOW, tries: 3 })
   if (failure.kind === 'later') return `later ${(failure.at - NOW) / 1000}`
@@ -38,9 +38,9 @@ const reset = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(NOW / 
 const wait = { 'retry-after': '30' }
 
 /**
- * Columns: the error; its effect on a dispatch that was sent, on a dispatch that wasn't sent, and on a dispatch without an
- * App token; then its effect on a read with a token and on a read without one. A dispatch isn't idempotent. After a
- * 5xx, the dispatch may have started a run, even if GitHub asks to wait. Reads can simply be repeated.
+ * Columns: the error, and its effect on five requests: a dispatch that was sent, one that wasn't sent, one without an
+ * App token, a read with a token, and one without a token. A dispatch isn't idempotent. After a 5xx, it may have
+ * started a run, even if GitHub asks to wait. Reads can be repeated.
  */
 const forbidden = (message: string, headers = {}) => answered(403, says(message), headers)
 const TABLE: [what: string, error: Error, effects: string][] = [
@@ -150,7 +150,7 @@ test('fetches the log of a renamed repository through two redirects, and sends t
   expect(await open().jobLog('acme/shop', 7)).toBe('the end\n')
 })
 
-test('an unterminated escape sequence does not slow down parsing, and an overwritten line contains its last text', () => {
+test('an unterminated escape sequence does not slow down parsing, and of an overwritten line, the last text is shown', () => {
   const endless = '\x1b]8;;'.repeat(100_000)
   expect(cleanLog(`${endless}\nnext`, null).at(-1)).toBe('next')
   const bar = `${'\x1b[32m10 %\x1b[0m\r'.repeat(5_000)}\x1b[32m100 %\x1b[0m\r\x1b[K`

@@ -9,7 +9,7 @@ const made = (id: number): WorkflowRun => ({
   ...{ createdAt: id * 1_000, updatedAt: id * 1_000 },
 })
 
-/** Creates a cache over an in-memory list of runs. `asked` lists the requests of the cache. */
+/** Creates a cache for a list of runs in memory. `asked`: the requests of the cache. */
 function open(runs: WorkflowRun[], limit: number | ((limit: string) => number) = 36) {
   let at = 1_000_000
   const asked: string[] = []
@@ -49,7 +49,7 @@ function open(runs: WorkflowRun[], limit: number | ((limit: string) => number) =
   }
 }
 
-test('after a clock that was a day ahead is corrected, list requests continue within the request budget', async () => {
+test('list requests continue within the request budget after a correction of a clock that was a day ahead', async () => {
   const { asked, poll: look, pass } = open([made(1)], 2)
   pass(86_400_000)
   await look()
@@ -61,7 +61,7 @@ test('after a clock that was a day ahead is corrected, list requests continue wi
   expect(asked).toHaveLength(11)
 })
 
-test('one request serves all simultaneous readers, and readers that follow within 5 s of its start', async () => {
+test('one request serves all readers that come within 5 s of its start', async () => {
   const { asked, poll: look, pass } = open([made(1)])
   const readers = Array.from({ length: 50 }, () => look())
   pass(1_000)
@@ -74,7 +74,7 @@ test('one request serves all simultaneous readers, and readers that follow withi
   expect(asked).toEqual(['page 1', 'page 1'])
 })
 
-test('if a list is too long to read completely, the result contains the start of the period that was read', async () => {
+test('if a list is too long to be read completely, the result says since when it is complete', async () => {
   const { asked, poll: look } = open(Array.from({ length: 700 }, (_, i) => made(i + 1)))
   expect(await look(50_000)).toMatchObject({ covers: 201_000 })
   expect(asked).toHaveLength(5)

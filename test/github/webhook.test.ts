@@ -42,10 +42,10 @@ const event = (run: object, repository = 'acme/shop') => ({
 })
 
 describe('the signature', () => {
-  test('is refused if any bit of the body or the signature was flipped, and no delivery is woken', async () => {
+  test('is refused, and wakes no delivery, if a bit of the body or signature was flipped', async () => {
     const relay = await open()
     const id = await relay.delivery()
-    // The body has all kinds of text, because invalid UTF-8 must not decode to the same text.
+    // The body has all kinds of text, to show that invalid UTF-8 doesn't decode to the same text.
     const bytes = Buffer.from(JSON.stringify(event({ name: 'Zürich \uFFFD 🚀' })))
     const signature = Buffer.from(await signer.sign(bytes.toString()))
     const send = (body: Buffer, signed: Buffer) =>
@@ -112,7 +112,7 @@ describe('a workflow_run webhook', () => {
     },
   )
 
-  test('wakes a delivery if the run title contains its run ID and the repository matches, regardless of case', async () => {
+  test('wakes the delivery whose run ID is in the title of the run, if the repository is the same, ignoring case', async () => {
     const relay = await open()
     await relay.delivery()
     const woken = async (run: object, repository?: string) => (await relay.send(event(run, repository))).body
@@ -197,7 +197,7 @@ test.each(EXAMPLES)('parses $host, $name, example $i', ({ name, body }) => {
   expect(readWebhookEvent(name, body)).toMatchObject({ kind: name, repository, ...expected[name] })
 })
 
-test('a deployment_review is read with the decision of the reviewer, each text on one line', () => {
+test('the texts of a deployment_review, such as the decision of the reviewer, become single lines', () => {
   const body = {
     ...{ action: 'approved', repository: { full_name: 'acme/shop' }, workflow_run: { id: 7 } },
     workflow_job_runs: [{ environment: 'eu\r\nprod' }, { environment: 'eu\r\nprod' }],

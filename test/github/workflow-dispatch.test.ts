@@ -92,7 +92,7 @@ describe('a workflow_dispatch', () => {
     expect(JSON.parse(port!).run_id).toBe('r_1')
   })
 
-  test('contains only declared inputs; the workflow file is read at most once a minute', async () => {
+  test('contains only declared inputs, and reads the workflow file at most once a minute', async () => {
     const { api, dispatch, sent, advance } = await open({ service: {}, port_context: {} })
     const requests: string[] = []
     for (const pause of [0, 59_000, 2_000]) {
@@ -104,7 +104,7 @@ describe('a workflow_dispatch', () => {
     expect(requests).toEqual(['GET POST', 'POST', 'GET POST'])
   })
 
-  test("if the file can't be read, omits the inputs that GitHub refuses, and sends an additional request for this at most once a minute", async () => {
+  test("if the file can't be read, omits the inputs that GitHub has refused, and repeats this request at most once a minute", async () => {
     const { dispatch, sent, advance } = await open({ service: {}, port_context: {} }, { isHidden: true })
     const requests: number[] = []
     for (const pause of [0, 59_000, 2_000]) {
@@ -139,20 +139,20 @@ describe('a workflow_dispatch', () => {
     expect(sent()).toHaveLength(1)
   })
 
-  test("is rejected if a user's input would be lost; the message suggests the closest declared name and a fix", async () => {
+  test("is rejected if a user's input would be lost, with a message that suggests the closest declared name", async () => {
     const { api, workflow, dispatch, sent } = await open({ environment: {}, port: { type: 'number' } })
     const given = { enviroment: 'prod', note: 'x', port: 8080 }
     const reason = /"enviroment" \(closest declared input: "environment"\), "note" on "main": declare them/
     const rejected = { kind: 'rejected', reason: expect.stringMatching(reason) }
     expect(await dispatch(given)).toEqual(rejected)
     expect(sent()).toEqual([])
-    // Cached declarations don't lead to a rejection, because the workflow may have been corrected.
+    // Before a rejection, the file is read again, because an author may have corrected the workflow.
     Object.assign(workflow.dispatch.inputs, { enviroment: {}, note: {} })
     expect(await dispatch(given)).toMatchObject({ kind: 'accepted' })
     expect(api.workflowDispatches[0]!.inputs).toEqual({ enviroment: 'prod', note: 'x', port: '8080' })
   })
 
-  test('sends port_context and port_payload as the body contains them (object or text), or else in the shape of the guides', async () => {
+  test('sends port_context and port_payload unchanged from the body, or else in the format of the guides', async () => {
     const declared = { version: { default: 'preset' }, ...OFFERED }
     const { api, send } = await open(declared)
     const user = { email: 'ada@acme.example', firstName: 'Ada', phoneNumber: '0909' }
@@ -184,7 +184,7 @@ describe('a workflow_dispatch', () => {
     })
   })
 
-  test('silently drops only values that no user entered: keys of the body outside "inputs", and the run id', async () => {
+  test('drops nothing silently, except the run id and keys outside of "inputs", which no user entered', async () => {
     const { api, send } = await open({ service: {} })
     const body = { run: { id: 'r_1' }, action: { identifier: 'deploy' }, inputs: { service: 'web' } }
     expect(await send({ ...body, note: 'of the author' })).toMatchObject({ kind: 'accepted' })
@@ -223,7 +223,7 @@ describe('a workflow_dispatch', () => {
     const { dispatch, sent } = await open(Object.fromEntries(names.map(name => [name, {}])))
     expect(await dispatch(inputs)).toMatchObject({ kind: 'accepted' })
     expect(sent().map(body => Object.keys(body.inputs))).toEqual([names])
-    // The workflow cannot declare a 26th input, and no input for the payload is left.
+    // The workflow can't declare a 26th input, and all 25 inputs are used, so there is none for the payload.
     expect(await dispatch({ ...inputs, i25: 'x' })).toMatchObject({
       kind: 'rejected',
       reason: expect.stringContaining('declare the input "i25"'),
@@ -279,7 +279,7 @@ describe('a dispatch that is too large as a whole', () => {
   })
 })
 
-test('accepts a response that contains the run id but no URL of the run, and no page of a proxy', async () => {
+test('accepts a response with the run id and without the URL, but not the page of a proxy', async () => {
   const { api, dispatch, sent } = await open(OFFERED)
   api.fail({ match: isPost, status: 200, body: '<html>' })
   expect(await dispatch()).toMatchObject({ kind: 'response_lost' })

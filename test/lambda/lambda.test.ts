@@ -47,9 +47,9 @@ async function openFunction(more: Record<string, string> = {}) {
     ...{ port, github, env, invoke },
     runId: () => port.createRun().id,
     body: (id: string) => ({ run: { id }, action: { identifier: 'deploy' }, inputs: { version: '1.4.2' } }),
-    /** Makes all work due that waits for a time or for a killed invocation's lease to expire. */
+    /** Makes all work due that waits for a time, or until the lease of a killed invocation expires. */
     async passTime(ms = 0) {
-      // A delivery without due work keeps its NULL.
+      // A delivery without a due time keeps NULL.
       await client.query('UPDATE deliveries SET lease_until = 0, due_at = due_at * 0')
       await client.query('UPDATE outboxes SET lease_until = 0, due_at = 0')
       await client.query('UPDATE deliveries SET dispatched_at = dispatched_at - $1', [ms])
@@ -84,7 +84,7 @@ test.each(SHAPES)('verifies, persists, and dispatches a %s event in one invocati
   }
 })
 
-test('GitHub webhooks advance a delivery until it finishes, over several invocations', async () => {
+test("GitHub's webhooks advance a delivery to its end, over several invocations", async () => {
   const { port, github, invoke, body, runId } = await openFunction()
   const url = await startGateway(invoke, { shape: 'REST API' })
   const id = runId()
@@ -98,7 +98,7 @@ test('GitHub webhooks advance a delivery until it finishes, over several invocat
   expect(port.run(id)).toMatchObject({ status: 'SUCCESS' })
 })
 
-test('the schedule processes work that becomes due later: retries, polls, and messages to Port', async () => {
+test('the schedule processes retries, polls, and messages to Port that become due later', async () => {
   const { port, github, invoke, body, runId, passTime, states, rateLimit } = await openFunction()
   const url = await startGateway(invoke, { shape: 'function URL' })
   const id = runId()
@@ -136,7 +136,7 @@ test('RELAY_DISPATCH_RATE starts with two dispatches', async () => {
   expect(github.dispatches).toHaveLength(2)
 })
 
-test('refuses a webhook with 503 and fails the schedule while the database is unavailable', async () => {
+test('while the database is unavailable, refuses webhooks with 503, and the scheduled invocation fails', async () => {
   const { env, port, body, runId } = await openFunction()
   const away = readConfig({ ...env, RELAY_DATABASE: 'postgres://nobody:none@127.0.0.1:9/none' })
   const handler = createHandler(away, pino({ level: 'silent' }))
@@ -180,7 +180,7 @@ describe("an invocation of the bundle, when GitHub doesn't respond in time,", ()
     return { port, github, id, ended, ...opened }
   }
 
-  /** Expects that the schedule alone finishes every accepted delivery and dispatches it once. */
+  /** Expects that scheduled invocations alone finish every accepted delivery, and that it is dispatched once. */
   async function followed({ port, github, id, passTime, invoke }: Awaited<ReturnType<typeof invokeBundle>>) {
     expect(github.dispatches).toHaveLength(1)
     github.setRun(github.runs[0]!.id, { status: 'completed', conclusion: 'success' })
@@ -192,7 +192,7 @@ describe("an invocation of the bundle, when GitHub doesn't respond in time,", ()
     expect(port.run(id).status).toBe('SUCCESS')
   }
 
-  test('responds before its time limit, and the next invocation finds the workflow run', async () => {
+  test('responds before its time limit and leaves the search for the workflow run to the next invocation', async () => {
     const invoked = await invokeBundle('12000')
     expect(invoked.ended).toBe(202)
     await followed(invoked)

@@ -16,7 +16,7 @@ function folderWith(files: Record<string, string>): string {
   return folder
 }
 
-test('prints the workflow, and remarks with file and line, also about a lockfile', async () => {
+test('prints the workflow, and remarks with file and line, including one about a lockfile', async () => {
   const folder = folderWith({ 'deploy.yml': text('deploy.yml'), 'actions.lock': '' })
   const { code, stdout, stderr } = await run(migrate, [join(folder, 'deploy.yml')])
   expect({ code, stdout: `${stdout}\n` }).toEqual({ code: 0, stdout: golden('deploy.after.yml') })
@@ -26,7 +26,7 @@ test('prints the workflow, and remarks with file and line, also about a lockfile
   )
 })
 
-test('--write writes the files; a second run changes nothing; a refused file exits with 1', async () => {
+test('--write writes the files, a second run changes nothing, and a refused file leads to exit code 1', async () => {
   const called = { 'caller.yml': text('caller.yml'), 'called.yml': text('called.yml') }
   const folder = folderWith({ ...called, 'x.yml': 'x' })
   const files = ['caller.yml', 'called.yml'].map(name => join(folder, name))
@@ -38,7 +38,7 @@ test('--write writes the files; a second run changes nothing; a refused file exi
   expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining("x.yml:1: The file isn't") })
 })
 
-test('a workflow without "on:" is named with its line, and the other workflows are written', async () => {
+test('a message names a workflow without "on:", and the other workflows are written', async () => {
   const bad = 'name: Nightly\ntrue:\n  push:\njobs:\n  a:\n    runs-on: x\n    steps: [{ run: "true" }]\n'
   const folder = folderWith({ 'bad.yml': bad, 'deploy.yml': text('deploy.yml') })
   const result = await run(migrate, ['--write', join(folder, 'bad.yml'), join(folder, 'deploy.yml')])

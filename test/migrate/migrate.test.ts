@@ -171,7 +171,7 @@ test.each<[string, Keys, string]>([
   expect(remarksOf(result).some(line => line.includes(remark))).toBe(report === 'updates')
 })
 
-test('a remark lists what a rejected entity no longer stops, and what it no longer starts', async () => {
+test('a remark lists the steps and jobs that a rejected entity no longer stops or starts', async () => {
   const steps = [
     entity({}, { name: 'Entity' }),
     LOGGED,
@@ -219,7 +219,7 @@ test('--keep-logs keeps fixed text', async () => {
   expect(reporting(text)[0]!.env).toEqual({ MESSAGE: 'Done' })
 })
 
-test('remarks name the lines because of which the entity is an object, and the inputs that nothing uses after the migration', async () => {
+test('remarks name the lines that need the entity as an object, and the inputs that are unused after the migration', async () => {
   const on = { workflow_dispatch: { inputs: { ...INPUTS, runId: { required: true } } } }
   const whole = { name: 'Work', env: { CONTEXT: '${{ inputs.port_context }}' }, run: 'work' }
   const text = workflow([patch({ runId: '${{ inputs.runId }}', logMessage: '${{ inputs.name }}' }), whole], {
@@ -404,7 +404,7 @@ test('keeps Windows line breaks and a missing line break at the end of the file'
   expect(windows).toBe(plain.replaceAll('\n', '\r\n'))
 })
 
-/** Text that would become several values if inserted unescaped into JSON, a $PORT_RUN entry, or a script. */
+/** Text that would become several values if it were inserted without escaping into JSON, a $PORT_RUN entry, or a script. */
 const TYPED = 'x", "blueprint": "_user\n$(touch never) \'`id`\' ${{ github.token }}\nconclusion=failure\nEOF'
 
 test("a user's input remains a single value", async () => {

@@ -37,7 +37,7 @@ export interface Scene {
   actions?: Record<string, string>
 }
 
-/** Runs workflows, unchanged or after `migrate`, with the inputs that the relay sends. Uses a fake Port and GitHub. */
+/** Runs workflows with the inputs that the relay sends, before or after `migrate`, with a fake Port and a fake GitHub. */
 export async function playWorkflows(scene: Scene) {
   const folder = mkdtempSync(join(tmpdir(), 'migrate-'))
   const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])
@@ -142,7 +142,7 @@ function outcomeOf(
     conclusion: simulated.conclusion,
     /** Sent to Port, in order. */
     entities: JSON.parse(cleaned(JSON.stringify(entitiesOf(port)))) as JsonObject[],
-    // If the workflow doesn't finish the run, Port's own backend or the relay does, with the workflow's conclusion.
+    // If the workflow doesn't finish the run in Port, its conclusion does, through Port's own backend or the relay.
     status: run.status === 'IN_PROGRESS' ? concluded : run.status,
     /** Without the workflow run's link. */
     links: [...new Set(texts('link').filter(own))],
@@ -151,7 +151,7 @@ function outcomeOf(
   }
 }
 
-/** Ignores repeated upserts. On a busy machine, an upsert is sent again if its response is late. */
+/** Ignores repeated upserts. If a response is late, as on a busy machine, the upsert is sent again. */
 function entitiesOf(port: PortApi): JsonObject[] {
   const sent = port.requests.flatMap(({ method, path, body }): JsonObject[] => {
     const [, blueprint, identifier] = /^\/v1\/blueprints\/([^/?]+)\/entities(?:\/([^/?]+))?/.exec(path) ?? []

@@ -144,7 +144,7 @@ test('--format workflow: an automation is kept, and the other actions of the exp
   expect(stderr).toMatch(/on_deploy: This automation stays unchanged/)
 })
 
-test('a webhook to another system becomes a webhook to the relay without the old headers, and the notes list the changes', async () => {
+test('a webhook to another system becomes a webhook to the relay without the old headers, and notes list the changes', async () => {
   const action = (more: object) => {
     const old = { type: 'WEBHOOK', synchronized: true, agent: true, method: 'PUT' }
     return { identifier: 'deploy', trigger, invocationMethod: { ...old, ...more } }
@@ -314,7 +314,7 @@ describe('--format workflow: the node sends what workflowInputs names', () => {
     ])
   })
 
-  test('a branch from an input stays a branch from an input', async () => {
+  test('the branch still comes from an input', async () => {
     const { workflow } = await migrateBoth({ ref: '{{ .inputs.env }}' })
     const { nodes } = workflow as unknown as { nodes: { config: { body: JsonObject } }[] }
     expect(nodes.at(-1)!.config.body.github).toEqual({ ref: '{{ .outputs.trigger.env }}' })

@@ -59,7 +59,7 @@ async function open() {
   })
   const relay = () => createAlerts({ ...shared, health, sides: { ...shared.sides, check: async () => {} } })
   const relays = [relay()]
-  /** Advances time in ten-second steps. Returns the messages sent meanwhile, with the seconds elapsed. */
+  /** Advances time in steps of ten seconds. Returns the messages that were sent, each with the seconds until it was sent. */
   const pass = async (ms: number) => {
     const sent: [seconds: number, started: string[], resolved: string[]][] = []
     const types = (problems: AlertBody['started']) => problems.map(({ type }) => type)
@@ -85,7 +85,7 @@ const rejected: SideProblem = {
   text: 'Port rejects <it> (401).',
 }
 
-test('sends a signed message when problems start and when problems are resolved, at most one message a minute', async () => {
+test('sends a signed message when problems start or are resolved, at most once a minute', async () => {
   const { received, relays, relay, set, pass } = await open()
   expect(await pass(MINUTE)).toEqual([])
   set(down)
@@ -123,7 +123,7 @@ test('sends a signed message when problems start and when problems are resolved,
   expect(received.at(-1)!.body.text).toContain('Resolved: Port rejects')
 })
 
-test('only one of two relays on one database sends alerts; the other takes over if the first stops', async () => {
+test('one of two relays on a database sends all alerts, and the other takes over when it stops', async () => {
   const { reads, relays, relay, set, pass } = await open()
   relays.push(relay())
   set(rejected)
@@ -158,7 +158,7 @@ test('sends an alert about refused webhooks, a rejected credential, and a stalle
   Object.assign(refused, { count: 4, statuses: ['4 × 401'], reason: "The signature doesn't match." })
   set({ ...rejected, side: 'github' })
   const [first, ...others] = await pass(20 * MINUTE)
-  // Pauses don't stall a queue, so this one has another cause.
+  // A rate-limit pause doesn't count as stalled, so this queue has another cause.
   expect(first).toEqual([10, ['credential_rejected', 'queue_stalled', 'webhooks_refused'], []])
   expect(others).toEqual([])
   set(down)
@@ -243,7 +243,7 @@ test("sends alerts about a database that fails, an old queue, and workflows that
   expect(JSON.stringify(received)).not.toContain('hunter2')
 })
 
-test("doctor --alert sends a test alert, and states what to set if the endpoint doesn't accept the alert", async () => {
+test('doctor --alert sends a test alert, and says what to set if the endpoint refuses it', async () => {
   const { url, received, stop } = await openAlertEndpoint()
   const alertLine = async (more: Record<string, string>) =>
     (await run(doctor, ['--alert'], relayEnv(more))).stdout.split('\n').find(line => line.includes(' alert '))

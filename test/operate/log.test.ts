@@ -111,7 +111,7 @@ test('logs one line for each event of a delivery, with the known fields', async 
   expect(last()).toMatchObject({ level: 30, state: 'failed', attempt: 1, status: 404 })
 })
 
-test('refused requests of unverified senders are logged at once, then once a minute with their number and reasons', async () => {
+test('refused requests of unverified senders are logged immediately, then once a minute with their number and reasons', async () => {
   const { relay } = await open({ RELAY_PUBLIC_URL: 'https://relay.example', RELAY_CHECK_PUBLIC_URL: 'false' })
   const COUNT = 10
   const post = (path: string) => fetch(relay.url + path, { method: 'POST' })
@@ -202,7 +202,7 @@ test(`the log of ${AMOUNT} deliveries with all outcomes contains no inputs, secr
   for (const text of ['hunter2', 'Lovelace', 'people.example', SECRET, ADMIN_TOKEN, github.token]) {
     expect(relay.printed().includes(text), text).toBe(false)
   }
-  // Proves that the search works: GitHub received the texts, and the log contains an expected text.
+  // Shows that the search works: GitHub received the texts, and the log contains an expected text.
   expect(relay.printed()).toContain('"run":"r_4"')
   const sent = JSON.stringify(github.requests.map(request => request.body))
   for (const text of ['hunter2', 'Lovelace', 'people.example']) expect(sent).toContain(text)

@@ -55,7 +55,7 @@ async function scrape(url: string, token = RELAY_VIEW_TOKEN): Promise<string> {
 }
 
 describe('GET /metrics', () => {
-  test('has every series in docs/runbook.md from the first scrape, each with only its own label', async () => {
+  test('has every series in docs/runbook.md from the first scrape, with the documented label and no other', async () => {
     const { relay } = await open()
     const text = await scrape(relay.url, RELAY_ADMIN_TOKEN)
     expect([...declaredIn(text).keys()].sort()).toEqual(
@@ -128,7 +128,7 @@ describe('GET /metrics', () => {
       const { outbox_messages, port_requests_total } = await read()
       return outbox_messages!['']! > 0 && port_requests_total!.unreachable! > 1
     }, 'messages wait')
-    // All failed requests are logged as one line per minute.
+    // The log has one line per minute about all failed requests.
     const lines = relay.log().filter(({ msg }) => msg === 'a request to Port failed')
     expect(lines).toMatchObject([{ level: 40, count: 1, reason: 'connection refused (ECONNREFUSED)' }])
     const before = (await read()).outbox_oldest_age_seconds!['']!
@@ -151,7 +151,7 @@ describe('GET /metrics', () => {
     github.fail({ ...of, status: 404, body: { message: 'Not Found' }, headers })
     await deliver('r_1')
     await until(async () => (await read()).github_rate_limit_remaining!['']! === 17, 'the limit is known')
-    // GitHub's limit of anonymous requests, which says nothing about the credential.
+    // GitHub's rate limit for anonymous requests, which says nothing about the credential.
     const anonymous = { ...headers, 'x-ratelimit-remaining': '9' }
     github.fail({ ...of, status: 401, body: { message: 'Bad credentials' }, headers: anonymous })
     await deliver('r_2')
@@ -170,7 +170,7 @@ describe('GET /metrics', () => {
     expect(line).toMatchObject({ level: 50, count: 1, reason: expect.stringContaining('401') })
   })
 
-  test("contains this relay's own series even if the database is unavailable", async () => {
+  test('contains the series about this relay even if the database is unavailable', async () => {
     const { read, database, deliver } = await open()
     await deliver('r_1')
     rmSync(database)

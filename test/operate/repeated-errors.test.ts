@@ -32,7 +32,7 @@ describe('a repeated error', () => {
     ])
   })
 
-  test('is logged immediately if it recurs after a pause; different messages are logged separately', () => {
+  test('is logged immediately if it recurs after a pause, and separately from different messages', () => {
     const { lines, log } = openLog()
     const throttled = createThrottledLog(log, 20)
     throttled.warn({}, 'Port is down')
@@ -47,7 +47,7 @@ describe('a repeated error', () => {
     expect(vi.getTimerCount()).toBe(1)
   })
 
-  test('shows how often each reason occurred, of at most 20 reasons, at the latest when the relay stops', () => {
+  test('shows how often each of at most 20 reasons occurred, at the latest when the relay stops', () => {
     const { lines, log } = openLog()
     const throttled = createThrottledLog(log, 20)
     for (let i = 0; i < 100; i++) throttled.info({ reason: i % 2 ? `path ${i}` : 'no token' }, 'refused')

@@ -134,7 +134,7 @@ test('one table lists every rule, every alert of the relay, and every banner', (
       )
       .sort(),
   )
-  // An outdated relay has no rule, because each rolling update has one. Its banner links to the section about /readyz.
+  // No rule is about outdated relays, because each rolling update has outdated relays. The banner links to the section about /readyz.
   expect(read('docs/runbook.md')).toContain(`\n## ${PROBLEMS.outdated.section}\n`)
   const banners = table.flatMap(row => (row[5] === '–' ? [] : `${row[5]} ${sectionOf(row)}`))
   expect(new Set(banners)).toEqual(
@@ -149,7 +149,7 @@ test('one table lists every rule, every alert of the relay, and every banner', (
 /** When each alert fires, for promtool. */
 const CASES = join(import.meta.dirname, 'prometheus-alerts.test.yml')
 
-test('promtool confirms when each alert fires and when not', context => {
+test('promtool confirms in which cases each alert fires', context => {
   const { error, status, stdout, stderr } = spawnSync('promtool', ['test', 'rules', CASES], {
     encoding: 'utf8',
   })

@@ -72,7 +72,7 @@ function treeOf(spans: Span[]): string[] {
 const attributesOf = ({ attributes }: Span) =>
   Object.fromEntries(attributes.map(({ key, value }) => [key, value.stringValue ?? value.intValue]))
 
-test('if a relay takes over a delivery from a killed relay, one trace without inputs is exported through the proxy', async () => {
+test('after a relay took over a delivery from a killed one, it exports a single trace, without inputs, through the proxy', async () => {
   const { port, github, env, deliver, runOf } = await open()
   const [collector, database] = await Promise.all([startCollector(), newDatabase()])
   const traced = {
@@ -87,7 +87,7 @@ test('if a relay takes over a delivery from a killed relay, one trace without in
   const run = await runOf()
   const isRecorded = ({ log }: typeof first) => log().some(({ attempt }) => attempt === 1)
   await until(() => [first, second].some(isRecorded), 'the dispatch is recorded')
-  // A relay that is killed while it sends messages leaves a lease of a minute.
+  // If a relay is killed while it sends messages, its lease blocks the messages for a minute.
   await until(async () => !(await store.waitingMessages(delivery)), 'Port has the messages')
   const [dispatched, left] = isRecorded(first) ? [first, second] : [second, first]
   await dispatched.kill()
@@ -127,7 +127,7 @@ test('if a relay takes over a delivery from a killed relay, one trace without in
   expect(request?.text).not.toMatch(/an-input-value|ada@example/)
 })
 
-test('traces are sent later if the collector is unreachable, with a redelivery in the same trace', async () => {
+test('if the collector is unreachable, traces are sent later, with redeliveries in the same trace', async () => {
   const { port, github, env, deliver, runOf } = await open()
   const { url, server, spans } = await startCollector()
   const cut = (socket: Socket) => void socket.destroy()
