@@ -4,8 +4,8 @@ import { startSystem } from '../reports/open-stage.ts'
 import { deliver, NO_TOKEN, openJob, SECRET_INPUT } from './open-relay-job.ts'
 import { linesOf } from './play.ts'
 
-// Runs the same steps with Port credentials in the job, and through the relay with OIDC. Port must show the same data
-// in both cases. Uses the built progress reporter and a real relay.
+// Runs the same steps twice: with Port credentials in the job, and through the relay with OIDC. Port must show the same
+// data both times. Uses the built progress reporter and a real relay.
 
 async function open(way: 'credentials' | 'oidc', inputs: Record<string, string> = {}) {
   const system = await startSystem({ RELAY_REPORT_DELETE_BLUEPRINTS: 'service' })
@@ -36,7 +36,7 @@ async function open(way: 'credentials' | 'oidc', inputs: Record<string, string> 
 }
 
 describe.each(['credentials', 'oidc'] as const)('when a job reports with %s', way => {
-  test('Port shows lines, label, links, and entities in order while the job runs, and the rest and the result at its end', async () => {
+  test('Port shows texts of steps in order while the job runs, and everything else at the end of the job', async () => {
     const job = await open(way, { mask: 'https://preview.acme.example' })
     job.port.declareBlueprint('service', { type: 'object', properties: { tier: { type: 'number' } } })
     expect(await job.main()).toEqual([])
