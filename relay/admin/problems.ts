@@ -276,18 +276,19 @@ function ofSides(health: Health, of: SideProblem['type']): Found[] {
 
 export const STARTED = { api: 'Started through the API', dashboard: 'Started on the dashboard' }
 
-/** A freeze without an end that is older than a day is forgotten. */
+/** What to do about a freeze without an end that is older than a day; otherwise empty. */
+export const ifForgotten = ({ since, endsAt }: Pick<Freeze, 'since' | 'endsAt'>, now: number) =>
+  endsAt === null && now - since > DAY_MS ? 'If the freeze was forgotten, end it.' : ''
+
 function frozen({ freezes, now }: Health, isForgotten: boolean): Found[] {
-  const found = freezes.filter(
-    ({ since, endsAt }) => isForgotten === (endsAt === null && now - since > DAY_MS),
-  )
+  const found = freezes.filter(each => isForgotten === (ifForgotten(each, now) !== ''))
   return found.map(({ id, repositories, reason, since, endsAt, deliveries, startedBy }) => {
     const end = endsAt === null ? 'without an end' : `until ${clockTime(endsAt)}`
-    const forgotten = isForgotten ? ' If the freeze was forgotten, end it.' : ''
+    const started = startedBy ? `${STARTED[startedBy]}. ` : ''
     return {
       ...{ key: String(id), since, link: ['/freezes', 'Freezes'] },
       text: `${repositories} has been frozen since ${timeAndAge(since, now)}, ${end}: ${reason}.`,
-      advice: `${startedBy ? `${STARTED[startedBy]}. ` : ''}${amount(deliveries)} frozen.${forgotten}`,
+      advice: `${started}${amount(deliveries)} frozen. ${ifForgotten({ since, endsAt }, now)}`.trim(),
     }
   })
 }

@@ -113,7 +113,9 @@ test('a freeze says when and where it was started; a freeze without an end count
     const shown = await page('/')
     for (const text of texts(age, more)) expect(shown).toMatch(new RegExp(text))
   }
-  expect(await page('/freezes')).toMatch(/Started through the API\. Since .* \(7 d\), without an end\./)
+  expect(await page('/freezes')).toMatch(
+    /Started through the API\. Since .* \(7 d\), without an end\. If the freeze was forgotten, end it\./,
+  )
 })
 
 test('if the App was removed from a repository, the list, the alert, and doctor show the same sentence', async () => {

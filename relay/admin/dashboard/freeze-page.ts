@@ -1,7 +1,7 @@
 import { html } from 'hono/html'
 import type { RouteDeps } from '../../route-deps.ts'
 import { endFreeze, readFreeze } from '../freezes.ts'
-import { STARTED } from '../problems.ts'
+import { ifForgotten, STARTED } from '../problems.ts'
 import { csrf } from './changes.ts'
 import { amount, at, span } from './format.ts'
 import type { Guard } from './guard.ts'
@@ -19,7 +19,7 @@ ${active.length === 0 && html`<p class="empty">No deploy freeze is active.</p>`}
 ${active.map(
   ({ id, repositories, reason, since, endsAt, deliveries, startedBy }) => html`<section class="card">
 <h2>${repositories}: ${reason}</h2>
-<p>${amount(deliveries)} frozen. ${startedBy && `${STARTED[startedBy]}. `}Since ${at(since)} (${span(store.clock() - since)}), ${endsAt === null ? 'without an end' : html`until ${at(endsAt)}`}.</p>
+<p>${amount(deliveries)} frozen. ${startedBy && `${STARTED[startedBy]}. `}Since ${at(since)} (${span(store.clock() - since)}), ${endsAt === null ? 'without an end' : html`until ${at(endsAt)}`}. ${ifForgotten({ since, endsAt }, store.clock())}</p>
 ${session.role === 'admin' && html`<details><summary class="button">End…</summary><form method="post" action="/freezes/${id}" class="buttons">${csrf(session)}<button>End, and dispatch ${amount(deliveries)} in order</button> <button class="danger" name="discard" value="true">End, and cancel ${amount(deliveries)}</button></form></details>`}
 </section>`,
 )}
