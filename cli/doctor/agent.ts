@@ -15,7 +15,7 @@ export const agent: Check = {
       ...{ apiUrl, clientId, clientSecret: secrets[0], clock, timeoutMs: TIMEOUT_MS },
       fetch: (url, init) => fetch(url, { ...init, redirect: 'manual' }),
     })
-    // Credentials that can't read the definitions don't show whether an agent is needed.
+    // If the credentials can't read the definitions, it stays unknown whether an agent is needed.
     const list = async (kind: 'actions' | 'workflows', query = '') => {
       const listed = object(await port.request('GET', `/v1/${kind}${query}`).catch(() => null))[kind]
       return Array.isArray(listed) ? listed.filter(isObject) : []

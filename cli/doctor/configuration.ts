@@ -18,7 +18,7 @@ export const checkQuotes = (env: Env): (Finding & { name: string })[] =>
     ),
   }))
 
-/** Valid settings that the operator probably didn't intend. */
+/** Finds valid settings that the operator probably didn't intend. */
 const advice = (config: Config): Record<string, false | 'problem' | 'warning'> => {
   const { github, targets, webhook, port, startTimeout, runTimeout, adminToken, viewToken } = config
   return {

@@ -7,7 +7,7 @@ import { readLimit } from '../../relay/github/rate-limit-pause.ts'
 import type { Check, CheckDeps, Finding, Findings } from './check.ts'
 import { compareClock, ok, problem, secondsAhead, TIMEOUT_MS, warning, whyUnreachable } from './check.ts'
 
-/** Maximum clock difference before GitHub rejects an App's tokens. */
+/** If the clocks differ by more than this, GitHub rejects an App's tokens. */
 const APP_CLOCK_MS = 60_000
 const SOON_MS = 14 * 24 * 3_600_000
 

@@ -69,7 +69,7 @@ export const recentDeliveries: Check = {
   },
 }
 
-/** Finds node runs that finished with the relay's response to the webhook, before anything ran. */
+/** Finds node runs that finished as soon as the relay had responded to the webhook. */
 async function checkNodes(
   nodes: Pick<Delivery, 'id' | 'runId'>[],
   texts: Map<string, string>,
@@ -127,7 +127,7 @@ function readSent(action: PortAction, config: Config): Sent | Finding {
 
 const RUN_ID = 'r_Doctor0000000000'
 
-/** The sample value of an expression: NAME for a key such as `{{ if … then "NAME" else null end }}`, `x` for other expressions. */
+/** Returns a sample value for an expression: NAME for a key such as `{{ if … then "NAME" else null end }}`, and `x` otherwise. */
 const sample = (expression: string) => /\bthen\s+"([^"]*)"/.exec(expression)?.[1] ?? 'x'
 
 function contextOf(action: PortAction): JsonObject {

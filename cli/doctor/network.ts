@@ -42,7 +42,7 @@ function describeAddress(config: Config, found: Found, isHere: boolean): Finding
   if (found.kind === 'relay') return false
   if (found.kind === 'unknown') return warning(`${name} can't be checked: ${found.cause}.`)
   const [cause, advice] = [`${found.cause}.`, found.advice]
-  // The relay may not have been started yet.
+  // Only a warning, because the relay may not have been started yet.
   if (!isHere) return warning(`No relay responds at ${name}: ${cause} Start the relay. If it runs: ${advice}`)
   return (config.checkPublicUrl ? problem : warning)(`${name} doesn't lead to this relay: ${cause} ${advice}`)
 }

@@ -14,7 +14,7 @@ import { eventTypes, inputsOf, readEvents } from '../../workflow-files/triggers.
 import { isOwnPort } from '../generate/to-action.ts'
 import { type Check, type Finding, ok, problem, warning, whyUnreachable } from './check.ts'
 
-/** Explains why the relay can't read a repository or file; empty if the credential check has reported the problem. */
+/** Explains why the relay can't read a repository or file; empty if the check of the credential has already reported the problem. */
 export function refusal(error: unknown, name: string, repository = name): Finding[] {
   const cause = error instanceof CredentialError ? error.cause : error
   const status = cause instanceof RequestError && cause.response ? cause.status : null
@@ -38,12 +38,12 @@ type WantedIn = Wanted & { repository: string }
 
 export const ANYTHING: Wanted = { eventType: null, workflow: null, ref: null }
 
-/** The maximum age of a failure, and the maximum numbers of failures to read and targets to check. */
+/** The maximum age of a failure, and the maximum numbers of failures to read and of targets to check. */
 const RECENT_MS = 24 * 3_600_000
 const MAX_READ = 200
 const MAX_CHECKED = 20
 
-/** Returns the targets of recent deliveries that failed, or that were dispatched and have a reason: no workflow started. */
+/** Returns the targets of recent deliveries that failed or started no workflow. */
 export async function readFailures({ database, targets }: Config, now: number): Promise<WantedIn[]> {
   const store = await openStoreForCommand(database, 'read').catch(() => null)
   if (!store) return []

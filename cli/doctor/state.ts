@@ -12,7 +12,7 @@ import { openStoreForCommand } from '../../relay/store/open.ts'
 import { relayAddress } from '../admin-client.ts'
 import { type Check, type Finding, problem, TIMEOUT_MS, warning } from './check.ts'
 
-/** The problems in the database. An old queue has a cause that other checks report. */
+/** The problems in the database, except an old queue, whose cause other checks report. */
 const STORED: ProblemType[] = ['messages_wait', 'queue_stalled', 'no_runner', 'freeze_old', 'frozen']
 
 /** Reports the problems of queues, runners, messages to Port, and freezes that the dashboard's banner shows. */
@@ -24,7 +24,7 @@ export const stored: Check = {
     if (!store) return []
     try {
       const read = await readStored(store, createRateLimitPauses(config.github.auth, clock).scope)
-      // If the database or a service fails, its check reports the cause of these waits.
+      // If the database or GitHub fails, another check has reported the cause of these waits.
       const isDown = failed.some(name => ['database', 'github'].includes(name))
       const causes = {
         ...(isDown && { stalled: [] }),
@@ -63,5 +63,5 @@ const findings = (health: Health, types: readonly ProblemType[]): Finding[] =>
     .filter(({ type }) => types.includes(type))
     .map(each => (isMinor(each) ? warning : problem)(textOf(each)))
 
-/** Whether an operator may have intended this, or no alert is sent about it. */
+/** Whether a problem is only a warning: an operator may have intended it, or it causes no alert. */
 const isMinor = ({ type, only }: Problem) => only === 'banner' || type === 'freeze_old' || type === 'frozen'

@@ -68,7 +68,7 @@ export async function plan(
     const existing = definitionOf(chosen, all.found)
     const mergeWith = async ({ action, said }: Generated) =>
       merge(existing, chosen === 'action' ? action : toPortWorkflow(action).workflow, said, options)
-    // If the workflow has both events, the definition in Port decides.
+    // If the workflow has both events, the definition in Port decides which one is used.
     const merged = await mergeWith(generated).catch(error =>
       mergeWith(generated.other ?? generated).catch(() => Promise.reject(error)),
     )
@@ -103,7 +103,7 @@ async function read(port: Port, format: Format, identifier: string): Promise<Jso
   }
 }
 
-/** Lists the settings in Port's response that Port doesn't accept in requests. */
+/** Lists the settings that Port returns, but doesn't accept in requests. */
 function lostIn(format: Format, found: JsonObject): string[] {
   const known = [...KEYS[format], ...OF_PORT]
   const lost = Object.keys(found).filter(key => !known.includes(key) && found[key] !== null)

@@ -17,7 +17,7 @@ export interface Said {
 
 /**
  * Changes the definition of a Port action or a Port workflow to match a workflow file. Keeps all other settings.
- * @param at the relay's address in the generated definition, and another address that the definition in Port can have
+ * @param at the relay's address in the generated definition, and a second address that the definition in Port can have
  * @returns the definition, a line per difference, and notes for the user
  * @throws Error if the definition in Port has another target, or if its body isn't the generated one
  */
@@ -46,7 +46,7 @@ export function merge(existing: JsonObject, generated: JsonObject, said: Said, a
     )
   const before = readHere(webhook)!
   const complete = { ...webhook, body: { ...object(body), ...object(webhook.body) } }
-  // The generated keys are added only if they don't change the inputs that the relay reads.
+  // The generated keys are added, unless they change the inputs that the relay reads.
   const isComplete = isDeepStrictEqual(readHere(complete), before)
   const url = String(webhook.url).replace(before.base, relay)
   Object.assign(webhook, isComplete && complete, { url, method, synchronized, ...given({ onTimeout }) })
@@ -81,7 +81,7 @@ export function partsOf({ nodes, trigger, invocationMethod }: JsonObject) {
 }
 
 /**
- * Lists what Port doesn't send to an agent that polls.
+ * Lists the parts of a definition that Port doesn't send to an agent that polls.
  * @see https://docs.port.io/workflows/build-workflows/nodes/action-nodes/port-execution-agent/
  */
 export function notPolled({ forms, webhooks }: ReturnType<typeof partsOf>): string[] {
@@ -181,7 +181,7 @@ function mergeForm(
 /** The settings that inputs of every type can have. */
 const ANY_TYPE = ['title', 'icon', 'description', 'visible', 'dependsOn']
 
-/** On GitHub, an input of the type string without options accepts any text, so such an input matches every type in Port. */
+/** A string input without options accepts any text on GitHub, so it matches every type in Port. */
 function mergeInput(input: Json | undefined, generated: Json | undefined): JsonObject {
   const [existing, wanted] = [object(input), object(generated)]
   const { type, enum: options, default: value } = wanted

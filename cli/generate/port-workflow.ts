@@ -36,7 +36,7 @@ export function toPortWorkflow(action: PortAction): { workflow: JsonObject; note
           config: {
             type: 'SELF_SERVE_TRIGGER',
             userInputs: userInputs(action, entity),
-            // In the menu of an entity, Port shows only workflows with a context.
+            // With a context, Port shows the workflow in the entity's menu.
             ...(entity && { contexts: [{ on: 'ENTITY', userInput: entity.name }] }),
             ...given({ actionCardButtonText, executeActionButtonText, published: publish }),
           },
@@ -97,7 +97,7 @@ interface Carried {
   value: Json | undefined
   /** The values that a node can't send, with their places in the body. */
   lost: { at: string; expression: string }[]
-  /** The places whose values are fields of an entity other than its identifier. */
+  /** The places with fields of an entity other than the identifier. */
   ofEntity: string[]
 }
 
@@ -177,7 +177,7 @@ function carry(template: Json, action: PortAction, entity: string | null): Carri
 
 export const isComputed = (value: unknown) => typeof value === 'string' && value.includes('{{')
 
-/** The node for approvals. A declined run finishes at this node, because the outcome "declined" has no connection. */
+/** The node for approvals. The outcome "declined" has no connection, so a declined run finishes at this node. */
 const APPROVAL: JsonObject = {
   identifier: 'approval',
   title: 'Approval',

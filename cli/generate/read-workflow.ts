@@ -27,11 +27,11 @@ export function readWorkflow(yaml: string, file: string) {
     name: text(value.name),
     description: text(value.description),
     on,
-    /** The inputs that a user enters, and those that the relay fills in every workflow. */
+    /** The inputs that a user enters, and those with the names in OFFERED_INPUTS. */
     inputs: Object.fromEntries(
       Object.entries(declared).filter(([name]) => ![...contexts, ...runIds].includes(name)),
     ),
-    /** Other inputs that the relay fills, with Port's context or the ID of Port's run. */
+    /** The other inputs that the relay fills: with Port's context, and with the ID of Port's run. */
     ...ofInputs,
     usedInputs: [...new Set(reads.flatMap(([key, name]) => (key === 'inputs' && name ? [name] : [])))],
     usesEntity: reads.some(([key]) => /^entity$/i.test(key ?? '')),
@@ -55,15 +55,15 @@ function expressionsOf(node: unknown, key = ''): string[] {
 const withoutTexts = (source: string): string =>
   source.replace(/(\[\s*)?'(?:[^']|'')*'/g, (text, bracket) => (bracket === undefined ? '' : text))
 
-/** The outputs in `action.yml`. A Port input with one of these names isn't an output of the same name. */
+/** The outputs in `action.yml`. A Port input with one of these names gets the output `input-NAME`. */
 export const FIXED_OUTPUTS =
   'inputs entity event trigger payload run-id action operation blueprint entity-id triggered-by delivery'.split(
     ' ',
   )
 
 /**
- * Returns the keys with which a reference reads Port's data, such as `['entity', 'title']`, `['event']`, or
- * `['inputs', NAME]`: from the action's outputs, the relay's payload, or Port's context. Empty for other references.
+ * Returns the keys with which a reference reads Port's data from the action's outputs, the relay's payload, or Port's
+ * context: `['entity', 'title']`, `['event']`, or `['inputs', NAME]`. Empty for other references.
  */
 function portKeys({ root, path }: Reference, stepIds: string[], contexts: string[]): string[] {
   const [first = '', second = '', third, fourth] = path

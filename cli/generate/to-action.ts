@@ -22,14 +22,14 @@ export interface ToActionOptions {
   'allow-invalid'?: boolean | undefined
 }
 
-/** The workflow has no event that the relay can send. */
+/** Thrown if the workflow has no event that the relay can send. */
 export class NotStartable extends Error {}
 
 export interface Generated {
   action: PortAction
   said: Said
   notes: string[]
-  /** The action for the second event of a workflow with two events, if the user chose none. */
+  /** If the workflow has two events and the user chose none, the action for the second event. */
   other?: Generated
 }
 

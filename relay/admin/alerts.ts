@@ -9,16 +9,16 @@ import { sendAlert } from './send-alert.ts'
 import { SIDES, type Side, type Sides } from './sides.ts'
 
 export const ALERTS_MS = 10_000
-/** The duration of the lease. If a relay doesn't renew its lease, another relay sends alerts. */
+/** The duration of the lease. If the relay with the lease doesn't renew it, another relay sends the alerts. */
 const LEASE_MS = 3 * ALERTS_MS
 const MINUTE_MS = 60_000
 /** The maximum number of alerts of a type. An outage of GitHub affects every repository. */
 const MOST_ALIKE = 10
 
 /**
- * Sends alerts to RELAY_ALERT_URL when a problem starts and when it's resolved, at most one alert per minute. If several
- * relays share a database, only the relay with the lease sends alerts. While the database is unavailable, each relay
- * sends alerts about its own access to the database.
+ * Sends alerts to RELAY_ALERT_URL when a problem starts or is resolved, at most one alert per minute. If several relays
+ * share a database, only the relay with the lease sends alerts. While the database is unavailable, each relay sends
+ * alerts about its own access to the database.
  * @returns a function that checks for problems once. The caller calls it every {@link ALERTS_MS}.
  */
 export function createAlerts(deps: {
@@ -48,7 +48,7 @@ export function createAlerts(deps: {
       const isSaved = !stored || JSON.stringify(state) === JSON.stringify(stored)
       return isSaved || (await store.saveAlerts(holder, state))
     }
-    // The state is saved before sending, so that a retry after a failure uses the same alert id.
+    // The state is saved before the alert is sent, so that a retry uses the same alert ID.
     if (!(await save(problems)) || !changes) return
     try {
       await sendAlert(alert, publicUrl, changes, Date.now())
@@ -77,7 +77,7 @@ export function createAlerts(deps: {
     return {
       stored,
       present: [
-        // If the list of deliveries is full, known problems stay, because the list may omit their repositories.
+        // If the list of deliveries is full, known problems stay, because their repositories may be missing in the list.
         ...(now.notStarted.length === MOST_NOT_STARTED ? stored.problems.filter(isNotStarted) : []),
         ...alike.flatMap(([, all]) => all.filter((each, i) => i < MOST_ALIKE || isNotStarted(each))),
       ],
@@ -88,7 +88,7 @@ export function createAlerts(deps: {
 type AnyProblem = Pick<Problem, 'key' | 'text' | 'advice' | 'since'> & { type: string; side?: Side | null }
 
 const isNotStarted = ({ type }: AnyProblem) => type === 'workflow_not_started'
-/** Whether every relay sends alerts about the problem, because no relay can get the lease without a database. */
+/** Whether every relay sends alerts about the problem: without a database, no relay can get the lease. */
 const isOwn = ({ type }: AnyProblem) => type === 'database_unavailable'
 
 function update(known: readonly KnownProblem[], present: readonly AnyProblem[], now: number): KnownProblem[] {
@@ -97,7 +97,7 @@ function update(known: readonly KnownProblem[], present: readonly AnyProblem[], 
   const updated = known.map(each => {
     const again = rest.get(identity(each))
     rest.delete(identity(each))
-    // After an alert about the problem, the problem keeps the text of the alert.
+    // After an alert about a problem, the problem keeps the alert's text.
     const text = each.isSent || !again ? each.text : textOf(again)
     return { ...each, text, resolvedAt: again ? null : (each.resolvedAt ?? now) }
   })

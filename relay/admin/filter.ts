@@ -39,7 +39,7 @@ export const bulkRequest = z.strictObject(
   'must be a JSON object, such as {"state": "failed", "since": "1h", "dry_run": true}',
 )
 
-/** Returns the refusal of a request that a schema doesn't accept. */
+/** Returns the refusal of a request that doesn't match its schema. */
 export function refuse({ issues: [issue] }: z.ZodError): Problem {
   const unknown = issue?.code === 'unrecognized_keys' && JSON.stringify(issue.keys[0]?.slice(0, 60))
   const rule = unknown ? `has the unknown field ${unknown}` : issue?.message
@@ -62,7 +62,7 @@ export function readFilter(given: GivenFilter, now: number): Filter {
   }
 }
 
-/** Reads an RFC 3339 time, milliseconds since 1970, or a duration before now; null for another text. */
+/** Reads an RFC 3339 time, milliseconds since 1970, or a duration that is subtracted from now; null for another text. */
 function readSince(text: string, now: number): number | null {
   const ago = duration.safeParse(text)
   if (ago.success) return now - ago.data

@@ -20,7 +20,7 @@ type DatabaseCheck = Awaited<ReturnType<RouteDeps['checkDatabase']>>
 const OUTDATED =
   'A newer relay has upgraded the database (RELAY_DATABASE). This relay still accepts webhooks, but claims no work: stop this relay, or start its newer version.'
 
-/** Checks the database. Limits the rate of checks: between two checks, returns the last result. */
+/** Checks the database. Beyond the rate limit, returns the last result instead of checking. */
 export function createDatabaseCheck(
   store: Pick<Store, 'ping' | 'schemaVersion'>,
   throttled: Pick<ThrottledLog, 'error'>,
@@ -83,7 +83,7 @@ export async function readStored(store: Pick<Store, SharedReads | 'clock'>, scop
   }
 }
 
-/** Health without any problem. A command that only reads the database adds what it reads. */
+/** Health without any problem. A command that can only read the database adds what it has read. */
 export const NO_PROBLEMS: Health = {
   ...{ now: 0, problems: [], sides: [], database: null, outdated: null, limits: [], freezes: [] },
   ...{ isRead: false, queued: 0, frozen: 0, stalled: [], waiting: [], notStarted: [] },
@@ -178,7 +178,7 @@ const KEPT_MS = 48 * HOUR_MS
 const FLUSH_MS = 15_000
 const NONE = { succeeded: 0, failed: 0, cancelled: 0, not_started: 0, unknown: 0 }
 
-/** Counts deliveries per hour for the dashboard's chart. A killed relay loses the counts since the last flush. */
+/** Counts deliveries per hour for the dashboard's chart. If the relay is killed, the counts since the last flush are lost. */
 export function createTally(store: Store, log: Pick<ThrottledLog, 'error'>) {
   let counted = new Map<number, Hour>()
 

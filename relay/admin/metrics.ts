@@ -77,7 +77,7 @@ const HELP = {
 
 export type Metrics = ReturnType<typeof createMetrics>
 
-/** Creates the metrics. No label has a value that senders choose, such as a repository, an action, or a delivery. */
+/** Creates the metrics. No label contains values that senders choose, such as a repository, an action, or a delivery. */
 export function createMetrics() {
   const registry = new Registry()
   const named = <L extends string>(name: keyof typeof HELP, labelNames: readonly L[] = []) => ({
@@ -186,7 +186,7 @@ type Sources = Omit<RouteDeps, 'config' | 'apply' | 'freezes' | 'log'> & {
   address: Pick<PublicAddress, 'status'>
 }
 
-/** The time limit for reading the database. If reading takes longer, the response contains only the metrics of this process. */
+/** The time limit for reading the database. If reading takes longer, the response contains the metrics of this process, and no others. */
 const READ_MS = 2_000
 
 export function createMetricsRoute(deps: Sources & { metrics: Metrics; roles: Roles }) {

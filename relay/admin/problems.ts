@@ -13,7 +13,7 @@ import { RESTART, type Side, type SideProblem } from './sides.ts'
 export interface Health {
   now: number
   problems: readonly SideProblem[]
-  /** The services that the relay uses, and the time of the last successful request to each service. */
+  /** The services that the relay uses, each with the time of the last successful request. */
   sides: readonly { side: Side; lastSuccess: number | null }[]
   /** Why the database doesn't accept writes; null if it does. */
   database: string | null
@@ -34,7 +34,7 @@ export interface Health {
   queuedSince: number | null
   /** When the oldest waiting message to Port was written; null if no message is waiting. */
   oldestMessage: number | null
-  /** The delivery of this message, and why it waits; null if unknown. */
+  /** The delivery of the oldest message, and why the message waits; null if unknown. */
   oldestOf: string | null
   oldestReason: string | null
   /** The end of the pause for messages to Port; 0 without a pause. */
@@ -72,7 +72,7 @@ interface Kind {
   /** The section of docs/runbook.md, and the page of the dashboard. */
   section: string
   page: string
-  /** How long the problem must last until a place shows it (ms). Other places never show it. `/readyz` shows it at its side. */
+  /** The places that show the problem, and how long the problem must last before that (ms). `/readyz` shows it under the problem's `side`. */
   after: { banner?: number; alert?: number; readyz?: 0 }
   find: (health: Health) => Found[] | Found | false | '' | null
 }
@@ -83,12 +83,12 @@ const kind = (
 
 const MINUTE_MS = 60_000
 const DAY_MS = 1440 * MINUTE_MS
-/** How long nothing was dispatched from a queue until the banner shows this, and until the relay sends an alert. */
+/** If nothing was dispatched from a queue for BACKLOG_MS, the banner shows this. After STALLED_MS, the relay sends an alert. */
 export const BACKLOG_MS = MINUTE_MS
 export const STALLED_MS = 5 * MINUTE_MS
-/** How old the oldest message must be until the banner shows it. */
+/** If the oldest message is older than this, the banner shows it. */
 export const MESSAGES_MS = 2 * MINUTE_MS
-/** How long a delivery that started no workflow causes an alert. */
+/** If a delivery started no workflow, there is an alert about it for this long. */
 const NOT_STARTED_MS = 60 * MINUTE_MS
 export const RUN_AGAIN = 'Afterwards, run the Port actions of refused webhooks again.'
 
@@ -162,7 +162,7 @@ export const PROBLEMS = {
     { banner: BACKLOG_MS, alert: 15 * MINUTE_MS },
     queueOld,
   ),
-  // Without writes, the relay doesn't poll, so these runs may have a runner by now.
+  // If the database doesn't accept writes, the relay doesn't poll, so these runs may have a runner by now.
   no_runner: kind('warning', 'PortRelayNoRunner', '/?state=running', AT_ONCE, ({ database, waiting }) =>
     describeWithoutRunner(database === null ? waiting : []),
   ),
@@ -210,7 +210,7 @@ function messagesWait(health: Health): Found | null {
 }
 
 function queueStalled({ database, problems, stalled, now }: Health): Found[] {
-  // If the database or GitHub is unavailable, nothing is dispatched.
+  // If the database or GitHub is unavailable, nothing is dispatched, so stalled queues aren't a problem of their own.
   const isDown = problems.some(({ type, side }) => type === 'unreachable' && side === 'github')
   return (database === null && !isDown ? stalled : []).map(each => {
     const { id, runId, repository, reason, stalledSince: since } = each

@@ -14,8 +14,8 @@ export const signChallenge = (key: string, challenge = ''): string | null =>
   CHALLENGE.test(challenge) ? createHmac('sha256', key).update(challenge).digest('base64url') : null
 
 /**
- * What responds at an address. `relay`: a relay of the expected database. `unknown`: the response shows neither that the
- * address is right nor that it is wrong. `cause`: a clause.
+ * What responds at an address. `relay`: a relay of the expected database. `unknown`: the response doesn't show whether
+ * the address is right. `cause`: a clause.
  */
 export type Found =
   | { kind: 'relay'; hmac: string | null }
@@ -68,7 +68,7 @@ function readStatus({ status, headers }: Response, url: string): Found {
   const to = URL.parse(headers.get('location') ?? '', url)
   if (status < 400 && to?.pathname.endsWith('/healthz'))
     return failed(`the address redirects to ${to.origin}`, 'Set RELAY_PUBLIC_URL to that address.')
-  // A sign-in protects the address, for example.
+  // Such a response can come from a sign-in that protects the address.
   if (status < 400 || [401, 403, 429].includes(status)) return { kind: 'unknown', cause }
   if (status >= 500)
     return failed(cause, 'Start the relay, or correct the address to which the proxy forwards.')
@@ -120,7 +120,7 @@ export function createPublicAddress(deps: {
   let [found, failures, since]: [Found | null, number, number] = [null, 0, 0]
 
   return {
-    /** The last result; null if the check is off. A first failure isn't a result. */
+    /** Returns the last result; null if the check is off. A single failure doesn't count as a result. */
     status(): AddressStatus | null {
       if (url === null) return null
       if (!found) return { kind: null, since, text: 'Not checked yet.' }
@@ -139,7 +139,7 @@ export function createPublicAddress(deps: {
       if (isFailed && failures++ === 0) since = clock()
       if (!isFailed) failures = 0
       if (isFailed) throttled.warn({ reason: result.cause }, "RELAY_PUBLIC_URL doesn't lead to this relay")
-      // A single failure can be the restart of a proxy.
+      // The cause of a single failure can be the restart of a proxy.
       if (!isFailed || failures > 1) found = result
       return isFailed ? RETRY_MS : CHECK_MS
     },

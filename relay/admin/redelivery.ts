@@ -45,7 +45,7 @@ export function createRedelivery({ store, apply, port }: Pick<RouteDeps, 'store'
       }
       return { deliveries: deliveries.slice(0, limit).reverse(), more: deliveries.length > limit }
     },
-    /** Returns whether each delivery's Port run has finished; null if there is no Port run, or reading takes too long. */
+    /** Returns for each delivery whether its Port run has finished; null if there is no Port run, or reading it takes too long. */
     async readEnds(deliveries: readonly Listed[]): Promise<Map<string, boolean | null>> {
       const ends = new Map<string, boolean | null>(deliveries.map(({ id }) => [id, null]))
       const waiting = deliveries.filter(port.canReport)

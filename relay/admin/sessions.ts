@@ -14,7 +14,7 @@ export interface Session {
   role: Role
   /** Milliseconds since 1970 (wall clock). */
   expiresAt: number
-  /** A secret in every form of this session, which other sites don't know. */
+  /** A secret that other sites don't know, and that every form of this session contains. */
   csrf: string
 }
 
@@ -26,7 +26,7 @@ export function createSessions(
 ) {
   const tokens = { admin: adminToken, view: viewToken }
   const keys = new Map<Role, Promise<Buffer>>()
-  /** Whether each recent session is revoked. Without the database, only sessions that aren't can read pages. */
+  /** Whether each recent session is revoked. While the database is unavailable, sessions that aren't known as valid can't read pages. */
   const known = new BoundedMap<string, boolean>(100)
 
   /** Returns the key for the sessions of a role, from the role's token. With scrypt, guessing a token from a cookie is expensive. */
@@ -81,7 +81,7 @@ export function createSessions(
 export const isOwnForm = (c: Context, session: Session, csrf: unknown) =>
   typeof csrf === 'string' && isSame(csrf, session.csrf) && isOwnSite(c)
 
-/** Whether a form came from the relay's own page. Over plain HTTP, browsers send `origin` instead of `sec-fetch-site`. */
+/** Whether a form came from a page of this relay. Over plain HTTP, browsers send `origin`, but not `sec-fetch-site`. */
 export function isOwnSite(c: Context): boolean {
   const [site, origin] = [c.req.header('sec-fetch-site'), c.req.header('origin')]
   if (site !== undefined) return site === 'same-origin' || site === 'none'

@@ -32,7 +32,7 @@ type Observed =
 
 export type Sides = ReturnType<typeof createSides>
 
-/** How often the relay checks an unused credential (IDLE_MS), and a service that doesn't respond (RETRY_MS). */
+/** The relay checks an unused credential every IDLE_MS, and a service that doesn't respond every RETRY_MS. */
 const IDLE_MS = 60_000
 const RETRY_MS = 10_000
 
@@ -68,7 +68,7 @@ export function createSides(deps: {
     const now = clock()
     const paused = side === 'github' ? pauses.rejected() : []
     for (const pause of paused.filter(({ pausedUntil }) => pausedUntil > now - RETRIED_MS)) {
-      // A rejected App is a single problem, even if it has installations of several owners.
+      // A rejected App is one problem, even if several owners have installed the App.
       const owner = pause.cause === 'installation' ? ownerOf(pause) : ''
       const reason = `${pause.reason}${owner && ` (${owner})`}`
       const text = `${reason}. Next attempt at ${clockTime(Math.max(now, pause.pausedUntil))}.`
@@ -105,7 +105,7 @@ export function createSides(deps: {
     /** Whether the relay uses the service. The relay uses Port only if PORT_CLIENT_ID is set. */
     isUsed: (side: Side) => side === 'github' || config.port.clientId !== null,
     lastSuccess: (side: Side) => records[side].lastSuccess,
-    /** Whether the service accepted every credential when the relay last used it; null before the first response. */
+    /** Whether the service accepted all credentials when they were last used; null before the first response. */
     isAccepted: (side: Side) => (rejections(side).size > 0 ? false : records[side].isAccepted),
     isKnown: (side: Side) => records[side].usedAt > Number.NEGATIVE_INFINITY,
     problems,
@@ -141,7 +141,7 @@ function readGitHub(...[response, error]: Parameters<OnResponse>): Observed | nu
   const { status, headers } = response
   // A response without x-github-request-id is from a proxy.
   if (!headers.has('x-github-request-id')) return { kind: 'failed', cause: foreignReason(status) }
-  // After this response, the relay searches for the workflow run. The search shows whether GitHub is down.
+  // This response doesn't count, because the search for the workflow run, which follows, shows whether GitHub is down.
   if (status >= 500 && response.url.endsWith('/dispatches')) return null
   if (status >= 500) return { kind: 'failed', cause: `GitHub responded with ${status}` }
   if (status === 401) return { kind: 'rejected', status }
@@ -183,7 +183,7 @@ function createRecord(name: string, clock: () => number) {
     lastSuccess: null as number | null,
     unreachable: null as { since: number; text: string; advice: string } | null,
     usedAt: Number.NEGATIVE_INFINITY,
-    /** The status with which the service rejects the credential; null for an accepted credential, and before the first response. */
+    /** The status with which the service rejects the credential; null if it accepts the credential, or hasn't responded yet. */
     rejectedWith: null as number | null,
     isAccepted: null as boolean | null,
     observe(observed: Observed): void {

@@ -6,7 +6,7 @@ import { boundRun } from './match.ts'
 import { actionsPage, finishCancelled, names } from './outcome.ts'
 import { WAITS } from './waiting.ts'
 
-/** Cancels a queued delivery. If GitHub's response to a dispatch is missing, polls search for the workflow run and cancel it. */
+/** Cancels a queued delivery. If a dispatch has no response from GitHub, polls search for the workflow run and cancel it. */
 export function requestWhileQueued(
   delivery: Delivery,
   { by }: Event<'cancelRequested'>,
@@ -28,7 +28,7 @@ export function requestWhileQueued(
   }
 }
 
-/** Finishes a canceled delivery when GitHub's late response shows that the dispatch started nothing. */
+/** Finishes a canceled delivery when a late response of GitHub shows that the dispatch started nothing. */
 export function noteUnsent(
   delivery: Delivery,
   _: Event<'dispatchRejected' | 'dispatchDeferred'>,
@@ -66,7 +66,7 @@ export function noteSent(
   }
 }
 
-/** Records that GitHub doesn't allow the cancellation. The relay asks GitHub again only if a user cancels again. */
+/** Records that GitHub doesn't allow the cancellation. The relay doesn't ask GitHub again, unless a user cancels again. */
 export function noteRejected(
   _delivery: Delivery,
   { reason, pollAt }: Event<'cancelRejected'>,
@@ -99,7 +99,7 @@ export function seeApproval(
   const messages: Message[] = [{ log: lines }]
   if (isNew && waitingFor !== null)
     messages.push({ update: { statusLabel: `${WAITS.approval}: ${waitingFor}` } })
-  // If the workflow uses the action, the action later replaces this label.
+  // The action, if the workflow uses it, replaces this label later.
   else if (isNew) messages.push({ update: { statusLabel: 'Running' } })
   return {
     change: { waitingFor, decisions: [...known, ...fresh.flatMap(keysOf)].slice(-MAX_DECISIONS).join('\n') },

@@ -2,7 +2,7 @@ import type { Change, Delivery, DeliveryRun, Listed } from './delivery.ts'
 
 /**
  * `read` converts the stored value: both databases store booleans as numbers, and objects as JSON text. `reset`: the
- * value after a redelivery; if it's missing, the redelivery keeps or computes the value.
+ * value after a redelivery. Without `reset`, the redelivery keeps or computes the value.
  */
 type Column<T> = { reset?: T } & ([T] extends [string | number | null]
   ? { read?: never }
@@ -35,7 +35,7 @@ const readRun = reading(RUN)
 
 const json = (stored: unknown) => (stored === null ? null : JSON.parse(String(stored)))
 
-/** The columns of a delivery. A field without a column, or a column without its conversion, doesn't compile. */
+/** The columns of a delivery. If a field lacks a column, or a column lacks its conversion, this doesn't compile. */
 export const DELIVERY: Columns<Delivery> = {
   ...kept('seq', 'id', 'dedupeKey', 'runId', 'kind', 'action', 'repository', 'eventType', 'workflow', 'ref'),
   ...kept('state', 'receivedAt', 'queuedAt', 'updatedAt', 'dueAt', 'version'),

@@ -4,9 +4,9 @@ import type { PauseCause } from '../github/rate-limit-pause.ts'
 import type { HistoryType } from './history.ts'
 
 /**
- * A delivery's state: `queued` → `dispatched` → `running` (the workflow run is known) → `finished`. `dispatched`:
- * GitHub accepted the dispatch, or a user canceled while the response was missing. An open delivery can become `failed`
- * (with a reason) or `cancelled` (by a user). A user can redeliver a failed or canceled delivery.
+ * A delivery's state: `queued` → `dispatched` → `running` → `finished`. `dispatched`: GitHub accepted the dispatch, or
+ * a user canceled before GitHub responded. `running`: the workflow run is known. An open delivery can also become
+ * `failed` (with a reason) or `cancelled` (by a user). A user can redeliver a failed or canceled delivery.
  */
 export type State = 'queued' | 'dispatched' | 'running' | 'finished' | 'failed' | 'cancelled'
 
@@ -18,8 +18,9 @@ export type Outcome = 'succeeded' | 'failed' | 'cancelled' | 'not_started' | 'un
 export const OUTCOMES: readonly Outcome[] = ['succeeded', 'failed', 'cancelled', 'not_started', 'unknown']
 
 /**
- * The cause of a wait. Before the dispatch: an earlier delivery, a pause of the credential, GitHub's error, the dispatch
- * rate, or a freeze. On GitHub: a runner or a concurrency group; hidden if GitHub refuses to show the runs.
+ * The cause of a wait. Before the dispatch: an earlier delivery, a pause of the credential, an error of GitHub, the
+ * dispatch rate, or a freeze. On GitHub: a runner or a concurrency group. `hidden`: unknown, because GitHub refuses to
+ * show the runs.
  */
 export type WaitCause = 'queue' | PauseCause | 'error' | 'rate' | 'frozen' | WaitCauseOnGitHub
 type WaitCauseOnGitHub = 'runner' | 'concurrency' | 'hidden'
@@ -31,14 +32,14 @@ export type Wait =
 
 export const REDELIVERABLE: readonly State[] = ['failed', 'cancelled']
 
-/** The time without a runner after which the relay raises an alert about a workflow run. */
+/** If a workflow run has waited for a runner for this long, the relay raises an alert. */
 export const NO_RUNNER_MS = 600_000
-/** The relay renews Port's label if a rate limit ends later than the label shows, by at least this time. */
+/** If a rate limit ends later than Port's label says, by at least this time, the relay renews the label. */
 export const RENEWED_MS = 60_000
-/** How long Port still shows a pause after its end. In this time, the waiting dispatch is retried. */
+/** How long Port shows a pause after it has ended. During this time, the dispatch that waited is retried. */
 export const RETRIED_MS = 10_000
 
-/** What shows that a workflow run belongs to a delivery. The strongest evidence is first. */
+/** The kinds of evidence that a workflow run belongs to a delivery, the strongest first. */
 export type Evidence = 'response' | 'report' | 'port' | 'title' | 'candidate'
 
 /** The last known state of a workflow run that belongs to a delivery. */
@@ -46,18 +47,18 @@ export interface DeliveryRun {
   id: number
   attempt: number
   evidence: Evidence
-  /** Whether the run is from before a redelivery. Such a run no longer affects the delivery. */
+  /** Whether the run is from before a redelivery, and therefore no longer affects the delivery. */
   past: boolean
   /** GitHub's status; `unknown` until the run is read. */
   status: string
   conclusion: string | null
   /** The URL of the run's page; empty until the run is read. */
   url: string
-  /** Whether the action reports the result through the relay. If so, any other result in Port is from a user. */
+  /** Whether the action reports the result through the relay. If so, a result that is already in Port is from a user. */
   reportsConclusion?: boolean
 }
 
-/** What jobs have reported, kept for the final update of the Port run. In Port, each update replaces the earlier texts. */
+/** The reports of jobs. The relay keeps them for the final update of the Port run, because each update replaces the earlier texts. */
 export interface Reported {
   /** The attempt of the workflow run to which `jobs` belong; 0 if no job has reported a result. */
   attempt: number
@@ -73,15 +74,15 @@ export interface JobResult {
   author: Conclusion
 }
 
-/** A required entity that Port rejected, such as `service "shop"`. A success of this attempt becomes a failure. */
+/** A required entity that Port rejected, such as `service "shop"`. It turns a success of this attempt into a failure. */
 export type Rejected = { attempt: number; entity: string }
 
 /** An accepted webhook and its progress. Times are milliseconds since 1970, by the store's clock. */
 export interface Delivery extends Target {
-  /** The delivery's position among all deliveries and in its repository's queue. A redelivery assigns the next free number. */
+  /** The delivery's position among all deliveries, and in its repository's queue. A redelivered delivery gets the next free number. */
   seq: number
   id: string
-  /** `run:<id>`, or a digest of timestamp and signature. Webhooks with the same key become one delivery. */
+  /** `run:<id>`, or a digest of timestamp and signature. Webhooks with the same key are the same delivery. */
   dedupeKey: string
   runId: string | null
   kind: RunKind
@@ -91,46 +92,46 @@ export interface Delivery extends Target {
   /** Why the delivery failed, why its dispatch is waiting, or why a workflow run might never start. */
   reason: string | null
   receivedAt: number
-  /** The time of receipt or of the last redelivery. */
+  /** The time of the receipt or of the latest redelivery. */
   queuedAt: number
   updatedAt: number
-  /** When the next step is due; null without a next step. */
+  /** When the next step is due, or null. */
   dueAt: number | null
-  /** A fencing token, which counts claims and changes. A change that is based on another version isn't applied. */
+  /** A fencing token, which counts claims and changes. A change is applied only to the version on which it is based. */
   version: number
   attempts: number
   firstAttemptAt: number | null
-  /** When the latest dispatch was sent, recorded before the request. */
+  /** When the latest dispatch was sent. This is recorded before the request. */
   attemptedAt: number | null
-  /** If GitHub hasn't responded to the latest attempt: when the attempt was sent or its response was lost. Otherwise, null. */
+  /** When the latest attempt was sent, or its response was lost; null if GitHub has responded. */
   awaitingResponseSince: number | null
-  /** The cause of the wait that Port shows; empty if Port shows none. A redelivery resets it. */
+  /** The cause of the wait that Port shows; empty if Port shows none. */
   shownCause: WaitCause | ''
   /** The end of GitHub's rate limit that Port shows; 0 if Port shows none. */
   shownUntil: number
-  /** Details of the wait that Port shows: GitHub's response, a runner's labels, or the URL of the run that occupies the concurrency group. */
+  /** Details of the wait that Port shows: GitHub's response, a runner's labels, or the URL of the run that is in progress in the concurrency group. */
   shownReason: string
   /** When Port was notified of the wait; 0 if Port wasn't notified. */
   shownAt: number
   /** The id of the deploy freeze that holds the queued delivery back; 0 for none. */
   frozenBy: number
-  /** When the last freeze of the delivery ended; null for none. */
+  /** When the latest freeze of the delivery ended; null for none. */
   unfrozenAt: number | null
   dispatchedAt: number | null
   cancelRequestedAt: number | null
   cancelSentAt: number | null
   /** Whether the relay requested a forced cancellation because the first request had no effect. */
   cancelForced: boolean
-  /** The environments whose approval the run waits for, separated by commas; null for none. */
+  /** The environments for whose approval the run waits, separated by commas; null for none. */
   waitingFor: string | null
-  /** The reviewers' decisions that Port's log shows. One per line, such as `production:approved`. */
+  /** The decisions of reviewers that Port's log shows, one per line, such as `production:approved`. */
   decisions: string
   /** The node run's outputs as JSON text; empty for none. Each update to Port replaces all outputs. */
   outputs: string
   reported: Reported | null
   rejected: Rejected | null
   finishingAt: number | null
-  /** Whether the relay reports the final status after the workflow has started. If not, another system reports it. */
+  /** Whether the relay reports the final status of a workflow that has started. If not, another system reports it. */
   reportWorkflowStatus: boolean
   /**
    * The time of the relay's request for a re-run, recorded before the request is sent. 0: the relay hasn't requested one,
@@ -151,20 +152,20 @@ export interface NewDelivery
   invocation: string
   /** The digest of the webhook's signature, a space, and the webhook's address (path and query). */
   sentAs: string
-  /** The digest of the signature. Null if the signed body contains the run ID: then the dedupe key is sufficient. */
+  /** The digest of the signature; null if the signed body contains the run ID, because the dedupe key is then sufficient. */
   signature: string | null
   reportWorkflowStatus?: boolean
   rerunAt?: number | null
 }
 
-/** The fields that a transition changes. `runs` also contains the unchanged runs. */
+/** The fields that a transition changes. `runs` contains all runs, even unchanged ones. */
 export type Change = Partial<
   Omit<Delivery, Exclude<keyof NewDelivery, 'rerunAt'> | 'seq' | 'updatedAt' | 'version'>
 >
 
 export type Message =
   | { log: LogLine[] }
-  /** `unlessStarted`: the update is dropped if the action has reported. */
+  /** `unlessStarted`: whether to drop the update if the action has reported. */
   | { update: RunUpdate; unlessStarted?: boolean }
   | { entity: EntityMessage }
 
@@ -172,7 +173,7 @@ export interface EntityMessage {
   blueprint: string
   properties: JsonObject
   operation?: 'upsert' | 'delete'
-  /** Whether the Port run fails if Port rejects the entity, and the attempt of the workflow run that wrote it. */
+  /** `required`: whether the Port run fails if Port rejects the entity. `attempt`: the attempt of the workflow run that wrote it. */
   required?: true
   attempt?: number
 }
@@ -191,5 +192,5 @@ export interface Transition {
   traceAt?: number
 }
 
-/** The oldest delivery in a repository's queue, and since when nothing was dispatched from this queue. */
+/** The oldest delivery in a repository's queue. `stalledSince`: since when nothing was dispatched from this queue. */
 export type Stalled = Delivery & { stalledSince: number }

@@ -36,7 +36,7 @@ export function accept(
   }
 }
 
-/** Records a late response of GitHub: the workflow run has already reported, or the delivery has finished. */
+/** Records a response that arrives after the workflow run has reported, or after the delivery has finished. */
 export function noteAccepted(
   delivery: Delivery,
   event: Event<'dispatchAccepted'>,
@@ -69,7 +69,7 @@ const held = (type: 'frozen' | 'unfrozen', reason: string, change: Change): Tran
   ...{ messages: [], history: { type, details: { reason } } },
 })
 
-/** Holds a delivery back. A dispatch that is in flight, or whose response was lost, may have started a workflow run. */
+/** Holds a delivery back, unless a dispatch without a response may have started a workflow run. */
 export function freeze(delivery: Delivery, { freeze: { id, reason } }: Event<'frozen'>): Transition | null {
   if (delivery.frozenBy > 0 || delivery.awaitingResponseSince !== null) return null
   return held('frozen', reason, { frozenBy: id, reason: `Frozen: ${reason}`, dueAt: null })

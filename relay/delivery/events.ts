@@ -10,13 +10,13 @@ export type FinishedJob = { id: number; conclusion: string | null; startedAt: nu
 
 export interface JobsFound {
   jobs: Job[] | null
-  /** The failed jobs if every failed job lost its runner; otherwise, empty. */
+  /** All failed jobs, if each of them lost its runner; otherwise empty. */
   lost: Job[]
   /** Lines for Port's log: the failed jobs, their failed steps, and the last lines of their logs. */
   lines: LogLine[]
 }
 
-/** Why the relay knows no result of a delivery's workflow run. Durations are in milliseconds. */
+/** Why the relay doesn't know the result of a delivery's workflow run. Durations are in milliseconds. */
 export type NoRun =
   /** `queued`: how many workflow runs of the repository were created in the ten seconds before GitHub accepted the dispatch. */
   | { why: 'nothing listens'; queued?: number }
@@ -43,17 +43,17 @@ export type DeliveryEvent =
   | ({ type: 'responseLost'; reason: string } & OfAttempt)
   /** After a lost response, the relay found no workflow run. `readAt`: when the read of the list started. */
   | { type: 'runNotFound'; list: RunList; readAt: number; reason: string }
-  /** A poll or a webhook showed the delivery's workflow runs. `pollAt`: when to poll again. `webhook`: a webhook showed them. */
-  /** `wait`: what the workflow runs wait for on GitHub, read only if Port doesn't show this cause yet. */
+  /** A poll or, with `webhook`, a webhook showed the delivery's workflow runs. `pollAt`: when to poll again. */
+  /** `wait`: what the workflow runs wait for on GitHub, if Port doesn't show this cause yet. */
   | { type: 'runsSeen'; runs: DeliveryRun[]; pollAt: number; webhook?: true; wait?: Wait }
   /** The action sent a report, authenticated with OIDC. */
   | { type: 'runReported'; run: DeliveryRun }
   | { type: 'jobFinished'; runId: number; job: FinishedJob }
-  /** The action sent messages. `attempt`: the attempt of its workflow run. `ending`: the action's job is finishing. */
+  /** The action sent messages. `attempt`: the attempt of the workflow run. `ending`: whether the job is finishing. */
   | { type: 'reportReceived'; messages: Message[]; attempt: number; ending: boolean }
   /** Port rejected an entity that this attempt of the workflow run requires. */
   | { type: 'entityRejected'; attempt: number; entity: string; blueprint: string }
-  /** Every failed job of the first attempt lost its runner. After this event, the relay asks GitHub to run these jobs again. */
+  /** Every failed job of the first attempt lost its runner. The relay records this before it asks GitHub to run these jobs again. */
   | { type: 'rerunRequested'; run: DeliveryRun; lost: Job[] }
   | { type: 'runFinished'; run: DeliveryRun; runs: DeliveryRun[]; found: JobsFound | null }
   /** The run in Port has finished. `conclusion`: the run's status in Port. */
@@ -77,7 +77,7 @@ export type DeliveryEvent =
   /** The relay asked GitHub to cancel the workflow runs. `pollAt`: when to poll again. */
   | { type: 'cancelSent'; forced: boolean; pollAt: number }
   | { type: 'cancelRejected'; reason: string; pollAt: number }
-  /** The workflow run waits for reviewers or timers. `decided`: all decisions; from a webhook, only its own decision. */
+  /** The workflow run waits for reviewers or timers. `decided`: all decisions, or the single decision in a webhook. */
   | { type: 'approvalSeen'; pending: PendingDeployment[]; decided: Approval[] }
 
 /** The fields of an event about an attempt. `attemptedAt` identifies the attempt. `response`: GitHub's response. */
@@ -97,7 +97,7 @@ type RunList = 'empty' | 'ambiguous' | 'forbidden' | 'unavailable'
 export interface Policy {
   startTimeout: number
   runTimeout: number
-  /** The time before which no timeout starts (milliseconds since 1970). While a clock is wrong, this time is in the future. */
+  /** No timeout starts before this time, in milliseconds since 1970. While a clock is wrong, the time is in the future. */
   timeoutsFrom: number
   /** GitHub's web address: `https://github.com` */
   serverUrl: string

@@ -16,7 +16,7 @@ const byAction = (conclusion: Conclusion, sentence: string): Ending => ({
   ...{ state: 'finished', outcome: outcomeOf(conclusion), conclusion, label: LABEL[conclusion], sentence },
 })
 
-/** A delivery's finished workflow run and its jobs, or the reason why the relay has no finished workflow run. */
+/** A delivery's finished workflow run with its jobs, or the reason why there is none. */
 type Seen = { run: DeliveryRun; jobs: Job[] | null } | { cause: NoRun }
 
 /**
@@ -61,7 +61,7 @@ function outcomeOfJobs(delivery: Delivery, cause: NoRun): Ending | null {
   return withRejected(delivery, boundRun(delivery)?.attempt, ending)
 }
 
-/** Returns the result of a canceled delivery without a finished workflow run. Canceled if the run was deleted or never started. */
+/** Returns the result of a canceled delivery without a finished workflow run: canceled if the run was deleted or never started. */
 function cancelledWithoutRun(
   cause: NoRun,
   ending: Ending,

@@ -53,21 +53,21 @@ const bound = ({ dispatchedAt, attemptedAt, reason, rerunAt }: Delivery, now: nu
   state: 'running',
   dispatchedAt: dispatchedAt ?? attemptedAt ?? now,
   awaitingResponseSince: null,
-  // A bound run shows that a workflow listens, so the warning about a missing listener is removed. The failure of a
-  // first attempt is kept.
+  // A bound run shows that a workflow listens, so this removes the warning about a missing listener, but keeps the
+  // failure of a first attempt.
   ...(reason !== null && !rerunAt && { reason: null }),
 })
 
 /** Binds the delivery to the run from which the action reported. */
 export function start(delivery: Delivery, { run }: Event<'runReported'>, { now }: Context): Transition {
   const before = delivery.runs.find(each => each.id === run.id)
-  // Runs that were bound by title stay. A run that was bound as the only candidate is replaced.
+  // Runs that were bound by title stay. If a run was bound as the only candidate, the reporting run replaces it.
   const others = delivery.runs.filter(
     each => each.id !== run.id && (each.past || each.evidence !== 'candidate'),
   )
   const attempt = Math.max(run.attempt, before?.attempt ?? 0)
   const isNew = before?.evidence !== 'report' || before.attempt !== attempt
-  // The status and conclusion of an earlier attempt don't apply to the new attempt.
+  // A new attempt doesn't inherit the status and conclusion of an earlier attempt.
   const kept = before && before.attempt < attempt ? { past: before.past } : before
   return {
     change: {
@@ -91,7 +91,7 @@ export function start(delivery: Delivery, { run }: Event<'runReported'>, { now }
   }
 }
 
-/** Records a job for the trace, also after the delivery has finished, because GitHub's webhook can arrive late. */
+/** Records a job for the trace, even after the delivery has finished, because GitHub's webhook can arrive late. */
 export function noteJob(_delivery: Delivery, { runId, job }: Event<'jobFinished'>): Transition {
   const details = { github_run_id: runId, ...jobDetails(job) }
   return { change: {}, messages: [], history: { type: 'jobFinished', details } }
@@ -107,7 +107,7 @@ export function report(
   { messages, attempt, ending }: Event<'reportReceived'>,
   { now }: Context,
 ): Transition | null {
-  // A new attempt has started since the report was checked.
+  // Ignores the report if a new attempt has started since the report was checked.
   if (!delivery.runs.some(run => !run.past && run.attempt === attempt)) return null
   const stamped = messages.map(each =>
     'entity' in each && each.entity.required ? { entity: { ...each.entity, attempt } } : each,
@@ -122,10 +122,10 @@ export function report(
   const change: Change = {
     ...(outputs !== delivery.outputs && { outputs }),
     ...(reported !== delivery.reported && { reported }),
-    // The job finishes on GitHub only after its post step.
+    // On GitHub, the job finishes a little later, after its post step.
     ...(ending && { finishingAt: now, dueAt: Math.min(delivery.dueAt ?? now, now + QUICK_READS_MS[0]) }),
   }
-  // Every report contains all outputs of the job. Only the last report causes a message about omitted outputs.
+  // Every report contains all outputs of the job, so a message about omitted outputs is sent once, with the last report.
   const all: Message[] =
     left.length > 0 && ending ? [{ log: [{ level: 'WARN', message: describeLeftOut(left) }] }, ...sent] : sent
   const reportedLast = sent.flatMap(each => ('update' in each ? (each.update.conclusion ?? []) : [])).at(-1)
@@ -187,7 +187,7 @@ export function end(
   return { ...ended, change: { ...ended.change, runs } }
 }
 
-/** Finishes the delivery without a message to Port, because Port has the result. A requested cancellation continues. */
+/** Finishes the delivery without a message to Port, which already has the result. A requested cancellation continues. */
 export function finishInPort(
   delivery: Delivery,
   { runs: seen, conclusion = 'unknown' }: Event<'finishedInPort'>,
@@ -228,7 +228,7 @@ export function giveUp(
   return finish(delivery, decide(delivery, event, policy), history, policy)
 }
 
-/** Returns messages that show the workflow runs' links in Port. If the action has reported, Port already has the link. */
+/** Returns messages that show the links of the workflow runs in Port, unless the action has already sent the link. */
 function linkTo(first: DeliveryRun, runs: DeliveryRun[]): Message[] {
   if (first.evidence === 'report' || first.evidence === 'port') return []
   const link = runs.flatMap(run => (run.past || run.url === '' ? [] : [run.url]))

@@ -22,10 +22,10 @@ export function loseResponse(
 }
 
 /**
- * Decides what to do after a lost response. The relay dispatches again only if it reads the list of workflow runs after
- * the grace period, and the list contains no candidate. If the list is inconclusive, the relay waits until a report,
- * Port, or a title identifies the run. If nothing identifies the run before the start timeout, the delivery fails,
- * because a second dispatch could do the work twice.
+ * Decides what to do after a lost response. The relay dispatches again if a list of workflow runs that it read after
+ * the grace period contains no candidate. If the list is inconclusive, the relay waits until a report, Port, or a title
+ * identifies the run. If nothing identifies the run before the start timeout, the delivery fails, because a second
+ * dispatch could do the work twice.
  */
 export function pollAgainOrRetry(
   delivery: Delivery,
@@ -46,11 +46,11 @@ export function pollAgainOrRetry(
     const sentence = `The outcome of the dispatch stayed unknown for ${duration(now - (delivery.firstAttemptAt ?? since))}, and no workflow run was found in ${delivery.repository}.`
     return fail(delivery, history, sentence, policy, ['unknown', 'Unknown'])
   }
-  // If the list was read before the grace period ended, a workflow run could have appeared since.
+  // After a read that started before the end of the grace period, a workflow run could have appeared.
   const isOld = list !== 'forbidden' && readAt < decidedFrom
   switch (isOld ? 'unavailable' : list) {
     case 'empty':
-      // If there was only one attempt, the relay dispatches again, because it may have been stopped in the meantime.
+      // After a single attempt, the relay dispatches again even if it is late, because it may have been stopped in the meantime.
       if (isLate && delivery.attempts > 1) return giveUp()
       return {
         change: { awaitingResponseSince: null, dueAt: now },

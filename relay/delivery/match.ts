@@ -7,19 +7,19 @@ import type { Delivery, DeliveryRun, Evidence } from './delivery.ts'
 const LEEWAY_MS = 2_000
 /** The tolerance for the measured difference from GitHub's clock. */
 const CLOCK_MS = 60_000
-/** If two workflows listen to a dispatch: how long GitHub can take to list the second workflow run. */
+/** If two workflows listen to a dispatch, GitHub can list the second workflow run this much later. */
 const SETTLE_MS = 10_000
 
-/** The facts that can show which runs belong to a delivery. Times are milliseconds since 1970, by GitHub's clock. */
+/** The facts that show which runs belong to a delivery. Times are milliseconds since 1970, by GitHub's clock. */
 export interface BindingFacts {
-  /** The runs from the list and the runs that were read by ID. Past runs are omitted. */
+  /** The runs from the list, and the runs that were read by ID. */
   runs: readonly WorkflowRun[]
   /** Runs that belong to other deliveries, and past runs of this delivery. */
   taken: ReadonlySet<number>
-  /** Runs that may belong to another delivery than the one whose ID their title contains. */
+  /** Runs whose title contains this delivery's ID, but that may belong to another delivery. */
   undecided: ReadonlySet<number>
   externalRunId: number | null
-  /** GitHub's clock minus the relay's. */
+  /** GitHub's time minus the relay's time, in milliseconds. */
   clockOffset: number
   dispatchedAt: number
   readAt: number
@@ -34,7 +34,7 @@ export type Match = { evidence: Evidence | null; runs: WorkflowRun[] }
 type Named = Pick<Delivery, 'id' | 'runId' | 'eventType' | 'workflow' | 'ref'> & Course
 type Course = Pick<Delivery, 'receivedAt' | 'queuedAt' | 'attemptedAt' | 'runs'>
 
-/** The rules that bind runs to a delivery. The strongest is first. The first rule that finds a run decides. */
+/** The rules that bind runs to a delivery, the strongest first. The first rule that finds a run decides. */
 const EVIDENCE: { evidence: Evidence; find: (delivery: Named, facts: BindingFacts) => WorkflowRun[] }[] = [
   { evidence: 'port', find: (_, { runs, externalRunId }) => runs.filter(run => run.id === externalRunId) },
   {
@@ -74,13 +74,13 @@ export function isOfTarget(run: WorkflowRun, delivery: Pick<Delivery, 'workflow'
   )
 }
 
-/** `clockOffset`: GitHub's clock minus the relay's, in milliseconds. `startTimeout`: RELAY_START_TIMEOUT in milliseconds. */
+/** `clockOffset`: GitHub's time minus the relay's time. `startTimeout`: RELAY_START_TIMEOUT. Both are in milliseconds. */
 type Clocks = Pick<BindingFacts, 'clockOffset' | 'startTimeout'>
 
 /**
- * Whether a run whose title contains the delivery's ID belongs to the delivery. False for a run from before a
- * redelivery. Also false for a run that is much later than the dispatch, if the delivery has a run: a later delivery
- * can quote the ID.
+ * Whether a run whose title contains the delivery's ID belongs to the delivery. Returns false for a run from before a
+ * redelivery. If the delivery has a run, also returns false for a run that is much later than the dispatch, because a
+ * later delivery can quote the ID.
  */
 export function isCurrent(
   run: Pick<WorkflowRun, 'createdAt'>,
@@ -94,8 +94,8 @@ export function isCurrent(
 }
 
 /**
- * Whether a run belongs to another delivery according to its title. If `named` isn't empty, one of these deliveries
- * could have started the run. If `named` is empty, the title contains the ID of a Port run.
+ * Whether the title shows that a run belongs to another delivery: one of the deliveries in `named` could have started
+ * the run, or `named` is empty and the title contains the ID of a Port run.
  * @param named the relay's other deliveries whose IDs the title contains
  */
 export function isOfAnother(
@@ -110,12 +110,12 @@ export function isOfAnother(
   )
 }
 
-/** Returns the only candidate. Returns none if another delivery could have started it, or if its title contains an ID. */
+/** Returns the only candidate, unless another delivery could have started it, or its title contains an ID. */
 function findOnlyCandidate(delivery: Named, facts: BindingFacts): WorkflowRun[] {
   const [run, second] = candidates(delivery, facts)
   if (!run || second || !facts.whole || facts.readAt < run.createdAt + SETTLE_MS) return []
   if (facts.undecided.has(run.id) || DELIVERY_ID.test(run.title) || hasPortRunId(run.title)) return []
-  // If the title is the delivery's event type, only deliveries with this event type could have started the run.
+  // If the title is the delivery's event type, deliveries with other event types can't have started the run.
   const isOfType = run.title === delivery.eventType
   const rivals = facts.others.filter(other => !isOfType || other.eventType === delivery.eventType)
   return rivals.length === 0 ? [run] : []
@@ -155,7 +155,7 @@ function contains(title: string, id: string | null): boolean {
 const UUID = /[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/gi
 const MAX_IDS = 24
 
-/** Returns the words in a title that can be IDs. Returns none if there are too many, or if GitHub has cut the title. */
+/** Returns the words in a title that can be IDs; none if there are too many, or GitHub has cut the title. */
 export function titleIds(title: string): string[] {
   const find = (pattern: RegExp) => title.match(pattern) ?? []
   const runIds = [/[\w-]+/g, /\w+/g].flatMap(find).filter(word => runKind(word) !== 'none')
@@ -168,12 +168,12 @@ export const FIRST_POLL_MS = 5_000
 
 /**
  * Whether a finished Port run finishes the delivery. False after a redelivery, because the Port run could have finished
- * before it. False after a cancellation, because the workflow run must still be canceled.
+ * before the redelivery. False after a cancellation, because the workflow run must still be canceled.
  */
 export const followsPort = (delivery: Pick<Delivery, 'queuedAt' | 'receivedAt' | 'cancelRequestedAt'>) =>
   delivery.queuedAt === delivery.receivedAt && delivery.cancelRequestedAt === null
 
-/** Returns the runs that decide the result: the current runs with stronger evidence than a title. Without such runs, returns all current runs. */
+/** Returns the runs that decide the result: the current runs with stronger evidence than a title or, if there are none, all current runs. */
 export function decisiveRuns(runs: readonly DeliveryRun[]): DeliveryRun[] {
   const present = runs.filter(run => !run.past)
   const known = present.filter(run => run.evidence !== 'title')
@@ -195,8 +195,8 @@ export function refresh(
 }
 
 /**
- * Merges polled runs into a delivery's runs. Keeps changes from after the start of the poll, such as a report. Adds no
- * run if the delivery has a run with stronger evidence than a title.
+ * Merges polled runs into a delivery's runs. Keeps changes that were made during the poll, such as a report. Adds no
+ * run if the delivery has one with stronger evidence than a title.
  */
 export function mergeRuns(known: readonly DeliveryRun[], seen: readonly DeliveryRun[]): DeliveryRun[] {
   const present = known.filter(run => !run.past)
@@ -206,7 +206,7 @@ export function mergeRuns(known: readonly DeliveryRun[], seen: readonly Delivery
   return [
     ...known.map(run => {
       const now = seen.find(each => each.id === run.id)
-      // The run ID in Port is stronger evidence than the title: the action in the workflow run wrote this ID.
+      // The run ID in Port is stronger evidence than the title, because the action in the workflow run wrote this ID.
       const isConfirmedByPort = run.evidence === 'title' && now?.evidence === 'port'
       return { ...refresh(run, now), ...(isConfirmedByPort && { evidence: 'port' as const }) }
     }),

@@ -15,23 +15,23 @@ import { NOTIFY_AFTER_MS, waitOnGitHub } from './waiting.ts'
 export interface Observation {
   now: number
   found: Found
-  /** GitHub's clock minus the store's, in milliseconds. */
+  /** GitHub's time minus the store's time, in milliseconds. */
   clockOffset: number
   canReport: boolean
-  /** The run in Port. `not read`: this poll hasn't requested it. `unread`: Port didn't respond. */
+  /** The run in Port. `not read`: this poll hasn't requested the run. `unread`: Port didn't respond. */
   port: RunState | 'not read' | 'unread'
   portDue: boolean
   portFreeAt: number
   /** When this relay first saw that all workflow runs had finished; null if a workflow run is still open. */
   finishedSince: number | null
-  /** The jobs of the failed workflow run. A number is the time from which the request budget allows reading them. */
+  /** The jobs of the failed workflow run. A number is the time at which the request budget allows reading them. */
   jobs: JobsFound | 'not read' | number
-  /** What GitHub shows for each decisive run by its ID, read in this poll; null for 404. `unread`: the read isn't possible now. */
+  /** The decisive runs that this poll has read by ID; null for a 404. `unread`: the read isn't possible now. */
   confirmed: ReadonlyMap<number, WorkflowRun | null> | 'not read' | 'unread'
   listeners: Listeners | 'not read'
   wait: Wait | 'not read'
   approvals: 'due' | 'not due' | 'read'
-  /** Whether this poll has already tried to cancel the workflow runs, without effect. */
+  /** Whether this poll has tried to cancel the workflow runs without effect. */
   cancelTried: boolean
 }
 
@@ -66,17 +66,17 @@ export interface Found {
   elsewhere: boolean
 }
 
-/** How long the relay waits for a report of the action's post step after a run has finished. */
+/** After a run has finished, the relay waits this long for a report of the action's post step. */
 const GRACE_MS = 500
-/** The time after a dispatch during which a 404 for a workflow run doesn't mean that the run was deleted. */
+/** In this time after a dispatch, a 404 for a workflow run doesn't mean that the run was deleted. */
 const FIRST_MOMENTS_MS = 60_000
 /** How long the relay tries to read the run in Port before it puts the result into the outbox. */
 const UNREAD_MS = 300_000
-/** The maximum time to wait for the jobs of a run that has finished on GitHub. A restart of the relay doesn't extend it. */
+/** The maximum time to wait for the jobs of a run that has finished on GitHub. A restart of the relay doesn't extend this time. */
 const JOBS_MS = 60_000
 /** How long the relay tries to confirm that no user has re-run a failed workflow run. */
 const CONFIRM_MS = 60_000
-/** The time without a workflow run after which the relay checks whether a workflow listens to the dispatch. */
+/** If no workflow run has appeared after this time, the relay checks whether a workflow listens to the dispatch. */
 const LISTENER_MS = 30_000
 
 /** Decides the next step in a poll of a dispatched or running delivery. The first rule that applies decides. Pure. */
@@ -107,7 +107,7 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
     case 'poll again': {
       const cause = waitOnGitHub(runs)
       const isLate = now >= startedAt(delivery) + NOTIFY_AFTER_MS
-      // While GitHub refuses to show the runs, the last known wait may be over.
+      // While GitHub refuses to show the runs, the last known wait may be outdated.
       const isOld = (cause !== null || runs.length === 0) && isRefused(found.snapshot) && !delivery.runWebhook
       const isNew = isLate && !isOld && cause !== null && delivery.shownCause !== cause
       if (isNew && seen.wait === 'not read') return { do: 'read wait', run: open[0] as DeliveryRun, cause }
@@ -126,7 +126,7 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
 
 const apply = (event: DeliveryEvent): PollStep => ({ do: 'apply', event })
 
-/** Finishes the delivery. If the run failed, first reads its jobs, and waits for them at most {@link JOBS_MS}. */
+/** Finishes the delivery. If the run failed, reads its jobs first, and waits at most {@link JOBS_MS} for them. */
 function finishRun(delivery: Delivery, run: DeliveryRun, seen: Observation, policy: Policy): PollStep {
   const { now, found, canReport, jobs, finishedSince, clockOffset, port } = seen
   const { snapshot } = found
@@ -150,9 +150,9 @@ function finishRun(delivery: Delivery, run: DeliveryRun, seen: Observation, poli
 }
 
 /**
- * Before a failure finishes the delivery, reads the decisive runs by their IDs, because a user may have re-run a run since
- * it was seen. If such a read isn't possible, a list decides whose read started after the runs were seen as finished.
- * @returns null if the end is confirmed, or can't be confirmed
+ * Before a failure finishes the delivery, reads the decisive runs by their IDs, because a user may have re-run one of
+ * them in the meantime. If this isn't possible, a list decides that was read after the relay saw the runs as finished.
+ * @returns null if the failure is confirmed, or can't be confirmed in time
  */
 function confirmEnd(
   delivery: Delivery,
@@ -196,7 +196,7 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
   const secondBy = secondAttemptBy(delivery, policy)
   const isLate = now >= secondBy && present.some(isRequested)
   if (isLate && confirmed === 'not read') return { kind: 'read runs' }
-  /** Returns the run as it counts for the result. If the second attempt hasn't started in time, the first attempt counts. */
+  /** Returns the attempt of a run that counts for the result: the first one if the second one hasn't started in time. */
   const counted = (run: DeliveryRun) =>
     isLate && typeof confirmed === 'object' ? firstAttempt(run, confirmed.get(run.id)) : run
   const there = present.filter(run => !snapshot.gone.has(run.id) || isAwaited(run)).map(counted)
@@ -206,8 +206,8 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
   const isSeen = there.some(run => run.status === 'completed' || snapshot.runs.has(run.id))
   const blind = snapshot.access !== 'read' && !isSeen
   const hasResult = resultOfJobs({ ...delivery, runs: found.runs }) !== null
-  // If only the relay sends results to Port, any other result in Port is from a user. After a job's report, another
-  // result can also be from a later job.
+  // If all results reach Port through the relay, another result in Port is from a user. After a job's report, it can
+  // also be from a later job.
   const isReported = present.length > 0 && present.every(run => run.reportsConclusion) && !hasResult
   // Port shows that the cancellation of a node run is pending.
   const mayBeCancelled = delivery.kind === 'node_run' || isReported
@@ -222,12 +222,12 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
     (observation.portDue && (present.length === 0 || isNamedOnly || mayBeCancelled))
   if (port === 'not read' && needsPort) return { kind: 'read Port' }
   if (typeof port === 'object' && followsPort(delivery)) {
-    // Port finishes a synchronous run as soon as it gets the response to its webhook. So such a run finishes the
-    // delivery only if GitHub shows no result.
+    // Port finishes a synchronous run as soon as the webhook has a response, so such a run finishes the delivery only
+    // if GitHub shows no result.
     const isUnseen = snapshot.access === 'forbidden' && !isSeen && now >= startBy
     const hasFinished = port.finished && delivery.reportWorkflowStatus !== false
     const isCancelled = isReported && there.length > 0 && !areFinished && !port.synchronized
-    // A canceled run in Port causes only one cancellation, even if GitHub rejects it.
+    // A canceled run in Port causes a single cancellation, even if GitHub rejects this cancellation.
     if (delivery.cancelSentAt === null && (port.cancelling || (hasFinished && isCancelled)))
       return { kind: 'canceled in Port' }
     if (hasFinished && (!port.synchronized || isUnseen)) return { kind: 'finished in Port' }
@@ -245,22 +245,22 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
     )
     return { kind: 'poll again', at: Math.ceil(Math.min(at, next, ...limits)) }
   }
-  // The action may have set a result in Port. So the relay first tries to read the run in Port, for up to UNREAD_MS.
+  // The action may have set a result in Port, so the relay first tries to read the run in Port, for up to UNREAD_MS.
   const isPatient = now - (observation.finishedSince ?? now) < UNREAD_MS
   if (port === 'unread' && now < finishBy && isPatient) return pollAgain()
-  // If only Port shows the run id, and the run was never read, the run could belong to another repository.
+  // A run that was never read, and whose ID comes from Port, could belong to another repository.
   if (isGone && present.some(run => run.evidence !== 'port' || run.status !== 'unknown')) {
     return { kind: 'runDeleted', cause: { why: 'deleted' } }
   }
   if (areFinished) {
-    // An earlier poll must also have found these attempts finished. It can be the poll of another relay.
+    // An earlier poll, possibly of another relay, must also have found that these attempts have finished.
     const before = delivery.runs.map(counted)
     const wasFinished = there.every(({ id, attempt }) =>
       before.some(run => run.id === id && run.attempt === attempt && run.status === 'completed'),
     )
     if (!wasFinished || now < delivery.updatedAt + GRACE_MS) return pollAgain(now + GRACE_MS)
     const run = worstOf(there)
-    // A workflow run in another repository may continue the work. Only Port shows its result.
+    // A workflow run in another repository may continue the work. Its result is visible only in Port.
     if (!(found.elsewhere && isSuccess(run))) return { kind: 'run finished', run }
   }
   if (hasResult && blind && isRefused(snapshot) && !delivery.runWebhook) {
@@ -291,7 +291,7 @@ function tooLate(
 export const isFinished = (runs: readonly DeliveryRun[]): boolean =>
   runs.length > 0 && runs.every(run => run.status === 'completed')
 
-/** Returns an unsuccessful run. If all runs succeeded, returns a run that wasn't skipped. */
+/** Returns an unsuccessful run, or else one that wasn't skipped. */
 const worstOf = (runs: readonly DeliveryRun[]): DeliveryRun =>
   runs.find(run => !isSuccess(run)) ?? runs.find(run => run.conclusion !== 'skipped') ?? runs[0]!
 const isSuccess = ({ conclusion }: DeliveryRun) =>
@@ -301,11 +301,11 @@ const isSuccess = ({ conclusion }: DeliveryRun) =>
 const finishEnd = (delivery: Delivery, policy: Policy) =>
   timeoutEnd(delivery.rerunAt || startedAt(delivery), policy.runTimeout, policy)
 
-/** The time for which GitHub must refuse access before the relay treats the refusal as final. */
+/** If GitHub has refused access for this long, the relay treats the refusal as final. */
 const REFUSED_MS = 60_000
 const isRefused = ({ access, refusedFor }: Snapshot) => access === 'forbidden' && refusedFor >= REFUSED_MS
 
-/** Decides about a delivery that still has no known run after `startBy`. @returns null to let a later poll decide */
+/** Decides about a delivery without a known run after the start timeout. @returns null to let a later poll decide */
 function decideStartTimeout(
   { found, port }: Observation,
   startBy: number,
@@ -314,7 +314,7 @@ function decideStartTimeout(
   const { snapshot, candidates, whole } = found
   if (snapshot.access === 'unavailable') return null
   if (snapshot.access === 'forbidden') {
-    // If the relay can't read the run in Port either, for example a node run, a workflow run could still be in progress.
+    // If the relay can't read the run in Port either, such as a node run, a workflow run could still be in progress.
     const isUnseen = typeof port === 'object' && port.status === 'unknown'
     if (isUnseen || snapshot.refusedFor < REFUSED_MS) return null
     const reason = snapshot.reason ?? "GitHub doesn't show the repository's runs"

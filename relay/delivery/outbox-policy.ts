@@ -17,11 +17,11 @@ export interface WaitingMessage {
 export interface Sent {
   /** `seq` values of the settled messages. */
   done: number[]
-  /** If a message is settled only in part: its remaining lines. */
+  /** The remaining lines of a message that is settled in part. */
   rest?: { seq: number; message: Message } | null
-  /** Why the remaining messages must be sent again; without personal data. */
+  /** Why the remaining messages must be sent again. Contains no personal data. */
   reason?: string | null
-  /** Whether to record the time of sending, for the delivery's trace. */
+  /** Whether to record the time for the delivery's trace. */
   traced?: boolean
 }
 
@@ -34,7 +34,7 @@ export interface Batch {
 
 const MAX_BATCH_BYTES = 190_000
 
-/** Joins consecutive log lines into messages that each fit into one request to Port. */
+/** Joins consecutive log lines into messages of one request each. */
 export function joinLogs(messages: readonly Message[]): Message[] {
   const joined: Message[] = []
   let lines: LogLine[] = []
@@ -107,7 +107,7 @@ const sizeOf = (lines: readonly LogLine[]) =>
 
 export type PortFailure = Pick<PortError, 'kind' | 'status' | 'message' | 'retryAt' | 'cause'>
 
-/** The next step after Port's response to a batch. `by`: the replacement to send. `otherwise`: the step if Port rejects the replacement. */
+/** The next step after Port's response to a batch. `by`: the replacement to send. `otherwise`: what to do if Port rejects the replacement. */
 export type NextStep =
   | { do: 'done' | 'drop' | 'retry' }
   | { do: 'split'; halves: [Batch, Batch] }
@@ -116,13 +116,12 @@ export type NextStep =
 /**
  * Decides what to do after Port's response to a batch. Pure.
  *
- * | Port's response | log, label, entity | conclusion |
- * |---|---|---|
- * | accepted | done | done |
- * | the run has finished, or is synchronous | dropped | dropped |
- * | Port rejects the message's content | dropped, with a warning in the relay's log; log lines are replaced by a notice | sent again with fewer fields, then retried |
- * | Port doesn't know the run | retried; dropped after 15 minutes | retried; after 15 minutes, only the conclusion is sent |
- * | any other error | retried; replaced after 15 minutes by a notice, once Port accepts the notice | retried; after 15 minutes, only the conclusion is sent |
+ * | Port's response | log, label, entity | conclusion | |---|---|---| | accepted | done | done | | the run has
+ * finished, or is synchronous | dropped | dropped | | Port rejects the message's content | dropped, with a warning in
+ * the relay's log; log lines are replaced by a notice | sent again with fewer fields, then retried | | Port doesn't
+ * know the run | retried; dropped after 15 minutes | retried; after 15 minutes, only the conclusion is sent | | any
+ * other error | retried; after 15 minutes, replaced by a notice when Port accepts the notice | retried; after 15
+ * minutes, only the conclusion is sent |
  *
  * After the retention period, every message is dropped. If a single line could cause the error, the batch is split.
  * @param failure null if Port accepted the batch
@@ -146,7 +145,7 @@ export function nextStep(
   return { do: 'replace', by: replacement(message, failure), otherwise }
 }
 
-/** The age at which the relay assumes that the content of a message causes Port's errors. */
+/** If a message is older than this, the relay assumes that the message's content causes Port's errors. */
 const STUCK_MS = 900_000
 
 function decideOnFailure(message: Message, failure: PortFailure, age: number, retention: number) {
@@ -159,11 +158,11 @@ function decideOnFailure(message: Message, failure: PortFailure, age: number, re
 
 const CONTENT = [400, 404, 413, 422]
 
-/** Whether a message finishes the run in Port. Such a message is never dropped while the run in Port is open. */
+/** Whether a message finishes the run in Port. While the run in Port is open, such a message is never dropped. */
 const isConclusion = (message: Message): boolean =>
   'update' in message && message.update.conclusion !== undefined
 
-/** Returns the replacement for a message that Port keeps rejecting. A conclusion loses all other fields. A notice replaces any other message. */
+/** Returns the replacement for a message that Port keeps rejecting: for an update with a conclusion, only the conclusion; for other messages, a notice. */
 function replacement(message: Message, { status }: PortFailure): Message {
   if ('update' in message && message.update.conclusion !== undefined) {
     return { update: { conclusion: message.update.conclusion } }
@@ -195,7 +194,7 @@ export function describeFailure({ kind, status, cause }: PortFailure): { reason:
   return { reason: `Port didn't respond (${describeNetworkError(cause)})` }
 }
 
-/** The longest time between two attempts: FIRST_LONGEST_MS for about an hour, then LONGEST_WAIT_MS. */
+/** The longest time between two attempts is FIRST_LONGEST_MS for about an hour, and LONGEST_WAIT_MS after that. */
 const FIRST_LONGEST_MS = 60_000
 const MANY_ATTEMPTS = 60
 

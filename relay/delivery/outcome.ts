@@ -22,7 +22,7 @@ const OF_CONCLUSION = new Map<string | null | undefined, Outcome>([
 export const outcomeOf = (conclusion: string | null | undefined): Outcome =>
   OF_CONCLUSION.get(conclusion) ?? 'unknown'
 
-/** Returns the outcome of a run that finished in Port. Port shows a canceled run as failed, and a node run without a result. */
+/** Returns the outcome of a run that finished in Port, which shows canceled runs as failed, and node runs without a result. */
 export function outcomeInPort(conclusion: string, run: Pick<DeliveryRun, 'conclusion'> | null): Outcome {
   const [shown, ofRun] = [outcomeOf(conclusion), outcomeOf(run?.conclusion)]
   return shown === 'unknown' || (shown === 'failed' && ofRun === 'cancelled') ? ofRun : shown
@@ -63,7 +63,7 @@ export const howToName = ({ workflow }: Pick<Delivery, 'workflow'>) =>
 /** @see https://docs.github.com/actions/reference/limits */
 const QUEUE_LIMIT = 500
 
-/** Returns the result if the relay couldn't follow a workflow run until the run finished. */
+/** Returns the result of a delivery whose workflow run the relay couldn't follow to its end. */
 export function outcomeWithoutRun(cause: NoRun, delivery: Delivery): Ending {
   const { repository, workflow } = delivery
   const dispatch = `dispatch of ${describeDispatch(delivery)}`
@@ -179,7 +179,7 @@ const noJobs = (repository: string) =>
 function failure(delivery: Delivery, run: DeliveryRun, jobs: Job[] | null): string {
   const { repository } = delivery
   const failed = (jobs ?? []).filter(job => job.conclusion === 'failure' || job.conclusion === 'timed_out')
-  // Only the action can redact the names of steps.
+  // Omits the steps of jobs that have reported, because only the action can redact the names of steps.
   const job = failed.find(each => !hasReported(delivery, run, each))
   if (jobs && !jobs.some(each => each.started)) return noJobs(repository)
   if (!job && failed.length > 0)
@@ -200,7 +200,7 @@ function cancelled(jobs: Job[] | null, repository: string): string {
   return `The workflow run in ${repository} was canceled or reached timeout-minutes before it could report its result. The run's page shows who or what stopped it.`
 }
 
-/** Returns a job's failed step. Null if no step failed: for example, the runner was lost. */
+/** Returns a job's failed step; null if no step failed, for example because the runner was lost. */
 export const failedStep = (job: Job) =>
   job.steps.find(step => step.conclusion === 'failure' || step.conclusion === 'timed_out') ?? null
 
@@ -233,9 +233,9 @@ export const clockTime = (ms: number) => `${new Date(ms).toISOString().slice(0, 
 const WITHOUT_WORK = ['startup_failure', 'skipped']
 
 /**
- * Finishes a delivery. Sends the log and then the final status to Port. If the workflow has started and another system
- * reports the status, sends only the log.
- * @param shown.lines log lines, which replace the log line with the result's `sentence`
+ * Finishes a delivery. Sends the log to Port, and then the final status, unless the workflow has started and another
+ * system reports the status.
+ * @param shown.lines log lines to send instead of the result's `sentence`
  */
 export function finish(
   delivery: Delivery,
@@ -282,7 +282,7 @@ export function finish(
   }
 }
 
-/** Finishes a canceled delivery that has no workflow run. If a user finished the Port run, Port keeps that status. */
+/** Finishes a canceled delivery without a workflow run. If a user finished the Port run, Port keeps the user's status. */
 export function finishCancelled(
   delivery: Delivery,
   policy: Policy,

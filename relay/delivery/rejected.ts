@@ -3,10 +3,10 @@ import type { Delivery, Rejected, Transition } from './delivery.ts'
 import type { Event } from './events.ts'
 import type { Ending } from './outcome.ts'
 
-// With `fail-on-report-error`, an entity that Port rejects makes a success of its attempt a failure, although the job on
-// GitHub is green. The relay sends entities after the job has gone on.
+// With `fail-on-report-error`, an entity that Port rejects turns a success of its attempt into a failure. The job on
+// GitHub stays green, because the relay sends entities while the job continues.
 
-/** Records the first rejected entity of an attempt. The outcome of a finished delivery stays. */
+/** Records the first rejected entity of an attempt. Doesn't change the outcome of a finished delivery. */
 export function rejectEntity(
   { state, outcome, rejected }: Delivery,
   { attempt, entity, blueprint }: Event<'entityRejected'>,
@@ -20,7 +20,7 @@ export function rejectEntity(
 const sentence = ({ entity }: Rejected) =>
   `Port rejected the entity ${entity}, and the action has fail-on-report-error: true. Port's log shows the reason.`
 
-/** Returns the reason why an attempt's success is a failure; null if it stays a success, or if another system reports it. */
+/** Returns why an attempt's success counts as a failure; null if it stays a success, or if another system reports the result. */
 export const whyRejected = (
   { rejected, reportWorkflowStatus }: Pick<Delivery, 'rejected' | 'reportWorkflowStatus'>,
   attempt: number | undefined,
@@ -33,7 +33,7 @@ export function withRejected(delivery: Delivery, attempt: number | undefined, en
     : { state: 'finished', outcome: 'failed', conclusion: 'failure', label: 'Entity rejected', sentence: why }
 }
 
-/** Makes a stored success a failure, if Port has rejected a required entity since the success was stored. */
+/** Turns a stored success into a failure if Port has rejected a required entity in the meantime. */
 export function failIfRejected(update: RunUpdate, rejected: Rejected | null): RunUpdate {
   if (update.conclusion !== 'success' || rejected === null) return update
   return {

@@ -7,9 +7,9 @@ const NOTHING: Reported = { attempt: 0, jobs: [], summary: null, links: [] }
 const MAX_LINKS = 10
 
 /**
- * Adds an update to the jobs' reports. A job's new result replaces its old result. The first result of a new attempt
- * discards all results of the earlier attempt. An author's summary replaces a generated summary. The worst job's
- * summary replaces other generated summaries.
+ * Adds an update to the jobs' reports. A job's new result replaces its old one. The first result of a new attempt
+ * replaces all results of the earlier attempt. An author's summary replaces a generated one. Among generated summaries,
+ * the worst job's summary stays.
  */
 export function addReport(before: Reported | null, update: RunUpdate, attempt: number): Reported {
   const known = before ?? NOTHING
@@ -49,13 +49,13 @@ export function resultOfJobs(delivery: Reporting): Conclusion | null {
 export const conclusionOfAuthors = (delivery: Reporting, run: DeliveryRun): Conclusion =>
   worstOf((jobsOf(delivery, run) ?? []).map(({ author }) => author))
 
-/** Whether a job may have reported its result. If so, the relay shows only the job's reports, which are redacted. */
+/** Whether a job may have reported its result. If so, the relay shows nothing but the job's reports, which are redacted. */
 export const hasReported = (delivery: Reporting, run: DeliveryRun, job: { id: number; name: string }) =>
   (jobsOf(delivery, run) ?? []).some(
     ({ job: known }) => known === job.id || known === job.name || /\*{3}/.test(String(known)),
   )
 
-/** Returns the texts of the final update. If the summary is about a better result than the final result, the relay's `sentence` precedes it. */
+/** Returns the texts of the final update. If the summary is about a better result than the final one, the relay's `sentence` comes first. */
 export function finalTexts(
   { reported, kind }: Pick<Delivery, 'reported' | 'kind'>,
   { conclusion, sentence, url }: { conclusion: Conclusion; sentence: string; url: string },

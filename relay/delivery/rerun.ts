@@ -5,25 +5,25 @@ import { type Context, type Event, type Policy, timeoutEnd } from './events.ts'
 import { FIRST_POLL_MS } from './match.ts'
 import { type Ending, names } from './outcome.ts'
 
-/** The maximum time from the last request for a second attempt until GitHub shows the attempt. */
+/** The maximum time between the last request for a second attempt and its appearance on GitHub. */
 export const RERUN_MS = 300_000
-/** The time after which the relay no longer sends a recorded request. */
+/** A recorded request is sent within this time, or not at all. */
 export const SEND_MS = 3_000
-/** The time after which no request is in progress. If GitHub then shows only the first attempt, the relay repeats the request once. */
+/** After this time, no request is in progress anymore. If GitHub still shows the first attempt, the relay repeats the request once. */
 const REPEAT_MS = SEND_MS + TIMEOUT_MS
 
-/** The statuses of a second attempt that the relay requested, or requested a second time, and GitHub doesn't show yet. */
+/** The statuses of a second attempt that GitHub doesn't show yet: after the first request, and after the repeated one. */
 const REQUESTED = 'requested'
 const REQUESTED_AGAIN = 'requested again'
 export const isRequested = ({ status }: DeliveryRun) => status === REQUESTED || status === REQUESTED_AGAIN
 const mayRepeat = ({ rerunAt, runs }: Delivery) =>
   Boolean(rerunAt) && runs.some(run => run.status === REQUESTED)
 
-/** Returns the time at which GitHub should show the second attempt. From then on, the relay reads the run by its ID. */
+/** Returns when GitHub should show the second attempt. After this time, the relay reads the run by its ID. */
 export const secondAttemptBy = (delivery: Delivery, policy: Policy): number =>
   timeoutEnd(delivery.rerunAt || Number.POSITIVE_INFINITY, mayRepeat(delivery) ? REPEAT_MS : RERUN_MS, policy)
 
-/** Returns the first attempt if GitHub shows that the requested second attempt hasn't started; otherwise, the run. */
+/** Returns the first attempt if GitHub shows that the requested second one hasn't started; otherwise, the run itself. */
 export const firstAttempt = (run: DeliveryRun, shown: WorkflowRun | null | undefined): DeliveryRun =>
   isRequested(run) && shown?.attempt === 1
     ? { ...run, attempt: 1, status: shown.status, conclusion: shown.conclusion }
@@ -38,7 +38,7 @@ export const canRerun = (delivery: Delivery, { attempt, conclusion }: DeliveryRu
   delivery.cancelRequestedAt === null &&
   delivery.cancelSentAt === null
 
-/** Records a request for a re-run before the relay sends it. From now on, only the second attempt decides the result. */
+/** Records a request for a re-run before the relay sends the request. From now on, the second attempt decides the result. */
 export function rerun(
   delivery: Delivery,
   { run, lost }: Event<'rerunRequested'>,
@@ -64,7 +64,7 @@ export function rerun(
   }
 }
 
-/** Adds the failure of the first attempt to the failure of a delivery whose failed jobs the relay wanted to run again. */
+/** If a delivery fails after a re-run was requested, adds the failure of the first attempt to its sentence. */
 export function withFirstAttempt({ rerunAt, reason }: Delivery, attempt: number, ending: Ending): Ending {
   if (!rerunAt || ending.conclusion !== 'failure') return ending
   const before =

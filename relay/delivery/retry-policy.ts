@@ -7,11 +7,11 @@ import { showWait } from './waiting.ts'
 
 const LONGEST_WAIT_MS = 60_000
 /**
- * How long the relay waits after a lost response before it dispatches again. When an incident at GitHub loses
- * responses, the lists of runs are also late. A shorter RELAY_START_TIMEOUT shortens this period.
+ * How long the relay waits after a lost response before it dispatches again. During incidents in which GitHub loses
+ * responses, its lists of runs are late, too. A shorter RELAY_START_TIMEOUT shortens this period.
  */
 export const LOST_RESPONSE_GRACE_MS = 120_000
-/** The times after a lost response at which the relay searches for the workflow run. The last search is at the end of the grace period. */
+/** The relay searches for the workflow run at these times after a lost response, and at the end of the grace period. */
 const POLLS_MS = [2_000, 5_000, 10_000, 20_000, 40_000, 80_000]
 const LATEST_POLL_MS = 40_000
 
@@ -64,7 +64,7 @@ export function fail(
   })
 }
 
-/** Returns the time after which a failed attempt isn't retried. Even after a long wait in the queue, the first attempt can be retried. */
+/** Returns the time after which a failed attempt isn't retried. The first attempt can be retried even after a long wait in the queue. */
 export function giveUpAt({ queuedAt, unfrozenAt, firstAttemptAt }: Delivery, now: number, policy: Policy) {
   const { runTimeout, startTimeout } = policy
   return Math.max(
@@ -77,7 +77,7 @@ export function giveUpAt({ queuedAt, unfrozenAt, firstAttemptAt }: Delivery, now
 export const graceEnd = (since: number, policy: Policy) =>
   timeoutEnd(since, Math.min(LOST_RESPONSE_GRACE_MS, policy.startTimeout), policy)
 
-/** Returns when the relay searches for the workflow run next, after a lost response. */
+/** Returns when the relay next searches for the workflow run after a lost response. */
 export const nextPoll = (since: number, now: number, policy: Policy) =>
   Math.min(
     since + (POLLS_MS.find(poll => since + poll > now) ?? Infinity),

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Delivery } from './delivery.ts'
 
-// Trace IDs are derived from the delivery. So any relay can continue the trace, and a repeated export has the same IDs.
+// Trace IDs are derived from the delivery, so that any relay can continue the trace, and a repeated export has the same IDs.
 
 /** A round of a delivery. It starts when the delivery is queued. Each redelivery starts a round in the same trace. */
 type Round = Pick<Delivery, 'id' | 'queuedAt'>

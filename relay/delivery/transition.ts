@@ -65,7 +65,7 @@ export function transition(
   now: number,
   policy: Policy,
 ): Transition | null {
-  // The event is about an earlier attempt: for example, a user has redelivered the delivery in the meantime.
+  // Ignores an event about an earlier attempt, for example if a user has redelivered the delivery in the meantime.
   if ('attemptedAt' in event && event.attemptedAt !== delivery.attemptedAt) return null
   const handler = TABLE[event.type][delivery.state] as Handler<EventType> | undefined
   const next = handler?.(delivery, withOwnLinks(event, delivery, policy), { now, policy }) ?? null

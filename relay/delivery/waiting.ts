@@ -15,7 +15,7 @@ import type { Context, Event } from './events.ts'
 import { decisiveRuns } from './match.ts'
 import { clockTime } from './outcome.ts'
 
-/** The time in the queue after which Port shows what a delivery waits for. */
+/** If a delivery has been queued for this long, Port shows what the delivery waits for. */
 export const NOTIFY_AFTER_MS = 30_000
 
 /** Returns the earlier delivery that a delivery waits for. @param heads each repository's oldest queued delivery */
@@ -34,7 +34,7 @@ export function waitOf(delivery: Listed, pause: RateLimitPause | null, blocker: 
   return { cause: 'rate', reason: OTHERS_FIRST, until: null }
 }
 
-/** Returns what the workflow runs wait for on GitHub while none of their jobs runs; null while a job runs. */
+/** Returns what the workflow runs wait for on GitHub; null while one of their jobs runs. */
 export function waitOnGitHub(runs: readonly DeliveryRun[]): 'runner' | 'concurrency' | null {
   const open = runs.filter(run => !run.past && run.status !== 'completed')
   if (open.length === 0 || !open.every(({ status }) => QUEUED.includes(status))) return null
@@ -65,7 +65,7 @@ export function toShown(
     if (state === 'queued') {
       if (frozenBy > 0) return reason
       const { label, clause } = describeWait(delivery, waitOf(delivery, pause, blocker), now)
-      // A delivery without a reason is new, or its dispatch is in progress.
+      // Without a reason, the delivery is new, or its dispatch is in progress.
       return pause || blocker || reason !== null ? clause : label
     }
     if (state !== 'running') return null
@@ -139,7 +139,7 @@ function describeWait({ repository }: Listed, wait: Wait, now: number): { label:
   }
 }
 
-/** Explains to operators, for each repository, which workflow runs wait for a runner. @param found deliveries, longest wait first */
+/** For each repository, tells operators which workflow runs wait for a runner. @param found deliveries, longest wait first */
 export function describeWithoutRunner(found: readonly Listed[]) {
   return [...Map.groupBy(found, each => each.repository)].map(([repository, all]) => {
     const [{ id, action, shownReason, shownAt: since }] = all as [Listed]
@@ -179,7 +179,7 @@ export function showWait(
   }
 }
 
-/** Notifies Port that a delivery waits for another delivery or for the end of a pause. Only before the delivery's first attempt. */
+/** Before a delivery's first attempt, notifies Port that it waits for another delivery, or for the end of a pause. */
 export function notify(
   delivery: Delivery,
   { wait }: Event<'waitingNotified'>,

@@ -26,7 +26,7 @@ const LOOKS = { ok: 'succeeded', off: '', active: 'dispatched', late: 'waiting',
 
 const ADDRESS = { relay: 'ok', unknown: 'off', failed: 'problem' } as const
 
-/** For each part that the relay depends on, shows whether the part works, and when it last worked. */
+/** Shows whether each part on which the relay depends works, and when the part last worked. */
 export function statusTable(health: Health): Html {
   const { now, problems, limits, queued, queuedSince, rateLimitRemaining, oldestMessage } = health
   const database = health.database ?? health.outdated

@@ -150,7 +150,7 @@ ${byReason(deliveries).map(
   }
 }
 
-/** Returns links to this page, each with a filter for a single repository or action. */
+/** Returns a link to this page for each repository or action, with a filter for it. */
 function narrower(name: 'repository' | 'action', given: GivenFilter, deliveries: Listed[]) {
   const groups = [...Map.groupBy(deliveries, each => each[name])].sort(([, a], [, b]) => b.length - a.length)
   if (groups.length < 2) return ''
@@ -170,6 +170,6 @@ const byReason = (deliveries: Listed[]) =>
 const whyOf = ({ reason, outcome, repository }: Listed) =>
   (reason ?? outcome.replace('_', ' ')).replaceAll(repository, 'the repository')
 
-/** Returns the name of the checkbox for a delivery's group. The name is short, because a form has at most 16 KiB. */
+/** Returns the name of the checkbox for a delivery's group. The name is short, because a form can have at most 16 KiB. */
 const fieldOf = (delivery: Listed) =>
   createHash('sha256').update(whyOf(delivery)).digest('base64url').slice(0, 8)

@@ -36,7 +36,7 @@ ${
     }
   })
   post('/freezes', async (_, { repositories, reason, until }) => {
-    // The browser sends a time without a zone.
+    // Browsers send the time without a zone; the form asks for UTC.
     const given = { repositories, reason, until: until ? `${until}Z` : null }
     await freezes.start(readFreeze(given, store.clock(), 'dashboard'))
     return '/freezes'

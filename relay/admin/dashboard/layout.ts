@@ -5,7 +5,7 @@ import type { Html } from './format.ts'
 export interface Page {
   title: string
   session: Session | null
-  /** Whether the page updates automatically, and the URL that turns automatic updates on or off. */
+  /** `on`: whether the page updates automatically. `toggle`: the URL that turns automatic updates on or off. */
   live?: { on: boolean; toggle: string }
   /** Current problems. */
   banner?: Html

@@ -49,7 +49,7 @@ ${filters(page)}
   }
 }
 
-/** Returns the parameters of a page with the same filter and order that starts after the `seq` `from`. */
+/** Returns the parameters of a page with the same filter and order, but another start. */
 const listFrom = ({ given, isOldestFirst, live }: ListPage, from?: number) => ({
   ...given,
   ...(isOldestFirst ? { order: 'oldest', after: from } : { before: from }),
@@ -70,7 +70,7 @@ function term(name: keyof GivenFilter, value: string): string {
   return `${name === 'run_id' ? 'run' : name} ${name === 'outcome' ? words(value) : value}`
 }
 
-/** One tab for each open state and each outcome. Tabs show counts unless other filters are set. */
+/** One tab for each open state and each outcome. The tabs show counts if no other filter is set. */
 function tabs(page: ListPage) {
   const { counts, outcomes, given } = page
   const isNarrowed = FIELDS.some(name => given[name])

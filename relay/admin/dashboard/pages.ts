@@ -28,7 +28,7 @@ interface DashboardDeps extends Omit<GuardDeps, 'banner'>, Pick<RouteDeps, 'stor
   refusals: Refusals
   health: Pick<HealthReader, 'read'>
   steps: (delivery: Listed) => Promise<Html>
-  /** URL for Port's webhooks. Uses the given origin if RELAY_PUBLIC_URL isn't set. */
+  /** Returns the URL for Port's webhooks, with the given origin if RELAY_PUBLIC_URL isn't set. */
   webhookUrl: (origin: string) => string
   serverUrl: string
   show: (delivery: Listed, heads: ReadonlyMap<string, Listed>) => Shown
