@@ -149,8 +149,7 @@ function carry(template: Json, action: PortAction, entity: string | null): Carri
     const rewritten = text.replace(EXPRESSION, (_, given: string) => {
       const expression = given.trim()
       const path = withoutQuotes(expression)
-      const constant = fixed[path]
-      if (constant !== undefined) return String(constant)
+      if (Object.hasOwn(fixed, path)) return String(fixed[path] ?? '')
       const found = rewrite(path, at)
       if (found === null) lost.push({ at, expression })
       return `{{ ${found} }}`
@@ -160,7 +159,8 @@ function carry(template: Json, action: PortAction, entity: string | null): Carri
     return lost.length > before ? undefined : rewritten
   }
   const visit = (value: Json, at: string): Json | undefined => {
-    if (typeof value === 'string') return rewriteText(value, at)
+    if (typeof value === 'string')
+      return /^\{\{ *\.trigger *\}\}$/.test(value) ? triggerOf(action) : rewriteText(value, at)
     if (Array.isArray(value)) return value.flatMap((each, index) => visit(each, `${at}[${index}]`) ?? [])
     if (!isObject(value)) return value
     const entries = Object.entries(value).flatMap(([key, inner]) => {
@@ -197,14 +197,20 @@ const APPROVAL: JsonObject = {
   },
 }
 
+/** Port's `.trigger`, from what a node can read. */
+const triggerOf = ({ trigger: { operation } }: PortAction): JsonObject => {
+  const user = (field: string) => `{{ .workflowRun.trigger.by.${field} }}`
+  const by = { user: { email: user('email'), firstName: user('firstName'), lastName: user('lastName') } }
+  return { ...given({ operation }), at: '{{ .workflowRun.createdAt }}', by }
+}
+
 /** `.outputs.trigger` contains the form's values. @see https://docs.port.io/workflows/build-workflows/data-flow/ */
 function webhook(action: PortAction, { github, ...sent }: JsonObject, entity: string | null): JsonObject {
   const { identifier, trigger, invocationMethod } = action
-  const { operation, blueprintIdentifier: blueprint } = trigger
+  const { blueprintIdentifier: blueprint } = trigger
   const { properties } = formOf(action)
   const { body: _, headers: __, ...method } = invocationMethod
   const encrypted = Object.keys(properties).filter(name => properties[name]!.encryption !== undefined)
-  const user = (field: string) => `{{ .workflowRun.trigger.by.${field} }}`
   return {
     ...method,
     // If the relay's response is late, the node still waits for the result, because the relay may have the webhook.
@@ -216,11 +222,7 @@ function webhook(action: PortAction, { github, ...sent }: JsonObject, entity: st
       action: { identifier, ...given({ blueprint }), encryptedProperties: encrypted },
       ...sent,
       ...(entity && { entity: `{{ .outputs.trigger.${entity} }}` }),
-      trigger: {
-        ...given({ operation }),
-        at: '{{ .workflowRun.createdAt }}',
-        by: { user: { email: user('email'), firstName: user('firstName'), lastName: user('lastName') } },
-      },
+      trigger: triggerOf(action),
     },
   }
 }

@@ -227,17 +227,18 @@ describe('--format workflow: the node sends what workflowInputs names', () => {
     blueprintIdentifier: 'service',
     userInputs: { properties },
   }
-  const user = { email: 'ada@acme.example', firstName: 'Ada' }
+  const user = { email: 'ada@acme.example', firstName: 'Ada', lastName: 'Lovelace' }
+  const at = '2026-11-01T10:00:00.000Z'
   const shop = { identifier: 'shop', title: 'Shop', properties: { tier: 1, live: false } }
   const project = { identifier: 'p', title: 'P' }
   const ofAction = {
     inputs: { env: 'prod', 'node-size': 'xl', project },
     entity: shop,
-    trigger: { by: { user } },
+    trigger: { at, by: { user } },
   }
   const ofNode = (entity: Json, input: Json) => ({
     workflowNodeRun: { identifier: RUN_ID },
-    workflowRun: { trigger: { by: user } },
+    workflowRun: { createdAt: at, trigger: { by: user } },
     outputs: { trigger: { env: 'prod', 'node-size': 'xl', project: input, entity } },
   })
   const inputsOf = ({ invocationMethod, nodes }: JsonObject, context: JsonObject): Json => {
@@ -277,6 +278,7 @@ describe('--format workflow: the node sends what workflowInputs names', () => {
       [],
     ],
     [{ who: '{{ .trigger.by.user.firstName }}', operation: '{{ .trigger.operation }}' }, []],
+    [{ context: { trigger: '{{ .trigger }}', runId: '{{ .run.id }}' } }, []],
     [
       { tier: '{{ .entity.properties.tier }}', live: '{{ .entity.properties.live }}' },
       ['inputs.tier, inputs.live'],
@@ -312,6 +314,14 @@ describe('--format workflow: the node sends what workflowInputs names', () => {
       lost('inputs.all', '.'),
       lost('inputs.o', '{a: 1}'),
     ])
+  })
+
+  test('text with the blueprint of an action without a blueprint stays', async () => {
+    const port_context = '{"runId":"{{ .run.id }}","blueprint":"{{ .action.blueprint }}"}'
+    const exported = ofGitHub({ workflowInputs: { port_context } })
+    const { definition, notes } = await migrated(exported, '--relay', RELAY, '--format', 'workflow')
+    const sent = { port_context: `{"runId":"${RUN_ID}","blueprint":""}` }
+    expect([inputsOf(definition, ofNode(shop, project)), notes]).toEqual([sent, []])
   })
 
   test('the branch still comes from an input', async () => {
