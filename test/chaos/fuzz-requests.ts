@@ -13,39 +13,17 @@ export const MAX_BODY = 64 * 1024
 
 const METHODS = ['POST', 'POST', 'POST', 'PUT', 'PATCH', 'DELETE', 'GET', 'HEAD', 'OPTIONS', 'PROPFIND']
 const PATHS = [
-  '/webhook',
-  '/webhook',
-  '/webhook',
-  '/webhook/acme/shop',
-  '/webhook/acme/shop?event_type=x',
-  '/webhook/acme/other',
-  '/webhook/..%2f..%2fetc/passwd',
-  '/webhook/acme/%00',
-  '/webhook/acme/shop/more',
-  '/webhook/%ff/%fe',
-  '/webhook?event_type=%00%ff&wait=never',
-  '/WEBHOOK',
-  '//webhook',
-  '/',
-  '/api/deliveries?limit=-1&before=x&state=__proto__',
-  '/api/deliveries/%27%20OR%201=1',
-  '/api/deliveries/x/redeliver',
-  '/github',
-  '/report/start',
-  '/metrics',
-  '/healthz',
-  '/readyz',
+  ...['/webhook', '/webhook', '/webhook', '/webhook/acme/shop', '/webhook/acme/shop?event_type=x'],
+  ...['/webhook/acme/other', '/webhook/..%2f..%2fetc/passwd', '/webhook/acme/%00', '/webhook/acme/shop/more'],
+  ...['/webhook/%ff/%fe', '/webhook?event_type=%00%ff&wait=never', '/WEBHOOK', '//webhook', '/'],
+  ...['/api/deliveries?limit=-1&before=x&state=__proto__', '/api/deliveries/%27%20OR%201=1'],
+  ...['/api/deliveries/x/redeliver', '/github', '/report/start', '/metrics', '/healthz', '/readyz'],
   '/__proto__',
 ]
 const TYPES = [
-  'application/json',
-  'application/json',
-  'application/json; charset=utf-8',
-  'application/json; charset=utf-16',
-  'text/plain',
-  'multipart/form-data; boundary=x',
-  'application/vnd.port+json',
-  ';;;',
+  ...['application/json', 'application/json', 'application/json; charset=utf-8'],
+  ...['application/json; charset=utf-16', 'text/plain', 'multipart/form-data; boundary=x'],
+  ...['application/vnd.port+json', ';;;'],
 ]
 const fixtures = fixtureNames.map(readFixture)
 
@@ -95,21 +73,10 @@ const BRACKETS = [
   ['{"a":', '}'],
 ] as const
 const TEXTS = [
-  '',
-  'null',
-  'true',
-  '1e999',
-  '"text"',
-  '[]',
-  '{"__proto__":{"runId":"r_1"},"constructor":{"prototype":{"x":1}}}',
-  '{"run":{"id":"r_1","id":"r_2"}}',
-  '{"run":{"id":"\\ud800"}}',
-  '{"run":{"id":"a\\u0000b"},"inputs":{"x":"\\u0000"}}',
-  '\ufeff{}',
-  '{"a":1}{"b":2}',
-  '{"a":NaN}',
-  "{'a':1}",
-  '{"port_context":{"runId":{"toString":1}}}',
+  ...['', 'null', 'true', '1e999', '"text"', '[]'],
+  ...['{"__proto__":{"runId":"r_1"},"constructor":{"prototype":{"x":1}}}', '{"run":{"id":"r_1","id":"r_2"}}'],
+  ...['{"run":{"id":"\\ud800"}}', '{"run":{"id":"a\\u0000b"},"inputs":{"x":"\\u0000"}}', '\ufeff{}'],
+  ...['{"a":1}{"b":2}', '{"a":NaN}', "{'a':1}", '{"port_context":{"runId":{"toString":1}}}'],
   '{"payload":{"action":{"payload":null}}}',
 ]
 const KEYS = [
