@@ -26,10 +26,7 @@ export function openJob(
     { port: system.port, github: system.github, payload },
     // GitHub doesn't know the run of this job.
     { 'port-client-id': '', 'port-client-secret': '', report: 'job', ...inputs },
-    {
-      ACTIONS_ID_TOKEN_REQUEST_URL: idToken.url,
-      ACTIONS_ID_TOKEN_REQUEST_TOKEN: idToken.requestToken,
-    },
+    { ACTIONS_ID_TOKEN_REQUEST_URL: idToken.url, ACTIONS_ID_TOKEN_REQUEST_TOKEN: idToken.requestToken },
   )
 }
 

@@ -123,10 +123,7 @@ test('reads every variable', () => {
     runTimeout: 7_200_000,
     dispatchRate: 0,
     retention: 604_800_000,
-    tracing: {
-      endpoint: 'https://otel.acme.example',
-      headers: { 'api-key': 'a,key', 'x-team': 'shop' },
-    },
+    tracing: { endpoint: 'https://otel.acme.example', headers: { 'api-key': 'a,key', 'x-team': 'shop' } },
     listen: { host: '::1', port: 0 },
     logLevel: 'debug',
   })

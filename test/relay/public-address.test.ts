@@ -235,10 +235,7 @@ test('a relay whose certificate has expired shows and sends the cause, and is we
 
   server.setSecureContext(renewed)
   await until(() => alerts.length > 1, 'the alert about the renewal', 60_000)
-  expect(alerts[1]!).toMatchObject({
-    started: [],
-    resolved: [{ type: 'public_url_unreachable' }],
-  })
+  expect(alerts[1]!).toMatchObject({ started: [], resolved: [{ type: 'public_url_unreachable' }] })
   expect(await metric()).toBe(1)
   expect(await readStatusPage(relay.url)).toMatch(/Public address <span class="state succeeded">ok/)
 }, 180_000)
