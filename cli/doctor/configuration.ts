@@ -95,13 +95,7 @@ export const database: Check = {
       const { clientId } = config.port
       const stored = await store.organization(null)
       if (stored !== null && stored !== clientId) return [problem(ofAnotherOrganization(stored, clientId))]
-      const active = (await store.freezes()).filter(({ ending }) => ending === '')
-      return [
-        ok(isInUse ? `${name} is in use by a relay, and writable.` : `${name} is writable.`),
-        ...active.map(({ id, repositories, reason }) =>
-          warning(`${repositories} is frozen (${reason}). To dispatch again, run unfreeze ${id}.`),
-        ),
-      ]
+      return [ok(isInUse ? `${name} is in use by a relay, and writable.` : `${name} is writable.`)]
     } catch (error) {
       const { message } = error as Error
       const why = whyNotWritable(error, ` (${message})`) ?? `${message}.`

@@ -61,7 +61,12 @@ export const refusedWebhooks: Check = {
 const findings = (health: Health, types: readonly ProblemType[]): Finding[] =>
   findProblems(health, 'banner')
     .filter(({ type }) => types.includes(type))
-    .map(each => (isMinor(each) ? warning : problem)(textOf(each)))
+    .map(each => {
+      const end = isFreeze(each) ? ` To dispatch again, run unfreeze ${each.key}.` : ''
+      return (isMinor(each) ? warning : problem)(textOf(each) + end)
+    })
+
+const isFreeze = ({ type }: Problem) => type === 'freeze_old' || type === 'frozen'
 
 /** Whether a problem is only a warning: an operator may have intended it, or it causes no alert. */
-const isMinor = ({ type, only }: Problem) => only === 'banner' || type === 'freeze_old' || type === 'frozen'
+const isMinor = (each: Problem) => each.only === 'banner' || isFreeze(each)

@@ -217,7 +217,7 @@ button:disabled { opacity: 0.5; }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 15rem), 1fr)); gap: 0.8rem 1.6rem; margin: 0.8rem 0 0; }
 dt { font-size: 0.85rem; color: var(--quiet); }
 #facts dl { grid-template-columns: repeat(auto-fill, minmax(min(40%, 15rem), 1fr)); }
-#facts div:last-child { grid-column: span 2; }
+#facts div:nth-last-child(-n + 2) { grid-column: span 2; }
 .timeline li { display: grid; grid-template-columns: 11rem minmax(0, 1fr); gap: 0 1.6rem; position: relative; padding-bottom: 1.1rem; }
 .timeline li > div + div { border-left: 2px solid var(--line); padding: 0 0 0.9rem 1.4rem; margin-bottom: -1.1rem; position: relative; }
 .timeline li > div + div::before { content: ""; position: absolute; left: -7px; top: 0.4rem; width: 12px; height: 12px; border-radius: 50%; background: var(--grey); box-shadow: 0 0 0 3px var(--back); }
