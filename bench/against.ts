@@ -12,12 +12,12 @@ const CONNECTIONS = 64
 const SIZE = 1_400
 const WARM_UP = 6
 const SLICES = 20
-/** More than a relay handles in a slice of one second. Each webhook is sent once. */
+/** The number of webhooks for a slice of one second, which is more than a relay handles. Each webhook is sent once. */
 const MOST = 25_000
 
 /**
- * Compares the CPU time of a webhook, of all threads, with another revision's. Both relays run at the same time, warm, and
- * get webhooks in alternating slices of a second, so that other work on the machine affects both.
+ * Compares the CPU time of a webhook, in all threads, with that of another revision. Both relays are warm, run at the
+ * same time, and get webhooks in alternating slices of a second, so that other work on the machine affects both.
  *
  * @returns one line per database, with medians and, in parentheses, quartiles
  */

@@ -18,7 +18,7 @@ const RUN_TAKES_MS = 2_000
 const READ_EVERY_MS = 2
 const LONGEST_MS = 120_000
 
-/** Number of deliveries, the interval between deliveries, and the number of repositories used in rotation. */
+/** The number of deliveries, the interval between them, and the number of repositories, which get deliveries in turn. */
 const LOADS = {
   idle: { count: 30, everyMs: 1_000, repositories: 1 },
   busy: { count: 300, everyMs: 50, repositories: 20 },

@@ -10,8 +10,8 @@ import { startServer } from './processes.ts'
 import { relayEnvironment } from './relay-environment.ts'
 
 /*
- * `node bench/count-syncs.ts`: shows with `strace` (Linux) that the relay stores a delivery on
- * disk before it responds to the webhook: an fsync or fdatasync starts between each webhook and its response.
+ * `node bench/count-syncs.ts`: shows with `strace` (Linux) that a delivery is on disk before the relay responds to the
+ * webhook: an fsync or fdatasync starts between each webhook and its response.
  */
 const WEBHOOKS = 50
 

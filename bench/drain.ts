@@ -13,7 +13,7 @@ const DELIVERIES = 10_000
 const REPOSITORIES = 100
 const LONGEST_MS = 120_000
 
-/** Measures dispatches per second for 10,000 queued deliveries, if GitHub responds immediately and no rate is set. */
+/** Measures dispatches per second for 10,000 queued deliveries. GitHub responds immediately, and no rate is set. */
 export async function drain(): Promise<number> {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'))
   const path = join(folder.path, 'relay.db')

@@ -9,7 +9,7 @@ import { type Spread, spread } from './statistics.ts'
 
 const ROUNDS = 3
 const WARM_UP_S = 6
-/** The case that has goals is measured first, and for longer. */
+/** The case with goals comes first, and is measured longer. */
 const MAIN_S = 3
 const CASE_S = 1
 /** More webhooks than any server handles in a second. Each webhook is sent once. */
@@ -79,7 +79,7 @@ const NAMES = Object.keys(SERVERS) as ServerName[]
 interface IntakeRow extends Case {
   label: string
   perSecond: Spread
-  /** Rate divided by the rate of another server in the same round; null if that server wasn't measured in this case. */
+  /** The rate divided by another server's rate in the same round; null if that server wasn't measured in this case. */
   of: Record<'hono' | 'groupCommit' | 'pgBoss', Spread | null>
   /** The server's CPU time per request, in microseconds. */
   cpuUs: Spread

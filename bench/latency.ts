@@ -12,7 +12,7 @@ import { percentile } from './statistics.ts'
 
 const WARM_UP = 20
 const WEBHOOKS = 100
-/** Long enough for the relay to become idle before the next webhook. */
+/** The pause after a webhook, in which the relay becomes idle. */
 const PAUSE_MS = 150
 
 /** Times in ms from sending a webhook until its dispatch arrives at GitHub, and until its response arrives. */
@@ -63,7 +63,7 @@ export async function latency(
       if (!String(response).startsWith('HTTP/1.1 202')) throw new Error(`a webhook got ${response}`)
       dispatches.push((await arrival) - sentAt)
       syncs.push(syncPage(page))
-      // A random pause avoids alignment with the relay's intervals.
+      // The pause is random, so that it isn't in step with the relay's intervals.
       await sleep(PAUSE_MS + Math.random() * PAUSE_MS)
     }
   }

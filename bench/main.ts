@@ -16,8 +16,8 @@ import { type Results, render } from './render.ts'
 import { bundleSizes, starts } from './start.ts'
 
 /*
- * Prints the results of one run on one machine, next to the goals. `npm run bench -- intake latency` runs only these
- * parts. Without arguments, runs all parts except million, which takes long. `--json` prints the results as JSON.
+ * Prints the results of one run on one machine, next to the goals. `npm run bench -- intake latency` runs these two
+ * parts. Without arguments, all parts run except million, which takes long. `--json` prints the results as JSON.
  * `--against REV` only compares intake with another revision.
  */
 const PARTS = ['intake', 'latency', 'click', 'idle', 'drain', 'starts', 'million'] as const
@@ -31,8 +31,8 @@ const runs = (part: (typeof PARTS)[number]) =>
   !values.against && (positionals.length === 0 ? part !== 'million' : positionals.includes(part))
 
 using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'))
-// The setting that PostgreSQL recommends changing first. Its default of 128 MB is meant to work on any machine.
-// https://www.postgresql.org/docs/current/runtime-config-resource.html#GUC-SHARED-BUFFERS
+// The setting that should be changed first, according to PostgreSQL. The default of 128 MB is meant to work on any
+// machine. https://www.postgresql.org/docs/current/runtime-config-resource.html#GUC-SHARED-BUFFERS
 const settings = { shared_buffers: '1GB' }
 const postgres =
   values.against || (['intake', 'latency', 'idle', 'million'] as const).some(runs)

@@ -37,7 +37,7 @@ interface Rates {
  * changes in the machine's load affect both.
  *
  * @param createDatabase returns a value of `RELAY_DATABASE`
- * @param settle does the maintenance that the database would do itself while a million deliveries arrive
+ * @param settle does the maintenance that the database itself would do if a million deliveries arrived over time
  */
 export async function million(
   createDatabase: (name: string) => Promise<string>,
@@ -148,7 +148,7 @@ async function measureRequests(
         const began = performance.now()
         const response = await fetch(url + path, { headers })
         const text = await response.text()
-        // Without these metrics, the database didn't respond in time.
+        // If these metrics are missing, the database didn't respond in time.
         const isComplete = path !== '/metrics' || text.includes('port_relay_deliveries{')
         if (i >= 0 && !(response.ok && isComplete)) throw new Error(`${path} returned ${response.status}`)
         if (i >= 0) each.push(performance.now() - began)
@@ -170,7 +170,7 @@ export async function fillStore(backend: Backend, amount: number): Promise<void>
   for (let from = 1; from <= amount; from += STEP) {
     const numbers = `WITH RECURSIVE n(i) AS (SELECT ${from} UNION ALL SELECT i + 1 FROM n WHERE i < ${from + STEP - 1})`
     const time = `${now} - CAST(${amount} - i AS BIGINT) * ${apart}`
-    // In the index on dedupe keys, these are in random order, like Port's ids.
+    // Like Port's IDs, these are in random order in the index on dedupe keys.
     const runId = `'r_' || (CAST(i AS BIGINT) * 2654435761 % 4294967296)`
     const event = (number: number, type: string, details: object) => ({
       sql: `INSERT INTO events (delivery, number, at, type, details)

@@ -2,7 +2,7 @@ import { SECRET } from './load/webhooks.ts'
 
 const flags = ['--max-semi-space-size=8']
 
-/** Starts the relay like `npm start` in a clone, from the second start on: the first one fills the cache. */
+/** Starts the relay like `npm start` in a clone, but not for the first time: the first start fills the cache. */
 export const CLONE = {
   file: 'cli/main.ts',
   flags,
@@ -11,7 +11,7 @@ export const CLONE = {
 export const NPX = { file: 'relay/dist/main.js', flags: [], env: {} }
 export const IMAGE = { ...NPX, flags, env: { MALLOC_ARENA_MAX: '2' } }
 
-/** By default, GitHub is unreachable. Intake still works, so only intake affects the measurement. */
+/** By default, GitHub is unreachable, so that nothing but intake affects the measurement. */
 export function relayEnvironment(database: string, github = 'http://127.0.0.1:9'): Record<string, string> {
   return {
     PORT_CLIENT_SECRET: SECRET,

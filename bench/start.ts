@@ -26,9 +26,9 @@ export type Starts = Record<Part, { ms: Spread; ratio: Spread }> & {
 }
 
 /**
- * Measures the wall time of the action's main and post steps (with the fakes on loopback), of the progress reporter
- * until it is loaded, and of the relay's package until it listens, started as `npx` does. For comparison, starts an
- * empty Node process and a bundle that only loads `@actions/core`.
+ * Measures the wall time of the action's main and post steps with the fakes on loopback, of the progress reporter until
+ * it is loaded, and of the relay's package, started as by `npx`, until it listens. For comparison, starts an empty Node
+ * process, and a bundle that loads nothing but `@actions/core`.
  */
 export async function starts(): Promise<Starts> {
   using empty = makeAction('')
@@ -86,7 +86,7 @@ export async function starts(): Promise<Starts> {
   return { ...parts, mainOfCore: ofCore('main'), postOfCore: ofCore('post') }
 }
 
-/** Measures a process with empty input. Without a job on its input, the progress reporter exits once it is loaded. */
+/** Measures a process with empty input. If its input contains no job, the progress reporter exits when it is loaded. */
 function timeOf(file: string): number {
   const started = performance.now()
   spawnSync(process.execPath, [file], { input: '' })

@@ -49,7 +49,7 @@ const RULES: Rule[] = [
   [/\banswer(?:s|ed|ing)?\b(?! (?:the|this|that|what|which|how|where) )/i, '"response", "responds with"'],
 ]
 
-/** Words in identifiers → the glossary's term. The words in `answerFor` are "answer" and "for". */
+/** Rejected words in identifiers → the glossary's terms. The identifier `answerFor` has the words "answer" and "for". */
 const IDENTIFIERS = new Map([
   ...(['answer', 'answers', 'answered'] as const).map(word => [word, '"response"'] as const),
   ['beside', '"next to"'],
@@ -126,5 +126,5 @@ for (const file of files.toSorted()) {
   }
 }
 console.log(`${count} constructions to rewrite in ${files.length} files with ${identifiers} identifiers`)
-// If a new version of TypeScript hides the identifiers from this check, the check must not pass.
+// Without any identifier, the check fails, because a new version of TypeScript may hide identifiers from it.
 if (count > 0 || (sources.size > 0 && identifiers === 0)) process.exitCode = 1

@@ -1,6 +1,6 @@
 /**
- * Checks every regular expression in the product. An expression that can take more than linear time is an error, since
- * an attacker can choose the text that is matched.
+ * Checks every regular expression in the product. An expression that can take more than linear time is an error,
+ * because attackers can choose the text to match.
  *
  * `node scripts/check-patterns.ts [FOLDER…]`
  */
@@ -43,7 +43,7 @@ const verdicts = new Map<string, Promise<string | null>>()
 /** Timeouts for the fuzzing checker. They are long, because the checker would otherwise time out on a busy machine. */
 const PATIENT = { timeout: 600_000, attackTimeout: 60_000 }
 
-/** Explains why a pattern isn't linear; null if it is. If the exact checker can't decide, uses the fuzzing checker. */
+/** Explains why a pattern isn't linear; null for a linear pattern. Uses the fuzzing checker if the exact checker can't decide. */
 async function faultOf({ source, flags }: Pattern): Promise<string | null> {
   const exact = await check(source, flags, { checker: 'automaton', timeout: 60_000 })
   const verdict = exact.status === 'unknown' ? await check(source, flags, PATIENT) : exact

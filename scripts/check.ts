@@ -1,6 +1,6 @@
 /**
  * `npm run check`: runs every `check:…` script of package.json at the same time, because most of them use one core.
- * Prints the output of each when it ends. Exits with 1 if one fails.
+ * Prints the output of each script when the script ends. Exits with 1 if a script fails.
  */
 
 import { spawn } from 'node:child_process'

@@ -53,7 +53,7 @@ const ROUTES: Record<string, string[]> = {
   ],
 }
 
-// Port describes node runs of an unreleased version. These are the bodies that Port's own agent and executor send:
+// Port's description of node runs is about an unreleased version. Port's own agent and executor send these bodies:
 // https://github.com/port-labs/ocean/pull/3918
 const NODE_RUN_PATCH = {
   type: 'object',
@@ -150,8 +150,8 @@ type Node = { anyOf: Json[] }
 type Trigger = { properties: { userInputs: Json } }
 
 /**
- * Corrects the request for a Port workflow. Uses the released version's keys, nodes, and connections. Uses an action's
- * form, because the form in the description lacks expressions.
+ * Corrects the request for a Port workflow. Uses the keys, nodes, and connections of the released version, and the form
+ * of an action, because the form in the description lacks expressions.
  * https://docs.port.io/workflows/build-workflows/self-service-trigger/advanced-input-configurations/
  */
 function correctWorkflow(workflow: Json, action: Json): void {
@@ -171,12 +171,12 @@ function correctWorkflow(workflow: Json, action: Json): void {
   connections.items = CONNECTION
 }
 
-/** Routes that define things in Port. Only their requests are extracted, because Port describes no responses for actions. */
+/** Routes that define actions and workflows. Their responses aren't extracted, because Port doesn't describe those for actions. */
 const DEFINITIONS: Record<string, string[]> = {
   github: [],
   port: ['POST /v1/actions', 'POST /v1/workflows'],
 }
-/** Routes whose request Port describes as that of another route. They aren't extracted. */
+/** Routes that aren't extracted, because their request is described as that of another route. */
 const SAME: Record<string, string> = {
   'PUT /v1/actions/{action_identifier}': 'POST /v1/actions',
   'PUT /v1/workflows/{workflow_identifier}': 'POST /v1/workflows',
@@ -281,7 +281,7 @@ for (const [route, same] of name === 'port' ? Object.entries(SAME) : [])
   if (!isDeepStrictEqual(bodyOf(route), bodyOf(same))) throw new Error(`${route} is no longer as ${same}`)
 const known = (api.components?.schemas ?? {}) as Json
 const schemas: Json = {}
-// Cutting a schema adds its references to the Set. The loop visits these too.
+// Cutting a schema adds its references to the Set, so the loop also visits these.
 for (const reference of seen) schemas[reference] = cutSchema(known[reference], known, seen)
 const target = new URL(`../simulator/schemas/${name}.json`, import.meta.url)
 const text = JSON.stringify({ routes, components: { schemas } })

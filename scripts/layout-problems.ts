@@ -7,8 +7,8 @@ interface DrawnText {
 }
 
 /**
- * Finds layout mistakes in a picture of a terminal with Chromium: text that overlaps or leaves the picture, and lines
- * that contain several columns in one text element, so that the columns' positions depend on the font.
+ * Finds layout mistakes in a picture of a terminal, with Chromium: text that overlaps or leaves the picture, and lines
+ * with several columns in one text element, whose positions depend on the font.
  *
  * @returns the reason if no browser can be started
  */

@@ -68,10 +68,7 @@ function draw(lines: string[]): string {
   ].join('\n')
 }
 
-/**
- * Draws a line's segments, each with its color, column, and width, because a renderer may lack monospaced fonts and may
- * collapse spaces.
- */
+/** Draws a line as segments, each with its color, column, and width. A renderer may lack monospaced fonts, and collapse spaces. */
 function segments(line: string, y: number): string[] {
   let style = ''
   let column = 0

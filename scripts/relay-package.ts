@@ -42,8 +42,8 @@ export function relayPackage(folder: string): { file: string; content: string }[
 
 /**
  * Checks Node's version, because an older Node would fail on the bundle's imports without naming the cause. Later
- * starts use compiled code from a folder in the package, because only users who can change the package can change this
- * folder. If the folder is read-only, nothing is cached.
+ * starts use compiled code from a folder in the package, which nobody can change who can't also change the package. If
+ * the folder is read-only, nothing is cached.
  */
 const CLI = `#!/usr/bin/env node
 import module from 'node:module'

@@ -1,6 +1,6 @@
 /**
- * `npm run rename OWNER`: in every tracked file, replaces the GitHub account that publishes this project (in `uses:` of
- * the action, image names, URLs, and code owners). Reads the current account from `package.json`.
+ * `npm run rename OWNER`: replaces the GitHub account that publishes this project in all tracked files: in `uses:` of
+ * the action, image names, URLs, and code owners. Reads the current account from `package.json`.
  */
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'

@@ -1,8 +1,8 @@
 /**
  * `npm run docs [-- PAGE…]`: runs every page's commands in a clean clone of the last commit, against the fake Port and
  * GitHub. `<!-- not run: WHY -->` skips the next block. `<!-- first: COMMAND -->` runs a command before the next block.
- * A YAML block whose first line is a comment with a path is written to that path, for the commands that follow. Each
- * webhook body on a page is passed to `send --dry-run`, which must read the documented values.
+ * If the first line of a YAML block is a comment with a path, the block is written to this path, for the commands that
+ * follow. Each webhook body on a page is passed to `send --dry-run`, which must read the documented values.
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -75,7 +75,7 @@ const settings = {
   RELAY_DATABASE: `sqlite:${join(folder, 'relay.db')}`,
   HOST: '127.0.0.1',
 }
-// Runs before the relay starts, because these synchronous commands block the fakes.
+// This runs before the relay starts, because its synchronous commands block the fakes.
 prepare()
 const relay = await startRelay({ ...settings, PORT: String(listen) }, folder, () => {})
 let failures = 0

@@ -43,8 +43,8 @@ interface PlaceOptions {
 }
 
 /**
- * Writes a workflow's actions to a folder: this action, with the fake Port as its API, and placeholders for all other
- * actions, because nothing is downloaded.
+ * Writes a workflow's actions to a folder: this action, with the fake Port as its API, and placeholders for the others,
+ * which aren't downloaded.
  *
  * @returns `uses:` value → folder, and a message for each omitted action
  * @throws Error if an output is specified for a step that produces its own outputs
@@ -73,7 +73,7 @@ export function placeActions(
     if (names.length > 0) filled.push(`Left out: ${uses}. You have set these outputs: ${names.join(', ')}.`)
     else empty.push(uses)
   }
-  // For actions that only the repository's composite actions and reusable workflows use.
+  // The placeholders also replace actions that only composite actions and reusable workflows of the repository use.
   const [checkout, other] = [join(folder, 'checkout'), join(folder, 'other')]
   putAction(checkout, CHECKOUT, [], {})
   putAction(other, LEFT_OUT, [], outputs)
@@ -108,13 +108,13 @@ function placeOwn(
   setDefault('port-api-url', portUrl)
   if (credentials) setDefault('port-client-id', credentials.clientId)
   if (credentials) setDefault('port-client-secret', credentials.clientSecret)
-  // On GitHub, the relay waits for all jobs.
+  // As on GitHub, where the relay waits for all jobs, this job doesn't finish the Port run.
   if (credentials && isWhole) setDefault('report', 'workflow')
   writeFileSync(join(own, 'action.yml'), definition)
   return own
 }
 
-/** Groups the outputs by step. Checks only this workflow's own steps, not the steps of workflows or actions it uses. */
+/** Groups the outputs by step. Checks the workflow's own steps, but not the steps of workflows and actions that it uses. */
 function outputsByStep(name: string, { jobs }: Workflow, given: Record<string, string>) {
   const outputs: Record<string, Record<string, string>> = {}
   const steps = jobs.flatMap(job => job.steps)
@@ -159,7 +159,7 @@ export interface Credentials {
   notes: string[]
 }
 
-/** Finds the names of a workflow's Port credentials, and other secrets and variables that it reads but lacks. */
+/** Finds the names of a workflow's Port credentials, and the other secrets and variables that the workflow reads, but that aren't set. */
 export function findCredentials(yaml: string, options: { secrets: Texts; vars: Texts }): Credentials {
   const names: { input: 'clientId' | 'clientSecret'; context: 'secrets' | 'vars'; name: string }[] = [
     { input: 'clientId', context: 'vars', name: 'PORT_CLIENT_ID' },

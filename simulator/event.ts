@@ -10,17 +10,17 @@ export interface SimulationEvent {
   payload: JsonObject
   /** The invocation in the webhook; null if the file is a dispatch. */
   invocation: Invocation | null
-  /** The webhook's body, as Port stores it. From this body, the action fetches items that didn't fit the payload. */
+  /** The webhook's body, as Port stores it. It contains the items that didn't fit into the payload. */
   body: Json
-  /** The event type. Null if the event doesn't specify it, because the relay's configuration then decides. */
+  /** The event type; null if the event doesn't set one, and the relay's configuration decides. */
   type: string | null
-  /** Whether the body names a workflow to dispatch instead of a type. */
+  /** Whether the body names a workflow, and no event type. */
   namesWorkflow: boolean
   /** The values that the simulation invented, one message each. */
   notes: string[]
 }
 
-/** The run id for a body without a run id, such as the body that Port suggests, whose run id is in a header. */
+/** The run ID for a body without one, such as Port's suggested body, whose run ID is in a header. */
 const RUN_ID = 'r_LocalTrial00000'
 
 /**
@@ -111,7 +111,7 @@ export function readText(file: string, option: string): string {
   }
 }
 
-/** Resolves a path relative to the folder in which npm was called, because npm runs scripts in the project's folder. */
+/** Resolves a path from the folder in which the user called npm. Scripts themselves run in the project's folder. */
 export function fromHere(file: string): string {
   const { npm_lifecycle_event: script, INIT_CWD: folder } = process.env
   return resolve(script === 'simulate' && folder ? folder : '.', file)

@@ -24,7 +24,7 @@ export type ReceivedRequest = {
 
 /** A fault to inject for matching requests. */
 export type Fault = {
-  /** Selects requests; default: all. Called once for each request that no earlier failure matched. */
+  /** Selects requests; default: all. Called once for each request, unless an earlier failure matches. */
   match?: (request: ReceivedRequest) => boolean
   /** How many matching requests fail; default: 1. Infinity: until cleared. */
   times?: number
@@ -33,11 +33,11 @@ export type Fault = {
   headers?: Record<string, string>
   /** The body of that response; default: the service's own error body. */
   body?: unknown
-  /** Cuts the connection: before or after the request takes effect, or within the response's body. */
+  /** When to cut the connection: before or after the request takes effect, or within the response's body. */
   cut?: 'before' | 'after' | 'within'
   /** Delays the response by this time. */
   delayMs?: number
-  /** Whether the request takes effect before it fails, such as for a late response or a 500 after a run was created. */
+  /** Whether the request takes effect before it fails, as with a late response, or a 500 after a run was created. */
   takesEffect?: boolean
 }
 
@@ -148,14 +148,14 @@ export async function startFakeServer<E extends FakeServerEnv>(
 }
 
 /**
- * Whether a page of another machine sent the request, or read it under a name of its own that resolves to this machine.
- * A page without a referrer has the origin `null`, and browsers then send where it comes from.
+ * Whether the request comes from a page of another machine, even if that page uses its own name for this machine. The
+ * origin of a page without a referrer is `null`. In this case, browsers send `sec-fetch-site`.
  */
 function isFromForeignPage(c: Context): boolean {
   const { host = '', origin = 'null', 'sec-fetch-site': site } = c.req.header()
   const isForeign = (url: string) => {
     const { hostname = '' } = URL.parse(url) ?? {}
-    // No one can own a name under .example. Tests reach a fake under such a name through a proxy.
+    // Names under .example are allowed, because nobody can own them, and tests use them to reach a fake through a proxy.
     return !isLoopback(hostname) && !hostname.endsWith('.example')
   }
   if (isForeign(`http://${host}`)) return true
@@ -209,7 +209,7 @@ function replace(c: Context<FakeServerEnv>, response: Response): void {
 
 /**
  * Waits until `check` returns a truthy value. Throws an error with `what` after the timeout. Waits 10 ms between the
- * first checks, then a tenth of the elapsed time, because many tests wait concurrently.
+ * first checks, and then a tenth of the elapsed time, because many tests wait at the same time.
  */
 export async function until<T>(check: () => T | Promise<T>, what: string, timeoutMs = 60_000): Promise<T> {
   const began = performance.now()

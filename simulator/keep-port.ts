@@ -3,8 +3,8 @@ import { type AddressInfo, connect, createServer } from 'node:net'
 
 /**
  * Returns a port on 127.0.0.1 where servers of this process, or of other processes, can listen in turn. While no server
- * listens, the port refuses connections. One connection to the port stays open until this process exits, so the system
- * doesn't choose the port for another socket on 127.0.0.1.
+ * listens, the port refuses connections. A connection to the port stays open until this process exits, so that the
+ * system doesn't choose this port for another socket on 127.0.0.1.
  */
 export async function keepPort(): Promise<number> {
   const server = createServer(socket => socket.unref()).listen(0, '127.0.0.1')

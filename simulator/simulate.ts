@@ -38,8 +38,8 @@ export interface SimulationOptions {
 const REPOSITORY = 'you/your-repository'
 
 /**
- * Runs a workflow on this machine against the fake Port and the fake GitHub. No data leaves the machine, except for
- * data that the workflow's own `run:` steps send.
+ * Runs a workflow on this machine against the fake Port and the fake GitHub. No data leaves the machine, unless the
+ * workflow's own `run:` steps send it.
  *
  * @param relay decides what the relay would do
  * @param note called with a line about what runs and what is omitted
@@ -126,7 +126,7 @@ interface Start {
  * relay uses, or if the body names a workflow.
  *
  * @param type the `--type` option
- * @throws Error if nothing would start, because GitHub reports no error in that case
+ * @throws Error if nothing would start, for which GitHub would report no error
  */
 function chooseStart(
   type: string | undefined,

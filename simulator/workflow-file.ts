@@ -50,7 +50,7 @@ jobs:
 /**
  * Reads the `--workflow` file. Without a file, returns a job that prints the action's outputs.
  *
- * @throws Error with GitHub's messages if the file is invalid, or with the reason why the action wouldn't run
+ * @throws Error with GitHub's messages about an invalid file, or with the reason why the action wouldn't run
  */
 export async function readSimulatedWorkflow(file: string | undefined): Promise<SimulationWorkflow> {
   if (file === undefined) {
@@ -197,7 +197,7 @@ function has({ permissions }: WorkflowJob, name: string, levels: string[]): bool
   return typeof given === 'string' && levels.includes(given)
 }
 
-/** Returns a message for each action output that later steps read but that this run didn't set. */
+/** Returns a message for each output of an action that later steps read, but that this run didn't set. */
 export function missingOutputs({ workflow }: SimulationWorkflow, { jobs }: SimulatedRun): string[] {
   return workflow.jobs.flatMap(job => {
     const own = job.steps.find(({ uses, named }) => named && uses !== null && isOurs(uses))

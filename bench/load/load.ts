@@ -15,7 +15,7 @@ export interface Figures {
   /** Response times, in milliseconds. */
   p50: number
   p99: number
-  /** CPU cores that the generator used. If the value is close to 1, the generator limits the rate. */
+  /** The CPU cores that the generator used. A value close to 1 means that the generator limits the rate. */
   generatorCores: number
 }
 
@@ -50,7 +50,7 @@ export function chooseGenerator(): Generator {
       const result = await send(server.url, webhooks, connections, seconds)
       const [used, written] = [cpuTime(pid) - before[0], bytesWritten(pid) - before[1]]
       const { requests, durationMs, p50, p99, refused, failed, generatorCpuUs } = result
-      // Requests that are pending at the time limit don't count as failed.
+      // Requests without a response at the time limit don't count as failed.
       if (refused > 0 || failed > 0)
         throw new Error(`${refused} of ${requests} webhooks were refused, ${failed} got no response`)
       webhooks.next += requests + connections

@@ -9,7 +9,7 @@ const ID_LENGTH = 18
 const LINE_LENGTH = 44 + 1 + ID_LENGTH + 1
 const START = '{"run":{"id":"'
 
-/** Signed webhooks as Port sends them, each with its own run id. The rest of the body is the same and stored once. */
+/** Signed webhooks as Port sends them, each with its own run ID. The rest of the body is stored once, because all webhooks have the same. */
 export interface Webhooks {
   timestamp: string
   /** The part of the body after the run id. */
@@ -69,7 +69,7 @@ export function takeRequest(webhooks: Webhooks, path = '/webhook'): string | nul
 export function writeFiles(webhooks: Webhooks, folder: string): string[] {
   const lines = join(folder, 'lines')
   const rest = join(folder, 'rest')
-  // Flush now, because otherwise the server's first sync would also write these files.
+  // The files are flushed now. Otherwise, the server's first sync would also write them.
   writeFileSync(lines, webhooks.lines.subarray(webhooks.next * LINE_LENGTH), { flush: true })
   writeFileSync(rest, webhooks.rest, { flush: true })
   return [lines, rest, webhooks.timestamp, '/webhook']

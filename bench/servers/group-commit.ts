@@ -1,7 +1,7 @@
 import { listen, receiveWith } from './listen.ts'
 import { openQueue } from './sqlite-queue.ts'
 
-// The practical maximum: webhooks of one event loop turn share a commit, which runs on the main thread.
+// The practical maximum: all webhooks of an event loop turn share a commit on the main thread.
 const { database, insert } = openQueue()
 let waiting: { runId: string; body: string; resolve: () => void }[] = []
 

@@ -80,7 +80,7 @@ export function repositoryRoutes(state: GitHubState, schemas: RouteSchemas): Hon
     }
     const [extra] = Object.keys(unknown)
     if (extra) return refuse(422, `Invalid request.\n\n"${extra}" is not a permitted key.`, DISPATCH_DOCS)
-    // It is unknown whether GitHub counts bytes or characters. Bytes are stricter.
+    // Counts bytes, which is stricter, because it is unknown whether GitHub counts bytes or characters.
     if (Buffer.byteLength(JSON.stringify(client_payload)) >= MAX_PAYLOAD) {
       return refuse(422, 'client_payload is too large.', DISPATCH_DOCS)
     }

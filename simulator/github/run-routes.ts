@@ -24,7 +24,7 @@ export function runRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
   const notFound = () => refuse(404, 'Not Found')
   const respond = (c: Context<GitHubEnv>, route: string, body: object, headers?: Record<string, string>) => {
     const response = tagged(body, c.req.header('if-none-match'), headers)
-    // A 304 means that an earlier response had the same body.
+    // A 304 isn't checked, because an earlier response had the same body.
     if (response.status === 200) schemas.response(route, 200, body)
     return response
   }
@@ -103,7 +103,7 @@ export function runRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
         state.runsById.get(Number(key.split('/')[0]))?.repository === repository.fullName,
     )
     if (!known) return notFound()
-    // Like GitHub's blob store, this URL has another origin than the API. Clients must not send their token to it.
+    // As with GitHub's blob store, this URL has another origin than the API, and clients must not send their token to it.
     const blobs = state.serverUrl.replace('127.0.0.1', 'localhost')
     return new Response(null, {
       status: 302,
@@ -194,7 +194,7 @@ export function runControlRoutes(state: GitHubState, schemas: RouteSchemas): Hon
             : null
     if (why !== null) return refuse(403, why, docs)
     Object.assign(run, { status: 'queued', conclusion: null, runAttempt: run.runAttempt + 1 })
-    // Jobs that succeeded aren't run again, and are part of the new attempt.
+    // Jobs that succeeded are part of the new attempt, but don't run again.
     const kept = jobs.filter(job => job.conclusion === 'success')
     state.jobs.set(
       `${run.id}/${run.runAttempt}`,

@@ -31,7 +31,7 @@ export function shower(state: GitHubState, schemas: RouteSchemas) {
       ...(permissions && { permissions }),
     })
 
-  // Cached, because each run in a list contains its repository twice.
+  // A cache, because each run in a list contains its repository twice.
   const known = new Map<Repository, Json>()
   const minimal = (from: Repository): Json => {
     const shown = known.get(from) ?? repository(from, 'minimal-repository')
@@ -107,7 +107,7 @@ const idOf = (name: string) =>
 export function rateOf(state: GitHubState, grant: Grant | undefined) {
   const limit = grant ? (state.options.hourlyLimit ?? 5000) : 60
   const used = grant?.used ?? 0
-  // If no limit is enforced, at least one request is always reported as remaining.
+  // Without a limit, there is always at least one remaining request.
   const remaining = Math.max(limit - used, state.options.hourlyLimit === undefined ? 1 : 0)
   return { limit, remaining, reset: state.resetAt, used: limit - remaining }
 }

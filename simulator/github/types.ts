@@ -186,11 +186,11 @@ export type GitHubApiOptions = {
   /** Whether a dispatch creates a queued run of every declared workflow that listens for its type. */
   autoRun?: boolean
   /**
-   * Whether the response to a `workflow_dispatch` identifies the run. `given` (default): if the request asks for run
-   * details. `ignored`, `refused`: how a server that doesn't know this field handles the request.
+   * Whether the response to a `workflow_dispatch` identifies the run. `given` (default): if the request asks for it.
+   * `ignored`, `refused`: the server doesn't know this field of the request, and ignores it, or refuses the request.
    */
   runDetails?: 'given' | 'ignored' | 'refused'
-  /** The time by which GitHub's clock is ahead of this machine's clock, in ms; default: 0. */
+  /** How far GitHub's clock is ahead of this machine's clock, in ms; default: 0. */
   clockSkewMs?: number
   /** The maximum number of requests per token and hour; default: unlimited. */
   hourlyLimit?: number

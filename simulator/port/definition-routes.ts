@@ -17,7 +17,7 @@ export function definitionRoutes(
   /** Returns the field that Port refuses, and why. */
   function problemOf(body: unknown): string | undefined {
     const errors = schemas.request(`POST /v1/${kind}s`, body)
-    // A node fits one of many schemas. The error that is deepest in the body is the one about the intended schema.
+    // A node must match one of many schemas. The error about the intended schema is the one that is deepest in the body.
     const [deepest] = errors.toSorted((a, b) => depth(b.instancePath) - depth(a.instancePath))
     if (deepest) return `${deepest.instancePath || 'body'} ${deepest.message}`
     if (kind === 'action') return undefined
@@ -61,7 +61,7 @@ export function definitionRoutes(
 
 const depth = (path: string) => path.split('/').length
 
-/** Adds what Port returns and doesn't accept in a request. */
+/** Adds the fields that Port returns, but doesn't accept in a request. */
 function withMetadata(kind: DefinitionKind, definition: JsonObject, version: number): JsonObject {
   const at = new Date().toISOString()
   const by = { createdAt: at, createdBy: 'auth0|1', updatedAt: at, updatedBy: 'auth0|1' }

@@ -19,7 +19,7 @@ type Ending = 'SUCCESS' | 'FAILURE'
 /** The routes that read and update action runs, and add log lines to them. */
 export function runRoutes(state: PortState, schemas: RouteSchemas): Hono<FakeServerEnv> {
   const app = new Hono<FakeServerEnv>()
-  // According to the description of `externalRunId`, Port accepts this id instead of the run's id.
+  // Port's description of `externalRunId` says that Port accepts this ID instead of the run's ID.
   const find = (id: string): PortRun | undefined =>
     state.runs.get(id) ?? [...state.runs.values()].find(run => run.externalRunId === id)
   const response = (route: string, status: 200 | 201, body: unknown) => {
@@ -79,9 +79,9 @@ export function runRoutes(state: PortState, schemas: RouteSchemas): Hono<FakeSer
   })
 
   const runOfResponse = (method: string, run: PortRun, version: string | undefined) => {
-    // Absent fields must be absent, as in JSON, before schema validation.
+    // As in JSON, undefined fields must be absent when the schema is validated.
     const body = JSON.parse(JSON.stringify({ ok: true, run: shownRun(run, version, state) }))
-    // `payload.body` is the body from the author's template, although Port's description differs.
+    // `payload.body` isn't validated, because Port sends the body from the author's template, which differs from Port's description.
     if (version === 'v2')
       schemas.response(`${method} ${RUN}`, 200, { ...body, run: { ...body.run, payload: null } })
     return Response.json(body)

@@ -170,7 +170,7 @@ export type PortEntity = {
   updatedAt: string
 }
 
-/** The values of a new run. Missing values have defaults. `payload` overrides the webhook that Port would have sent. */
+/** The values of a new run; missing ones have defaults. `payload` overrides the webhook that Port would have sent. */
 export type NewPortRun = Partial<Omit<PortRun, 'logs'>>
 
 export type PortApiOptions = {

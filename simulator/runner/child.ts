@@ -114,7 +114,7 @@ const githubVariables =
   'repository repository_id repository_owner repository_owner_id run_attempt run_id run_number server_url sha ' +
   'triggering_actor workflow workflow_ref workflow_sha workspace'
 
-/** Returns the machine's environment. It contains only those of the caller's variables that every process needs. */
+/** Returns the machine's environment: of the caller's variables, it has those that every process needs. */
 function machineEnv(state: JobState): Record<string, string> {
   const kept = ['PATH', 'HOME', 'TMPDIR'].flatMap(name => {
     const value = process.env[name]

@@ -10,7 +10,7 @@ import { Expression, type Template } from './template.ts'
 /** The contexts that `${{ }}` can read, as plain JSON values by name. An absent context evaluates to null. */
 export type Contexts = { [name: string]: unknown }
 
-/** The results of the status functions in `if:`. Absent in places in which GitHub doesn't allow these functions. */
+/** The results of the status functions in `if:`. Absent if GitHub doesn't allow these functions there. */
 export type Status = { success: boolean; failure: boolean; cancelled: boolean }
 
 type Value = string | number | boolean | null | Value[] | { [key: string]: Value }
@@ -120,7 +120,7 @@ const digest = (content: Buffer) => createHash('sha256').update(content).digest(
  */
 function hashFiles(workspace: string): FunctionDefinition {
   return {
-    // The evaluator looks functions up by this name.
+    // The name by which the evaluator looks the function up.
     name: 'hashfiles',
     minArgs: 1,
     maxArgs: 255,

@@ -141,7 +141,7 @@ async function playAll(state: JobState, problem: () => string | null): Promise<v
   const prepared = await prepareSteps(state, job.steps, contexts())
   const pres = prepared.flatMap(one => one.pre ?? [])
   const mains = prepared.map(one => one.record)
-  // GitHub reserves a number for every step's post step, so the step numbers before the post steps have a gap.
+  // GitHub reserves a number for each step's post step, so there is a gap before the numbers of the post steps.
   const arrange = () => {
     const posts = scope.posts.map(post => post.record).reverse()
     const starts = [setUp, ...pres, ...mains]
@@ -215,9 +215,8 @@ function mayMintTokens(job: WorkflowJob): boolean {
 }
 
 /**
- * Kills every process that a job left behind, even a detached one. Finds them as the runner does, by the
- * `RUNNER_TRACKING_ID` in its environment. Returns the killed processes. Systems without `/proc` find none.
- * Source: JobExtension.cs of actions/runner.
+ * Kills the processes that a job left behind, even detached ones, and returns them. As in the runner, their environment
+ * contains `RUNNER_TRACKING_ID`. On systems without `/proc`, none are found. Source: JobExtension.cs of actions/runner.
  */
 async function endOrphans(trackingId: string): Promise<SimulatedJob['orphans']> {
   const orphans = new Map<number, string>()
@@ -251,7 +250,7 @@ async function readSettled(id: string, file: 'environ' | 'cmdline'): Promise<str
   for (let n = 0; n < 100; n++) {
     const text = read(file)
     if (text !== '' || (file === 'environ' && read('cmdline') !== '')) return text || read(file)
-    // Neither a zombie nor a kernel thread has a program.
+    // Zombies and kernel threads have no program.
     if (attempt(() => readlinkSync(`/proc/${id}/exe`)) === undefined) return ''
     await sleep(5)
   }

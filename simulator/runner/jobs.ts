@@ -91,7 +91,7 @@ async function playOne(
     run.publish()
     return { result: conclusion, outputs: {} }
   }
-  // Canceling the run doesn't cancel a job whose condition is still true, such as `if: always()`.
+  // A job isn't canceled with the run if its condition, such as `if: always()`, is still true.
   const cancelled = new AbortController()
   const cancel = () => {
     if (!holds()) cancelled.abort()

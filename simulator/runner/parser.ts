@@ -9,8 +9,8 @@ let hooked = false
 /**
  * GitHub's own workflow parser and expression evaluator, loaded on first use.
  *
- * The parser imports its JSON schemas without an import attribute, which Node rejects. A load hook for those files adds
- * the attribute. In the bundle, the schemas are modules and the hook is never called.
+ * Node rejects the parser's imports of JSON schemas, which lack an import attribute, so a load hook adds the attribute.
+ * In the bundle, the schemas are modules, and the hook is never called.
  */
 export async function loadParser() {
   if (!hooked) {
@@ -37,7 +37,7 @@ export async function loadParser() {
   const trace = new workflow.NoOperationTraceWriter()
   return {
     ...{ ...workflow, trace, parseAction: action.parseAction, convertAction: template.convertActionTemplate },
-    /** A workflow's steps can run in parallel, unlike those of a composite action. */
+    /** The steps of a workflow, unlike those of a composite action, can run in parallel. */
     featureFlags: new features.FeatureFlags({ allowBackgroundSteps: true }),
     createContext: () =>
       new TemplateContext(new TemplateValidationErrors(), schema.getWorkflowSchema(), trace),
@@ -46,7 +46,7 @@ export async function loadParser() {
 
 /**
  * Parses a workflow with GitHub's parser. Returns its messages, or none if the workflow is valid.
- * @param others by file name, the workflows that it can call; without them, calls aren't checked
+ * @param others the workflows that it can call, by file name; if missing, calls aren't checked
  */
 export async function parseWorkflow(name: string, content: string, others?: ReadonlyMap<string, string>) {
   const { featureFlags, createContext, ...parser } = await loadParser()
@@ -69,8 +69,8 @@ export async function parseWorkflow(name: string, content: string, others?: Read
 }
 
 /**
- * Writes every text in a YAML document on one line. For a multi-line text that contains `${{ }}`, GitHub's parser
- * (0.3.61) uses the file's indented, unfolded lines, but GitHub uses the parsed text.
+ * Writes each text in a YAML document on one line. If a multi-line text contains `${{ }}`, GitHub's parser (0.3.61)
+ * would use the indented lines of the file, but GitHub uses the parsed text.
  *
  * @param yaml the file that the parser reads; its messages have this file's line numbers
  */

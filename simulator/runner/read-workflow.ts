@@ -19,7 +19,7 @@ export type WorkflowStep = {
   continueOnError: Template
   timeoutMinutes: Template
   background: boolean
-  /** Waits for these steps, or cancels these steps, which run in the background. Null: waits for all such steps. */
+  /** Waits for these steps in the background, or cancels them. Null: waits for all steps in the background. */
   control: { kind: 'wait' | 'cancel'; steps: WorkflowStep[] | null } | null
 }
 
@@ -74,8 +74,8 @@ const mapping = (value: Template | undefined) => (value ?? {}) as Mapping
 /**
  * Reads a workflow for the simulator.
  *
- * If the workflow is invalid, throws an error with all messages of GitHub's parser. If the simulator doesn't support a
- * key, throws an error that names the first such key.
+ * Throws an error with all messages of GitHub's parser if the workflow is invalid, or with the first key that the
+ * simulator doesn't support.
  *
  * @param leaveOut called with each omitted item, as in {@link RunOptions}
  */
@@ -129,8 +129,8 @@ export async function readWorkflow(
 }
 
 /**
- * Combines the parser's steps, which have generated ids and completed conditions, with the author's text. A `parallel`
- * group becomes steps in the background and a step that waits for them, as on GitHub.
+ * Combines the parser's steps, which have generated IDs and completed conditions, with the author's text. As on GitHub,
+ * a `parallel` group becomes steps in the background, and a step that waits for them.
  */
 export function readSteps(converted: Step[], raw: Mapping[], place: Place, at: string): WorkflowStep[] {
   const read: WorkflowStep[] = []

@@ -53,7 +53,7 @@ export function actionInputs(
 /**
  * Runs a JavaScript action's `pre`, `main`, or `post` in a separate process.
  *
- * Inputs are evaluated anew each time. `states` are the records whose `GITHUB_STATE` the process can read.
+ * Inputs are evaluated again each time. `states`: the records whose `GITHUB_STATE` the process can read.
  */
 export function nodeWork(
   state: JobState,

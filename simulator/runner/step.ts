@@ -42,7 +42,7 @@ export async function playStep(state: JobState, scope: Scope, plan: Plan): Promi
 /**
  * Runs one step: condition, process, files for the runner, outcome, and conclusion.
  *
- * When the run is canceled, stops the step only if its condition is no longer true, as the runner does.
+ * When the run is canceled, the step is stopped unless its condition is still true, as in the runner.
  *
  * @returns a function that makes the step's results available to later steps
  */

@@ -28,7 +28,7 @@ export async function prepareSteps(
     const action = step.uses === null ? null : await findAction(state.run, step.uses)
     const kind = action === null ? 'run' : action.runs.using === 'composite' ? 'composite' : 'main'
     const name = stepName(step, contexts)
-    // The runner runs no pre step of an action in the workspace.
+    // The runner doesn't run the pre step of an action in the workspace.
     const hasPre = action?.runs.using === 'node24' && action.runs.pre !== null && !step.uses!.startsWith('./')
     const pre = hasPre ? createStepRecord('pre', `Pre ${name}`, null) : null
     prepared.push({ step, action, record: createStepRecord(kind, name, step.named ? step.id : null), pre })
@@ -54,7 +54,7 @@ export async function simulateSteps(state: JobState, scope: Scope, prepared: Pre
     if (step.background) {
       const cancel = new AbortController()
       const done = startStep(state, scope, { ...plan, cancel: cancel.signal })
-      // The step that waits for it gets the error.
+      // The step that waits for this step gets the error.
       done.catch(() => {})
       background.set(step, { record, cancel, done })
     } else await playStep(state, scope, plan)
@@ -83,8 +83,8 @@ async function finishSteps(background: Background, steps: WorkflowStep[] | null)
 }
 
 /**
- * Waits for steps in the background, or cancels these steps. Fails if one of them has failed, unless it is canceled.
- * Source: BackgroundStepCoordinator.cs of actions/runner.
+ * Waits for steps in the background, or cancels them. Fails if one of them fails without being canceled. Source:
+ * BackgroundStepCoordinator.cs of actions/runner.
  */
 function controlWork({ kind, steps }: NonNullable<WorkflowStep['control']>, background: Background): Work {
   return async ({ onLine }) => {

@@ -57,7 +57,7 @@ export type SimulatedJob = {
   steps: SimulatedStep[]
   startedAt: string | null
   completedAt: string | null
-  /** Processes that remained when the job was complete and that the runner killed. */
+  /** The processes that the runner killed after the job, because they were still there. */
   orphans: { pid: number; command: string }[]
 }
 
@@ -92,7 +92,7 @@ export type RunOptions = {
   github?: GitHubForSimulator
   secrets?: Record<string, string>
   vars?: Record<string, string>
-  /** The machine's own environment; only PATH, HOME, and TMPDIR are passed from the caller. */
+  /** The machine's own environment. From the caller's environment, it gets nothing but PATH, HOME, and TMPDIR. */
   env?: Record<string, string>
   runId?: number
   attempt?: number

@@ -104,7 +104,7 @@ function runTitle(
   return options.event.name === 'repository_dispatch' ? String(event.action) : workflow.name
 }
 
-/** Returns the fake GitHub's run: the dispatch's run, or a new run. Without a fake GitHub, returns only run numbers. */
+/** Returns the run on the fake GitHub: the dispatch's run, or a new one. Without a fake GitHub, returns just run numbers. */
 function openRun(options: RunOptions, workflow: Workflow, file: string, attempt: number) {
   const { github, repository, runId, sha: headSha } = options
   if (!github) return { id: runId ?? 16_000_000_001, runNumber: 1 }
