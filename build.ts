@@ -1,6 +1,6 @@
 /**
- * `npm run build`: bundles each entry point with its imports, so that it needs only Node. The action's bundles are
- * committed, because GitHub runs an action from its repository. The relay's bundles are not.
+ * `npm run build`: bundles each entry point with its imports, so that it needs nothing but Node. The action's bundles,
+ * unlike the relay's, are committed, because GitHub runs an action from its repository.
  */
 import {
   cpSync,
@@ -34,8 +34,8 @@ const bundles = {
 }
 
 /**
- * `@actions/http-client`, a dependency of `@actions/core` and `@actions/github`, loads undici (440 KB, 35 ms at each
- * start, 15 MB) for a `fetch` and a class. The action uses its own `fetch` instead. This stub replaces undici.
+ * A stub for undici, which `@actions/http-client`, a dependency of `@actions/core` and `@actions/github`, would load
+ * for a `fetch` and a class (440 KB, 35 ms at each start, 15 MB). The action uses its own `fetch`.
  */
 const undici = 'export class ProxyAgent {}\nexport const fetch = undefined\n'
 const withoutUndici = { undici: '../github/undici.js' }
@@ -46,13 +46,13 @@ const shared = [
   { package: 'yaml', entry: 'action/yaml', file: '../yaml/index.js', exports: 'parse' },
 ]
 
-/** The command `simulate` loads the simulator and the action when it is called. The relay's bundle contains neither. */
+/** The command `simulate` loads the simulator and the action when it is called, because neither is in the relay's bundle. */
 const simulator = { entry: '../simulator/simulate.js', file: './simulator/index.js' }
 const simulatorFiles = ['action.yml', 'action/dist/**/*.*']
 
 const LICENSES = 'THIRD_PARTY_LICENSES'
 
-/** The sources as JavaScript; inside the project, so that packages are found. */
+/** The folder for the sources as JavaScript. It is inside the project, so that packages are found. */
 const staging = '.build'
 
 process.chdir(import.meta.dirname)
@@ -123,7 +123,7 @@ function stripTypes(): void {
 /** The bundle with the files that it needs next to it, and the folders of the packages in it. */
 async function bundle(entry: string, file: string) {
   const { code, assets, stats } = await ncc(join(import.meta.dirname, staging, `${entry}.js`), {
-    // V8's cache of compiled code contains a package's modules only if parentheses mark them. Minifying removes these.
+    // Minifying would remove the parentheses without which V8 doesn't store a package's modules in its cache of compiled code.
     minify: entry.startsWith('action/'),
     quiet: true,
     cache: false,

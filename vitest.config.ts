@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 import { TEST_ENV } from './test/support/environment.ts'
 
-// For the processes and threads that tests start. Off for coverage, which is less exact with cached code.
+// For the processes and threads that tests start, but not for coverage, which is less exact with cached code.
 if (!process.argv.includes('--coverage')) Object.assign(process.env, TEST_ENV)
 
 /** Attacks, faults, and load, which take much CPU time: `npm run test:load`. */
@@ -20,7 +20,7 @@ const PACKAGE = [
   'test/admin/dashboard.test.ts',
 ]
 
-/** Started first, because they wait for up to a minute. If they started last, nothing would run in the meantime. */
+/** These files are started first, because they wait for up to a minute. At the end, nothing else would run during this time. */
 const LONGEST =
   /test\/(relay\/cancel|reports\/auto|github\/client|store\/(contract|pooler)|migrate\/migrate|action\/both-ways|admin\/(dashboard|readiness)|commands\/doctor|chaos\/attacks|lambda\/lambda|demo)\.test\.ts$/
 
@@ -35,7 +35,7 @@ class LongestFirst extends BaseSequencer {
 
 export default defineConfig({
   test: {
-    // More than two cores need, because tests often wait for processes and clocks.
+    // More workers than cores, because tests often wait for processes and clocks.
     maxWorkers: 6,
     testTimeout: 120_000,
     hookTimeout: 120_000,

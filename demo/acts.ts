@@ -9,7 +9,7 @@ export interface Act {
   inputs: JsonObject
   /** The entity that the action is invoked on. */
   entity?: string
-  /** Entities that Port should show for the run, each as text: blueprint, title, relations. */
+  /** The entities that Port should show for the run, as text: blueprint, title, and relations of each. */
   reports?: string[]
   /** Query parameters to add to the webhook's URL. */
   query?: Record<string, string>

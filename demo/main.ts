@@ -29,7 +29,7 @@ const BINDINGS: Record<string, (run: number) => string> = {
 
 const { oidc, open, settings } = readArguments()
 const interrupted = new AbortController()
-// Not `once`, because the terminal and npm both send the signal.
+// Doesn't use `once`, because both the terminal and npm send the signal.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => interrupted.abort(new Error(`Interrupted by ${signal}.`)))
 }
@@ -82,7 +82,7 @@ async function keepOpen(system: System): Promise<void> {
   await system.restartRelay({})
   const { port, relay, adminToken } = system
   const buttons = acts.filter(act => !act.action.endsWith('workflow.json') && (!act.query || act.query.ref))
-  // Keep the first act of each action.
+  // Keeps the first act of each action.
   const byAction = new Map(buttons.toReversed().map(act => [act.action, act]))
   port.openPage({
     buttons: await Promise.all(

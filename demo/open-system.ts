@@ -39,7 +39,7 @@ export interface System {
 }
 
 export interface SystemOptions {
-  /** Whether all workflows, and not only act two's workflow, report through the relay with OIDC. */
+  /** Whether all workflows report through the relay with OIDC. The workflow of act two always does. */
   oidc: boolean
   /** Variables that override the relay's environment. */
   settings: Record<string, string>

@@ -15,7 +15,7 @@ import type { Timeline } from './timeline.ts'
 import { watchPort } from './watch-port.ts'
 
 const EXAMPLES = join(import.meta.dirname, '../examples')
-/** Time limit. An act takes a second or, if no workflow listens, a few seconds more than RELAY_START_TIMEOUT. */
+/** The time limit of an act, which takes a second or, if no workflow listens, a few seconds longer than RELAY_START_TIMEOUT. */
 const LIMIT_MS = 20_000
 
 /** The run of an action or a node, as Port shows it. */

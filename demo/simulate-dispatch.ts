@@ -29,7 +29,7 @@ interface Started {
  * Makes the fake GitHub start the workflows that listen to a dispatch, or the workflow that a dispatch names. The fake
  * GitHub sends a webhook when a run starts, and when a run finishes.
  *
- * @param hasRunner if false, dispatched workflows wait for a runner
+ * @param hasRunner whether a runner is available; if not, dispatched workflows wait for one
  * @returns `end`, which waits for the started workflows. It throws an error if a workflow couldn't be simulated.
  */
 export function simulateDispatch(

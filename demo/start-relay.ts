@@ -43,7 +43,7 @@ export async function startRelay(
     cwd,
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
-    // A separate process group, so that Ctrl-C interrupts only the demo. The demo then stops the relay.
+    // A separate process group, so that Ctrl-C interrupts the demo and not the relay, which the demo then stops.
     detached: true,
   })
   const kill = () => child.kill('SIGKILL')

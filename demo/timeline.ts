@@ -20,7 +20,7 @@ export interface Timeline {
 }
 
 const COLOUR = { Port: 'magenta', relay: 'cyan', GitHub: 'blue', runner: 'yellow' } as const
-/** How long to delay each entry. Some entries arrive late, and all entries must be printed in order. */
+/** How long each entry is delayed, so that entries that arrive late are still printed in order. */
 const ORDER_MS = 300
 
 /** Prints entries in columns, in chronological order. */
@@ -52,7 +52,7 @@ export function createTimeline(stream: NodeJS.WriteStream): Timeline {
       start = Date.now()
     },
     add(entry) {
-      // Drop earlier entries, because they belong to the previous act.
+      // Drops entries from before the start, because they belong to the previous act.
       if (entry.at >= start) waiting.push(entry)
     },
     print(lines) {

@@ -31,7 +31,7 @@ function log({ message, logs }: JsonObject): string {
   return `adds to the log of the run:\n${withoutOrigin(lines.join('\n'))}`
 }
 
-/** Of an action run, `status` is the result. A node run has both. */
+/** The result of an action run is its `status`. A node run has a status and a result. */
 function change({ status, result, statusLabel, link, links, summary, output }: JsonObject): string {
   const label = statusLabel ? `“${statusLabel}”` : ''
   const end = result ?? (status === 'IN_PROGRESS' ? undefined : status)
