@@ -155,7 +155,7 @@ function isFromForeignPage(c: Context): boolean {
   const { host = '', origin = 'null', 'sec-fetch-site': site } = c.req.header()
   const isForeign = (url: string) => {
     const { hostname = '' } = URL.parse(url) ?? {}
-    // Names under .example are allowed, because nobody can own them, and tests use them to reach a fake through a proxy.
+    // Names under .example are allowed, because they can't be registered, and tests use them to reach a fake through a proxy.
     return !isLoopback(hostname) && !hostname.endsWith('.example')
   }
   if (isForeign(`http://${host}`)) return true
