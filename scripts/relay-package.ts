@@ -42,7 +42,7 @@ export function relayPackage(folder: string): { file: string; content: string }[
 
 /**
  * Checks Node's version, because an older Node would fail on the bundle's imports without naming the cause. Later
- * starts use compiled code from a folder in the package, which nobody can change who can't also change the package. If
+ * starts use compiled code from a folder in the package: whoever can change this folder can also change the package. If
  * the folder is read-only, nothing is cached.
  */
 const CLI = `#!/usr/bin/env node

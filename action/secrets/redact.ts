@@ -182,7 +182,7 @@ function secretForms(secret: string): string[] {
       secret.replaceAll("'", "''"),
       // Shell traces from `set -x`.
       secret.replaceAll("'", "'\\''"),
-      // URL encoding that encodes or keeps !'()*, with hexadecimal digits in upper or lower case, and form encoding.
+      // Form encoding, and the variants of URL encoding: with or without encoding !'()*, and with digits in upper or lower case.
       ...[inUrl, strictly]
         .flatMap(form => [form, form.replace(/%../g, found => found.toLowerCase())])
         .flatMap(form => [form, form.replaceAll('%20', '+')]),

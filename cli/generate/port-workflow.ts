@@ -154,7 +154,7 @@ function carry(template: Json, action: PortAction, entity: string | null): Carri
       if (found === null) lost.push({ at, expression })
       return `{{ ${found} }}`
     })
-    // An expression that contains braces remains.
+    // An expression that contains braces wasn't rewritten, so it is lost.
     if (rewritten.replace(EXPRESSION, '').includes('{{')) lost.push({ at, expression: withoutBraces(text) })
     return lost.length > before ? undefined : rewritten
   }

@@ -220,7 +220,7 @@ function noteOthers({ root, reads: { contexts }, edits, jobs, remark }: Workflow
   return mayFinish
 }
 
-/** Whether the Port run or a Port secret is passed to an action or a called workflow. */
+/** Whether an action or a called workflow gets the ID of the Port run, or a Port secret. */
 const getsRun = (map: yaml.Mapping, scope: Scope): boolean =>
   ['with', 'secrets', 'env'].some(key =>
     [...yaml.textsOf(yaml.nodeAt(map, key)).values()].some(

@@ -139,7 +139,7 @@ function readGitHub(...[response, error]: Parameters<OnResponse>): Observed | nu
   if (!response)
     return { kind: 'failed', cause: describeOutage(error), advice: checkNetwork('GITHUB_API_URL') }
   const { status, headers } = response
-  // A response without x-github-request-id is from a proxy.
+  // Without x-github-request-id, the response is from a proxy.
   if (!headers.has('x-github-request-id')) return { kind: 'failed', cause: foreignReason(status) }
   // This response doesn't count, because the search for the workflow run, which follows, shows whether GitHub is down.
   if (status >= 500 && response.url.endsWith('/dispatches')) return null

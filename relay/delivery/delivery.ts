@@ -122,7 +122,7 @@ export interface Delivery extends Target {
   cancelSentAt: number | null
   /** Whether the relay requested a forced cancellation because the first request had no effect. */
   cancelForced: boolean
-  /** The environments for whose approval the run waits, separated by commas; null for none. */
+  /** The environments that must be approved before the run continues, separated by commas; null for none. */
   waitingFor: string | null
   /** The decisions of reviewers that Port's log shows, one per line, such as `production:approved`. */
   decisions: string

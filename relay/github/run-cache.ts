@@ -277,7 +277,7 @@ function createRunsById(repository: string, { github, budget, clock }: ReadDeps)
       const known = entries.get(id)
       return known && (known.run ?? (known.misses >= MISSES ? 'gone' : undefined))
     },
-    /** Forgets a run that was last read before the list was read. */
+    /** Forgets a run, unless it was read after the list. */
     deleteBefore(id: number, readAt: number) {
       if ((entries.get(id)?.readAt ?? 0) <= readAt) entries.delete(id)
     },

@@ -26,7 +26,7 @@ interface Note {
   queuedAt: number
   finishedAt: number | null
   portAt: number
-  /** When a poll last read the workflow run by its ID after a job's last report. */
+  /** When the latest quick read started: a read of the workflow run by its ID after a job's last report. */
   quickAt: number
   approvalsAt: number
 }

@@ -77,7 +77,7 @@ test.each([
   for (const word of words) expect(read(`Conclusion=${word}`)).toMatchObject({ conclusion, problems: [] })
 })
 
-test('uses only the start of a file that is too large, and reports the ignored rest', () => {
+test('if a file is too large, uses its start, and reports that the rest was ignored', () => {
   const line = `${'x'.repeat(99)}\n`
   const text = `conclusion=failure\nsummary<<END\n${line.repeat(100_000)}END\nstatus-label=late\n`
   const problems = ['$PORT_RUN: everything after the first 10 MB is ignored.']

@@ -90,7 +90,7 @@ test('Port gets no log lines if an input that the payload omits cannot be read f
   expect(run.status).toBe('FAILURE')
 })
 
-test('a secret in a label, a summary, a link, or a colored line does not reach Port, and neither do the commands that mask', async () => {
+test('Port gets no secret from a label, a summary, a link, or a colored line, and no command that masks a value', async () => {
   const texts = { 'status-label': `with ${SECRET}`, summary: `of ${SECRET}` }
   const { port, run, job } = await startJob({ mask: SECRET, ...texts })
   expect(run.statusLabel).toBe('with ***')

@@ -161,7 +161,7 @@ test("lines that Port has or may have received aren't sent again", async () => {
   const { logFile, folder } = openFolder()
   writeFileSync(logFile, 'one\n\ntwo\nthree\n')
   const shown: string[][] = []
-  /** During each request, the number of lines that post would count as possibly sent. */
+  /** For each request: how many lines post would count as possibly sent if it started during the request. */
   const lost: number[] = []
   const log = async (lines: readonly LogLine[]) => {
     shown.push(textsOf(lines))

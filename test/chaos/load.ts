@@ -34,7 +34,7 @@ export interface LoadOptions {
   target: Target
   /** The maximum rate. Default: as fast as the relay responds. */
   perSecond?: number
-  /** Called before each webhook is sent. */
+  /** Called before each webhook. */
   onRun?: (runId: string) => void
 }
 

@@ -74,7 +74,7 @@ test('one request serves all readers that come within 5 s of its start', async (
   expect(asked).toEqual(['page 1', 'page 1'])
 })
 
-test('if a list is too long to be read completely, the result says since when it is complete', async () => {
+test('if a list is too long to be read completely, the result has the time since which the list is complete', async () => {
   const { asked, poll: look } = open(Array.from({ length: 700 }, (_, i) => made(i + 1)))
   expect(await look(50_000)).toMatchObject({ covers: 201_000 })
   expect(asked).toHaveLength(5)

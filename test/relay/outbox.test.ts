@@ -133,7 +133,7 @@ test('no message is sent twice if the database is briefly unavailable right afte
   expect(messages(relay)).toEqual(['It failed.'])
 })
 
-test('the rest of a slow page of messages is sent under a new lease, and a lease is longer than four timeouts', async () => {
+test('the rest of a page that is slow to send gets a new lease, and a lease is longer than four timeouts', async () => {
   const relay = await open()
   const slow = relay.port.fail({
     ...ALWAYS,

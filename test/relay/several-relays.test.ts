@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { startSystem } from '../support/system.ts'
 
-test('if GitHub responds with 500 to one payload, Port shows what each delivery waits for, and a cancellation moves the queue', async () => {
+test('if GitHub responds with 500 to one payload, Port shows why the queue waits, until a cancellation unblocks it', async () => {
   const system = await startSystem({ actions: 'write', startTimeout: 600_000, runTimeout: 86_400_000 })
   const { github, port } = system
   const isPoisoned = ({ body }: { body?: unknown }) => JSON.stringify(body ?? '').includes('"r_0"')

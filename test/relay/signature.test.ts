@@ -155,7 +155,7 @@ test.each<[list: string, glob: string, problem: string]>([
   ])
 })
 
-test('refuses to start if RELAY_ALLOWED_REPOSITORIES only excludes repositories', () => {
+test('refuses to start if RELAY_ALLOWED_REPOSITORIES consists of exclusions', () => {
   const env = {
     ...LEAST,
     RELAY_ALLOWED_REPOSITORIES: '!acme/secret, !acme/[!s]*',

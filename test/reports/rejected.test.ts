@@ -36,7 +36,7 @@ const RESULT = { update: { conclusion: 'success', summary: 'Job deploy: success'
 const WHY = /^Port rejected the entity service "shop"/
 const FAILED = { status: 'FAILURE', summary: expect.stringMatching(WHY) }
 
-/** The run finishes on GitHub, and a webhook of GitHub says so if the relay has its secret. */
+/** Finishes the run on GitHub. If the relay has the secret of GitHub's webhooks, also sends the webhook. */
 async function finishOnGitHub(system: System, conclusion: 'success' | 'cancelled', runAttempt = 1) {
   const { github, url, env } = system
   const ended = { status: 'completed', conclusion, runAttempt } as const

@@ -134,7 +134,7 @@ test('after Port rate limits a read, the relay sends no reads or messages until 
   )
   await system.report(reported, [{ log: [{ level: 'INFO', message: 'A line of the action.' }] }])
   await system.pass(70_000)
-  // Two requests can have been in progress concurrently.
+  // Two requests may have been in progress at that time.
   expect(system.port.requests.length - before).toBeLessThanOrEqual(2)
   system.port.clearFailures()
   await system.pass(60_000)

@@ -20,7 +20,7 @@ export interface Filter {
   since?: number
 }
 
-/** If several relays share a database, a delivery can have a higher `seq` than one that was queued later. Their times differ by at most this much. */
+/** If several relays share a database, a delivery with a higher `seq` can be queued earlier. This is the maximum difference between the times. */
 const QUEUED_MARGIN_MS = 60_000
 
 /** Returns the possible outcomes of a delivery in this state. An open delivery has the empty outcome. */
@@ -104,7 +104,7 @@ export function lists(db: Backend) {
       const named = names.map(name => `repository = ${name}`)
       const keys = [...names.map(() => 'repository'), 'state', 'outcome', 'seq']
       const range = (state: State, outcome: Outcome | '') => {
-        // If the order were by `seq` alone, PostgreSQL would search all deliveries in this order.
+        // Sorts by `seq + 0`, because PostgreSQL would use an order by `seq` to search all deliveries.
         if (state === 'queued')
           return [QUEUED, FROZEN]
             .map(where => newest(['seq + 0'], where, ...named, ...within))

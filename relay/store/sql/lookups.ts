@@ -60,7 +60,7 @@ export function lookups(db: Backend) {
         WHERE repository = ?1 AND attempted_at BETWEEN ?2 AND ?3 AND id <> ?4 ORDER BY attempted_at LIMIT ${MAX_OTHERS}`
       return rowsOf<Pick<Delivery, 'eventType'>>(db, sql, repository.toLowerCase(), from, to, except)
     },
-    /** Returns up to 100 dispatched deliveries to the repository whose workflow run isn't known. The oldest is first. */
+    /** Returns up to 100 dispatched deliveries to the repository that have no known workflow run, the oldest first. */
     findUnbound: (repository: string): Promise<Delivery[]> =>
       find(
         `state = 'dispatched' AND repository = ?1 ORDER BY seq LIMIT ${MAX_UNBOUND}`,

@@ -77,7 +77,7 @@ export function claimTests(place: Place): void {
     expect(await search(2)).toEqual([6901, 8001])
   })
 
-  test('deliveries without a runner come without the summaries of their jobs, which can have megabytes', async () => {
+  test('reading deliveries without a runner does not read the summaries of jobs, which can have megabytes', async () => {
     const store = await place.emptied()
     const [id] = await acceptAll(store, {})
     const summary = { text: 'x'.repeat(1000), own: true, conclusion: 'success' } as const

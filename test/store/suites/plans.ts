@@ -49,7 +49,7 @@ function decidedIn(sql: string): string[] {
 }
 
 export function planTests(place: Place): void {
-  test(`no statement scans a table of ${FINISHED} finished deliveries, with statistics of an empty table and with current statistics`, async () => {
+  test(`no statement scans a table of ${FINISHED} finished deliveries, even if the statistics are of an empty table`, async () => {
     const backend = await openBackend(await place.empty())
     const seen = new Map<string, Statement>()
     const decided: string[] = []
