@@ -23,7 +23,7 @@ const SECRETS = ['api_key', 'db_creds']
 const FORM = { reason: 'rollback', version: 'v1.2.3', approve: true }
 const { port_context, ...uiInputs } = sent('ui-default-create')
 
-/** What the relay reads from bodies that Port sends: everything. */
+/** The bodies that Port sends from which the relay reads everything. */
 const WHOLE: Record<string, object> = {
   'context-create': {
     ...{ ...CREATED, action: 'service_scaffold', inputs: sent('context-create').inputs, encrypted: SECRETS },
@@ -75,7 +75,7 @@ const WHOLE: Record<string, object> = {
     trigger: { by: null, origin: 'API', at: '2022-07-15T16:44:56.288Z' },
   },
 }
-/** A part of what the relay reads from other bodies that Port sends. */
+/** Other bodies that Port sends, each with a part of what the relay reads. */
 const PART: Record<string, object> = {
   'context-create': {
     inputs: {

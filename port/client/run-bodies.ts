@@ -162,7 +162,7 @@ export const UNREAD: RunState = {
   body: null,
 }
 
-/** How long after its webhook Port finishes a synchronous node, at most. */
+/** The maximum time between the webhook of a synchronous node and its end in Port. */
 const SYNCHRONOUS_MS = 5_000
 
 /**

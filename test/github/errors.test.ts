@@ -150,7 +150,7 @@ test('fetches the log of a renamed repository through two redirects, and sends t
   expect(await open().jobLog('acme/shop', 7)).toBe('the end\n')
 })
 
-test('an unterminated escape sequence does not slow down parsing, and of an overwritten line, the last text is shown', () => {
+test('an unterminated escape sequence does not slow down parsing, and an overwritten line has its final text', () => {
   const endless = '\x1b]8;;'.repeat(100_000)
   expect(cleanLog(`${endless}\nnext`, null).at(-1)).toBe('next')
   const bar = `${'\x1b[32m10 %\x1b[0m\r'.repeat(5_000)}\x1b[32m100 %\x1b[0m\r\x1b[K`

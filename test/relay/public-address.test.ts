@@ -247,7 +247,7 @@ async function readStatusPage(url: string): Promise<string> {
   return (await fetch(`${url}/status`, { headers: { cookie } })).text()
 }
 
-test('a refusal by the proxy in HTTPS_PROXY is no failure of the address', async () => {
+test('if the proxy in HTTPS_PROXY refuses the request, the address does not count as failed', async () => {
   const proxy = createHttp().on('connect', (_, socket) => void socket.end('HTTP/1.1 403 Forbidden\r\n\r\n'))
   const relay = await startRelay(
     relayEnv({

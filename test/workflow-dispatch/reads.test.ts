@@ -136,7 +136,7 @@ test("an input with the name of a run ID gets the Port run's ID if the file show
   await Promise.all(results)
 })
 
-test("an input from which the workflow reads the run ID and only keys of Port's context gets the context", async () => {
+test("an input gets Port's context if the workflow reads the run ID from it, and no keys that the context lacks", async () => {
   const { dispatch } = await openDispatch()
   const reads = (...keys: string[]) =>
     file(['context'], keys.map(key => step(`run: "\${{ fromJSON(inputs.context).${key} }}"`)).join('\n'))

@@ -35,7 +35,7 @@ export function applyTests(place: Place): void {
     expect(calls).toBe(1)
   })
 
-  test('deliveries get the same change together, except those that another change overtook, and those of an ended freeze', async () => {
+  test('deliveries get the same change together, unless another change came first or the freeze has ended', async () => {
     const store = await place.emptied()
     await acceptAll(store, ...['acme/a', 'acme/b', 'acme/c', 'acme/d'].map(repository => ({ repository })))
     const { id: frozenBy } = await store.addFreeze({ repositories: '*', reason: '', since: 1, endsAt: null })

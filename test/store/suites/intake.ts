@@ -45,7 +45,7 @@ export function intakeTests(place: Place): void {
     expect(await store.invocation('another')).toBeNull()
   })
 
-  test('a signature that was used at another address, or for a cancellation, starts no delivery', async () => {
+  test('no delivery starts if its signature was used at another address or for a cancellation', async () => {
     const store = await place.emptied()
     const response = { status: 202, body: 'canceled' } as const
     const inBody = aDelivery()
