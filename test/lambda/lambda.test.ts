@@ -6,12 +6,11 @@ import pino from 'pino'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { readConfig } from '../../relay/config/config.ts'
 import { createHandler } from '../../relay/lambda-handler.ts'
-import { startGitHubApi } from '../../simulator/github/github.ts'
-import { startPortApi } from '../../simulator/port/port.ts'
 import { placeDeliveries } from '../admin/place-deliveries.ts'
 import { builtRelay } from '../support/built-relay.ts'
 import { sendRunWebhook } from '../support/run-webhook.ts'
 import { send, webhookRequest } from '../support/send.ts'
+import { startServices } from '../support/services.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 import { contextFor, type Invoke, type Shape, scheduled, startGateway, toEvent } from './gateway.ts'
 
@@ -21,17 +20,14 @@ const TIMEOUT_MS = 30_000
 
 /** The function with its own database, a fake Port, and a fake GitHub. */
 async function openFunction(more: Record<string, string> = {}) {
-  const [port, github, database] = await Promise.all([startPortApi(), startGitHubApi(), newDatabase()])
+  const { port, github, env: services } = await startServices()
   github.addRepository('acme/shop')
   const env: Record<string, string> = {
-    PORT_API_URL: port.url,
-    PORT_CLIENT_ID: port.clientId,
+    ...services,
     PORT_CLIENT_SECRET: port.clientSecret,
-    GITHUB_API_URL: github.url,
-    GITHUB_TOKEN: github.token,
     GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET,
     RELAY_REPOSITORY: 'acme/shop',
-    RELAY_DATABASE: database,
+    RELAY_DATABASE: await newDatabase(),
     LOG_LEVEL: 'silent',
     ...more,
   }
@@ -39,10 +35,7 @@ async function openFunction(more: Record<string, string> = {}) {
   const invoke: Invoke = event => handler(event, contextFor(TIMEOUT_MS))
   const client = new pg.Client(env.RELAY_DATABASE)
   await client.connect()
-  onTestFinished(async () => {
-    await client.end()
-    await Promise.all([port.close(), github.close()])
-  })
+  onTestFinished(() => client.end())
   return {
     ...{ port, github, env, invoke },
     runId: () => port.createRun().id,

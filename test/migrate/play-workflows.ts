@@ -1,14 +1,14 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse, stringify } from 'yaml'
 import { readInvocation } from '../../port/invocation/invocation.ts'
 import { packClientPayload } from '../../port/payload.ts'
 import type { JsonObject } from '../../port/types.ts'
-import { startGitHubApi } from '../../simulator/github/github.ts'
-import { type PortApi, startPortApi } from '../../simulator/port/port.ts'
+import type { PortApi } from '../../simulator/port/port.ts'
 import type { SimulatedRun } from '../../simulator/runner/types.ts'
 import { runWorkflow } from '../../simulator/runner/workflow.ts'
+import { temporaryFolder } from '../support/relay.ts'
+import { startServices } from '../support/services.ts'
 
 const root = join(import.meta.dirname, '../..')
 export const RUN_ID = 'r_Q0YotCZMKxDLdlaU'
@@ -39,43 +39,38 @@ export interface Scene {
 
 /** Runs workflows with the inputs that the relay sends, before or after `migrate`, with a fake Port and a fake GitHub. */
 export async function playWorkflows(scene: Scene) {
-  const folder = mkdtempSync(join(tmpdir(), 'migrate-'))
-  const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])
-  try {
-    github.addRepository('acme/shop')
-    const run = port.createRun({ id: RUN_ID })
-    const now = new Date().toISOString()
-    port.entities.push({ ...ENTITY, createdAt: now, updatedAt: now })
-    const workflows = join(folder, '.github/workflows')
-    mkdirSync(workflows, { recursive: true })
-    const files = Object.entries(scene.files).map(([name, text]) => ({
-      name,
-      yaml: onFakePort(text, port.url),
-    }))
-    for (const { name, yaml } of files.slice(1)) writeFileSync(join(workflows, name), yaml)
-    const { yaml } = files[0]!
-    const simulated = await runWorkflow({
-      yaml,
-      event: { name: 'workflow_dispatch', payload: { inputs: inputsOf(scene, parse(yaml)) } },
-      repository: 'acme/shop',
-      sha: 'f83a356604ae3c5d03e1b46ef4d1ca77d64a90b0',
-      repositoryRoot: folder,
-      github,
-      onLeftOut: () => {},
-      actions: {
-        'port-labs/port-github-action@*': join(root, 'test/fixtures/migrate/port-github-action'),
-        'org/port-webhook-action@v1': root,
-        ...scene.actions,
-      },
-      env: { PATH: process.env.PATH!, PORT_STAND_IN: port.url },
-      vars: scene.vars ?? {},
-      secrets: { PORT_CLIENT_ID: port.clientId, PORT_CLIENT_SECRET: port.clientSecret },
-    })
-    return outcomeOf(simulated, port, run, github.serverUrl)
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-    await Promise.all([port.close(), github.close()])
-  }
+  const folder = temporaryFolder()
+  const { port, github } = await startServices()
+  github.addRepository('acme/shop')
+  const run = port.createRun({ id: RUN_ID })
+  const now = new Date().toISOString()
+  port.entities.push({ ...ENTITY, createdAt: now, updatedAt: now })
+  const workflows = join(folder, '.github/workflows')
+  mkdirSync(workflows, { recursive: true })
+  const files = Object.entries(scene.files).map(([name, text]) => ({
+    name,
+    yaml: onFakePort(text, port.url),
+  }))
+  for (const { name, yaml } of files.slice(1)) writeFileSync(join(workflows, name), yaml)
+  const { yaml } = files[0]!
+  const simulated = await runWorkflow({
+    yaml,
+    event: { name: 'workflow_dispatch', payload: { inputs: inputsOf(scene, parse(yaml)) } },
+    repository: 'acme/shop',
+    sha: 'f83a356604ae3c5d03e1b46ef4d1ca77d64a90b0',
+    repositoryRoot: folder,
+    github,
+    onLeftOut: () => {},
+    actions: {
+      'port-labs/port-github-action@*': join(root, 'test/fixtures/migrate/port-github-action'),
+      'org/port-webhook-action@v1': root,
+      ...scene.actions,
+    },
+    env: { PATH: process.env.PATH!, PORT_STAND_IN: port.url },
+    vars: scene.vars ?? {},
+    secrets: { PORT_CLIENT_ID: port.clientId, PORT_CLIENT_SECRET: port.clientSecret },
+  })
+  return outcomeOf(simulated, port, run, github.serverUrl)
 }
 
 function inputsOf(

@@ -1,13 +1,11 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { onTestFinished } from 'vitest'
 import { packClientPayload } from '../../port/payload.ts'
 import type { Invocation } from '../../port/types.ts'
-import { startGitHubApi } from '../../simulator/github/github.ts'
-import { startPortApi } from '../../simulator/port/port.ts'
 import type { RunOptions } from '../../simulator/runner/types.ts'
 import { runWorkflow } from '../../simulator/runner/workflow.ts'
+import { temporaryFolder } from './relay.ts'
+import { startServices } from './services.ts'
 
 /** Simulates a workflow with the built action. Fake commands record calls, and fail if an argument is `broken`. */
 export async function simulateForPort(
@@ -23,12 +21,8 @@ export async function simulateForPort(
     inputs?: Record<string, string>
   } = {},
 ) {
-  const bin = mkdtempSync(join(tmpdir(), 'examples-bin-'))
-  const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])
-  onTestFinished(async () => {
-    rmSync(bin, { recursive: true, force: true })
-    await Promise.all([port.close(), github.close()])
-  })
+  const bin = temporaryFolder()
+  const { port, github } = await startServices()
   github.addRepository('acme/shop')
   const calls = join(bin, 'calls')
   writeFileSync(calls, '')
