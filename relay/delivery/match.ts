@@ -14,10 +14,12 @@ const SETTLE_MS = 10_000
 export interface BindingFacts {
   /** The runs from the list, and the runs that were read by ID. */
   runs: readonly WorkflowRun[]
+  /** The delivery's runs, with GitHub's current data. */
+  bound: DeliveryRun[]
   /** Runs that belong to other deliveries, and past runs of this delivery. */
   taken: ReadonlySet<number>
-  /** Runs whose title contains this delivery's ID, but that may belong to another delivery. */
-  undecided: ReadonlySet<number>
+  /** The newest delivery whose ID the title of a run contains, by the run's ID. Known for {@link unclearRuns}. */
+  owners: ReadonlyMap<number, Pick<Delivery, 'id' | 'attemptedAt'>>
   externalRunId: number | null
   /** GitHub's time minus the relay's time, in milliseconds. */
   clockOffset: number
@@ -29,8 +31,6 @@ export interface BindingFacts {
   others: readonly { eventType: string | null }[]
 }
 
-export type Match = { evidence: Evidence | null; runs: WorkflowRun[] }
-
 type Named = Pick<Delivery, 'id' | 'runId' | 'eventType' | 'workflow' | 'ref'> & Course
 type Course = Pick<Delivery, 'receivedAt' | 'queuedAt' | 'attemptedAt' | 'runs'>
 
@@ -41,23 +41,63 @@ const EVIDENCE: { evidence: Evidence; find: (delivery: Named, facts: BindingFact
     evidence: 'title',
     find: (delivery, facts) =>
       facts.runs.filter(
-        run =>
-          isNamed(run.title, delivery) && isCurrent(run, delivery, facts) && !facts.undecided.has(run.id),
+        run => facts.owners.get(run.id)?.id === delivery.id && isCurrent(run, delivery, facts),
       ),
   },
   { evidence: 'candidate', find: findOnlyCandidate },
 ]
 
-/** Finds the runs of a delivery by evidence. The order of runs isn't evidence. Pure. */
-export function matchRuns(delivery: Named, facts: BindingFacts): Match {
-  const isPossible = (run: WorkflowRun) => run.id === facts.externalRunId || isOfTarget(run, delivery)
-  const free = { ...facts, runs: facts.runs.filter(run => !facts.taken.has(run.id) && isPossible(run)) }
-  for (const { evidence, find } of EVIDENCE) {
-    const runs = find(delivery, free)
-    if (runs.length > 0) return { evidence, runs }
+/**
+ * Decides which runs belong to a delivery, by evidence. The order of runs isn't evidence. Pure.
+ * @returns `candidates`: if no run belongs to the delivery, the runs that could. `elsewhere`: whether Port's run ID
+ * belongs to a workflow run of another repository.
+ */
+export function bindRuns(delivery: Named, facts: BindingFacts) {
+  const { bound, externalRunId: external, taken } = facts
+  const free = freeRuns(delivery, facts).filter(run => !isForeign(run, delivery, facts))
+  const matches = EVIDENCE.map(({ evidence, find }) =>
+    find(delivery, { ...facts, runs: free }).map(run => toDeliveryRun(run, evidence)),
+  )
+  const runs = mergeRuns(bound, matches.find(found => found.length > 0) ?? [])
+  return {
+    runs,
+    candidates: runs.every(run => run.past) ? candidates(delivery, { ...facts, runs: free }) : [],
+    // GitHub's run IDs increase, so a run has a larger ID than the run that started it.
+    elsewhere:
+      external !== null &&
+      !taken.has(external) &&
+      runs.every(({ id, past }) => id < external || (past && id !== external)),
   }
-  return { evidence: null, runs: candidates(delivery, free) }
 }
+
+/** Returns the new runs whose `owners` and `others` can affect the decision. */
+export function unclearRuns(delivery: Named, facts: BindingFacts): WorkflowRun[] {
+  const { bound, externalRunId } = facts
+  const free = freeRuns(delivery, facts)
+  if (free.some(run => run.id === externalRunId)) return []
+  const mayBeOnly = bound.every(run => run.past)
+  return free.filter(
+    run =>
+      !bound.some(each => each.id === run.id) &&
+      (isNamed(run.title, delivery) || (mayBeOnly && isSinceDispatch(run, facts))),
+  )
+}
+
+const freeRuns = (delivery: Named, { runs, taken, externalRunId }: BindingFacts) =>
+  runs.filter(run => !taken.has(run.id) && (run.id === externalRunId || isOfTarget(run, delivery)))
+
+/** Whether a run belongs to another delivery according to its title. */
+function isForeign(run: WorkflowRun, delivery: Named, facts: BindingFacts): boolean {
+  const owner = facts.owners.get(run.id)
+  const isTitled = isNamed(run.title, delivery)
+  if (run.id === facts.externalRunId || owner?.id === delivery.id) return false
+  return owner ? isTitled || isOfAnother(run, [owner], facts) : !isTitled && hasPortRunId(run.title)
+}
+
+export const toDeliveryRun = (
+  { id, attempt, status, conclusion, url }: WorkflowRun,
+  evidence: Evidence,
+): DeliveryRun => ({ id, attempt, evidence, past: false, status, conclusion, url })
 
 export const startEvent = ({ workflow }: Pick<Delivery, 'workflow'>) =>
   workflow === null ? 'repository_dispatch' : 'workflow_dispatch'
@@ -93,28 +133,22 @@ export function isCurrent(
   return !isOlder && !isLater
 }
 
-/**
- * Whether the title shows that a run belongs to another delivery: one of the deliveries in `named` could have started
- * the run, or `named` is empty and the title contains the ID of a Port run.
- * @param named the relay's other deliveries whose IDs the title contains
- */
-export function isOfAnother(
-  run: Pick<WorkflowRun, 'title' | 'createdAt'>,
+/** Whether one of the other deliveries whose IDs a run's title contains could have started the run. */
+export const isOfAnother = (
+  { createdAt }: Pick<WorkflowRun, 'createdAt'>,
   named: readonly Pick<Delivery, 'attemptedAt'>[],
   { clockOffset, startTimeout }: Clocks,
-): boolean {
-  if (named.length === 0) return hasPortRunId(run.title)
-  const at = run.createdAt - clockOffset
-  return named.some(
-    ({ attemptedAt }) => attemptedAt !== null && Math.abs(at - attemptedAt) <= startTimeout + CLOCK_MS,
+): boolean =>
+  named.some(
+    ({ attemptedAt }) =>
+      attemptedAt !== null && Math.abs(createdAt - clockOffset - attemptedAt) <= startTimeout + CLOCK_MS,
   )
-}
 
 /** Returns the only candidate, unless another delivery could have started it, or its title contains an ID. */
 function findOnlyCandidate(delivery: Named, facts: BindingFacts): WorkflowRun[] {
   const [run, second] = candidates(delivery, facts)
   if (!run || second || !facts.whole || facts.readAt < run.createdAt + SETTLE_MS) return []
-  if (facts.undecided.has(run.id) || DELIVERY_ID.test(run.title) || hasPortRunId(run.title)) return []
+  if (isNamed(run.title, delivery) || DELIVERY_ID.test(run.title) || hasPortRunId(run.title)) return []
   // If the title is the delivery's event type, deliveries with other event types can't have started the run.
   const isOfType = run.title === delivery.eventType
   const rivals = facts.others.filter(other => !isOfType || other.eventType === delivery.eventType)
@@ -128,7 +162,7 @@ function candidates({ workflow, eventType }: Named, facts: BindingFacts): Workfl
   return facts.runs.filter(run => isSinceDispatch(run, facts) && !others.includes(run.title))
 }
 
-export const isSinceDispatch = (
+const isSinceDispatch = (
   { createdAt }: WorkflowRun,
   { dispatchedAt, startTimeout }: Pick<BindingFacts, 'dispatchedAt' | 'startTimeout'>,
 ): boolean => createdAt >= dispatchedAt - LEEWAY_MS && createdAt <= dispatchedAt + startTimeout + LEEWAY_MS

@@ -113,8 +113,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     const { repository } = delivery
     const rivals = isNamed(run.title, delivery) ? [] : await deps.findByTitle(repository, [run.title])
     const clocks = { clockOffset: github.clockOffset() ?? 0, startTimeout: deps.startTimeout }
-    const namesAnother = rivals.length > 0 && isOfAnother(run, rivals, clocks)
-    return checkTitleAndTime(run, delivery, namesAnother, clocks)
+    return checkTitleAndTime(run, delivery, isOfAnother(run, rivals, clocks), clocks)
   }
 
   /** Refuses a second run of a delivery. @throws Problem 409 if another run is bound to the delivery */

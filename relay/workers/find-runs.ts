@@ -1,15 +1,13 @@
-import type { Delivery, DeliveryRun, Evidence } from '../delivery/delivery.ts'
+import type { Delivery } from '../delivery/delivery.ts'
 import {
   type BindingFacts,
+  bindRuns,
   decisiveRuns,
   isNamed,
-  isOfAnother,
-  isSinceDispatch,
-  matchRuns,
-  mergeRuns,
   refresh,
   startEvent,
   titleIds,
+  unclearRuns,
 } from '../delivery/match.ts'
 import type { Found } from '../delivery/observation.ts'
 import type { RunCache } from '../github/run-cache.ts'
@@ -19,7 +17,7 @@ import { MAX_OTHERS, type Store } from '../store/store.ts'
 export type FindOwners = ReturnType<typeof createFindOwners>
 export type FindRuns = ReturnType<typeof createFindRuns>
 
-/** Creates a function that finds a delivery's workflow runs: the bound runs, and the runs for which `match.ts` finds evidence. */
+/** Creates a function that reads the facts about a delivery's workflow runs. `match.ts` decides which runs belong to the delivery. */
 export function createFindRuns(deps: {
   store: Pick<Store, 'findRuns' | 'attemptedBetween' | 'clock'>
   cache: RunCache
@@ -53,73 +51,36 @@ export function createFindRuns(deps: {
     )
     // clockOffset() is called again: if the relay has just started, GitHub's time is known only since this response.
     const dispatchedAt = attemptedAt + clockOffset()
-    const seen = delivery.runs.map(run => refresh(run, snapshot.runs.get(run.id)))
+    const bound = delivery.runs.map(run => refresh(run, snapshot.runs.get(run.id)))
     const whole = snapshot.access === 'read' && snapshot.covers < dispatchedAt
-    const found = { runs: seen, candidates: [], snapshot, whole, elsewhere: false }
-    if (isKnown) return found
+    if (isKnown) return { runs: bound, candidates: [], snapshot, whole, elsewhere: false }
 
     const runs = [...snapshot.runs.values()]
     // Without access to the list, the relay uses the run that Port identifies.
     if (external !== null && snapshot.access === 'forbidden' && !snapshot.runs.has(external)) {
       runs.push(unseenRun(external))
     }
-    const idsOf = (runs: readonly WorkflowRun[]) => runs.map(run => run.id)
-    const recorded = await store.findRuns(delivery.repository, idsOf(runs))
+    const ids = runs.map(run => run.id)
+    const recorded = await store.findRuns(delivery.repository, ids)
     const now = store.clock()
     const facts: BindingFacts = {
-      runs,
+      ...{ runs, bound, externalRunId: external, clockOffset: clockOffset(), dispatchedAt, startTimeout },
+      ...{ readAt: (snapshot.readAt ?? 0) + clockOffset(), whole, owners: new Map(), others: [] },
       // Runs that this delivery bound by title don't count as taken, because Port may now identify one of them.
       taken: new Set(recorded.filter(run => run.delivery !== delivery.id || run.past).map(run => run.id)),
-      undecided: new Set(),
-      externalRunId: external,
-      clockOffset: clockOffset(),
-      dispatchedAt,
-      readAt: (snapshot.readAt ?? 0) + clockOffset(),
-      startTimeout,
-      whole,
-      others: [],
     }
-    let match = matchRuns(delivery, facts)
-    const isNew = match.runs.some(run => !seen.some(each => each.id === run.id))
-    if (match.evidence !== 'port' && isNew) {
+    const unclear = unclearRuns(delivery, facts)
+    if (unclear.length > 0) {
       const from = attemptedAt - startTimeout
-      const isTitled = (run: WorkflowRun) => isNamed(run.title, delivery)
-      // No other run's title affects the match.
-      const relevant = runs.filter(
-        run => !facts.taken.has(run.id) && (isTitled(run) || isSinceDispatch(run, facts)),
-      )
       const [others, owners] = await Promise.all([
         store.attemptedBetween(delivery.repository, from, now, delivery.id),
-        findOwners(delivery.repository, relevant),
+        findOwners(delivery.repository, unclear),
       ])
-      const isForeign = (run: WorkflowRun) => {
-        const owner = owners.get(run.id)
-        if (owner) return owner.id !== delivery.id && (isTitled(run) || isOfAnother(run, [owner], facts))
-        return !isTitled(run) && isOfAnother(run, [], facts)
-      }
-      const isUndecided = (run: WorkflowRun) => isTitled(run) && !owners.has(run.id)
       // A list of MAX_OTHERS deliveries may be incomplete. The delivery that is missing could have the same event type.
       const rest = others.length === MAX_OTHERS ? [{ eventType: delivery.eventType }] : []
-      match = matchRuns(delivery, {
-        ...facts,
-        taken: new Set([...facts.taken, ...idsOf(relevant.filter(isForeign))]),
-        undecided: new Set(idsOf(relevant.filter(isUndecided))),
-        others: [...others, ...rest],
-      })
+      Object.assign(facts, { owners, others: [...others, ...rest] })
     }
-    const { evidence } = match
-    const isBound = evidence !== null && (present.length === 0 || evidence !== 'candidate')
-    const matched = isBound ? match.runs.map(run => toDeliveryRun(run, evidence)) : []
-    const bound = isBound ? mergeRuns(seen, matched) : seen
-    // GitHub's run IDs increase, so a run has a larger ID than the run that started it.
-    const elsewhere =
-      external !== null && !facts.taken.has(external) && bound.every(run => run.past || run.id < external)
-    return {
-      ...found,
-      runs: bound,
-      candidates: isBound || present.length > 0 ? [] : match.runs,
-      elsewhere: elsewhere && !bound.some(run => run.id === external),
-    }
+    return { ...bindRuns(delivery, facts), snapshot, whole }
   }
 }
 
@@ -127,11 +88,6 @@ const unseenRun = (id: number): WorkflowRun => ({
   ...{ id, attempt: 1, workflowId: null, workflow: null, ref: null, event: 'unknown', title: '' },
   ...{ status: 'unknown', conclusion: null, url: '', createdAt: 0, updatedAt: 0 },
 })
-
-export const toDeliveryRun = (
-  { id, attempt, status, conclusion, url }: WorkflowRun,
-  evidence: Evidence,
-): DeliveryRun => ({ id, attempt, evidence, past: false, status, conclusion, url })
 
 export type FindByTitle = ReturnType<typeof createFindByTitle>
 

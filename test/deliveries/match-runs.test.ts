@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Delivery, DeliveryRun, Evidence } from '../../relay/delivery/delivery.ts'
-import { type BindingFacts, isOfAnother, matchRuns, mergeRuns } from '../../relay/delivery/match.ts'
+import { type BindingFacts, bindRuns, isNamed, isOfAnother, mergeRuns } from '../../relay/delivery/match.ts'
 import type { WorkflowRun } from '../../relay/github/runs.ts'
 
 const DISPATCHED = Date.parse('2026-11-01T10:00:00Z')
@@ -20,19 +20,23 @@ const run = (title: string, more: Partial<WorkflowRun> = {}): WorkflowRun => ({
   ...more,
 })
 const FACTS: Omit<BindingFacts, 'runs'> = {
-  ...{ taken: new Set(), undecided: new Set(), externalRunId: null, clockOffset: 0, whole: true, others: [] },
+  ...{ bound: [], taken: new Set(), owners: new Map(), externalRunId: null, clockOffset: 0, whole: true },
+  others: [],
   ...{ dispatchedAt: DISPATCHED, readAt: DISPATCHED + MINUTE, startTimeout: 10 * MINUTE },
 }
 const poll = (runs: WorkflowRun[], facts: Partial<BindingFacts> = {}, delivery: Partial<Delivery> = {}) => {
-  const { evidence, runs: found } = matchRuns({ ...DELIVERY, ...delivery }, { ...FACTS, runs, ...facts })
-  return { evidence, titles: found.map(({ title }) => title) }
+  const owners = new Map(runs.filter(run => isNamed(run.title, DELIVERY)).map(run => [run.id, DELIVERY]))
+  const found = bindRuns({ ...DELIVERY, ...delivery }, { ...FACTS, runs, owners, ...facts })
+  const ids = [...found.runs, ...found.candidates].map(({ id }) => id)
+  const titles = runs.filter(run => ids.includes(run.id)).map(({ title }) => title)
+  return { evidence: found.runs[0]?.evidence ?? null, titles }
 }
 const other = (eventType: string | null = 'deploy') => [{ eventType }]
 
 test('because clocks differ, a run can belong to another delivery until a minute after the start timeout of that delivery', () => {
   const clocks = { clockOffset: 0, startTimeout: 10 * MINUTE }
   const createdAt = (ms: number) =>
-    isOfAnother({ title: ANOTHER, createdAt: DISPATCHED + ms }, [{ attemptedAt: DISPATCHED }], clocks)
+    isOfAnother({ createdAt: DISPATCHED + ms }, [{ attemptedAt: DISPATCHED }], clocks)
   expect([-11 * MINUTE, 11 * MINUTE].map(createdAt)).toEqual([true, true])
   expect([-11 * MINUTE - 1, 11 * MINUTE + 1].map(createdAt)).toEqual([false, false])
 })
@@ -52,14 +56,41 @@ describe('a title', () => {
     expect(poll([run('deploy'), run(title)], { others: other(), whole: false })).toEqual(found)
   })
 
-  test.each([
-    'deploy r_A1b2C3d4E5f6G7h8X',
-    `deploy ${ANOTHER}`,
-    'deploy wfnr_A1b2C3d4E5f6G7h8',
-    `deploy ${UUID.replace('019', '01a')}`,
-  ])('"%s" may identify another relay\'s delivery, so the run is a candidate but isn\'t bound', title => {
+  test.each(['deploy r_A1b2C3d4E5f6G7h8X', `deploy ${ANOTHER}`, 'deploy wfnr_A1b2C3d4E5f6G7h8'])(
+    '"%s" identifies another run in Port, so the run isn\'t a candidate',
+    title => {
+      expect(poll([run(title)])).toEqual({ evidence: null, titles: [] })
+      expect(poll([run(title), run('deploy')])).toEqual({ evidence: 'candidate', titles: ['deploy'] })
+    },
+  )
+
+  test("with another delivery's ID may be of another relay, so the run is a candidate but isn't bound", () => {
+    const title = `deploy ${UUID.replace('019', '01a')}`
     expect(poll([run(title)])).toEqual({ evidence: null, titles: [title] })
     expect(poll([run(title), run('deploy')]).evidence).toBeNull()
+  })
+
+  test('that quotes the delivery belongs to the newer delivery that the title also contains', () => {
+    const quoting = run(`deploy ${ANOTHER} after ${DELIVERY.runId}`)
+    const owners = new Map([[quoting.id, { id: 'another', attemptedAt: null }]])
+    expect(poll([quoting], { owners })).toEqual({ evidence: null, titles: [] })
+  })
+
+  test('whose delivery is unknown binds no run: GitHub may have cut the title', () => {
+    const titles = [`deploy ${DELIVERY.runId}`]
+    expect(poll([run(titles[0]!)], { owners: new Map() })).toEqual({ evidence: null, titles })
+  })
+
+  test("with another delivery's ID makes the run a candidate if that delivery can't have started it", () => {
+    const quote = (title: string, attemptedAt: number) => {
+      const quoting = run(title)
+      return poll([quoting], { owners: new Map([[quoting.id, { id: 'another', attemptedAt }]]) })
+    }
+    const [recently, before] = [DISPATCHED, DISPATCHED - 20 * MINUTE]
+    expect(quote('deploy r_other', recently)).toEqual({ evidence: null, titles: [] })
+    expect(quote('deploy r_other', before).evidence).toBe('candidate')
+    const title = `deploy ${ANOTHER}`
+    expect(quote(title, before)).toEqual({ evidence: null, titles: [title] })
   })
 
   test.each([
