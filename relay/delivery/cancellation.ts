@@ -87,18 +87,18 @@ export function seeApproval(
   delivery: Delivery,
   { pending, decided }: Event<'approvalSeen'>,
 ): Transition | null {
-  const waitingFor = pending.length === 0 ? null : pending.map(each => each.environment).join(', ')
+  const waitingFor = pending.map(each => each.environment)
   const known = new Set(delivery.decisions.split('\n'))
   const fresh = decided.filter(each => !keysOf(each).every(key => known.has(key)))
-  const isNew = waitingFor !== delivery.waitingFor
+  const names = waitingFor.join(', ')
+  const isNew = names !== delivery.waitingFor.join(', ')
   if (!isNew && fresh.length === 0) return null
   const lines = [
     ...fresh.map(describeDecision),
-    ...(isNew && waitingFor ? [describeWaiting(pending, boundRun(delivery)?.url ?? '')] : []),
+    ...(isNew && names ? [describeWaiting(pending, boundRun(delivery)?.url ?? '')] : []),
   ]
   const messages: Message[] = [{ log: lines }]
-  if (isNew && waitingFor !== null)
-    messages.push({ update: { statusLabel: `${WAITS.approval}: ${waitingFor}` } })
+  if (isNew && names) messages.push({ update: { statusLabel: `${WAITS.approval}: ${names}` } })
   // The action, if the workflow uses it, replaces this label later.
   else if (isNew) messages.push({ update: { statusLabel: 'Running' } })
   return {
@@ -107,7 +107,7 @@ export function seeApproval(
     history: {
       type: 'approvalSeen',
       details: {
-        waiting_for: pending.map(each => each.environment),
+        waiting_for: waitingFor,
         decided: fresh.map(({ environments, state }) => ({ environments, state })),
       },
     },
