@@ -3,13 +3,7 @@ import type { Context } from 'hono'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import packageJson from '../../package.json' with { type: 'json' }
 import { RESPONSE_OUTCOMES, type ResponseOutcome } from '../config/outgoing.ts'
-import {
-  type Delivery,
-  type Evidence,
-  OUTCOMES,
-  type Stalled,
-  type Transition,
-} from '../delivery/delivery.ts'
+import { type Delivery, type Evidence, OUTCOMES, type Transition } from '../delivery/delivery.ts'
 import type { DispatchOutcome } from '../github/errors.ts'
 import { PROBLEM_STATUSES, Problem } from '../http/problem.ts'
 import type { RouteDeps } from '../route-deps.ts'
@@ -124,31 +118,44 @@ export function createMetrics() {
   const tokenExpiry = gauge('github_token_expiry_timestamp_seconds')
   const clockOffset = gauge('github_clock_offset_seconds')
 
-  function set({ stored, ...now }: Awaited<ReturnType<typeof read>>): void {
+  async function read({ store, github, pauses, port, sides, address, clock, ...sources }: Sources) {
+    const { throttled, checkDatabase } = sources
+    const now = store.clock()
+    const stored = await readShared(store, pauses.scope).catch(error => {
+      throttled.error({ err: error, work: 'metrics' }, 'database unavailable; retrying')
+      return null
+    })
+    const check = await Promise.race([checkDatabase(), sleep(READ_MS, null, { ref: false })])
     deliveries.reset()
     oldestDue.reset()
     credentialOk.reset()
     lastSuccess.reset()
     for (const [state, amount] of Object.entries(stored?.counts ?? {})) deliveries.set({ state }, amount)
-    const age = (since: number | null) =>
-      stored && since !== null ? Math.max(0, stored.now - since) / 1000 : 0
+    const age = (since: number | null) => (since === null ? 0 : Math.max(0, now - since) / 1000)
     for (const [work, since] of Object.entries(stored?.dueSince ?? {})) oldestDue.set({ work }, age(since))
-    stalled.set(stored?.stalled ?? Number.NaN)
-    withoutRunner.set(stored?.withoutRunner ?? Number.NaN)
+    stalled.set(stored?.stalled.filter(each => now - each.stalledSince >= STALLED_MS).length ?? Number.NaN)
+    withoutRunner.set(stored?.waiting.length ?? Number.NaN)
     frozen.set(stored?.frozen ?? Number.NaN)
-    publicUrlOk.set(now.address === 'relay' ? 1 : now.address === 'failed' ? 0 : Number.NaN)
-    databaseOk.set(Number(now.databaseOk))
     messages.set(stored?.messages ?? Number.NaN)
     oldestMessage.set(stored ? age(stored.oldestMessage) : Number.NaN)
-    remaining.set(now.rateLimitRemaining ?? Number.NaN)
-    tokenExpiry.set((now.tokenExpiresAt ?? Number.NaN) / 1000)
-    clockOffset.set((now.clockOffset ?? Number.NaN) / 1000)
+    const reached = address.status()?.kind
+    publicUrlOk.set(reached === 'relay' ? 1 : reached === 'failed' ? 0 : Number.NaN)
+    databaseOk.set(Number(check?.ok ?? false))
+    remaining.set(github.facts.rateLimitRemaining() ?? Number.NaN)
+    tokenExpiry.set((github.facts.tokenExpiresAt() ?? Number.NaN) / 1000)
+    clockOffset.set((github.clockOffset() ?? Number.NaN) / 1000)
+    /** Converts a time of the store's clock to seconds of the wall clock. */
+    const onWall = (time: number) => (time - now + clock()) / 1000
+    const paused = {
+      github: Math.max(0, ...pauses.allPaused().map(({ pausedUntil }) => pausedUntil)),
+      port: port.pausedUntil(),
+    }
     for (const side of SIDES) {
-      pausedUntil.set({ side }, (now.pausedUntil[side] ?? 0) / 1000)
-      const isOk = now.credentialOk[side]
+      pausedUntil.set({ side }, paused[side] > now ? onWall(paused[side]) : 0)
+      const isOk = sides.isAccepted(side)
       if (isOk !== null) credentialOk.set({ side }, Number(isOk))
-      const last = now.lastSuccess[side]
-      if (last !== null) lastSuccess.set({ side }, last / 1000)
+      const last = sides.lastSuccess(side)
+      if (sides.isUsed(side)) lastSuccess.set({ side }, last === null ? 0 : onWall(last))
     }
   }
 
@@ -173,8 +180,8 @@ export function createMetrics() {
     },
     request: (side: Side, outcome: ResponseOutcome) => requests[side](outcome),
     report: (status: number) => reports(status < 300 ? 'accepted' : String(status)),
-    async render(snapshot: Awaited<ReturnType<typeof read>>): Promise<string> {
-      set(snapshot)
+    async render(sources: Sources): Promise<string> {
+      await read(sources)
       return registry.metrics()
     },
     contentType: registry.contentType,
@@ -194,49 +201,13 @@ export function createMetricsRoute(deps: Sources & { metrics: Metrics; roles: Ro
   return async (c: Context): Promise<Response> => {
     if (!roles.isOpen) throw new Problem(404, 'The metrics are off: set RELAY_VIEW_TOKEN to turn them on.')
     roles.ofRequest(c, 'Send RELAY_VIEW_TOKEN or RELAY_ADMIN_TOKEN as "Authorization: Bearer …".')
-    const text = await metrics.render(await read(deps))
+    const text = await metrics.render(deps)
     return c.body(text, 200, { 'content-type': metrics.contentType, 'cache-control': 'no-store' })
   }
 }
 
-async function read(sources: Sources) {
-  const { store, github, pauses, port, sides, address, clock, throttled, checkDatabase } = sources
-  const now = store.clock()
-  /** Converts a time from the store's clock to the wall clock. */
-  const onWall = (time: number) => time - now + clock()
-  const ahead = (time: number) => (time > now ? onWall(time) : null)
-  const ofSides = <T>(read: (side: Side) => T) => ({ github: read('github'), port: read('port') })
-  const { facts } = github
-  return {
-    stored: await readShared(),
-    address: address.status()?.kind ?? null,
-    databaseOk: (await Promise.race([checkDatabase(), sleep(READ_MS, null, { ref: false })]))?.ok ?? false,
-    rateLimitRemaining: facts.rateLimitRemaining(),
-    tokenExpiresAt: facts.tokenExpiresAt(),
-    clockOffset: github.clockOffset(),
-    pausedUntil: {
-      github: ahead(Math.max(0, ...pauses.allPaused().map(({ pausedUntil }) => pausedUntil))),
-      port: ahead(port.pausedUntil()),
-    },
-    /** Whether the service accepts the credential; null if no credential is set, or before the first response. */
-    credentialOk: ofSides(sides.isAccepted),
-    /** The time of the last successful request; 0 before the first success, null if the relay doesn't use the service. */
-    lastSuccess: ofSides(side => {
-      if (!sides.isUsed(side)) return null
-      const last = sides.lastSuccess(side)
-      return last === null ? 0 : onWall(last)
-    }),
-  }
-
-  async function readShared() {
-    try {
-      const read = await Promise.race([readStored(store, pauses.scope), sleep(READ_MS, null, { ref: false })])
-      if (!read) throw new Error(`no response within ${READ_MS} ms`)
-      const isLong = ({ stalledSince }: Stalled) => now - stalledSince >= STALLED_MS
-      return { ...read, stalled: read.stalled.filter(isLong).length, withoutRunner: read.waiting.length }
-    } catch (error) {
-      throttled.error({ err: error, work: 'metrics' }, 'database unavailable; retrying')
-      return null
-    }
-  }
+async function readShared(store: Sources['store'], scope: string) {
+  const read = await Promise.race([readStored(store, scope), sleep(READ_MS, null, { ref: false })])
+  if (!read) throw new Error(`no response within ${READ_MS} ms`)
+  return read
 }

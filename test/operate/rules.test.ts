@@ -2,11 +2,13 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parser } from '@prometheus-io/lezer-promql'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { parse } from 'yaml'
 import { createMetrics } from '../../relay/admin/metrics.ts'
 import { PROBLEMS } from '../../relay/admin/problems.ts'
 import { codes } from '../docs/pages.ts'
+import { temporaryFolder } from '../support/relay.ts'
+import { openStoreHere } from '../support/store-here.ts'
 import { declaredIn } from './read-series.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -42,30 +44,16 @@ function readQuery(expr: string): { series: string[]; labels: string[] } {
 
 /** Returns the labels of every series, by the names that queries use. */
 async function known(): Promise<Map<string, string[]>> {
+  const store = await openStoreHere(join(temporaryFolder(), 'relay.db'))
+  onTestFinished(store.close)
   const text = await createMetrics().render({
-    stored: {
-      ...{
-        now: 0,
-        isRead: true,
-        queued: 0,
-        frozen: 0,
-        queuedSince: null,
-        oldestMessage: null,
-        oldestOf: null,
-        oldestReason: null,
-        waiting: [],
-      },
-      counts: { queued: 0, dispatched: 0, running: 0, failed: 0 },
-      dueSince: { dispatch: 0, watch: 0, outbox: 0 },
-      messages: 0,
-      ...{ freezes: [], stalled: 0, withoutRunner: 0 },
-    },
-    ...{ databaseOk: true, address: null },
-    ...{ rateLimitRemaining: 1, tokenExpiresAt: 1, clockOffset: 1 },
-    pausedUntil: { github: 1, port: 1 },
-    credentialOk: { github: true, port: true },
-    lastSuccess: { github: 1, port: 1 },
-  })
+    ...{ store, clock: Date.now, throttled: { error() {} }, checkDatabase: async () => ({ ok: true }) },
+    github: { facts: { rateLimitRemaining: () => 1, tokenExpiresAt: () => 1 }, clockOffset: () => 1 },
+    pauses: { scope: 'token', allPaused: () => [] },
+    port: { pausedUntil: () => 1 },
+    sides: { isAccepted: () => true, isUsed: () => true, lastSuccess: () => 1 },
+    address: { status: () => null },
+  } as unknown as Parameters<ReturnType<typeof createMetrics>['render']>[0])
   const names = [...declaredIn(text)].flatMap(([name, type]) =>
     type === 'histogram' ? ['_bucket', '_sum', '_count'].map(end => name + end) : [name],
   )
