@@ -1,7 +1,8 @@
-import { closeSync, fsyncSync, openSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { readSecrets } from '../relay/config/values.ts'
+import { storedIn } from '../relay/store/sqlite/file.ts'
 import { defineCommand, UsageError } from './command.ts'
 
 export const backup = defineCommand({
@@ -22,7 +23,8 @@ export const backup = defineCommand({
     if (!path) throw new Error("RELAY_DATABASE isn't sqlite:PATH. For PostgreSQL, use pg_dump.")
     const created = create(file)
     try {
-      const database = new DatabaseSync(path, { readOnly: true, timeout: 5000 })
+      const database = new DatabaseSync(realpathSync(path), { readOnly: true, timeout: 5000 })
+      if (storedIn(database).version === 0) throw new Error("it isn't a relay's database")
       database.prepare('VACUUM INTO ?').run(file)
       // SQLite doesn't wait until the copy is on the disk.
       fsyncSync(created)

@@ -21,7 +21,7 @@ export const serve = defineCommand({
     const format = process.stdout.isTTY ? forTerminal : undefined
     const log = createLog(config.logLevel, joinLines(destination, format))
     // The database opens in its own thread while other modules load.
-    const opening = openStore(config.database)
+    const opening = openStore(config.database, { clientId: config.port.clientId })
     const [{ createRelay: openRelay }] = await Promise.all([import('../relay/relay.ts'), opening])
     const relay = await openRelay(config, log, opening)
     log.info({ address: relay.address, port: relay.port }, 'listening')

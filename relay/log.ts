@@ -1,5 +1,6 @@
 import { styleText } from 'node:util'
 import pino, { type DestinationStream, type Logger } from 'pino'
+import { cleanLine } from '../port/text.ts'
 
 export function createLog(level: string, destination: DestinationStream): Logger {
   return pino({ level, serializers: { err: describeError } }, destination)
@@ -43,7 +44,8 @@ export function forTerminal(line: string): string {
   const label = styleText(COLORS[name] ?? 'green', name.toUpperCase().padEnd(5), { stream: process.stdout })
   const values = Object.entries(fields).map(([field, value]) => `${field}=${JSON.stringify(value)}`)
   const { type, message, stack } = err ?? {}
-  const error = err === undefined ? [] : [`  ${type}: ${message}`, ...(stack ? [stack] : [])]
+  const error =
+    err === undefined ? [] : [`  ${type}: ${cleanLine(String(message))}`, ...(stack ? [stack] : [])]
   const first = [`${new Date(time).toTimeString().slice(0, 8)} ${label} ${msg}`, ...values].join('  ')
   return [first, ...error, ''].join('\n')
 }

@@ -23,7 +23,8 @@ import { createRelayServer } from './http/server.ts'
 import { createGitHubWebhook } from './intake/github-webhook.ts'
 import { createThrottledLog } from './log.ts'
 import { createReports } from './reports/routes.ts'
-import { ofAnotherOrganization, openStore } from './store/open.ts'
+import { ofAnotherOrganization } from './store/migrations.ts'
+import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import { createDispatchRate, DISPATCH_BURST } from './workers/dispatch.ts'
 import { createFindByTitle, createFindOwners } from './workers/find-runs.ts'
@@ -49,7 +50,7 @@ export async function assembleRelay(
   config: Config,
   log: Logger,
   stopping: AbortSignal,
-  opening = openStore(config.database),
+  opening = openStore(config.database, { clientId: config.port.clientId }),
   firstDispatches = DISPATCH_BURST,
 ) {
   const tally = createTally(await openOwn(config, opening), log)
@@ -176,7 +177,8 @@ async function openOwn({ port }: Config, opening: Promise<Store>): Promise<Store
   const store = await opening
   try {
     const stored = await store.organization(port.clientId)
-    if (stored !== port.clientId) throw new Error(ofAnotherOrganization(stored, port.clientId))
+    if (stored !== port.clientId)
+      throw new Error(`The database (RELAY_DATABASE) ${ofAnotherOrganization(stored, port.clientId)}`)
     return store
   } catch (error) {
     await store.close()

@@ -2,7 +2,8 @@ import { isLoopback } from '../../port/text.ts'
 import { type Config, VARIABLES } from '../../relay/config/config.ts'
 import { matcher } from '../../relay/config/routes.ts'
 import { whyNotWritable } from '../../relay/store/failures.ts'
-import { ofAnotherOrganization, openStore, openStoreForCommand } from '../../relay/store/open.ts'
+import { ofAnotherOrganization } from '../../relay/store/migrations.ts'
+import { openStore, openStoreForCommand } from '../../relay/store/open.ts'
 import type { Env } from '../command.ts'
 import { type Check, type Finding, ok, problem, warning } from './check.ts'
 
@@ -85,7 +86,7 @@ export const database: Check = {
     const name =
       config.database.kind === 'sqlite' ? `The database ${config.database.path}` : 'The PostgreSQL database'
     let isInUse = false
-    const store = await openStore(config.database, false).catch(error => {
+    const store = await openStore(config.database, null).catch(error => {
       isInUse = /^Another relay is running/.test(error.message)
       if (isInUse) return openStoreForCommand(config.database, 'write')
       throw error
@@ -94,7 +95,8 @@ export const database: Check = {
       await store.ping()
       const { clientId } = config.port
       const stored = await store.organization(null)
-      if (stored !== null && stored !== clientId) return [problem(ofAnotherOrganization(stored, clientId))]
+      if (stored !== null && stored !== clientId)
+        return [problem(`The database (RELAY_DATABASE) ${ofAnotherOrganization(stored, clientId)}`)]
       return [ok(isInUse ? `${name} is in use by a relay, and writable.` : `${name} is writable.`)]
     } catch (error) {
       const { message } = error as Error

@@ -181,8 +181,8 @@ export function createRequestBudget(given: number | (() => number), windowMs: nu
     giveBack(): void {
       taken.pop()
     },
-    freeAt() {
-      const [now, limit] = [clock(), most()]
+    freeAt(leave = 0) {
+      const [now, limit] = [clock(), Math.max(1, most() - leave)]
       forget(now)
       return taken.length < limit ? now : (taken[taken.length - limit] as number) + windowMs
     },

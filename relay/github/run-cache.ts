@@ -59,7 +59,7 @@ interface RunCacheDeps {
   limitOf: (repository: string) => string
   perMinute: (limit: string) => number
   /** The budget for all list requests together, including those that GitHub doesn't count. */
-  total: RequestBudget
+  total: Pick<RequestBudget, 'take' | 'freeAt'>
   /** The budget for reading runs by ID. It is separate, so that many old runs don't block the lists. */
   budgetById: RequestBudget
   /** The budgets for quick reads: `all` for all runs together, `ofRun` for each run. */
@@ -79,7 +79,9 @@ export function createRunCache(deps: RunCacheDeps) {
   const quickOfRun = new BoundedMap<number, RequestBudget>(MAX_BY_ID)
   const open = (repository: string, event: RunEvent) => ({
     limit: limitOf(repository),
-    list: createRunList(repository, event, { github, budget: budgetOf(limitOf(repository)), total, clock }),
+    list: createRunList(repository, event, {
+      ...{ github, budget: budgetOf(limitOf(repository)), total, clock },
+    }),
     byId: createRunsById(repository, { github, budget: budgetById, clock }),
     polledAt: clock(),
   })
@@ -87,14 +89,16 @@ export function createRunCache(deps: RunCacheDeps) {
 
   /** Returns the age at which lists are read again, so that all lists under a limit together stay within the budget. */
   function plan(limit: string): number {
-    const intervalOf = (lists: number) =>
-      Math.max(MIN_INTERVAL_MS, (lists * MINUTE_MS) / (perMinute(limit) * PLANNED))
-    const ofLimit = [...entries].filter(([, entry]) => entry.limit === limit)
-    const longest = FORGOTTEN_MS + intervalOf(ofLimit.length)
-    // A time in the future means that the clock was set back.
-    const old = ofLimit.filter(([, { polledAt }]) => Math.abs(clock() - polledAt) > longest)
-    for (const [key] of old) entries.delete(key)
-    return intervalOf(ofLimit.length - old.length)
+    const intervalOf = (lists: number, of = limit) =>
+      Math.max(MIN_INTERVAL_MS, (lists * MINUTE_MS) / (perMinute(of) * PLANNED))
+    let ofLimit = 0
+    for (const [key, entry] of entries) {
+      const longest = FORGOTTEN_MS + intervalOf(entries.size, entry.limit)
+      // A time in the future means that the clock was set back.
+      if (Math.abs(clock() - entry.polledAt) > longest) entries.delete(key)
+      else if (entry.limit === limit) ofLimit++
+    }
+    return intervalOf(ofLimit)
   }
 
   function takeQuick(id: number): boolean {

@@ -37,7 +37,7 @@ export function whyNotWritable(error: unknown, shown = ''): string | null {
     case 6:
     case '55P03':
     case '57014':
-      return `it is locked${shown}. Stop the process that has a transaction open, such as a backup or a shell.`
+      return `it is locked${shown}. Wait until an upgrade of the database ends, or stop the process that has a transaction open, such as a backup or a shell.`
     case '53300':
       return `it has no free connection${shown}. Raise max_connections, or run fewer relays.`
     case 'REPLACED':

@@ -4,7 +4,9 @@ const FIRST_VERSION = 15
 /**
  * Changes of the schema, in SQLite's SQL. The first one leads to version 16. A migration may only add tables, indexes,
  * and columns that have a default or allow NULL. Relays of the previous version can therefore accept webhooks during a
- * rolling update. This matters because Port doesn't resend a refused webhook. A released migration never changes.
+ * rolling update. This matters because Port doesn't resend a refused webhook. Each migration has a transaction of its
+ * own, so it must change only one table: the statements of running relays could lock two tables in the other order. A
+ * released migration never changes.
  */
 export const MIGRATIONS: string[] = [
   // 16: the required entity that Port rejected.
@@ -19,6 +21,13 @@ export const MIGRATIONS: string[] = [
   'ALTER TABLE freezes ADD COLUMN started_by TEXT',
 ]
 
+/** The relay that opens a database, and may upgrade it; null for a command. Without a client ID, the owner isn't checked. */
+export type Upgrader = { clientId?: string | null } | null
+
+/** Continues a sentence that starts with the database's name. */
+export const ofAnotherOrganization = (owner: string | null, clientId: string | null) =>
+  `belongs to the Port organization with the client ID ${owner}, but PORT_CLIENT_ID is ${clientId ?? 'not set'}: correct PORT_CLIENT_ID, or use another database for this organization. docs/database.md shows how to change the stored client ID.`
+
 /** SQLite's `user_version`, and `relay_schema` in PostgreSQL. */
 export const schemaVersion = (): number => FIRST_VERSION + MIGRATIONS.length
 
@@ -26,11 +35,15 @@ export const schemaVersion = (): number => FIRST_VERSION + MIGRATIONS.length
 export class SchemaRefused extends Error {}
 
 /**
- * Returns the migrations that a database with this version lacks.
- * @param migrates whether the caller may change the schema; a command may not
- * @throws SchemaRefused if the database is too new or too old
+ * Returns the migrations that a database lacks.
+ * @param stored the version of its schema, and the client ID of the Port organization to which it belongs
+ * @throws SchemaRefused if the database is too new or too old, or if a relay of another organization would upgrade it
  */
-export function missingMigrations(version: number, migrates: boolean): string[] {
+export function missingMigrations(
+  stored: { version: number; owner: string | null },
+  upgrader: Upgrader,
+): string[] {
+  const { version, owner } = stored
   const own = schemaVersion()
   const has = `has schema version ${version}, and this relay needs version ${own}`
   if (version > own)
@@ -39,7 +52,10 @@ export function missingMigrations(version: number, migrates: boolean): string[] 
     )
   if (version < FIRST_VERSION)
     throw new SchemaRefused(`${has}: use the version of the relay that created it.`)
-  if (version < own && !migrates)
+  if (version < own && !upgrader)
     throw new SchemaRefused(`${has}: start this version of the relay, which upgrades the database.`)
+  const clientId = upgrader?.clientId
+  if (version < own && clientId !== undefined && owner !== null && owner !== clientId)
+    throw new SchemaRefused(ofAnotherOrganization(owner, clientId))
   return MIGRATIONS.slice(version - FIRST_VERSION)
 }

@@ -2,19 +2,19 @@ import { realpathSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import type { Config } from '../config/config.ts'
 import { type Backend, type Row, sqlite } from './database.ts'
-import { missingMigrations } from './migrations.ts'
+import { missingMigrations, type Upgrader } from './migrations.ts'
 import { openPostgres } from './postgres/postgres.ts'
-import { versionOf } from './sqlite/file.ts'
+import { storedIn } from './sqlite/file.ts'
 import { openSqlite } from './sqlite/sqlite.ts'
 import { createStore, type Store } from './store.ts'
 
 /**
  * Opens the store.
- * @param migrates whether to upgrade the schema of an earlier version; true only for a relay
+ * @param upgrader the relay, which upgrades the schema of an earlier version; null for a command
  * @throws Error whose message includes the path or server
  */
-export async function openStore(database: Config['database'], migrates = true): Promise<Store> {
-  return createStore(await openBackend(database, migrates))
+export async function openStore(database: Config['database'], upgrader: Upgrader = {}): Promise<Store> {
+  return createStore(await openBackend(database, upgrader))
 }
 
 /** The methods that return the same data to all relays on a database. */
@@ -27,25 +27,21 @@ export async function openStoreForCommand(
 ): Promise<Pick<Store, 'organization' | 'list' | 'invocations' | 'ping' | 'clock' | 'close' | SharedReads>> {
   const backend =
     database.kind === 'postgres'
-      ? await openPostgres(database.url, false)
+      ? await openPostgres(database.url, null)
       : openSqliteForCommand(database.path, mode)
   return createStore(backend)
 }
 
-/** Explains that the database belongs to another Port organization. */
-export const ofAnotherOrganization = (stored: string | null, clientId: string | null) =>
-  `The database (RELAY_DATABASE) belongs to the Port organization with the client ID ${stored}, but PORT_CLIENT_ID is ${clientId ?? 'not set'}: correct PORT_CLIENT_ID, or use another database for this organization. docs/database.md shows how to change the stored client ID.`
-
-export const openBackend = (database: Config['database'], migrates = true): Promise<Backend> =>
+export const openBackend = (database: Config['database'], upgrader: Upgrader = {}): Promise<Backend> =>
   database.kind === 'postgres'
-    ? openPostgres(database.url, migrates)
-    : openSqlite(database.path, { migrates })
+    ? openPostgres(database.url, upgrader)
+    : openSqlite(database.path, { upgrader })
 
 /** Opens a SQLite file. @throws Node's error if the file doesn't exist; Error if it has another schema */
 function openSqliteForCommand(path: string, mode: 'read' | 'write'): Backend {
   const database = new DatabaseSync(realpathSync(path), { readOnly: mode === 'read', timeout: 5000 })
   try {
-    missingMigrations(versionOf(database), false)
+    missingMigrations(storedIn(database), null)
   } catch (error) {
     database.close()
     throw new Error(`The database ${path} ${(error as Error).message}`, { cause: error })

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import type { GitHub } from '../github/client.ts'
-import { createRequestBudget, type RateLimitPauses } from '../github/rate-limit-pause.ts'
+import { createRequestBudget, type RateLimitPauses, type RequestBudget } from '../github/rate-limit-pause.ts'
 import { createRunCache } from '../github/run-cache.ts'
 import { createFindListeners } from '../github/workflow-files.ts'
 import type { ThrottledLog } from '../log.ts'
@@ -28,10 +28,12 @@ import { repeat, startWorker, type Worker, type WorkerDefinition } from './worke
 const LISTS = 36
 /**
  * LISTS_SHARE: the share of GitHub's rate limit that list requests may use. MOST_LISTS: the maximum number per minute,
- * including requests that GitHub doesn't count. Both apply to all relays on the database together.
+ * including requests that GitHub doesn't count. LEFT_BY_POLLS: how many of these polls leave for lost responses and
+ * cancellations. All three apply to all relays on the database together.
  */
 const LISTS_SHARE = 0.5
 const MOST_LISTS = 300
+const LEFT_BY_POLLS = 60
 const BY_ID = 8
 /** The budgets for reading runs by ID while one of their jobs finishes: one budget for all runs, and one for each run. */
 const QUICK = 60
@@ -74,16 +76,20 @@ export function createEngine(deps: EngineDeps) {
   const total = budget(() => shareOf(MOST_LISTS))
   const { limitOf, perMinute } = github.facts
   const allowed = (limit: string) =>
-    Math.min(shareOf(MOST_LISTS), Math.max(LISTS, shareOf(perMinute(limit) * LISTS_SHARE)))
-  const finder = (perMinute: (limit: string) => number) => {
+    Math.min(shareOf(MOST_LISTS - LEFT_BY_POLLS), Math.max(LISTS, shareOf(perMinute(limit) * LISTS_SHARE)))
+  const finder = (perMinute: (limit: string) => number, all: Pick<RequestBudget, 'take' | 'freeAt'>) => {
     const cache = createRunCache({
-      ...{ github, limitOf, perMinute, total, budgetById: budget(BY_ID), quick, clock },
+      ...{ github, limitOf, perMinute, total: all, budgetById: budget(BY_ID), quick, clock },
     })
     return createFindRuns({ store, cache, findOwners, clockOffset, startTimeout: policy().startTimeout })
   }
   const details = budget(DETAILS)
-  const findUrgently = finder(() => URGENT)
-  const find = finder(allowed)
+  const findUrgently = finder(() => URGENT, total)
+  const left = () => shareOf(LEFT_BY_POLLS)
+  const find = finder(allowed, {
+    take: () => total.take(1, left()),
+    freeAt: () => total.freeAt(left()),
+  })
   const reject: OutboxDeps['reject'] = async ({ delivery: id, version: lease }, rejected) => {
     const delivery = await store.get(id)
     if (delivery)

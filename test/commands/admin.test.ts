@@ -253,13 +253,29 @@ test('backup copies the database of a running relay to a private file, and never
 test('backup deletes a copy that SQLite finds damaged', async () => {
   const [path, file] = [join(folder, 'damaged.db'), join(folder, 'copy.db')]
   const damaged = new DatabaseSync(path, { defensive: false })
+  damaged.exec('CREATE TABLE organization (client_id); PRAGMA user_version = 15')
   damaged.exec('CREATE TABLE t (x); INSERT INTO t VALUES (NULL); PRAGMA writable_schema = ON')
-  damaged.exec("UPDATE sqlite_schema SET sql = 'CREATE TABLE t (x NOT NULL)'")
+  damaged.exec("UPDATE sqlite_schema SET sql = 'CREATE TABLE t (x NOT NULL)' WHERE name = 't'")
   damaged.close()
   expect(await run(backup, [file], { RELAY_DATABASE: `sqlite:${path}` })).toEqual({
     ...{ code: 1, stdout: '', stderr: `${path} can't be copied to ${file}: the copy is damaged.` },
   })
   expect(existsSync(file)).toBe(false)
+})
+
+test('backup copies neither a database in memory nor a file of another program', async () => {
+  const [file, empty] = [join(folder, 'copy.db'), join(folder, 'empty.db')]
+  new DatabaseSync(empty).close()
+  for (const [source, why] of [
+    [':memory:', 'ENOENT'],
+    ['file:x?mode=memory', 'ENOENT'],
+    [empty, "it isn't a relay's database"],
+  ] as const) {
+    const { code, stdout, stderr } = await run(backup, [file], { RELAY_DATABASE: `sqlite:${source}` })
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toContain(`${source} can't be copied to ${file}: ${why}`)
+    expect(existsSync(file)).toBe(false)
+  }
 })
 
 test.each([':memory:', 'file:copy.db?mode=memory', 'file:a%2eb.db', 'file:copy.db'])(

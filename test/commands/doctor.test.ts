@@ -211,7 +211,7 @@ RELAY_DATABASE=postgres://user@${nowhere}/relay  problem: The PostgreSQL databas
 PORT_API_URL=http://${nowhere}      problem: Port didn't respond to POST /v1/auth/access_token at http://${nowhere}: ECONNREFUSED. Check PORT_API_URL, and whether this machine can reach it (proxy, firewall).
 GITHUB_TOKEN=github_pat_wrong       problem: GitHub rejects GITHUB_TOKEN (401: Bad credentials): the token is wrong, expired, or revoked. Set a new token.
 RELAY_PUBLIC_URL=${PUBLIC_URL}/elsewhere  warning: No relay responds at RELAY_PUBLIC_URL (${PUBLIC_URL}/elsewhere): the address responds with 404. Start the relay. If it runs: Let the proxy forward /healthz, /webhook, /github, and /report, or correct RELAY_PUBLIC_URL.
-RELAY_PUBLIC_URL=http://localhost:8080  warning: RELAY_PUBLIC_URL (http://localhost:8080) is this machine's own address: workflows on GitHub's runners can't reach it.
+RELAY_PUBLIC_URL=https://localhost  warning: RELAY_PUBLIC_URL (https://localhost) is this machine's own address: workflows on GitHub's runners can't reach it.
 RELAY_REPOSITORY="acme/shop"        problem: RELAY_REPOSITORY is in quotes, which count as part of its value: remove the quotes (Docker's --env-file keeps them).
 HTTPS_PROXY=proxy:3128              problem: HTTPS_PROXY must be an http(s) URL, such as http://proxy.example.com:3128; in a user name or password, write % as %25.
 HTTP_PROXY=http://${nowhere}        problem: The proxy in HTTP_PROXY (${nowhere}) can't be reached: ECONNREFUSED.
@@ -241,7 +241,7 @@ describe('while it checks services, doctor', () => {
     for (const other of others) other.close()
     expect(found).toEqual([
       `The database ${free} is locked by another process, such as a backup or a shell with an open transaction: stop that process.`,
-      `The database ${used} doesn't accept writes: it is locked (database is locked). Stop the process that has a transaction open, such as a backup or a shell.`,
+      `The database ${used} doesn't accept writes: it is locked (database is locked). Wait until an upgrade of the database ends, or stop the process that has a transaction open, such as a backup or a shell.`,
     ])
   })
 

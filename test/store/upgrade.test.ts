@@ -48,8 +48,8 @@ async function isMigrating(address: Address): Promise<boolean> {
   }
   const client = new pg.Client(address.url)
   await client.connect()
-  const sql = 'SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query = $1'
-  const { rows } = await client.query(sql, [SLOW.postgres])
+  const sql = 'SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE $1'
+  const { rows } = await client.query(sql, [`${SLOW.postgres}%`])
   await client.end()
   return rows.length > 0
 }
@@ -67,8 +67,12 @@ describe.each(['sqlite', 'postgres'] as const)('an upgrade of a database (%s)', 
   const place = usePlace(kind)
 
   /** Opens the store in this process, so that the migrations of this process apply. */
-  async function open(address: Address) {
-    const store = address.kind === 'sqlite' ? await openStoreHere(address.path) : await openStore(address)
+  async function open(address: Address, clientId?: string) {
+    const upgrader = { clientId }
+    const store =
+      address.kind === 'sqlite'
+        ? await openStoreHere(address.path, upgrader)
+        : await openStore(address, upgrader)
     opened.push(store)
     return store
   }
@@ -101,12 +105,29 @@ describe.each(['sqlite', 'postgres'] as const)('an upgrade of a database (%s)', 
     expect(await acceptAll(store, {})).toHaveLength(1)
   })
 
-  test('that fails halfway changes nothing, and the next start repeats it', async () => {
+  test('that fails halfway keeps the migrations before the failure, and the next start continues', async () => {
     const { address, read, before } = await placeDeliveries()
     upgradeHere(NEXT[0]!, 'CREATE INDEX wrong ON nothing (later)')
     await expect(open(address)).rejects.toThrow(/nothing/)
     MIGRATIONS.splice(MIGRATIONS.length - 1, 1, NEXT[1]!)
+    // The first migration would fail if the next start repeated it.
     expect(await read(await open(address))).toEqual(before)
+  })
+
+  test('is done only by a relay of the same Port organization', async () => {
+    const { address } = await placeDeliveries()
+    await (await open(address)).organization('ours')
+    await opened.pop()!.close()
+    const version = schemaVersion()
+    upgradeHere(...NEXT)
+    await expect(open(address, 'theirs')).rejects.toThrow(
+      /^The .*database .* belongs to the Port organization with the client ID ours, but PORT_CLIENT_ID is theirs: /,
+    )
+    MIGRATIONS.splice(-2)
+    expect(await (await open(address, 'ours')).schemaVersion()).toBe(version)
+    await opened.pop()!.close()
+    MIGRATIONS.push(...NEXT)
+    expect(await (await open(address, 'ours')).schemaVersion()).toBe(version + 2)
   })
 
   test('is done only by a relay: a command refuses the database, and writes nothing', async () => {
@@ -138,18 +159,19 @@ describe.each(['sqlite', 'postgres'] as const)('an upgrade of a database (%s)', 
     await expect(openStoreForCommand(address, 'read')).rejects.toThrow(refusal)
   })
 
-  test('that is killed halfway leaves the database as it was, and the next start repeats it', async () => {
+  test('that is killed halfway keeps the migrations before it, and the next start continues', async () => {
     const { address, read, before } = await placeDeliveries()
     const env = relayEnv({
       RELAY_DATABASE: urlOf(address),
       NEXT_MIGRATIONS: JSON.stringify([NEXT[0], SLOW[kind]]),
     })
     const child = spawn(process.execPath, [...FLAGS, MAIN], { env: { ...TEST_ENV, ...env }, stdio: 'ignore' })
+    onTestFinished(() => void child.kill('SIGKILL'))
     const exited = once(child, 'exit')
     await until(() => isMigrating(address), 'the slow migration runs', 60_000)
     child.kill('SIGKILL')
     await exited
-    // The first migration would fail if the column was there.
+    // The first migration would fail if the next start repeated it.
     upgradeHere(...NEXT)
     const store = await open(address)
     expect(await read(store)).toEqual(before)
@@ -158,7 +180,9 @@ describe.each(['sqlite', 'postgres'] as const)('an upgrade of a database (%s)', 
 })
 
 test('a database of a version before the first release is refused', () => {
-  expect(() => missingMigrations(14, true)).toThrow('use the version of the relay that created it')
+  expect(() => missingMigrations({ version: 14, owner: null }, {})).toThrow(
+    'use the version of the relay that created it',
+  )
 })
 
 test('every method of an open store works after a migration that adds a column to each table', async () => {
@@ -202,6 +226,27 @@ test('a migration waits for a backup that holds a lock, and does not block webho
   const store = await upgraded
   expect(await store.schemaVersion()).toBe(schemaVersion())
   await store.close()
+})
+
+test('migrations of two tables cause no deadlock with a relay that reads both', async () => {
+  const address: Address = { kind: 'postgres', url: await newDatabase() }
+  const old = await openStore(address)
+  onTestFinished(() => old.close())
+  upgradeHere(
+    'ALTER TABLE deliveries ADD COLUMN later TEXT',
+    'SELECT pg_sleep(2)',
+    'ALTER TABLE freezes ADD COLUMN later TEXT',
+  )
+  let isOver = false
+  const reading = (async () => {
+    while (!isOver) await old.freezes()
+  })()
+  const store = await openStore(address).finally(() => {
+    isOver = true
+  })
+  onTestFinished(() => store.close())
+  await reading
+  expect(await store.schemaVersion()).toBe(schemaVersion())
 })
 
 test('during a rolling update, no webhook is lost, and the old relay leaves the work to the new one', async () => {

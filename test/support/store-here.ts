@@ -1,13 +1,14 @@
 import { type Statement, sqlite } from '../../relay/store/database.ts'
 import { type Failure, isFailure } from '../../relay/store/failures.ts'
+import type { Upgrader } from '../../relay/store/migrations.ts'
 import { toRow } from '../../relay/store/sql/intake.ts'
 import { type Batch, openSqliteFile } from '../../relay/store/sqlite/file.ts'
 import type { Store } from '../../relay/store/store.ts'
 import { createStore } from '../../relay/store/store.ts'
 
 /** Opens a store without {@link openStore}'s threads, because starting them takes longer than most tests run. */
-export async function openStoreHere(path: string): Promise<Store> {
-  const file = openSqliteFile(path)
+export async function openStoreHere(path: string, upgrader?: Upgrader): Promise<Store> {
+  const file = openSqliteFile(path, upgrader)
   const commit = async ({ inserts = [], requests = [] }: Partial<Batch>) => {
     await new Promise(resolve => setImmediate(resolve))
     // As claims, no commit waits for the disk. A commit survives a killed process, but not a power failure.

@@ -5,7 +5,7 @@ import type { Client, ClientBase, ClientConfig, Pool } from 'pg'
 import type { Backend, DatabaseClock, Row } from '../database.ts'
 import { APPLICATION, createDatabaseClock, postgres } from '../database.ts'
 import { DatabaseError } from '../failures.ts'
-import { MIGRATIONS, missingMigrations, SchemaRefused, schemaVersion } from '../migrations.ts'
+import { MIGRATIONS, missingMigrations, SchemaRefused, schemaVersion, type Upgrader } from '../migrations.ts'
 import { SCHEMA as SQLITE } from '../sqlite/schema.ts'
 import { createIntake, type PostgresQuery, toQuery } from './queries.ts'
 
@@ -36,10 +36,10 @@ const SETTINGS = `
 
 /**
  * Opens a PostgreSQL database. While the server is unavailable, calls fail. Each call tries to connect again.
- * @param migrates whether to upgrade the schema of an earlier version
+ * @param upgrader the relay, which upgrades the schema of an earlier version; null for a command
  * @throws Error if the database can't be reached or used; the message includes host and database
  */
-export async function openPostgres(url: string, migrates: boolean): Promise<Backend> {
+export async function openPostgres(url: string, upgrader: Upgrader): Promise<Backend> {
   const { default: pg } = await import('pg')
   const settings: ClientConfig = {
     connectionString: url,
@@ -54,7 +54,7 @@ export async function openPostgres(url: string, migrates: boolean): Promise<Back
     },
   }
   try {
-    await prepare(() => new pg.Client({ ...settings, query_timeout: 0 }), migrates)
+    await prepare(() => new pg.Client({ ...settings, query_timeout: 0 }), upgrader)
     await checkPreparedStatements(() => new pg.Client(settings))
   } catch (error) {
     throw refusal(url, error)
@@ -108,16 +108,16 @@ export async function openPostgres(url: string, migrates: boolean): Promise<Back
 }
 
 /** Creates or upgrades the tables. Retries for a minute if another transaction, such as a backup, holds a lock. */
-async function prepare(connect: () => Client, migrates: boolean): Promise<void> {
+async function prepare(connect: () => Client, upgrader: Upgrader): Promise<void> {
   for (let tries = 1; ; tries++) {
     const client = connect()
     client.on('error', () => {})
     try {
       await client.connect()
-      return await upgradeSchema(client, migrates)
+      while (await upgradeSchema(client, upgrader)) {}
+      return
     } catch (error) {
-      const { code } = error as { code?: string }
-      if (code !== LOCK_NOT_AVAILABLE || tries === LOCK_TRIES) throw error
+      if (!isLocked(error) || tries === LOCK_TRIES) throw error
       await sleep(LOCK_MS)
     } finally {
       await client.end().catch(() => {})
@@ -179,7 +179,7 @@ function refusal(url: string, cause: unknown): Error {
   }
   if (cause instanceof SchemaRefused)
     return new Error(`The PostgreSQL database ${where} ${cause.message}`, { cause })
-  if ((cause as { code?: string }).code === LOCK_NOT_AVAILABLE)
+  if (isLocked(cause))
     return new Error(
       `The PostgreSQL database ${where} can't be upgraded, because another transaction, such as a backup, holds a lock: start the relay again when this transaction has ended.`,
       { cause },
@@ -256,11 +256,14 @@ const LOCK = 0x706f7274
 /** How long a migration waits for a lock. The time is short, because other statements wait behind the migration. */
 const LOCK_MS = 2_000
 const LOCK_TRIES = 15
-/** @see https://www.postgresql.org/docs/current/errcodes-appendix.html */
-const LOCK_NOT_AVAILABLE = '55P03'
+/** Whether a lock wasn't available in time, or a deadlock was broken. @see https://www.postgresql.org/docs/current/errcodes-appendix.html */
+const isLocked = (error: unknown) => ['55P03', '40P01'].includes(String((error as { code?: string }).code))
 
-/** Creates the tables, or upgrades the schema and its version in one transaction, unless another relay already did. */
-async function upgradeSchema(client: ClientBase, migrates: boolean): Promise<void> {
+/**
+ * Creates the tables, or applies the first missing migration, in one transaction with the new version.
+ * @returns whether to call it again
+ */
+async function upgradeSchema(client: ClientBase, upgrader: Upgrader): Promise<boolean> {
   // At this isolation level, the relay sees tables that another relay created while this relay waited for the lock.
   await client.query(
     `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = ${LOCK_MS};
@@ -270,12 +273,24 @@ async function upgradeSchema(client: ClientBase, migrates: boolean): Promise<voi
     await client.query('CREATE TABLE IF NOT EXISTS relay_schema (version INTEGER NOT NULL)')
     const { rows } = await client.query<{ version: number }>('SELECT version FROM relay_schema')
     const version = rows[0]?.version
-    if (version === undefined) await client.query(`${SCHEMA}; INSERT INTO relay_schema VALUES (0)`)
-    const missing = version === undefined ? MIGRATIONS : missingMigrations(version, migrates)
-    for (const migration of missing) await client.query(toPostgres(migration))
-    if (version !== schemaVersion())
-      await client.query(`UPDATE relay_schema SET version = ${schemaVersion()}`)
+    let missing: string[] = []
+    if (version === undefined) {
+      const created = [
+        SCHEMA,
+        ...MIGRATIONS.map(toPostgres),
+        `INSERT INTO relay_schema VALUES (${schemaVersion()})`,
+      ]
+      await client.query(created.join(';'))
+    } else {
+      const { rows } = await client.query<{ owner: string | null }>(
+        'SELECT client_id AS owner FROM organization',
+      )
+      missing = missingMigrations({ version, owner: rows[0]?.owner ?? null }, upgrader)
+      const [next] = missing
+      if (next) await client.query(`${toPostgres(next)}; UPDATE relay_schema SET version = ${version + 1}`)
+    }
     await client.query('COMMIT')
+    return missing.length > 1
   } catch (error) {
     await client.query('ROLLBACK').catch(() => {})
     throw error

@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Row, Statement } from '../database.ts'
 import { codeOf, type Failure, isFailure } from '../failures.ts'
-import { MIGRATIONS, missingMigrations, SchemaRefused, schemaVersion } from '../migrations.ts'
+import { MIGRATIONS, missingMigrations, SchemaRefused, schemaVersion, type Upgrader } from '../migrations.ts'
 import { QUEUED } from '../sql/claims.ts'
 import { INSERT } from '../sql/intake.ts'
 import { SCHEMA } from './schema.ts'
@@ -25,10 +25,10 @@ export interface Responses {
 }
 
 /**
- * @param migrates whether to upgrade the schema of an earlier version
+ * @param upgrader the relay, which upgrades the schema of an earlier version
  * @throws Error if the file can't be opened or another relay has locked it; the message includes the path
  */
-export function openSqliteFile(path: string, migrates = true) {
+export function openSqliteFile(path: string, upgrader: Upgrader = {}) {
   let owner: DatabaseSync | undefined
   try {
     makeFolder(dirname(path))
@@ -37,7 +37,7 @@ export function openSqliteFile(path: string, migrates = true) {
     const file = realpathSync(path)
     makePrivate(`${file}-owner`)
     owner = holdAlone(`${file}-owner`)
-    const database = open(file, migrates)
+    const database = open(file, upgrader)
     const { ino } = statSync(file)
     const write = createWriter(database)
     const isThere = () => statSync(file, { throwIfNoEntry: false })?.ino === ino
@@ -66,7 +66,7 @@ export function openSqliteFile(path: string, migrates = true) {
   }
 }
 
-function open(path: string, migrates: boolean): DatabaseSync {
+function open(path: string, upgrader: Upgrader): DatabaseSync {
   const database = new DatabaseSync(path, { timeout: 5000 })
   // With small pages, inserting a random key into an index writes fewer bytes. A larger cache wouldn't be faster,
   // because the operating system also caches the file. A separate thread starts checkpoints, and `endCheckpoint`
@@ -79,7 +79,7 @@ function open(path: string, migrates: boolean): DatabaseSync {
     PRAGMA cache_size = -4096;
     PRAGMA wal_autocheckpoint = 131072;`)
   try {
-    upgradeSchema(database, migrates)
+    upgradeSchema(database, upgrader)
   } catch (error) {
     database.close()
     throw error
@@ -119,17 +119,22 @@ function holdAlone(path: string): DatabaseSync {
   return owner
 }
 
-export const versionOf = (database: DatabaseSync): number =>
-  Number(database.prepare('PRAGMA user_version').get()?.user_version)
+/** Returns the version of the schema, and the owner of a file with tables. */
+export function storedIn(database: DatabaseSync): { version: number; owner: string | null } {
+  const version = Number(database.prepare('PRAGMA user_version').get()?.user_version)
+  const row = version > 0 && database.prepare('SELECT client_id FROM organization').get()
+  return { version, owner: row ? (row.client_id as string | null) : null }
+}
 
-/** Creates the tables of a new file. Upgrades the schema and its version in one transaction. */
-function upgradeSchema(database: DatabaseSync, migrates: boolean): void {
-  database.exec('BEGIN IMMEDIATE')
-  const version = versionOf(database)
-  if (version === 0) database.exec(SCHEMA)
-  const missing = version === 0 ? MIGRATIONS : missingMigrations(version, migrates)
-  for (const migration of missing) database.exec(migration)
-  database.exec(`PRAGMA user_version = ${schemaVersion()}; COMMIT`)
+/** Creates the tables of a new file, or applies each missing migration in a transaction of its own. */
+function upgradeSchema(database: DatabaseSync, upgrader: Upgrader): void {
+  const stored = storedIn(database)
+  const isNew = stored.version === 0
+  const missing = isNew ? [[SCHEMA, ...MIGRATIONS].join(';')] : missingMigrations(stored, upgrader)
+  for (const [i, migration] of missing.entries()) {
+    const version = isNew ? schemaVersion() : stored.version + i + 1
+    database.exec(`BEGIN IMMEDIATE; ${migration}; PRAGMA user_version = ${version}; COMMIT`)
+  }
 }
 
 function createWriter(database: DatabaseSync) {

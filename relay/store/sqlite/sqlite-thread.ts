@@ -1,4 +1,5 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
+import type { Upgrader } from '../migrations.ts'
 import { type Batch, openSqliteFile } from './file.ts'
 
 /*
@@ -7,8 +8,8 @@ import { type Batch, openSqliteFile } from './file.ts'
  */
 const port = parentPort as MessagePort
 try {
-  const { path, migrates } = workerData as { path: string; migrates: boolean }
-  const file = openSqliteFile(path, migrates)
+  const { path, upgrader } = workerData as { path: string; upgrader: Upgrader }
+  const file = openSqliteFile(path, upgrader)
   port.on('message', (message: Batch | 'end checkpoint' | 'close') => {
     if (message === 'end checkpoint') return file.endCheckpoint()
     if (message !== 'close') return port.postMessage(file.run(message))

@@ -3,6 +3,7 @@ import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import { type Backend, type Row, type Statement, sqlite } from '../database.ts'
 import { DatabaseError, type Failure, isFailure } from '../failures.ts'
+import type { Upgrader } from '../migrations.ts'
 import { toRow } from '../sql/intake.ts'
 import type { Batch, Responses } from './file.ts'
 
@@ -19,7 +20,7 @@ const resourceLimits = { maxYoungGenerationSizeMb: 6 }
  */
 export async function openSqlite(
   path: string,
-  { migrates = true, version = process.versions.sqlite ?? '' } = {},
+  { upgrader = {}, version = process.versions.sqlite ?? '' }: { upgrader?: Upgrader; version?: string } = {},
 ): Promise<Backend> {
   // Older versions can lose commits. See https://www.sqlite.org/wal.html#walresetbug
   if (version.localeCompare('3.51.3', 'en', { numeric: true }) < 0)
@@ -29,7 +30,7 @@ export async function openSqlite(
   // The thread's file is next to this source file or next to the bundle.
   const file = `./sqlite-thread.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`
   const thread = new Worker(new URL(file, import.meta.url), {
-    ...{ workerData: { path, migrates }, resourceLimits },
+    ...{ workerData: { path, upgrader }, resourceLimits },
   })
   await new Promise<void>((resolve, reject) => {
     thread.once('message', message => (message === 'open' ? resolve() : reject(new Error(message.refused))))
