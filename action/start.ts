@@ -17,7 +17,7 @@ import type { Runner, State, Workflow } from './runner/runner.ts'
 import { help, isExplained, quote, readWorkflow, saveState } from './runner/runner.ts'
 import { createMasks, jobCredentials, mask, type Redact } from './secrets/redact.ts'
 
-/** How long main waits for Port, in milliseconds. If this isn't enough, post retries. */
+/** How long the main step waits for Port, in milliseconds. If this isn't enough, the post step retries. */
 const BUDGET_MS = 10_000
 /** The maximum size of the payload in main's state. On Windows, an environment variable has at most 32,767 characters. */
 const MOST_SAVED_BYTES = process.platform === 'win32' ? 24_000 : 64_000

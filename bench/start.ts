@@ -26,8 +26,8 @@ export type Starts = Record<Part, { ms: Spread; ratio: Spread }> & {
 }
 
 /**
- * Measures the wall time of the action's main and post steps with the fakes on loopback, of the progress reporter until
- * it is loaded, and of the relay's package, started as by `npx`, until it listens. For comparison, starts an empty Node
+ * Measures three wall times: of the action's main and post steps, with the fakes on loopback; of the progress reporter,
+ * until it is loaded; and of the relay's package, started as by `npx`, until it listens. For comparison, starts an empty Node
  * process, and a bundle that loads nothing but `@actions/core`.
  */
 export async function starts(): Promise<Starts> {

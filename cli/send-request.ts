@@ -7,7 +7,7 @@ import type { Config } from '../relay/config/config.ts'
 import type { Target } from '../relay/github/client.ts'
 import { createTargets, readAddress } from '../relay/intake/target.ts'
 import { deliveryId, parseBody } from '../relay/intake/verify.ts'
-import { fitInputs, offerInputs } from '../workflow-files/inputs.ts'
+import { fitInputs, offerInputs } from '../workflow-files/dispatch-inputs.ts'
 import { UsageError } from './command.ts'
 
 /** Returns the recommended body, as Port renders it. `entity`: an identifier, or the whole entity as JSON. */

@@ -99,7 +99,7 @@ test('every source file imports only from the allowed folders and layers', () =>
 test.each([
   ['relay/intake/receive.ts', 'cli/command.ts'],
   ['simulator/simulate.ts', 'relay/workers/poll.ts'],
-  ['workflow-files/inputs.ts', 'relay/github/client.ts'],
+  ['workflow-files/dispatch-inputs.ts', 'relay/github/client.ts'],
   ['relay/http/problem.ts', 'relay/app.ts'],
   ['port/text.ts', 'test/support/random.ts'],
 ])('an import from %s to %s is not allowed', (from, to) => {

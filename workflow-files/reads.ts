@@ -141,7 +141,7 @@ const linesOf = (found: { line: number }[]): number[] =>
 const AS_RUN_ID =
   /(?:(?:^|[{,])[ \t]*["']?([\w-]*run[_-]?id)["']?: *["']?|\/v1\/(?:actions|workflows\/nodes)\/runs\/|[?&]run_id=)\$\{\{ *(?:github\.event\.)?inputs(?:\.([\w-]+)|\['([\w-]+)'\])/gim
 
-/** Returns the inputs, in lower case, that are passed to Port as a run ID: in a step with Port's actions or API, or under a name with `port`. */
+/** Returns the inputs, in lower case, that are passed to Port as a run ID: in a step that uses Port's actions or API, or under a name such as `port_run_id`. */
 function passedToPort(text: string): Set<string> {
   const found = text.split(/^(?=[ \t]*- (?:\{|(?:uses|run|name|id|if|env|with):))/m).flatMap(step => {
     const isOfPort = /\bport-labs\/|\bapi(?:\.us)?\.(?:get)?port\.io\b/i.test(step)
@@ -168,7 +168,7 @@ function readProperties(reads: Reference[]): Reads['properties'] {
 
 /**
  * Returns notes about entities that are objects, although the workflow may read them as text, and about empty keys.
- * `line`: the first line that needs the object, or reads such a key.
+ * `line`: the first line that needs the entity as an object, or that reads an empty key.
  */
 export const contextNotes = (file: string, { entities, missing }: Pick<Reads, 'entities' | 'missing'>) => [
   ...entities.flatMap(({ input, wholes, texts, objects }) => {

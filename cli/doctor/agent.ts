@@ -42,7 +42,7 @@ export const agent: Check = {
   },
 }
 
-/** The webhooks of a definition that an agent sends to a relay. */
+/** Returns the definition's webhooks that an agent sends to a relay. */
 const webhooksOf = (definition: JsonObject) =>
   partsOf(definition).webhooks.filter(webhook => webhook.agent === true && relayOf(webhook) !== null)
 

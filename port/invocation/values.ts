@@ -58,8 +58,9 @@ export function readEntity(value: Json | undefined): JsonObject | null {
 }
 
 /**
- * Whether inputs can be at the top level, next to Port's own context, as in Port's default body. If the body has
- * `inputs` and a run ID, this requires another run ID in Port's own context.
+ * Whether inputs can be at the top level, next to Port's own context, as in Port's default body. Returns false for a
+ * body with `inputs` and a run ID in `run`, unless Port's own context contains run IDs and all of them differ from
+ * it.
  */
 export function spreadsInputs(body: JsonObject): boolean {
   if (!isObject(body.port_context) && !isObject(body.port_payload)) return false

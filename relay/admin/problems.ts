@@ -1,6 +1,6 @@
 import type { Listed, Stalled } from '../delivery/delivery.ts'
 import { clockTime } from '../delivery/outcome.ts'
-import { describeWithoutRunner, OTHERS_FIRST } from '../delivery/waiting.ts'
+import { describeWithoutRunner, OTHERS_FIRST } from '../delivery/shown-wait.ts'
 import { ownerOf, type RateLimitPause } from '../github/rate-limit-pause.ts'
 import { describeRefused, type Refusals } from '../http/refusals.ts'
 import type { Freeze } from '../store/store.ts'

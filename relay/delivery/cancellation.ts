@@ -4,7 +4,7 @@ import type { Delivery, Message, Transition } from './delivery.ts'
 import type { Context, Event } from './events.ts'
 import { boundRun } from './match.ts'
 import { actionsPage, finishCancelled, names } from './outcome.ts'
-import { WAITS } from './waiting.ts'
+import { WAITS } from './shown-wait.ts'
 
 /** Cancels a queued delivery. If a dispatch has no response from GitHub, polls search for the workflow run and cancel it. */
 export function requestWhileQueued(

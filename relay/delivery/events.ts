@@ -97,7 +97,7 @@ type RunList = 'empty' | 'ambiguous' | 'forbidden' | 'unavailable'
 export interface Policy {
   startTimeout: number
   runTimeout: number
-  /** No timeout starts before this time, in milliseconds since 1970. While a clock is wrong, the time is in the future. */
+  /** No timeout starts before this time, in milliseconds since 1970. While timeouts are suspended, for example because a clock is wrong, this time is in the future. */
   timeoutsFrom: number
   /** GitHub's web address: `https://github.com` */
   serverUrl: string

@@ -10,7 +10,7 @@ import { CANCELLED, finish, nothingListens, outcomeInPort, outcomeOf } from './o
 import { QUICK_READS_MS } from './poll-interval.ts'
 import { whyRejected } from './rejected.ts'
 import { addReport } from './reported.ts'
-import { showWait, waitOnGitHub } from './waiting.ts'
+import { showWait, waitOnGitHub } from './shown-wait.ts'
 
 const ON_GITHUB: Delivery['shownCause'][] = ['runner', 'concurrency', 'hidden']
 

@@ -3,7 +3,7 @@ import type { Delivery, HistoryEntry, Transition } from './delivery.ts'
 import { type Context, type Event, timeoutEnd } from './events.ts'
 import { attempted, howToName } from './outcome.ts'
 import { fail, giveUpAt, graceEnd, nextPoll } from './retry-policy.ts'
-import { showWait, UNRECORDED } from './waiting.ts'
+import { showWait, UNRECORDED } from './shown-wait.ts'
 
 const LOOK_MS = 10_000
 

@@ -9,7 +9,7 @@ import { decisiveRuns, followsPort } from './match.ts'
 import { pollInterval, quickReads, startedAt } from './poll-interval.ts'
 import { resultOfJobs } from './reported.ts'
 import { canRerun, firstAttempt, isRequested, RERUN_MS, secondAttemptBy } from './rerun.ts'
-import { NOTIFY_AFTER_MS, waitOnGitHub } from './waiting.ts'
+import { NOTIFY_AFTER_MS, waitOnGitHub } from './shown-wait.ts'
 
 /** What a poll has read so far. Times are milliseconds since 1970, by the store's clock. */
 export interface Observation {

@@ -3,7 +3,7 @@ import { duration } from '../../port/text.ts'
 import type { Delivery, HistoryEntry, Outcome, Transition } from './delivery.ts'
 import { type Context, type Event, type Policy, timeoutEnd } from './events.ts'
 import { attempted, failed, finish } from './outcome.ts'
-import { showWait } from './waiting.ts'
+import { showWait } from './shown-wait.ts'
 
 const LONGEST_WAIT_MS = 60_000
 /**

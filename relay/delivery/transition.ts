@@ -8,7 +8,7 @@ import { actionsPage } from './outcome.ts'
 import { rejectEntity } from './rejected.ts'
 import { rerun } from './rerun.ts'
 import * as retrying from './retry-policy.ts'
-import * as waiting from './waiting.ts'
+import * as waiting from './shown-wait.ts'
 
 type Handler<T extends EventType> = (delivery: Delivery, event: Event<T>, at: Context) => Transition | null
 

@@ -87,7 +87,7 @@ export function createRunCache(deps: RunCacheDeps) {
   })
   const entries = new Map<string, ReturnType<typeof open>>()
 
-  /** Returns the age at which lists are read again, so that all lists under a limit together stay within the budget. */
+  /** Returns the age at which a list is read again. With this age, all lists that count against the same rate limit stay within its budget. */
   function plan(limit: string): number {
     const intervalOf = (lists: number, of = limit) =>
       Math.max(MIN_INTERVAL_MS, (lists * MINUTE_MS) / (perMinute(of) * PLANNED))

@@ -19,6 +19,7 @@ export function codeOf(error: unknown): number | string | null {
 
 /**
  * Explains why the database doesn't accept writes, and what to do; null for an unknown cause.
+ * A webhook then gets 503 (`notPersisted` in receive.ts), and SQLite runs each item of the failed commit alone (`createWriter` in file.ts).
  * @param shown the text to write after the cause
  * @see https://www.sqlite.org/rescode.html and https://www.postgresql.org/docs/current/errcodes-appendix.html
  */

@@ -86,7 +86,7 @@ export async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: Abo
   const isCurrent = ({ attempt }: Pick<Rejected, 'attempt'>) => attempt === page.attempt
   let rejected = page.rejected && isCurrent(page.rejected) ? page.rejected : null
 
-  /** The entity that Port rejected in the last attempt. */
+  /** The entity that Port rejected when the latest message was sent; null if it rejected none. */
   let refused: EntityMessage | null = null
 
   const batches = coalesce(page.messages)

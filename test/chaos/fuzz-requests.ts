@@ -91,10 +91,10 @@ function strange(random: () => number, pick: <T>(list: readonly T[]) => T, depth
   if (depth > 4 || chance < 0.4) return pick([...VALUES, '\ud800', '\u0000', random()])
   const length = Math.floor(random() * 5)
   if (chance < 0.55) return Array.from({ length }, () => strange(random, pick, depth + 1))
-  // Not an assignment, because "__proto__" must be an own key.
   const object: Record<string, unknown> = {}
   for (let i = 0; i < length; i++) {
     const value = strange(random, pick, depth + 1)
+    // Keys are defined, not assigned, because assigning to "__proto__" would set the prototype.
     Object.defineProperty(object, pick(KEYS), { value, enumerable: true, configurable: true })
   }
   return object

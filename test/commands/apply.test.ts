@@ -283,7 +283,7 @@ test.each([
   },
 )
 
-test("unless the user allows it, --apply refuses workflows that GitHub's parser rejects, but no others", async () => {
+test("--apply refuses a workflow that GitHub's parser rejects, and still applies the others; with --allow-invalid, it applies all", async () => {
   const { call, write, action, port } = await openFolder({
     'good.yml': manual('tag: {}'),
     'rejected.yml': manual('tags: { type: array }'),

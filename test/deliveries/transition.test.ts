@@ -12,8 +12,8 @@ import {
 import type { DeliveryEvent, EventType, NoRun } from '../../relay/delivery/events.ts'
 import { HISTORY } from '../../relay/delivery/history.ts'
 import { LOST_RESPONSE_GRACE_MS } from '../../relay/delivery/retry-policy.ts'
+import { toShown } from '../../relay/delivery/shown-wait.ts'
 import { transition } from '../../relay/delivery/transition.ts'
-import { toShown } from '../../relay/delivery/waiting.ts'
 import { withoutJitter } from '../support/without-jitter.ts'
 
 withoutJitter()

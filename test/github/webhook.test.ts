@@ -123,7 +123,7 @@ describe('a workflow_run webhook', () => {
     expect(await woken({ event: 'push' })).toEqual({ ignored: 'workflow_run' })
   })
 
-  test('wakes every delivery without a run if the run title identifies no delivery', async () => {
+  test('wakes every unbound delivery of the repository if the title of the run identifies no delivery', async () => {
     const relay = await open()
     const id = await relay.delivery()
     expect((await relay.send(event({ display_title: 'deploy' }))).body).toEqual({ scheduled: 1 })

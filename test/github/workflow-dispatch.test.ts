@@ -104,7 +104,7 @@ describe('a workflow_dispatch', () => {
     expect(requests).toEqual(['GET POST', 'POST', 'GET POST'])
   })
 
-  test("if the file can't be read, omits the inputs that GitHub has refused, and repeats this request at most once a minute", async () => {
+  test("if the file can't be read, omits the inputs that GitHub has refused, and offers them again at most once a minute", async () => {
     const { dispatch, sent, advance } = await open({ service: {}, port_context: {} }, { isHidden: true })
     const requests: number[] = []
     for (const pause of [0, 59_000, 2_000]) {

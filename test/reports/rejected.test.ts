@@ -111,7 +111,7 @@ test.each([
   },
 )
 
-test('if Port accepts only the conclusion, the conclusion is a failure', async () => {
+test('if Port refuses every update with a summary, a rejected entity still turns the conclusion into a failure', async () => {
   const { system, id, shown } = await open('action run', { RELAY_RETENTION: '1d' })
   system.port.fail({
     match: ({ body }) => Object.hasOwn(Object(body), 'summary'),

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { NO_RUNNER_MS } from '../../relay/delivery/delivery.ts'
-import { toShown } from '../../relay/delivery/waiting.ts'
+import { toShown } from '../../relay/delivery/shown-wait.ts'
 import { RUN, type System, type SystemOptions, startSystem, startWithRun } from '../support/system.ts'
 
 const APPROVED = { environment: 'production', state: 'approved', user: 'ada', comment: 'Go!' } as const

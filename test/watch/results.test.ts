@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { toShown } from '../../relay/delivery/waiting.ts'
+import { toShown } from '../../relay/delivery/shown-wait.ts'
 import { RUN, RUN_TIMEOUT, START_TIMEOUT, startSystem, startWithRun } from '../support/system.ts'
 
 /** The action's reports: none, only the start (as if post never ran), or start and result. */

@@ -1,7 +1,7 @@
 import { html } from 'hono/html'
 import { type Listed, OPEN_STATES, REDELIVERABLE } from '../../delivery/delivery.ts'
 import { boundRun } from '../../delivery/match.ts'
-import type { Shown } from '../../delivery/waiting.ts'
+import type { Shown } from '../../delivery/shown-wait.ts'
 import type { WaitingMessages } from '../../store/store.ts'
 import type { Session } from '../sessions.ts'
 import { ago, at, type Html, id, link, query, span, withTimes } from './format.ts'

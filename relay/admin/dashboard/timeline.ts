@@ -3,7 +3,7 @@ import type { JsonObject } from '../../../port/types.ts'
 import { type HistoryEntry, type Listed, OPEN_STATES, type WaitCause } from '../../delivery/delivery.ts'
 import { HISTORY } from '../../delivery/history.ts'
 import { clockTime } from '../../delivery/outcome.ts'
-import { WAITS } from '../../delivery/waiting.ts'
+import { WAITS } from '../../delivery/shown-wait.ts'
 
 /** An entry of a timeline, as plain text that pages must escape. `at`: milliseconds since 1970, null for future entries. */
 export type Step = {

@@ -119,7 +119,7 @@ export function lookupTests(place: Place): void {
       const all = filter.since || filter.repository ? ['d20'] : ['d20', 'd7']
       expect(await listed(rare, 51), JSON.stringify(filter)).toEqual([all, null])
     }
-    // The period contains no older delivery.
+    // The search has covered the whole period, so there is no next page.
     expect(await listed({ action: 'rare', since: amount * 100_000 })).toEqual([[], null])
     expect(await listed({ state: 'failed' })).toEqual([[], null])
     expect(await listed({ since: amount * 100_000 })).toEqual([[`d${amount}`], null])
