@@ -88,7 +88,7 @@ function findRepository(given: string | undefined, env: Env, files: string[]) {
   return { repository, from: given ? '--repository' : named ? 'GITHUB_REPOSITORY' : 'the Git remote origin' }
 }
 
-/** Returns the repository of `origin`, if it is the only remote on GitHub of the clone that contains the file. */
+/** Returns the repository of `origin` if the clone that contains the file has no other remote on GitHub. */
 function originOf(file: string, env: Env): string | undefined {
   const isFolder = statSync(file, { throwIfNoEntry: false })?.isDirectory()
   const args = ['-C', isFolder ? file : dirname(file), 'remote', '--verbose']

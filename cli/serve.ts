@@ -12,7 +12,7 @@ export const serve = defineCommand({
   options: {},
   async run({ env }) {
     // Without this flag, V8 soon allocates objects of each request in the old generation. They keep other objects
-    // alive, and V8 spends a sixth of the CPU time on copying those.
+    // alive, and copying those takes a sixth of the CPU time.
     setFlagsFromString('--no-allocation-site-pretenuring')
     const config = readConfig(env)
     // With `minLength`, `flush` waits until all lines are written.
@@ -25,7 +25,7 @@ export const serve = defineCommand({
     const [{ createRelay: openRelay }] = await Promise.all([import('../relay/relay.ts'), opening])
     const relay = await openRelay(config, log, opening)
     log.info({ address: relay.address, port: relay.port }, 'listening')
-    // Makes the heap grow to 3× the memory in use instead of 4×. As a command-line option, this would slow down the start.
+    // Makes the heap grow to 3× the memory in use instead of 4×. As a command-line option, the flag would slow down the start.
     setFlagsFromString('--heap-growing-percent=200')
     if (!config.port.clientId)
       log.warn("PORT_CLIENT_ID isn't set: the relay dispatches, but sends nothing to Port")

@@ -247,7 +247,7 @@ async function exchange(server: string, code: string): Promise<CreatedApp> {
   return app.data
 }
 
-/** The texts may not contain characters that end a line in an environment file, or start a terminal escape sequence. */
+/** The texts must not contain characters that end a line in an environment file, or start a terminal escape sequence. */
 const createdApp = z.object({
   id: z.int(),
   pem: z.string().regex(/^-----BEGIN [A-Z ]+-----[A-Za-z0-9+/=\r\n]+-----END [A-Z ]+-----\s*$/),

@@ -20,7 +20,7 @@ const SCHEDULE_STEP_MS = 12_000
 const FIRST_DISPATCHES = 2
 const RESPONSE_MS = 1_000
 const KEEP_MS = 10_000
-/** If the wall clock has advanced more than the monotonic clock by this much, AWS has frozen the process. */
+/** If the wall clock has advanced by this much more than the monotonic clock, AWS has frozen the process. */
 const FROZEN_MS = 500
 
 /**
@@ -68,7 +68,7 @@ export function createHandler(
       // webhooks are an exception, because they need no fast response.
       const quietMs = request && !pathOf(request).endsWith('/github') ? 0 : QUIET_MS
       const until = Math.min(performance.now() + workMs, endsAt - RESPONSE_MS - stepMs)
-      // A refused request starts no work, because anyone can send such requests.
+      // A refused request starts no work, because anyone can send one.
       if (!response || response.statusCode < 400) await untilIdle(workers, quietMs, until)
     } finally {
       const allStopped = Promise.all(workers.map(worker => worker.stop()))

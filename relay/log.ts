@@ -12,7 +12,7 @@ const COLORS: Record<string, 'red' | 'yellow' | 'dim'> = {
 
 type Destination = DestinationStream & { flush(done?: () => void): void; flushSync?(): void }
 
-/** Writes the lines of one event loop turn together. Otherwise, SonicBoom would copy all waiting lines for each new line. */
+/** Writes the lines of one event loop turn together, because SonicBoom copies all waiting lines for each write. */
 export function joinLines(destination: Destination, format = (line: string) => line): Destination {
   let lines = ''
   const write = () => {

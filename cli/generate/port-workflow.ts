@@ -197,7 +197,7 @@ const APPROVAL: JsonObject = {
   },
 }
 
-/** Port's `.trigger`, from what a node can read. */
+/** Returns Port's `.trigger`, composed of values that a node can read. */
 const triggerOf = ({ trigger: { operation } }: PortAction): JsonObject => {
   const user = (field: string) => `{{ .workflowRun.trigger.by.${field} }}`
   const by = { user: { email: user('email'), firstName: user('firstName'), lastName: user('lastName') } }
@@ -213,7 +213,7 @@ function webhook(action: PortAction, { github, ...sent }: JsonObject, entity: st
   const encrypted = Object.keys(properties).filter(name => properties[name]!.encryption !== undefined)
   return {
     ...method,
-    // If the relay's response is late, the node still waits for the result, because the relay may have the webhook.
+    // If the relay's response is late, the node still waits for the result, because the relay may have received the webhook.
     onTimeout: 'continue',
     body: {
       ...(isObject(github) && !isEmpty(github) && { github }),

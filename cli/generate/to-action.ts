@@ -92,7 +92,7 @@ function chooseEvent(workflow: WorkflowFile, file: string, wanted?: Start['event
   )
 }
 
-/** Returns the declared inputs, followed by the inputs that the workflow only reads from the payload. */
+/** Returns the declared inputs, followed by undeclared inputs that the workflow reads from the payload. */
 function readInputs({ inputs, usedInputs }: WorkflowFile, event: Start['event']) {
   const declared = event === 'workflow_dispatch' ? inputs : {}
   const names = Object.keys(declared).filter(name => !OFFERED_INPUTS.includes(name))

@@ -155,8 +155,8 @@ export interface Scope {
 const REFERENCE = /^(?:env|(?:steps|needs)\.([\w-]+)\.outputs)\.([\w-]+)$/i
 
 /**
- * Whether a text is certainly the ID of the Port run that started the workflow. If the text is a variable or an output,
- * its value must be this ID. Or its name must be that of a run ID, and a script must read the ID from Port's payload.
+ * Whether a text is certainly the ID of the Port run that started the workflow. A variable or an output
+ * must have this ID as its value, or it must be named like a run ID and come from a script that reads Port's payload.
  */
 export function isOwnRunId(given: string, { root, contexts, job, step }: Scope): boolean {
   const source = (template.onlyExpression(given) ?? '').replace(/\s/g, '').replace(/\['([\w-]+)'\]/g, '.$1')

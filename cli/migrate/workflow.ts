@@ -229,7 +229,7 @@ function writeStep({ map, dash, reports }: Step, job: Job, root: unknown, edits:
     edits.replace(edits.lineStart(yaml.startOf(pair.key)), yaml.afterPair(pair, edits), '')
 }
 
-/** Returns a shell and a folder for the step, if the author's `defaults` would break it. */
+/** Returns the shell and the folder to set on the step if the author's `defaults` would break it. */
 function shellOf(job: Job, root: unknown): { shell?: string; 'working-directory'?: string } {
   const defaults = [root, job.map].map(each => yaml.textsOf(yaml.nodeAt(each, 'defaults', 'run')))
   const shell = defaults.map(each => each.get('shell')).findLast(each => each !== undefined)

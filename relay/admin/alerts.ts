@@ -77,7 +77,7 @@ export function createAlerts(deps: {
     return {
       stored,
       present: [
-        // If the list of deliveries is full, known problems stay, because their repositories may be missing in the list.
+        // If the list of deliveries is full, known problems stay, because their repositories may be missing from the list.
         ...(now.notStarted.length === MOST_NOT_STARTED ? stored.problems.filter(isNotStarted) : []),
         ...alike.flatMap(([, all]) => all.filter((each, i) => i < MOST_ALIKE || isNotStarted(each))),
       ],

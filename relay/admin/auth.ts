@@ -30,7 +30,7 @@ export function createRoles(config: AdminTokens & Pick<Config, 'trustedProxies'>
     /** Whether a token is set. Without a token, the API and the dashboard are off. */
     isOpen: adminToken !== null || viewToken !== null,
     of,
-    /** Returns the role of the request's token. Limits the number of wrong tokens per sender. @throws Problem 401 with `sentence`, 429 */
+    /** Returns the role of the request's token. Limits the number of wrong tokens per sender. @throws Problem 401 with `sentence`; 429 for too many wrong tokens */
     ofRequest(c: Context, sentence: string): Role {
       const token = bearer(c)
       const role = of(token)

@@ -72,7 +72,7 @@ interface Kind {
   /** The section of docs/runbook.md, and the page of the dashboard. */
   section: string
   page: string
-  /** The places that show the problem, and how long the problem must last before that (ms). `/readyz` shows it under the problem's `side`. */
+  /** For each place that shows the problem: how long the problem must last first, in milliseconds. `/readyz` shows the problem under its `side`. */
   after: { banner?: number; alert?: number; readyz?: 0 }
   find: (health: Health) => Found[] | Found | false | '' | null
 }
@@ -83,12 +83,12 @@ const kind = (
 
 const MINUTE_MS = 60_000
 const DAY_MS = 1440 * MINUTE_MS
-/** If nothing was dispatched from a queue for BACKLOG_MS, the banner shows this. After STALLED_MS, the relay sends an alert. */
+/** If nothing was dispatched from a queue for BACKLOG_MS, the banner shows the queue. After STALLED_MS, the relay sends an alert. */
 export const BACKLOG_MS = MINUTE_MS
 export const STALLED_MS = 5 * MINUTE_MS
-/** If the oldest message is older than this, the banner shows it. */
+/** If the oldest message is older than this, the banner shows the message. */
 export const MESSAGES_MS = 2 * MINUTE_MS
-/** If a delivery started no workflow, there is an alert about it for this long. */
+/** How long an alert about a delivery that started no workflow lasts. */
 const NOT_STARTED_MS = 60 * MINUTE_MS
 export const RUN_AGAIN = 'Afterwards, run the Port actions of refused webhooks again.'
 
@@ -276,7 +276,7 @@ function ofSides(health: Health, of: SideProblem['type']): Found[] {
 
 export const STARTED = { api: 'Started through the API', dashboard: 'Started on the dashboard' }
 
-/** What to do about a freeze without an end that is older than a day; otherwise empty. */
+/** Returns what to do about a freeze that has no end and is older than a day; an empty text for other freezes. */
 export const ifForgotten = ({ since, endsAt }: Pick<Freeze, 'since' | 'endsAt'>, now: number) =>
   endsAt === null && now - since > DAY_MS ? 'If the freeze was forgotten, end it.' : ''
 

@@ -68,7 +68,7 @@ function readStatus({ status, headers }: Response, url: string): Found {
   const to = URL.parse(headers.get('location') ?? '', url)
   if (status < 400 && to?.pathname.endsWith('/healthz'))
     return failed(`the address redirects to ${to.origin}`, 'Set RELAY_PUBLIC_URL to that address.')
-  // Such a response can come from a sign-in that protects the address.
+  // Responses with these statuses can come from a sign-in that protects the address.
   if (status < 400 || [401, 403, 429].includes(status)) return { kind: 'unknown', cause }
   if (status >= 500)
     return failed(cause, 'Start the relay, or correct the address to which the proxy forwards.')
@@ -104,7 +104,7 @@ function readError(error: unknown): Found {
 export const CHECK_MS = 5 * 60_000
 const RETRY_MS = 30_000
 
-/** `since`: when the failures in a row started. */
+/** `since`: when the consecutive failures started. */
 export type AddressStatus = { kind: Found['kind'] | null; since: number; text: string; advice?: string }
 
 /** Checks whether RELAY_PUBLIC_URL leads to a relay of this database. Times are milliseconds since 1970 by the store's clock. */

@@ -141,7 +141,7 @@ function readGitHub(...[response, error]: Parameters<OnResponse>): Observed | nu
   const { status, headers } = response
   // Without x-github-request-id, the response is from a proxy.
   if (!headers.has('x-github-request-id')) return { kind: 'failed', cause: foreignReason(status) }
-  // This response doesn't count, because the search for the workflow run, which follows, shows whether GitHub is down.
+  // A 5xx to a dispatch doesn't count, because the search for the workflow run, which follows, shows whether GitHub is down.
   if (status >= 500 && response.url.endsWith('/dispatches')) return null
   if (status >= 500) return { kind: 'failed', cause: `GitHub responded with ${status}` }
   if (status === 401) return { kind: 'rejected', status }

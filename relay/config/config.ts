@@ -225,7 +225,7 @@ function unknownNames(env: Env): string[] {
 }
 
 /**
- * Whether Kubernetes set this variable. If a Service is named `relay` or `relay-…`, every pod gets such variables.
+ * Whether Kubernetes set this variable. If a Service is named `relay` or `relay-…`, every pod gets variables that start with `RELAY_`.
  * @see https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
  */
 const isServiceLink = (name: string, value: string) =>

@@ -11,7 +11,7 @@ export const LIMITS = {
   /** The limit is high, because a load balancer keeps hundreds of connections open. */
   connections: 4_000,
   keepAliveTime: 65 * SECOND,
-  /** The unverified requests in a row after which a connection is closed. */
+  /** The number of consecutive unverified requests after which a connection is closed. */
   unverifiedInARow: 3,
   /** After refusing a body, the relay reads the rest for this long before it closes the connection. */
   lingerTime: 2_000,
@@ -32,7 +32,7 @@ export const LIMITS = {
   webhookInSteps: 64 * KB,
   /** Port's agent waits 30 s for a response. */
   dispatchWait: 20 * SECOND,
-  /** This limit and the limit after it are multiples of RELAY_MAX_BODY. */
+  /** This limit and the next one are multiples of RELAY_MAX_BODY. */
   webhookArriving: 32,
   webhookProcessing: 64,
   githubBody: 25 * MB,

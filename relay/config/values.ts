@@ -136,7 +136,7 @@ function items(texts: string[], ctx: z.RefinementCtx): string[] {
 export const isExclusion = (glob: string): boolean => /^!(?!\()/.test(glob)
 
 /**
- * Says what is wrong with a glob, in a clause to write after the glob; null if the glob is valid.
+ * Returns what is wrong with a glob, as a clause to write after the glob; null if the glob is valid.
  * @param options.repositories whether the glob is for `owner/name`. In such a glob, a leading `!` excludes names.
  */
 export function globProblem(glob: string, options: { repositories?: boolean } = {}): string | null {

@@ -35,7 +35,7 @@ const readRun = reading(RUN)
 
 const json = (stored: unknown) => (stored === null ? null : JSON.parse(String(stored)))
 
-/** The columns of a delivery. If a field lacks a column, or a column lacks its conversion, this doesn't compile. */
+/** The columns of a delivery. If a field lacks a column, or a column lacks its conversion, the object doesn't compile. */
 export const DELIVERY: Columns<Delivery> = {
   ...kept('seq', 'id', 'dedupeKey', 'runId', 'kind', 'action', 'repository', 'eventType', 'workflow', 'ref'),
   ...kept('state', 'receivedAt', 'queuedAt', 'updatedAt', 'dueAt', 'version'),

@@ -34,9 +34,9 @@ export const REDELIVERABLE: readonly State[] = ['failed', 'cancelled']
 
 /** If a workflow run has waited for a runner for this long, the relay raises an alert. */
 export const NO_RUNNER_MS = 600_000
-/** If a rate limit ends later than Port's label says by more than this, the relay renews the label. */
+/** If a rate limit ends more than this after the time in Port's label, the relay renews the label. */
 export const RENEWED_MS = 60_000
-/** How long Port shows a pause after it has ended. During this time, the dispatch that waited is retried. */
+/** How long Port still shows a pause that has ended. During this time, the dispatch that waited is retried. */
 export const RETRIED_MS = 10_000
 
 /** The kinds of evidence that a workflow run belongs to a delivery, the strongest first. */

@@ -53,8 +53,8 @@ const bound = ({ dispatchedAt, attemptedAt, reason, rerunAt }: Delivery, now: nu
   state: 'running',
   dispatchedAt: dispatchedAt ?? attemptedAt ?? now,
   awaitingResponseSince: null,
-  // A bound run shows that a workflow listens, so this removes the warning about a missing listener, but keeps the
-  // failure of a first attempt.
+  // A bound run shows that a workflow listens, so the warning about a missing listener is removed. The failure
+  // of a first attempt stays.
   ...(reason !== null && !rerunAt && { reason: null }),
 })
 

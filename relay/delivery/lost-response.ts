@@ -46,7 +46,7 @@ export function pollAgainOrRetry(
     const sentence = `The outcome of the dispatch stayed unknown for ${duration(now - (delivery.firstAttemptAt ?? since))}, and no workflow run was found in ${delivery.repository}.`
     return fail(delivery, history, sentence, policy, ['unknown', 'Unknown'])
   }
-  // After a read that started before the end of the grace period, a workflow run could have appeared.
+  // If the read started before the end of the grace period, a workflow run could have appeared since then.
   const isOld = list !== 'forbidden' && readAt < decidedFrom
   switch (isOld ? 'unavailable' : list) {
     case 'empty':

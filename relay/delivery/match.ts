@@ -18,7 +18,7 @@ export interface BindingFacts {
   bound: DeliveryRun[]
   /** Runs that belong to other deliveries, and past runs of this delivery. */
   taken: ReadonlySet<number>
-  /** The newest delivery whose ID the title of a run contains, by the run's ID. Known for {@link unclearRuns}. */
+  /** By run ID: the newest delivery whose ID the run's title contains. Known for {@link unclearRuns}. */
   owners: ReadonlyMap<number, Pick<Delivery, 'id' | 'attemptedAt'>>
   externalRunId: number | null
   /** GitHub's time minus the relay's time, in milliseconds. */

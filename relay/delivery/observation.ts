@@ -68,7 +68,7 @@ export interface Found {
 
 /** After a run has finished, the relay waits this long for a report of the action's post step. */
 const GRACE_MS = 500
-/** In this time after a dispatch, a 404 for a workflow run doesn't mean that the run was deleted. */
+/** For this long after a dispatch, a 404 for a workflow run doesn't mean that the run was deleted. */
 const FIRST_MOMENTS_MS = 60_000
 /** How long the relay tries to read the run in Port before it puts the result into the outbox. */
 const UNREAD_MS = 300_000
@@ -154,7 +154,7 @@ function finishRun(delivery: Delivery, run: DeliveryRun, seen: Observation, poli
 
 /**
  * Before a failure finishes the delivery, reads the decisive runs by their IDs, because a user may have re-run one of
- * them in the meantime. If this isn't possible, a list decides that was read after the relay saw the runs as finished.
+ * them in the meantime. If that isn't possible, a list decides if it was read after the relay saw that the runs had finished.
  * @returns null if the failure is confirmed, or can't be confirmed in time
  */
 function confirmEnd(
@@ -209,8 +209,8 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
   const isSeen = there.some(run => run.status === 'completed' || snapshot.runs.has(run.id))
   const blind = snapshot.access !== 'read' && !isSeen
   const hasResult = resultOfJobs({ ...delivery, runs: found.runs }) !== null
-  // If all results reach Port through the relay, another result in Port is from a user. After a job's report, it can
-  // also be from a later job.
+  // If all results reach Port through the relay, another result in Port is from a user. After a job's report, the
+  // other result can also be from a later job.
   const isReported = present.length > 0 && present.every(run => run.reportsConclusion) && !hasResult
   // Port shows that the cancellation of a node run is pending.
   const mayBeCancelled = delivery.kind === 'node_run' || isReported
@@ -317,7 +317,7 @@ function decideStartTimeout(
   const { snapshot, candidates, whole } = found
   if (snapshot.access === 'unavailable') return null
   if (snapshot.access === 'forbidden') {
-    // If the relay can't read the run in Port either, such as a node run, a workflow run could still be in progress.
+    // If the relay can't read the run in Port either, as with a node run, a workflow run could still be in progress.
     const isUnseen = typeof port === 'object' && port.status === 'unknown'
     if (isUnseen || snapshot.refusedFor < REFUSED_MS) return null
     const reason = snapshot.reason ?? "GitHub doesn't show the repository's runs"

@@ -116,12 +116,13 @@ export type NextStep =
 /**
  * Decides what to do after Port's response to a batch. Pure.
  *
- * | Port's response | log, label, entity | conclusion | |---|---|---| | accepted | done | done | | the run has
- * finished, or is synchronous | dropped | dropped | | Port rejects the message's content | dropped, with a warning in
- * the relay's log; log lines are replaced by a notice | sent again with fewer fields, then retried | | Port doesn't
- * know the run | retried; dropped after 15 minutes | retried; after 15 minutes, only the conclusion is sent | | any
- * other error | retried; after 15 minutes, replaced by a notice when Port accepts the notice | retried; after 15
- * minutes, only the conclusion is sent |
+ * | Port's response | log, label, entity | conclusion |
+ * |---|---|---|
+ * | accepted | done | done |
+ * | the run has finished, or is synchronous | dropped | dropped |
+ * | Port rejects the message's content | dropped, with a warning in the relay's log; log lines are replaced by a notice | sent again with fewer fields, then retried |
+ * | Port doesn't know the run | retried; dropped after 15 minutes | retried; after 15 minutes, only the conclusion is sent |
+ * | any other error | retried; after 15 minutes, replaced by a notice when Port accepts the notice | retried; after 15 minutes, only the conclusion is sent |
  *
  * After the retention period, every message is dropped. If a single line could cause the error, the batch is split.
  * @param failure null if Port accepted the batch

@@ -22,7 +22,7 @@ const OF_CONCLUSION = new Map<string | null | undefined, Outcome>([
 export const outcomeOf = (conclusion: string | null | undefined): Outcome =>
   OF_CONCLUSION.get(conclusion) ?? 'unknown'
 
-/** Returns the outcome of a run that finished in Port, which shows canceled runs as failed, and node runs without a result. */
+/** Returns the outcome of a run that finished in Port. Port shows canceled runs as failed, and node runs without a result. */
 export function outcomeInPort(conclusion: string, run: Pick<DeliveryRun, 'conclusion'> | null): Outcome {
   const [shown, ofRun] = [outcomeOf(conclusion), outcomeOf(run?.conclusion)]
   return shown === 'unknown' || (shown === 'failed' && ofRun === 'cancelled') ? ofRun : shown
@@ -233,7 +233,7 @@ export const clockTime = (ms: number) => `${new Date(ms).toISOString().slice(0, 
 const WITHOUT_WORK = ['startup_failure', 'skipped']
 
 /**
- * Finishes a delivery. Sends the log to Port, and then the final status, unless the workflow has started and another
+ * Finishes a delivery. Sends the log to Port. Then sends the final status, unless the workflow has started and another
  * system reports the status.
  * @param shown.lines log lines to send instead of the result's `sentence`
  */

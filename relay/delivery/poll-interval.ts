@@ -25,5 +25,5 @@ export const pollInterval = (delivery: Delivery, now: number, blind = false): nu
   return Math.max(SOONEST_MS, Math.min(blind ? LATEST_BLIND_MS : LATEST_MS, (now - since) / 6))
 }
 
-/** When the delivery was dispatched, or else queued. */
+/** Returns when the delivery was dispatched; before the dispatch, when it was queued. */
 export const startedAt = (delivery: Delivery) => delivery.dispatchedAt ?? delivery.queuedAt

@@ -3,8 +3,8 @@ import type { Delivery, Rejected, Transition } from './delivery.ts'
 import type { Event } from './events.ts'
 import type { Ending } from './outcome.ts'
 
-// With `fail-on-report-error`, an entity that Port rejects turns a success of its attempt into a failure. The job on
-// GitHub stays green, because the relay sends entities while the job continues.
+// With `fail-on-report-error`, a rejected entity turns the success of the attempt that wrote it into a failure. The job
+// on GitHub stays green, because the relay sends entities while the job continues.
 
 /** Records the first rejected entity of an attempt. Doesn't change the outcome of a finished delivery. */
 export function rejectEntity(

@@ -34,7 +34,7 @@ export function waitOf(delivery: Listed, pause: RateLimitPause | null, blocker: 
   return { cause: 'error', reason: reason ?? UNRECORDED, until: isAwaited ? null : dueAt }
 }
 
-/** Whether a queued delivery has been sent. A freeze resets the first attempt; an attempt that wasn't sent has no time. */
+/** Whether a dispatch of the delivery was sent. A freeze resets `firstAttemptAt`. An attempt that wasn't sent has no `attemptedAt`. */
 const wasSent = ({ firstAttemptAt, attemptedAt }: Listed) => firstAttemptAt !== null && attemptedAt !== null
 /**
  * Whether a delivery waits because something failed: its dispatch, or the search for a workflow that listens to it. A

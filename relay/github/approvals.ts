@@ -5,7 +5,7 @@ export interface PendingDeployment {
   environment: string
   /** The environment's wait timer, in minutes; 0 for none. */
   waitTimer: number
-  /** The users (logins) and teams (names) of which one must approve. */
+  /** The users (by login) and teams (by name). One of them must approve. */
   reviewers: string[]
 }
 

@@ -29,8 +29,8 @@ export interface Target {
 export type GitHub = ReturnType<typeof createGitHub>
 
 /**
- * @param options.isAllowed whether the relay may dispatch to a renamed repository under this new name; by default, no
- *   new name is allowed
+ * @param options.isAllowed whether the relay may dispatch to a repository that was renamed to this name; by default, it
+ *   may not
  * @param options.secrets values to remove from GitHub's error messages; the credential is always removed
  */
 export function createGitHub(
@@ -100,7 +100,7 @@ export function createGitHub(
               : workflowRefusal(refused, { repository, workflow, ref: ref ?? 'the default branch' }),
         })
       }
-      // No other response ends the pause, because GitHub limits reads and writes separately.
+      // The response to a read doesn't end the pause, because GitHub limits reads and writes separately.
       if (outcome.kind === 'accepted' || outcome.kind === 'rejected') pauses.resume(repository)
       if (outcome.kind !== 'deferred' || outcome.cause !== 'limit') return outcome
       return { ...outcome, until: pauses.find(repository)?.pausedUntil ?? outcome.until }

@@ -38,7 +38,7 @@ export function atOf(repository: string): { owner: string; repo: string } {
   return { owner, repo }
 }
 
-/** @param onResponse called after each request with the response or null, the time of sending (by `performance.now()`), and the error */
+/** @param onResponse called after each request, with the response or null, the time at which the request was sent (by `performance.now()`), and the error */
 export function createCredential(
   { apiUrl, auth }: Config['github'],
   clock: () => number,
@@ -83,7 +83,7 @@ function tokenCredential(options: Options, token: string): CheckedCredential {
   }
 }
 
-/** The minimum time between two checks of an installation after a 404 or 403. These can also mean a missing object or permission. */
+/** The minimum time between two checks of an installation after a 404 or 403, which can also mean that an object or a permission is missing. */
 const RECHECK_MS = 10_000
 
 type App = { appId: string; privateKey: string }
@@ -188,7 +188,7 @@ export function pausedCredential(
 
 /** The minimum length of a secret to redact. A shorter secret could be a part of ordinary words. */
 const SHORTEST = 6
-/** Matches all GitHub tokens. This also redacts installation tokens, which aren't in the configuration. */
+/** Matches all GitHub tokens, including installation tokens, which aren't in the configuration. */
 const TOKENS = /\b(gh[a-z]|github_pat)_\w{20,}/g
 
 /** Removes secrets from the errors of requests, because GitHub or a proxy can quote the request. */
@@ -216,7 +216,7 @@ export function hideSecrets(credential: Credential, secrets: readonly string[]):
   }
 }
 
-/** The API version. Without this header, GitHub would choose the version. @see https://docs.github.com/rest/about-the-rest-api/api-versions */
+/** The API version, which every request has in a header. Without the header, GitHub would choose the version. @see https://docs.github.com/rest/about-the-rest-api/api-versions */
 const API_VERSION = '2022-11-28'
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} }
 

@@ -74,8 +74,8 @@ const ROUTE =
 
 /**
  * Posts a dispatch, a cancellation, or a re-run. If the repository has moved, and RELAY_ALLOWED_REPOSITORIES includes
- * the new name, posts to the new URL. `fetch` would follow a 301 or 302 with a GET. Never sends the token to another
- * host than GitHub's API.
+ * the new name, posts to the new URL. `fetch` would follow a 301 or 302 with a GET. Never sends the token to a host
+ * other than that of GitHub's API.
  * @returns `foreign`: a clause if the response isn't from GitHub, which means that nothing was started
  * @throws Octokit's errors, RejectedError, PreparationError, and DelayedError
  * @see https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects

@@ -55,7 +55,7 @@ export function createJobReader(credential: Credential) {
         }))
         return { jobs, total: data.total_count }
       }),
-    /** Returns the run that is in progress in the concurrency group for which this run waits; null if unknown. */
+    /** Returns the ID of the run in progress whose concurrency group makes this run wait; null if unknown. */
     blockingRun: (repository: string, runId: number): Promise<number | null> =>
       credential.use(repository, async (octokit, at) => {
         const ofRun = 'GET /repos/{owner}/{repo}/actions/runs/{run_id}/concurrency_groups'

@@ -20,7 +20,7 @@ export interface Snapshot {
   /** `forbidden`: the credential lacks Actions: read. `unavailable`: the relay can't read the list now. */
   access: 'read' | 'forbidden' | 'unavailable'
   reason: string | null
-  /** The milliseconds between the first and the latest of consecutive refusals. A single refusal may be a mistake. */
+  /** The milliseconds between GitHub's first and latest consecutive refusals. A single refusal may be a mistake. */
   refusedFor: number
   runs: ReadonlyMap<number, WorkflowRun>
   /** The requested IDs whose runs no longer exist on GitHub. */
@@ -55,7 +55,7 @@ const MAX_BY_ID = 1_000
 
 interface RunCacheDeps {
   github: Pick<RunReader, 'runsPage' | 'run'>
-  /** `limitOf`: the key of GitHub's rate limit for a repository. `perMinute`: how many list requests per minute this limit allows. */
+  /** `limitOf`: returns the key of the rate limit for a repository. `perMinute`: returns how many list requests per minute a rate limit allows. */
   limitOf: (repository: string) => string
   perMinute: (limit: string) => number
   /** The budget for all list requests together, including those that GitHub doesn't count. */
@@ -87,7 +87,7 @@ export function createRunCache(deps: RunCacheDeps) {
   })
   const entries = new Map<string, ReturnType<typeof open>>()
 
-  /** Returns the age at which a list is read again. With this age, all lists that count against the same rate limit stay within its budget. */
+  /** Returns the age at which a list is read again, so that all lists with the same rate limit stay within its budget. */
   function plan(limit: string): number {
     const intervalOf = (lists: number, of = limit) =>
       Math.max(MIN_INTERVAL_MS, (lists * MINUTE_MS) / (perMinute(of) * PLANNED))
@@ -252,7 +252,7 @@ function createRunList(
   }
 }
 
-/** Reads the runs by ID that aren't in the list. */
+/** Reads runs that aren't in the list by their IDs. */
 function createRunsById(repository: string, { github, budget, clock }: ReadDeps) {
   interface Known {
     run: WorkflowRun | null
@@ -263,7 +263,7 @@ function createRunsById(repository: string, { github, budget, clock }: ReadDeps)
   const entries = new BoundedMap<number, Known>(MAX_BY_ID)
 
   return {
-    /** Reads a run. Without `maxAge`, reads it now, and doesn't count the request against the budget. */
+    /** Reads a run. Without `maxAge`, reads it immediately, and doesn't count the request against the budget. */
     async read(id: number, maxAge?: number) {
       const known = entries.get(id)
       const readAt = clock()

@@ -140,7 +140,7 @@ export function createRunControl(credential: Credential, policy: DispatchPolicy)
     cancelRun: (repository: string, runId: number) => post('cancel', repository, runId),
     /** Force-cancels a run that `cancelRun` didn't stop. Not even post steps run after that. */
     forceCancelRun: (repository: string, runId: number) => post('force-cancel', repository, runId),
-    /** Starts the next attempt of a run. It contains the failed and canceled jobs, and the jobs that need them. */
+    /** Starts the next attempt of a run, with the failed and canceled jobs and the jobs that need them. */
     rerunFailedJobs: (repository: string, runId: number, maySend: () => boolean) =>
       post('rerun-failed-jobs', repository, runId, maySend),
   }

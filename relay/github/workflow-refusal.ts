@@ -16,7 +16,7 @@ export const missingInput = (message: string): string | null =>
 
 export const isUnknownRef = (message: string): boolean => /^No ref found for/.test(message)
 
-/** Whether GitHub's message says that this field is unknown. Such a message starts with the field's name, unlike messages about inputs. */
+/** Whether GitHub's message says that this field is unknown. Unlike a message about inputs, it starts with the field's name. */
 export const isUnknownField = (message: string, field: string): boolean =>
   UNKNOWN_FIELD.exec(message)?.groups?.field === field
 

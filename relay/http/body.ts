@@ -20,8 +20,8 @@ export async function readBody(
   rule = RULE,
 ): Promise<Uint8Array> {
   const declared = checkLength(c, maxBytes, rule)
-  // Usually, the body arrives together with the head, and Node has parsed both when this function continues. Such a
-  // body needs no memory for arriving bodies: the caller verifies and accepts it before Node reads other data.
+  // Usually, the body arrives together with the head, and Node has parsed both when this function continues. A complete
+  // body reserves no memory for arriving bodies: the caller verifies and accepts it before Node reads other data.
   await null
   if (stream.readableLength === declared) return stream.read() ?? NOTHING
   let body = NOTHING
@@ -67,7 +67,7 @@ const TOO_SMALL = new Problem(
   { connection: 'close' },
 )
 
-/** Returns the body as a stream. This is Node's request if possible, because a web stream is slower. */
+/** Returns the body as a stream: Node's request if possible, because a web stream is slower. */
 export function bodyOf(c: Context): Readable {
   const { incoming } = (c.env ?? {}) as Partial<HttpBindings>
   return incoming ?? Readable.fromWeb((c.req.raw.body ?? new Blob([]).stream()) as ReadableStream)

@@ -14,9 +14,9 @@ export interface Head {
 }
 
 /**
- * Returns the network of the sender's address, by which senders are counted. Without proxies, this is the connection's
- * address. With proxies, it is the entry that the outermost trusted proxy appended to X-Forwarded-For. Earlier entries
- * are ignored, because the sender can choose them.
+ * Returns the network of the sender's address, by which senders are counted. Without proxies, the sender's address is
+ * that of the connection. With proxies, it is the entry that the outermost trusted proxy appended to X-Forwarded-For.
+ * Earlier entries are ignored, because the sender can choose them.
  */
 export function senderAddress(c: Head, trustedProxies: number): string {
   const connection = (c.env as Partial<HttpBindings> | undefined)?.incoming?.socket?.remoteAddress ?? ''

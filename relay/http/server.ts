@@ -80,8 +80,8 @@ const unverified = new WeakMap<Socket, number>()
 
 /**
  * Whether the connection closes after this response. Node accepts one new connection in each turn of the event loop,
- * and serves all busy connections first. Because of this limit, a sender of unverified requests must queue for `accept`
- * again and again, like all other senders.
+ * and serves all busy connections first. Because its connections are closed, a sender of unverified requests must
+ * queue for `accept` again and again, like all other senders.
  */
 function isUnverified(request: IncomingMessage): boolean {
   const { socket } = request

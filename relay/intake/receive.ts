@@ -41,7 +41,7 @@ export function createReceive(deps: ReceiveDeps): Receive {
     // A separate function parses the body, so that the parsed data doesn't stay in memory during the wait.
     const { delivery, wait } = await parse(webhook)
     const accepted = await store.accept(delivery).catch(notPersisted)
-    // The RUN_ID header isn't signed. A repeated webhook with another run ID is refused, so that Port shows that this run wasn't started.
+    // The RUN_ID header isn't signed. A repeated webhook with another run ID is refused, so that Port doesn't show this run as started.
     if (delivery.runId !== null && accepted.runId !== delivery.runId)
       throw new Problem(
         409,

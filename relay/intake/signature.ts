@@ -5,7 +5,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
  * Port's agent signs compact JSON, but sends JSON with spaces. Therefore, the function also verifies the body without
  * the white space outside strings. Signatures are compared as text, because Base64 can encode the same bytes in several
  * ways.
- * @param header `x-port-signature`, which can contain several signatures, also of unknown versions
+ * @param header `x-port-signature`, which can contain several signatures, including signatures of unknown versions
  * @returns the signature in Port's format; null if no secret verifies it
  * @see https://docs.port.io/actions-and-automations/setup-backend/webhook/signature-verification
  */

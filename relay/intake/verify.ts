@@ -30,7 +30,7 @@ export interface VerifiedWebhook {
 export type VerifyWebhook = ReturnType<typeof createVerify>
 
 /**
- * Creates a function that verifies Port's webhooks. It checks the size, the headers, the timestamp, and the signature
+ * Creates a function that verifies Port's webhooks. It checks the size, the headers, the timestamp, and the signature,
  * in this order.
  * @param clock the wall clock, which signatures use
  * @returns a function that calls `handle` with the webhook, and then releases its memory; throws Problem for every refusal

@@ -62,7 +62,7 @@ export function checkRepository({ claims, facts: { id } }: Asked): string | null
     : `the run belongs to ${claims.repository} (repository id ${claims.repositoryId}), but the delivery was dispatched to repository id ${id}`
 }
 
-/** Returns why the delivery's dispatch can't have started the run, according to the run's claims; null if it can have. */
+/** Returns why the delivery's dispatch can't have started the run, according to the run's claims; null if it could have. */
 export function checkDispatch({ claims, delivery, facts: { defaultBranch } }: Asked): string | null {
   const { workflow, ref, attemptedAt } = delivery
   if (attemptedAt === null) return "the delivery hasn't been dispatched"
@@ -102,7 +102,7 @@ export function checkRecorded({ claims, delivery, recorded }: Asked): string | n
 const LEEWAY_MS = 10_000
 
 /**
- * Returns why the dispatch can't have started the run, according to the run's title or creation time; null if it can
+ * Returns why the dispatch can't have started the run, according to the run's title or creation time; null if it could
  * have.
  * @param namesAnother whether the title contains the ID of another delivery, but not this delivery's ID
  * @param clocks durations in milliseconds; `clockOffset`: GitHub's time minus the relay's time

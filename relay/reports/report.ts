@@ -165,7 +165,7 @@ const runUpdate = z.object({
     )
     .optional(),
 })
-/** Port's pattern for blueprints. Without this check, the allow-list and Port could interpret other characters differently. */
+/** Port's pattern for blueprints. Without this check, the allow-list and Port could interpret names with other characters differently. */
 const blueprint = z
   .string()
   .max(LIMITS.reportName)

@@ -67,7 +67,7 @@ export function createReports(
     })
   return app
 
-  /** `POST /report/inputs`: returns the inputs of `/report/start` again, to a later process of the same run, which redacts them. */
+  /** `POST /report/inputs`: returns the inputs of `/report/start` again, so that a later process of the same run can redact them. */
   async function give(c: Context, room: BodyReservation): Promise<Response> {
     const bound = await tokens.verify(bearer(c))
     const sentence = `A workflow run can request its inputs at most ${LIMITS.reportInputsRate} times per minute. Retry after the time in the Retry-After header.`

@@ -151,7 +151,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
   async function readRun(delivery: Delivery) {
     const reading = port.read(delivery).then(run => (run === 'unread' ? null : run))
     const read: RunState | null = await within(READ_MS, reading)
-    // This run isn't a duplicate if Port shows the ID of a past run.
+    // If Port shows the ID of a past run, the current run isn't a duplicate.
     const isPast = delivery.runs.some(run => run.past && String(run.id) === read?.externalRunId)
     return {
       status: read?.status ?? 'unknown',

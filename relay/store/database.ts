@@ -76,9 +76,9 @@ export interface Dialect {
 }
 
 /**
- * Returns a condition on the state of a row that is found by id or `seq`. Because of its form, PostgreSQL can't use an
- * index on states. If the statistics are from a time without waiting work, PostgreSQL would expect such an index to be
- * empty, and would scan it.
+ * Returns a condition on the state of a row that is found by id or `seq`. Its form keeps PostgreSQL from using an index
+ * on states. With statistics from a time without waiting work, PostgreSQL would expect the index to be empty, and would
+ * scan it.
  */
 export const stateIs = (...states: string[]) => `state || '' IN (${states.join(', ')})`
 

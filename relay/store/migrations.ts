@@ -4,7 +4,7 @@ const FIRST_VERSION = 15
 /**
  * Changes of the schema, in SQLite's SQL. The first one leads to version 16. A migration may only add tables, indexes,
  * and columns that have a default or allow NULL. Relays of the previous version can therefore accept webhooks during a
- * rolling update. This matters because Port doesn't resend a refused webhook. Each migration has a transaction of its
+ * rolling update, which matters because Port doesn't resend a refused webhook. Each migration has a transaction of its
  * own, so it must change only one table: the statements of running relays could lock two tables in the other order. A
  * released migration never changes.
  */
@@ -28,7 +28,7 @@ export type Upgrader = { clientId?: string | null } | null
 export const ofAnotherOrganization = (owner: string | null, clientId: string | null) =>
   `belongs to the Port organization with the client ID ${owner}, but PORT_CLIENT_ID is ${clientId ?? 'not set'}: correct PORT_CLIENT_ID, or use another database for this organization. docs/database.md shows how to change the stored client ID.`
 
-/** SQLite's `user_version`, and `relay_schema` in PostgreSQL. */
+/** Returns the current version of the schema: SQLite's `user_version`, and `relay_schema` in PostgreSQL. */
 export const schemaVersion = (): number => FIRST_VERSION + MIGRATIONS.length
 
 /** Thrown if a relay or a command can't use the database's schema. The message continues a sentence that starts with the database's name. */

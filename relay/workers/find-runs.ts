@@ -49,7 +49,7 @@ export function createFindRuns(deps: {
       },
       maxAge,
     )
-    // clockOffset() is called again: if the relay has just started, GitHub's time is known only since this response.
+    // clockOffset() is called again, because a relay that has just started learns GitHub's time from the response to this poll.
     const dispatchedAt = attemptedAt + clockOffset()
     const bound = delivery.runs.map(run => refresh(run, snapshot.runs.get(run.id)))
     const whole = snapshot.access === 'read' && snapshot.covers < dispatchedAt
@@ -76,7 +76,7 @@ export function createFindRuns(deps: {
         store.attemptedBetween(delivery.repository, from, now, delivery.id),
         findOwners(delivery.repository, unclear),
       ])
-      // A list of MAX_OTHERS deliveries may be incomplete. The delivery that is missing could have the same event type.
+      // A list of MAX_OTHERS deliveries may be incomplete, and a missing delivery could have the same event type.
       const rest = others.length === MAX_OTHERS ? [{ eventType: delivery.eventType }] : []
       Object.assign(facts, { owners, others: [...others, ...rest] })
     }

@@ -87,7 +87,7 @@ export function createFreezes(deps: ApplyDeps & { store: Store; github: GitHub }
   }
 }
 
-/** Runs a task once at a time, so that an older read doesn't replace a newer one. Calls that arrive during a run share the next run. */
+/** Runs one call of a task at a time, so that an older read doesn't replace a newer one. Calls that arrive during a run share the next run. */
 function oneAtATime(work: () => Promise<void>, last = Promise.resolve()): () => Promise<void> {
   let waiting: Promise<void> | undefined
   const start = () => {

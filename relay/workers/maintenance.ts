@@ -27,7 +27,7 @@ export async function purge(
 const DAY_MS = 24 * 3_600_000
 export const SOON_MS = 14 * DAY_MS
 
-/** Creates a function that the caller calls periodically, and that warns at most once a day about a token that expires soon, and about a wrong clock. */
+/** Creates a function to call periodically. It warns at most once a day about a token that expires soon, and about a wrong clock. */
 export function createReminders(
   { facts }: Pick<GitHub, 'facts'>,
   timeouts: Pick<Timeouts, 'problem'>,

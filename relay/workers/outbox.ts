@@ -173,7 +173,7 @@ export async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: Abo
     }
   }
 
-  /** If the current attempt requires the entity, its success becomes a failure. */
+  /** If the current attempt requires the entity, the attempt's success becomes a failure. */
   async function noteRejected(entity: EntityMessage): Promise<void> {
     refused = null
     const { required, attempt: of = 0, blueprint } = entity

@@ -21,7 +21,7 @@ import type { Freezes } from './freezes.ts'
 import { NO_PORT_RUN, type PortAccess } from './outbox.ts'
 import { cancelRuns, findFailedJobs, readApprovals, readWait, rerunFailedJobs } from './run-details.ts'
 
-/** What polls remember about a delivery in memory. If this is lost, the relay sends more requests than necessary, but decides the same. */
+/** What polls keep in memory about a delivery. Without a note, the relay sends more requests than necessary, but decides the same. */
 interface Note {
   queuedAt: number
   finishedAt: number | null
@@ -33,7 +33,7 @@ interface Note {
 
 /** The interval between reads of approvals while a run waits. A run can wait for several environments, which are approved at different times. */
 const APPROVALS_MS = 300_000
-/** The period of GitHub's limit of queued workflow runs, and the time until a dispatch's run is created. */
+/** BURST_MS: the period of GitHub's limit on queued workflow runs. LAG_MS: the time until a dispatch's run is created. */
 const BURST_MS = 10_000
 const LAG_MS = 2_000
 const MAX_NOTES = 20_000
@@ -94,7 +94,7 @@ export function createPoll(deps: {
       seen = { ...seen, ...more }
     }
 
-    /** Adds how many workflow runs were created around the dispatch, because GitHub blocks bursts without an error. */
+    /** Adds to the event how many workflow runs were created around the dispatch, because GitHub blocks bursts without an error. */
     async function withQueued(event: DeliveryEvent): Promise<DeliveryEvent> {
       if (event.type !== 'startTimedOut' || event.cause.why !== 'nothing listens' || !details.take())
         return event

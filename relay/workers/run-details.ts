@@ -159,7 +159,7 @@ export async function readWait(
   return { cause, reason: mayRead ? await read().catch(() => '') : '', until: null }
 }
 
-/** Reads the approvals of a run. @returns null if GitHub doesn't return them: for example, the permission is missing */
+/** Reads the approvals of a run. @returns null if GitHub doesn't return them, for example because the permission is missing */
 export async function readApprovals(
   { repository }: Delivery,
   runs: readonly DeliveryRun[],
@@ -185,7 +185,7 @@ export async function readApprovals(
   }
 }
 
-/** The texts of 403 that mean a missing permission. @see https://docs.github.com/rest/overview/troubleshooting-the-rest-api */
+/** Matches the texts of a 403 that mean a missing permission. @see https://docs.github.com/rest/overview/troubleshooting-the-rest-api */
 const LACKS_PERMISSION = /^(Resource not accessible by|Must have admin rights)/i
 
 /**

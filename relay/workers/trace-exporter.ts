@@ -50,7 +50,7 @@ export function createTraceExporter(
   }
 }
 
-/** Copies of attribute names that OpenTelemetry calls unstable. OpenTelemetry recommends such copies. */
+/** Attribute names that OpenTelemetry calls unstable. It recommends copying such names instead of importing them. */
 const CICD = {
   action: 'cicd.pipeline.action.name',
   pipeline: 'cicd.pipeline.name',

@@ -14,15 +14,15 @@ export interface WorkerDefinition<Claim> {
 export interface Worker {
   wake(): void
   runNow(): void
-  /** Times by `performance.now()`. `busyAt`: when the worker last had work. `idleAt`: when its last claim that found nothing started, with no step in progress. */
+  /** Times by `performance.now()`. `busyAt`: when the worker last had work. `idleAt`: when the latest claim started that found nothing while no step was in progress. */
   activity(): { busyAt: number; idleAt: number }
   /** Stops claiming work. Resolves when all steps in progress have finished. */
   stop(): Promise<void>
 }
 
 /**
- * The longest pause before a claim. Each claim in a row that finds nothing makes the pause a millisecond longer, so
- * unnecessary wake-ups don't cause a busy loop. After QUIET_MS without such a claim, the pause is zero again.
+ * The longest pause before a claim. Each consecutive claim that finds nothing makes the pause a millisecond longer,
+ * so that unnecessary wake-ups don't cause a busy loop. After QUIET_MS without such a claim, the pause is zero again.
  */
 const LONGEST_REST_MS = 20
 const QUIET_MS = 500
@@ -39,7 +39,7 @@ export function startWorker<Claim>(
   throttled: Pick<ThrottledLog, 'error'>,
 ): Worker {
   const active = new Map<string, Promise<void>>()
-  /** New claims of work whose earlier step is still in progress. The step for the new claim starts when the earlier one finishes. */
+  /** New claims of work whose earlier step is still in progress. The step for the new claim starts when the earlier step finishes. */
   const again = new Map<string, Claim>()
   const stopping = new AbortController()
   let signal = Promise.withResolvers<void>()
@@ -86,7 +86,7 @@ export function startWorker<Claim>(
         await sleep(FAILURE_MS)
       }
       if (!stopping.signal.aborted) await signal.promise
-      // A step's last change and the step's end wake the worker in the same turn. Waiting for the next turn makes this one claim.
+      // Waits for the next turn, so that a step's last change and its end, which both wake the worker in one turn, cause a single claim.
       if (active.size > 0) await nextTurn()
     }
     await Promise.all(active.values())

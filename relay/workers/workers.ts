@@ -28,8 +28,8 @@ import { repeat, startWorker, type Worker, type WorkerDefinition } from './worke
 const LISTS = 36
 /**
  * LISTS_SHARE: the share of GitHub's rate limit that list requests may use. MOST_LISTS: the maximum number per minute,
- * including requests that GitHub doesn't count. LEFT_BY_POLLS: how many of these polls leave for lost responses and
- * cancellations. All three apply to all relays on the database together.
+ * including requests that GitHub doesn't count. LEFT_BY_POLLS: how many list requests polls leave for lost responses
+ * and cancellations. All three apply to all relays on the database together.
  */
 const LISTS_SHARE = 0.5
 const MOST_LISTS = 300
@@ -38,7 +38,7 @@ const BY_ID = 8
 /** The budgets for reading runs by ID while one of their jobs finishes: one budget for all runs, and one for each run. */
 const QUICK = 60
 const QUICK_OF_RUN = 10
-/** The budget for reading jobs, job logs, annotations, and workflow files. Reading workflow files leaves LEFT_BY_FILES of them for failed runs. */
+/** The budget for reading jobs, job logs, annotations, and workflow files. Reading workflow files leaves LEFT_BY_FILES requests for failed runs. */
 const DETAILS = 16
 const LEFT_BY_FILES = 4
 /** The budget for reading pending approvals. With GitHub's webhooks, few of these requests are needed. */
@@ -123,7 +123,7 @@ const POLLS_AT_ONCE = 100
 export const POLL_LEASE_MS = 60_000
 const OUTBOXES_AT_ONCE = 10
 const MAINTENANCE_MS = 60_000
-/** The shortest time between two rounds of the workers for freezes, and for notifying Port of waiting deliveries. */
+/** The shortest time between two rounds of the workers `freeze` and `notify`. */
 const WAITING_MS = 1_000
 /** The relay reads due times, rate-limit pauses, and freezes every SOONEST_MS while work is due, otherwise every LATEST_MS. */
 const SOONEST_MS = 500

@@ -150,7 +150,7 @@ ${byReason(deliveries).map(
   }
 }
 
-/** Returns a link to this page for each repository or action, with a filter for it. */
+/** Returns links to this page, each with a filter for one of the repositories or actions. */
 function narrower(name: 'repository' | 'action', given: GivenFilter, deliveries: Listed[]) {
   const groups = [...Map.groupBy(deliveries, each => each[name])].sort(([, a], [, b]) => b.length - a.length)
   if (groups.length < 2) return ''

@@ -6,7 +6,7 @@ export type Html = HtmlEscapedString | Promise<HtmlEscapedString>
 
 const UNITS = { d: 86_400_000, h: 3_600_000, min: 60_000, s: 1_000 }
 
-/** A duration (in milliseconds) in the largest suitable unit, for example `5 min`. */
+/** Formats a duration (in milliseconds) in the largest suitable unit, for example `5 min`. */
 export function span(ms: number): string {
   const [unit, size] = Object.entries(UNITS).find(([, each]) => ms >= each) ?? ['s', 1_000]
   return `${Math.max(0, Math.floor(ms / size))} ${unit}`

@@ -70,7 +70,7 @@ function term(name: keyof GivenFilter, value: string): string {
   return `${name === 'run_id' ? 'run' : name} ${name === 'outcome' ? words(value) : value}`
 }
 
-/** One tab for each open state and each outcome. The tabs show counts if no other filter is set. */
+/** Returns one tab for each open state and each outcome. The tabs show counts if no other filter is set. */
 function tabs(page: ListPage) {
   const { counts, outcomes, given } = page
   const isNarrowed = FIELDS.some(name => given[name])

@@ -133,7 +133,7 @@ function addPages({ get }: Guard, deps: DashboardDeps): void {
 
 const isLive = (c: Context) => c.req.query('live') !== 'off'
 
-/** Only the dashboard shows names and email addresses. */
+/** Returns the user's name or email address, which only the dashboard shows. */
 function whoIn({ trigger }: JsonObject): string | null {
   const by = isObject(trigger) && isObject(trigger.by) ? trigger.by : {}
   const who = by.name ?? by.email

@@ -25,8 +25,8 @@ const CLAIM_ALONE = { sql: 'SELECT pg_advisory_xact_lock(-1)', params: [] }
 /**
  * Query plans use index lookups and no JIT, because due work is a few rows among millions, and statistics can be
  * outdated. Each statement is planned once per connection, because planning a batch of inserts takes as long as writing
- * the batch. Commits wait for the disk, unless {@link NOT_ON_DISK} is set. A value of `synchronous_commit` that is
- * stricter than `on` stays.
+ * the batch. Commits wait for the disk, unless {@link NOT_ON_DISK} is set. If `synchronous_commit` is
+ * stricter than `on`, it stays.
  */
 const SETTINGS = `
   SET statement_timeout = ${STATEMENT_MS}; SET idle_in_transaction_session_timeout = ${STATEMENT_MS};
@@ -261,7 +261,7 @@ const isLocked = (error: unknown) => ['55P03', '40P01'].includes(String((error a
 
 /**
  * Creates the tables, or applies the first missing migration, in one transaction with the new version.
- * @returns whether to call it again
+ * @returns whether to call this function again
  */
 async function upgradeSchema(client: ClientBase, upgrader: Upgrader): Promise<boolean> {
   // At this isolation level, the relay sees tables that another relay created while this relay waited for the lock.

@@ -77,7 +77,7 @@ export function createIntake(run: (statement: PostgresQuery) => Promise<Row[]>, 
       })
       if (rows.length > 0) onWork()
       const inserted = new Set(rows.map(row => row.id))
-      // An idle relay sends its claim before it responds to the webhook.
+      // The responses wait for a turn, so that an idle relay sends its claim before it responds to the webhook.
       setImmediate(() => {
         for (const { delivery, resolve } of batch) resolve(inserted.has(delivery.id))
       })
@@ -107,5 +107,5 @@ export function createIntake(run: (statement: PostgresQuery) => Promise<Row[]>, 
  */
 const isOfOneRow = (error: unknown) => /^(22|23|40|54)/.test(String(codeOf(error)))
 
-/** Whether the connection was lost. The write may have succeeded. The error then has no code, or its code starts with E, 08, or 57P. */
+/** Whether the connection was lost: the error has no code, or its code starts with E, 08, or 57P. The write may have succeeded. */
 const isCut = (error: unknown) => /^($|E|08|57P)/.test(String(codeOf(error) ?? ''))

@@ -47,7 +47,7 @@ function lock({ lockNumber }: Dialect, all: readonly Decided[]): Statement[] {
   const numbers = new Set(changes.some(change => change.frozenBy) ? [FREEZES, ...runs] : runs)
   const row = 'SELECT 1 FROM deliveries WHERE id = ?1 FOR UPDATE'
   return [
-    // Numbers are locked in a fixed order. Otherwise, transactions with the same runs could deadlock.
+    // Numbers are locked in a fixed order, so that transactions with the same runs don't deadlock.
     ...[...numbers].sort((a, b) => a - b).map(number => ({ sql: lockNumber, params: [number] })),
     // The row is locked before the check whether the report is a repetition. Otherwise, an UPDATE that waited for the
     // row would see old data in its subqueries.

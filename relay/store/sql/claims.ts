@@ -148,8 +148,7 @@ export function claims(db: Backend) {
      * repository with the least recent dispatch comes first, so a long queue doesn't delay short queues. The claim
      * records an attempt on disk, because a dispatch isn't idempotent. After a crash, a relay first searches for the
      * workflow run of this attempt.
-     * @param scope the scope of rate-limit pauses. An App has one scope for each owner, and this is their common
-     *   prefix.
+     * @param scope the scope of rate-limit pauses; with an App, the common prefix of the owners' scopes
      */
     async claimQueued(now: number, leaseMs: number, limit: number, scope: string): Promise<Claimed[]> {
       const [lost, changeId] = [unread, randomInt(2 ** 47)]
@@ -209,9 +208,9 @@ export function claims(db: Backend) {
     },
     /**
      * Finds queues from which nothing was dispatched since the time `before`, and returns the oldest delivery of each
-     * queue. The time without a dispatch starts at this delivery's first attempt. If there is no attempt, it starts at
-     * the repository's last attempt, or when the delivery was queued or unfrozen. If a rate-limit pause ended after
-     * that, the time starts at the end of the pause.
+     * queue. The time without a dispatch starts at this delivery's first attempt. Without an attempt, it starts at the
+     * latest of these times: the repository's last attempt, and when the delivery was queued or unfrozen. If a
+     * rate-limit pause ended later, the time starts at the end of the pause.
      */
     stalled(before: number, limit: number, scope: string): Promise<Stalled[]> {
       const since = `${greatest}(
@@ -239,7 +238,7 @@ export function claims(db: Backend) {
     },
     /**
      * Returns the version of the schema, and when each kind of work is due next; null for never. Includes claimed and
-     * paused work, but only the oldest delivery of a queue. The search stops at a queue that is due, or after 1,000
+     * paused work. A queue counts with its oldest delivery. The search stops at a queue that is due, or after 1,000
      * queues. After 1,000 queues without due work, the next call continues the search.
      */
     async nextDue(now: number) {

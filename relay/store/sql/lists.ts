@@ -71,8 +71,8 @@ export function lists(db: Backend) {
     /**
      * Lists deliveries, the newest first. With `after`, lists the oldest first. Queued deliveries have an index of
      * their own, so intake updates fewer indexes. Each pair of state and outcome is one range of an index. The limits
-     * of the range are row values. Otherwise, PostgreSQL would search all deliveries for a rare pair. Filters by action
-     * and searches use no index, so they read a limited number of deliveries: see `listedTo`.
+     * of the range are row values: without them, PostgreSQL would search all deliveries for a rare pair. Filters by
+     * action and searches use no index, so they read a limited number of deliveries: see `listedTo`.
      */
     async list(
       { state, outcome, redeliverable, repository, action, search, runId, since }: Filter,

@@ -82,7 +82,7 @@ export const maintenance = (db: Backend) => ({
     ])
     return deleted.length
   },
-  /** Repairs times that are implausibly far in the future because a clock was set back. Makes such work due now, and ends such leases and pauses. */
+  /** Repairs times that are implausibly far in the future because a clock was set back: makes the work due now, and ends the leases and pauses. */
   async repairDueTimes(now: number): Promise<void> {
     const repair = (table: string, where: string) => ({
       sql: `UPDATE ${table} SET due_at = ?1, lease_until = 0, version = version + 1

@@ -32,7 +32,7 @@ export function enqueue(deliveries: Condition, messages: readonly Message[], now
   const insert = (body: string) =>
     insertFor(deliveries, 'outbox', { body, bytes: body.length, created_at: now })
   // If a relay is removing the empty outbox, the update waits until the outbox is gone. An outbox starts with a random
-  // version. Otherwise, a lease of the delivery's previous outbox could be valid for the new one.
+  // version, so that a lease of the delivery's previous outbox isn't valid for the new one.
   const onConflict = 'ON CONFLICT (delivery) DO UPDATE SET due_at = outboxes.due_at'
   const copied = { version: 'change_id' }
   const outboxes =

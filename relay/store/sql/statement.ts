@@ -25,7 +25,7 @@ export const insertFor = (
       SELECT ${selected.join(', ')} FROM deliveries WHERE ${deliveries(parameter)} ${onConflict}`
   })
 
-/** Repeats the last value until the length is a power of two. This limits the number of prepared statements. */
+/** Repeats the last value until the length is a power of two, to limit the number of prepared statements. */
 export function padded<T>(values: readonly T[]): T[] {
   if (values.length < 2) return [...values]
   const length = 2 ** Math.ceil(Math.log2(values.length))
