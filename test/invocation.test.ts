@@ -23,7 +23,7 @@ const SECRETS = ['api_key', 'db_creds']
 const FORM = { reason: 'rollback', version: 'v1.2.3', approve: true }
 const { port_context, ...uiInputs } = sent('ui-default-create')
 
-/** The bodies that Port sends from which the relay reads everything. */
+/** Bodies that Port sends, each with everything that the relay reads. */
 const WHOLE: Record<string, object> = {
   'context-create': {
     ...{ ...CREATED, action: 'service_scaffold', inputs: sent('context-create').inputs, encrypted: SECRETS },
@@ -384,7 +384,7 @@ test('for every shape of body and at every depth, name and email are the only da
   for (const nobody of [{}, null, 'x', [], { email: '', firstName: 7 }]) expect(by(nobody)).toBeNull()
 })
 
-test('any key that is added to any body that Port sends becomes an input, even __proto__', () => {
+test('every key that is added to a body from Port becomes an input, even __proto__', () => {
   // In the body that Port's agent sends for a node, the author's part is `body` in the node's configuration.
   const names = fixtureNames.filter(name => name !== 'node-run-body-agent')
   const given = fc.tuple(fc.constantFrom('', 'context', 'payload', 'port_context'), fc.jsonValue())

@@ -18,7 +18,7 @@ function read(text: string | Buffer, final = true) {
 
 const NOTHING = { statusLabel: '', links: [], summary: '', conclusion: null, outputs: {}, problems: [] }
 
-test('reads values and multiline text, and keeps the last value of a name, but all links', () => {
+test('reads values and multiline text, and keeps the last value of each name, and every link', () => {
   expect(readRunFile('/nowhere', { final: true })).toEqual(NOTHING)
   const text = [
     'status-label=Rolling out = 1',
@@ -73,11 +73,11 @@ test.each([
   ['success', ['SUCCESS', 'Success', 'succeeded']],
   ['failure', ['FAILURE', 'failed', 'FAILED']],
   ['cancelled', ['CANCELLED', 'canceled']],
-])('a conclusion of %s can be written with the values of GitHub or Port', (conclusion, words) => {
+])('steps can write the conclusion %s as GitHub or Port spells it', (conclusion, words) => {
   for (const word of words) expect(read(`Conclusion=${word}`)).toMatchObject({ conclusion, problems: [] })
 })
 
-test('if a file is too large, uses its start, and reports that the rest was ignored', () => {
+test('reads the start of a file that is too large, and reports that the rest is ignored', () => {
   const line = `${'x'.repeat(99)}\n`
   const text = `conclusion=failure\nsummary<<END\n${line.repeat(100_000)}END\nstatus-label=late\n`
   const problems = ['$PORT_RUN: everything after the first 10 MB is ignored.']
@@ -173,7 +173,7 @@ test.each([
   await expect(readEntities(text)).rejects.toThrow(`entity 1 (b/i) has a ${what} that `)
 })
 
-test('sends a large number whose digits are preserved', async () => {
+test('preserves every digit of a large number', async () => {
   const n = '18014398509481984'
   const [entity] = await readEntities(`{ blueprint: b, identifier: 7, properties: { n: [{ m: ${n} }] } }`)
   expect(JSON.stringify(entity!.body)).toBe(`{"identifier":"7","properties":{"n":[{"m":${n}}]}}`)

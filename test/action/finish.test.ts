@@ -158,7 +158,7 @@ test('Port shows the name of a matrix job as on GitHub, and shows the start of t
   ])
 })
 
-test('without a saved state, post does nothing, and with an invalid one, it warns', async () => {
+test('post does nothing without a saved state, and warns if the saved state is invalid', async () => {
   const system = await startSystem()
   const job = openRunner(system)
   expect(await job.run('post')).toEqual([])
@@ -272,7 +272,7 @@ test("invalid or excessive content in the job's files does not prevent the final
   expect(JSON.stringify(node.output)).toMatch(/"__proto__":\{"a":1\},"pin":\["\*\*\*"\],"n0":"1"/)
 })
 
-test('if the relay accepts no more lines, a warning counts the omitted ones, and the conclusion is still sent', async () => {
+test('if the relay accepts no more lines, a warning counts the omitted lines, and the conclusion is still sent', async () => {
   const relay = await openFakeRelay({ password: SECRET })
   const job = await openJob(relay)
   await job.run('main')

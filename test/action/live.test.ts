@@ -64,7 +64,7 @@ describe.concurrent('while the job runs', () => {
       const lines = linesOf(system.run)
       const numbers = lines.flatMap(line => /^line (\d+)$/.exec(line)?.[1] ?? []).map(Number)
       expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
-      // Killing a step loses no line. Killing the progress reporter can lose the lines that it was about to send, and no others.
+      // Killing a step loses no line. Killing the progress reporter can lose only the lines that it was about to send.
       if (target === 'step') expect(numbers).toEqual(numbers.map((_, index) => index + 1))
       const own = simulated.jobs[0]!.steps.filter(({ kind }) => kind !== 'run')
       expect(own.filter(({ exitCode, stderr }) => exitCode || stderr)).toEqual([])

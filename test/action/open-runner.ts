@@ -21,8 +21,8 @@ type Parts = Pick<System, 'port' | 'github'> & {
 
 export interface InProcessRunner {
   /**
-   * Runs an entry point's function with the environment of the runner, which `more` overrides. Sleeps advance the clock
-   * immediately. Returns the lines on stdout, without masks.
+   * Runs an entry point's function, and returns the lines on stdout, without masks. `more` overrides the environment of
+   * the runner. Sleeps advance the clock immediately.
    */
   run(entry: 'main' | 'post', more?: Record<string, string>): Promise<string[]>
   /** Runs post with the state that main saved. */

@@ -118,7 +118,7 @@ test('a relay without Port credentials still decrypts secret inputs, and a warni
   ])
 })
 
-test('the second workflow run of a delivery fails as a duplicate, or, with on-duplicate: continue, if inputs are missing', async () => {
+test('the second workflow run of a delivery fails as a duplicate; with on-duplicate: continue, it fails because inputs are missing', async () => {
   const system = await startSystem()
   const { id, payload } = await deliver(system, { large: 'x'.repeat(70_000) })
   await startReport(system, id, { runId: 4711 })

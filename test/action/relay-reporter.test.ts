@@ -63,7 +63,7 @@ test('the action authenticates once with an OIDC token for this relay, and masks
   expect(reporter.access()).toMatchObject({ idToken: null, token: 'report-token' })
 })
 
-test('simultaneous reports share one message, or several messages in order if they are too large', async () => {
+test('simultaneous reports share one message; reports that are too large for one message are split in order', async () => {
   const relay = await createRelay()
   const reporter = relay.report({ token: 'report-token', idToken: null }, { finishing: true })
   await reporter.prepare()
@@ -87,7 +87,7 @@ test('simultaneous reports share one message, or several messages in order if th
   expect(relay.requests.map(({ path }) => path)).not.toContain('/report/start')
 })
 
-test('a message whose response was lost is sent again with the same number, when the relay allows it', async () => {
+test('a message whose response was lost is sent again with the same number, at the time that the relay sets', async () => {
   const relay = await createRelay()
   const reporter = relay.report()
   relay.fail({ match: ({ path }) => path === '/report', cut: 'after' })
@@ -199,7 +199,7 @@ test.each<[number, 'unreachable' | 'credentials' | 'refused' | 'finished', boole
   [410, 'finished', false],
   [413, 'refused', false],
 ])(
-  'a %i from the relay counts as %s, and from a gateway as unreachable (except 413)',
+  'a %i counts as %s if the relay sent it, and as unreachable if a gateway sent it (except 413)',
   async (status, kind, temporary) => {
     const relay = await createRelay()
     const reporter = () => relay.report({ token: 'report-token', idToken: null }, { budgetMs: 0 })

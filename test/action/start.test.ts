@@ -79,7 +79,7 @@ test('with live: false, main starts no process', async () => {
   expect(existsSync(progressFolder(job.saved().files.log).path)).toBe(false)
 })
 
-test('without an OIDC token and credentials, the warning names OIDC first, then credentials', async () => {
+test('without an OIDC token or credentials, the warning names OIDC first, then credentials', async () => {
   const system = await startSystem()
   const payload = payloadFor(system.run.id)
   Object.assign(payload.port!, { relay: 'https://relay.acme.example' })
@@ -107,7 +107,7 @@ test.each<[object | undefined, string, RegExp]>([
     '{}',
     /The input "payload" doesn't contain a payload from the relay: pass the output "payload" /,
   ],
-])('the event %j or the input %j instead of the payload fails the job', async (payload, input, error) => {
+])('the job fails if neither event %j nor input %j has a payload', async (payload, input, error) => {
   const system = await startSystem()
   const job = openRunner({ ...system, payload }, { payload: input })
   expect(await job.run('main')).toEqual([expect.stringMatching(error)])
@@ -174,7 +174,7 @@ test('the errors about inputs of port-github-action name the replacements', asyn
   expect(await own.run('main', { INPUT_STATUS: 'ready', INPUT_TITLE: 'Deploy' })).toEqual([])
 })
 
-test('if its name and input-NAME are both taken, a warning says that an input is only in the output "inputs"', async () => {
+test('a warning says that an input is only in the output "inputs" if its name and input-NAME are both taken', async () => {
   const system = await startSystem()
   const same = { operation: 'DAY-2', blueprint: 'service' }
   const inputs = { action: 'mine', 'input-action': 'other', Delivery: 1, delivery: 2, event: 'b', ...same }

@@ -41,7 +41,7 @@ test('the post step names every kind of text that steps wrote, once in a job and
   expect(await job.post()).toEqual([
     `::warning::These texts of steps weren't sent to Port: 1 line of $PORT_LOG; $PORT_ENTITIES; $PORT_RUN (link, output).${seeAlso('credentials')}`,
   ])
-  // Another step of the job also uses the action. This is its post step.
+  // The post step of another step that uses the action.
   expect(await job.post()).toEqual([])
   expect([process.exitCode === 1, system.port.requests, system.run.status]).toEqual([
     false,
@@ -59,7 +59,7 @@ test.each<[string, Record<string, string>, 'failure' | 'success']>([
   ['summary=Done', { 'fail-on-report-error': 'true' }, 'failure'],
   ['summary=Done', {}, 'success'],
   ['conclusion=failure', { report: 'off' }, 'success'],
-])('%s in $PORT_RUN with the inputs %j lets the post step end with %s', async (entry, inputs, expected) => {
+])('with %s in $PORT_RUN and the inputs %j, the post step is a %s', async (entry, inputs, expected) => {
   const job = openRunner(await startSystem(), { ...NONE, ...inputs })
   await write(job, 'PORT_RUN', entry)
   const post = (await job.post()).join('\n')

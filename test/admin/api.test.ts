@@ -141,7 +141,7 @@ test('every response of every route matches the API description', async () => {
       Object.keys(responses).map(status => `${method.toUpperCase()} ${path} ${status}`),
     ),
   )
-  // If no token is configured, every route responds with 404. test/commands/admin.test.ts tests this.
+  // test/commands/admin.test.ts tests that every route responds with 404 if no token is configured.
   const closed = (response: string) => response.endsWith(' 404') && !response.includes('{id}')
   expect(described.filter(response => !seen.has(response) && !closed(response))).toEqual([])
 })
@@ -170,7 +170,7 @@ test('each filter narrows the list, and filters can be combined', async () => {
   }
 })
 
-test('a dry run lists the deliveries that the redelivery then queues, oldest first, and whether their Port runs have finished', async () => {
+test('a dry run lists, oldest first, the deliveries that a redelivery would queue, and says whether their Port runs have finished', async () => {
   const dry = (await ask('POST', '/api/redeliver', { state: 'failed', since: '1h', dry_run: true })).body
   expect(dry).toMatchObject({ dry_run: true, redelivered: 0, more: false })
   expect(numbersOf(dry)).toEqual([0, 1, 2])

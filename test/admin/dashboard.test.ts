@@ -203,7 +203,7 @@ test('with and without scripts, the list shows user and time, and the URL contai
 
 const RUN = aRun(42, { status: 'completed', conclusion: 'success' })
 const dispatched: DeliveryEvent[] = [{ type: 'dispatchAccepted', attemptedAt: 0, run: null }]
-test('the page of a delivery shows its timeline with future events in gray, and the steps of its workflow run on request', async context => {
+test('the page of a delivery shows its timeline with future events in gray, and, on request, the steps of its workflow run', async context => {
   const { relay, signedIn, ids, github } = await openScene(context, api => {
     const { id } = api.createRun({ repository: 'acme/shop', displayTitle: 'a', status: 'in_progress' })
     const steps = [
@@ -432,7 +432,7 @@ test('the pages are accessible: axe-core finds nothing serious, no text is cut o
     const width = await narrow.page.evaluate('document.documentElement.scrollWidth')
     expect(width, address).toBe(360)
     await narrow.page.emulateMedia({ colorScheme: 'dark' })
-    // Only the colors change.
+    // Checks only the colors, because dark mode changes nothing else.
     const colors = `{ runOnly: ['color-contrast', 'link-in-text-block'] }`
     expect(await seriousFindings(narrow.page, colors), `${address} in dark mode`).toEqual([])
     await narrow.page.emulateMedia({ colorScheme: 'light' })

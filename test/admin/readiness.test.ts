@@ -132,7 +132,7 @@ test('/readyz says that a PostgreSQL server is a read-only replica', async () =>
   expect((await ready()).status).toBe(503)
 })
 
-test('if a newer relay has upgraded the database, a relay accepts webhooks, says so, and leaves all work to the newer one', async () => {
+test('after a newer relay has upgraded the database, an older relay accepts webhooks, but leaves all work to the newer one, and shows why', async () => {
   const url = await newDatabase()
   const { port, github, relay, ready } = await open(() => ({
     ...{ RELAY_DATABASE: url, RELAY_ADMIN_TOKEN: ADMIN_TOKEN },
@@ -149,7 +149,7 @@ test('if a newer relay has upgraded the database, a relay accepts webhooks, says
   await until(async () => (await ready()).status === 503, 'the relay is not ready', 60_000)
   expect((await ready()).checks).toMatchObject({ database: { ok: true }, schema: { ok: false, detail } })
 
-  // Prometheus and RELAY_ALERT_URL would send critical alerts that the database accepts no writes.
+  // Otherwise, Prometheus and RELAY_ALERT_URL would send critical alerts that the database accepts no writes.
   const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
   const series = readSeries(await (await fetch(`${relay.url}/metrics`, { headers })).text())
   expect(series.database_ok).toEqual({ '': 1 })
@@ -233,7 +233,7 @@ const openSides = () =>
     ...{ pauses: { rejected: () => [] }, throttled: { warn() {}, error() {} } },
   })
 
-test('a response of GitHub or Port is no outage unless it is a 5xx or from a proxy', () => {
+test('a response of GitHub or Port counts as an outage only if it is a 5xx or comes from a proxy', () => {
   const problemsAfter = (observe: (sides: ReturnType<typeof createSides>) => void) => {
     const sides = openSides()
     observe(sides)

@@ -48,7 +48,7 @@ test.each([
   for (const cookie of forged) expect(await roleOf(tokens, cookie)).toBeNull()
 })
 
-test('changing a token ends the sessions of this token, but not those of the other one', async () => {
+test('changing one token ends its own sessions, but not the sessions of the other token', async () => {
   const before = { adminToken: ADMIN, viewToken: VIEW }
   const after = { ...before, viewToken: 'another-view-token' }
   expect(await roleOf(after, await cookieOf(before, 'view'))).toBeNull()
@@ -95,7 +95,7 @@ test.each(['SQLite', 'PostgreSQL'])(
   },
 )
 
-test('without the database, users who signed in see the status and refused webhooks, to which error pages link', async () => {
+test('without the database, signed-in users see the status and the refused webhooks, and error pages link to both', async () => {
   const database = join(temporaryFolder(), 'relay.db')
   const env = relayEnv({ ...TOKENS, RELAY_DATABASE: `sqlite:${database}` })
   const first = await openRelayHere(env)
@@ -139,7 +139,7 @@ test.each([
   await forms.signIn()
 })
 
-test('requests with a wrong token for the API or metrics are rate limited, but not those with a correct token or none', async () => {
+test('requests for the API or metrics are rate limited if their token is wrong, but not if it is correct or missing', async () => {
   const { url } = await openRelayHere(relayEnv(TOKENS))
   const ask = async (path: string, token?: string) =>
     (await fetch(url + path, { headers: token ? { authorization: `Bearer ${token}` } : {} })).status

@@ -29,7 +29,7 @@ for (const [repositories, webhooks, limit] of CASES) {
     let later: { at: number; work: () => Promise<unknown> }[] = []
     const plan = (ms: number, work: () => Promise<unknown>) => later.push({ at: now() + ms, work })
     let dispatched = 0
-    /** When the runs ended, by delivery, and how long it took to detect this (s). */
+    /** By delivery: when its run ended, and how long the relay took to detect the end (s). */
     const ended = new Map<string, number>()
     const delays = new Map<string, number>()
 

@@ -127,10 +127,10 @@ function bytesOf({ method, path, headers, body }: FuzzRequest): Buffer {
 const describe = (status: number, sent: FuzzRequest | null) =>
   `${status}: ${sent ? `${sent.method} ${sent.path} ${sent.body.subarray(0, 300).toString()}` : 'raw'}`
 
-/** Every check refuses some requests, and some requests pass all checks. */
+/** Each status must occur: every check refuses some requests, and some requests pass all checks. */
 const STATUSES = [200, 202, 400, 401, 403, 404, 405, 413, 415, 422]
 
-/** The promises that did not hold. */
+/** Returns what went wrong, one message each. */
 export function brokenBy({ broken, alive, rounds, statuses }: Awaited<ReturnType<typeof fuzz>>): string[] {
   const missing = STATUSES.filter(status => !statuses[status]).map(status => `no request got ${status}`)
   const grown = growth(rounds, 'held') >= 20 || growth(rounds, 'rss') >= 50

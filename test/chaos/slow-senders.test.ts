@@ -121,7 +121,7 @@ describe('memory for bodies', () => {
     expect((await third.answer).status).toBe(200)
   })
 
-  test('is used by a body that arrives with its head only while the body is processed', async () => {
+  test('is used only during processing if a body arrives together with its head', async () => {
     const memory = open()
     const server = createRelayServer(memory.fetch).listen(0, '127.0.0.1')
     onTestFinished(() => void server.close())
@@ -141,7 +141,7 @@ describe('memory for bodies', () => {
     expect((await arriving.answer).status).toBe(200)
   })
 
-  test('is also limited for the verified bodies that count toward a share', async () => {
+  test('is also limited for all verified bodies of one share together', async () => {
     const memory = open()
     memory.holding.set('a', Promise.withResolvers())
     const sendOf = (bytes: number, shares: object, headers: Record<string, string> = {}) => {

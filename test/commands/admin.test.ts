@@ -93,7 +93,7 @@ const JSON_OF: [Command, string[], object][] = [
   [cancel, ['ID', '--json'], { delivery: expect.any(String), state: 'running' }],
   [migrate, ['FILE', '--json'], { files: [expect.any(Object)] }],
 ]
-/** Arguments that match nothing, and the message about that. */
+/** Arguments that match nothing, each with the message. */
 const NOTHING: [Command, string[], RegExp][] = [
   [deliveries, ['--state', 'cancelled', '--action', 'a', '--since', '1h'], /^No delivery matches\.$/],
   [redeliver, ['--state', 'cancelled', '--repository', 'acme/shop'], /^No delivery matches\.$/],

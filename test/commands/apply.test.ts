@@ -77,7 +77,7 @@ test('--apply creates what is missing, and --check fails until then', async () =
     expect(await call(args)).toMatchObject({ code: 0, written: [], stdout: stdoutThen })
 })
 
-test('--apply asks before it writes what the file says, and keeps the changes of users in Port', async () => {
+test('--apply asks before it writes what the file says, and keeps the changes that users made in Port', async () => {
   const { port, call, write, action, portWorkflow } = await openFolder({
     'release.yml': manual('tag: {}, old: {}'),
   })
@@ -133,7 +133,7 @@ test('--check reports a node that fails if the response of the relay is late', a
   expect(stdout).toContain('  + nodes.github.config.onTimeout: "continue"')
 })
 
-test('--agent lets the agent deliver the webhook of an action or node, and without it, agent stays unchanged', async () => {
+test('--agent lets the agent deliver the webhook of an action or node; without --agent, the key agent stays unchanged', async () => {
   const { call, action, portWorkflow } = await openFolder({ 'release.yml': manual('tag: {}') })
   const ofWorkflow = 'release.yml --format workflow --identifier release_flow'
   for (const args of ['release.yml', ofWorkflow]) await call(`${args} --apply --yes`)
@@ -184,7 +184,7 @@ test('refuses to write and says why', async () => {
     'c.yml': manual('tag: {}'),
     'd.yml': '{ workflow_dispatch: { inputs: { tag: {} } }, repository_dispatch: { types: [d] } }',
   })
-  // The definition in Port decides between the events.
+  // The file has two events. The event of the definition in Port is kept.
   await call('d.yml --apply --yes --event repository_dispatch')
   expect(await call('d.yml --check')).toMatchObject({
     code: 0,

@@ -64,13 +64,13 @@ describe('a title', () => {
     },
   )
 
-  test("with another delivery's ID may be of another relay, so the run is a candidate but isn't bound", () => {
+  test("with another delivery's ID may come from another relay, so the run is a candidate but isn't bound", () => {
     const title = `deploy ${UUID.replace('019', '01a')}`
     expect(poll([run(title)])).toEqual({ evidence: null, titles: [title] })
     expect(poll([run(title), run('deploy')]).evidence).toBeNull()
   })
 
-  test('that quotes the delivery belongs to the newer delivery that the title also contains', () => {
+  test('with the IDs of this delivery and a newer one identifies the newer one', () => {
     const quoting = run(`deploy ${ANOTHER} after ${DELIVERY.runId}`)
     const owners = new Map([[quoting.id, { id: 'another', attemptedAt: null }]])
     expect(poll([quoting], { owners })).toEqual({ evidence: null, titles: [] })
@@ -81,7 +81,7 @@ describe('a title', () => {
     expect(poll([run(titles[0]!)], { owners: new Map() })).toEqual({ evidence: null, titles })
   })
 
-  test("with another delivery's ID makes the run a candidate if that delivery can't have started it", () => {
+  test("with another delivery's ID makes the run a candidate if the other delivery can't have started the run", () => {
     const quote = (title: string, attemptedAt: number) => {
       const quoting = run(title)
       return poll([quoting], { owners: new Map([[quoting.id, { id: 'another', attemptedAt }]]) })
@@ -191,7 +191,7 @@ describe('binds the only candidate', () => {
     expect(poll([run('deploy'), run('Roll out')]).evidence).toBeNull()
   })
 
-  test('but not if another delivery could have started the run, which has any title after a workflow_dispatch', () => {
+  test('but not if another delivery could have started the run; after a workflow_dispatch, the title of its run can be anything', () => {
     const facts = { others: other('restart') }
     expect(poll([run('Roll out')], facts)).toEqual({ evidence: null, titles: ['Roll out'] })
     expect(poll([run('restart')], facts)).toEqual({ evidence: null, titles: [] })
@@ -211,7 +211,7 @@ test.each<[known: Evidence[], seen: Evidence[], merged: string]>([
   [['title'], ['title', 'candidate'], '0 title'],
   [['report'], ['report', 'title'], '0 report'],
   [[], ['candidate'], '0 candidate'],
-])('a delivery with runs known by %j whose poll finds runs by %j has: %s', (known, seen, merged) => {
+])('after the evidence %j, a poll with the evidence %j leads to: %s', (known, seen, merged) => {
   const bound = (evidence: Evidence, id: number): DeliveryRun => ({
     ...{ id, attempt: 1, evidence, past: false, status: 'in_progress', conclusion: null, url: '' },
   })

@@ -80,7 +80,7 @@ const REFUSED = { access: 'forbidden' as const, refusedFor: MINUTE }
 const candidates = (...statuses: string[]) =>
   ({ candidates: statuses.map((status, id) => ({ id, status })) }) as unknown as Scene['of']
 const READ = { jobs: { jobs: [], lost: [], lines: [] } }
-/** GitHub shows that the run finished this long after the dispatch, in a list that was read after this many seconds. */
+/** A list that was read `read` seconds after the dispatch shows that the run finished `after` ms after the dispatch. */
 const seenAt = (after: number, read = 120) => {
   const runs = new Map([[7, { updatedAt: BEGIN + after }]])
   return { snapshot: { runs, readAt: BEGIN + read * SECOND } } as unknown as Scene
@@ -115,7 +115,7 @@ const STEPS: [after: number, seen: Scene, step: string][] = [
   [3 * START, { ...NONE, of: { elsewhere: true } }, 'later'],
   [START, { ...NONE, of: candidates('completed', 'in_progress') }, 'later'],
   [START, { ...NONE, of: candidates('completed', 'completed') }, 'runUnidentified: unidentified'],
-  // The runs have finished. An earlier poll must have seen this, too. The jobs of a failed run are read.
+  // The runs have finished, also according to an earlier poll. The jobs of a failed run are read.
   [2 * MINUTE, { ...ENDED, delivery: { runs: [aRun({})] } }, 'later'],
   [2 * MINUTE, { ...ENDED, delivery: { updatedAt: BEGIN + 2 * MINUTE - 499 } }, 'later'],
   [2 * MINUTE, ENDED, 'runFinished success of 7'],
@@ -143,7 +143,7 @@ const STEPS: [after: number, seen: Scene, step: string][] = [
   [2 * MINUTE, { ...FAILED, ...READ, of: { elsewhere: true } }, 'runFinished failure of 7'],
   [2 * MINUTE, { ...UNREAD, finishedSince: BEGIN }, 'later'],
   [5 * MINUTE, { ...UNREAD, finishedSince: BEGIN }, 'runFinished success of 7'],
-  // A failure is confirmed by the run itself, or by a newer list that contains the run, for at most a minute.
+  // For at most a minute, a failure waits for a confirmation by the run itself or by a newer list that contains the run.
   [2 * MINUTE, { ...FAILED, ...READ, confirmed: 'not read' }, 'read runs'],
   [2 * MINUTE, { runs: [ended('skipped')], ...READ, confirmed: 'not read' }, 'read runs'],
   [2 * MINUTE, { ...ENDED, confirmed: 'not read' }, 'runFinished success of 7'],
@@ -181,7 +181,7 @@ const STEPS: [after: number, seen: Scene, step: string][] = [
   }),
   [20 * SECOND, { delivery: NODE, run: { cancelling: true } }, 'cancelRequested'],
   [20 * SECOND, { delivery: NODE, run: { finished: true, status: 'unknown' } }, 'finishedInPort unknown'],
-  // Port is read when this is due. A new run is bound first.
+  // Port is read when the read is due, but a new run is bound first.
   [MINUTE, { port: 'not read', portDue: true }, 'read Port'],
   [MINUTE, { runs: [{ evidence: 'report' }], port: 'not read', portDue: true }, 'later'],
   [MINUTE, { port: 'not read', snapshot: { access: 'forbidden' } }, 'read Port'],

@@ -19,14 +19,14 @@ function step(message: Message, response: PortFailure, age: number) {
   return nextStep(batch!, response, { age, retention: RETENTION, maySplit: true })
 }
 
-/** Returns what happens to a message. If a log line about the rejection replaces the message, this is also `drop`. */
+/** Returns what happens to a message. Returns `drop` also if a log line about the rejection replaces the message. */
 function fate(message: Message, response: PortFailure, age: number): Fate {
   const next = step(message, response, age)
   if (next.do === 'replace') return next.otherwise === 'drop' ? 'drop' : 'replace'
   return next.do as Fate
 }
 
-/** Columns: the response, the failure, and what happens to a log line, label, or entity, and to a conclusion: each new, and after 16 minutes. */
+/** Columns: the response, the failure, the fates of a log line, label, or entity, and the fates of a conclusion. Each has two fates: new, and 16 minutes old. */
 const FATES: [response: string, PortFailure, others: [Fate, Fate], end: [Fate, Fate]][] = [
   ['the run has finished', failure('finished', 422), ['drop', 'drop'], ['drop', 'drop']],
   ['the run is synchronous', failure('synchronized', 422), ['drop', 'drop'], ['drop', 'drop']],
@@ -76,7 +76,7 @@ test('a replacement message keeps only the conclusion of the original', () => {
   }
 })
 
-test('the retry delay varies, and grows to a minute and, from attempt 60 on, to 10 minutes, unless Port names a later time', () => {
+test('the retry delay varies and grows, to a minute before attempt 60 and then to 10 minutes, unless Port names a later time', () => {
   const longest = new Map(
     [0, 1, 2, 5, 6, 59, 60, 1_000].map((n, i) => [n, [1, 2, 4, 32, 60, 60, 600, 600][i]!]),
   )

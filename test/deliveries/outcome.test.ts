@@ -126,7 +126,7 @@ test('after a request for a cancellation, the relay re-runs no jobs, even if Git
   const run = { id: 7, attempt: 1, past: false, status: 'completed', conclusion: 'failure' } as DeliveryRun
   const delivery = { ...DELIVERY, rerunAt: 0, cancelSentAt: null, runs: [run] } as Delivery
   expect(canRerun(delivery, run)).toBe(true)
-  // GitHub refused the cancellation, so the request is forgotten, but the user wanted no further work.
+  // GitHub refused the cancellation, so `cancelRequestedAt` is null again, but the user wanted no further work.
   expect(canRerun({ ...delivery, cancelSentAt: 1 }, run)).toBe(false)
   expect(canRerun({ ...delivery, cancelRequestedAt: 1 }, run)).toBe(false)
   expect(canRerun(delivery, { ...run, attempt: 2 })).toBe(false)

@@ -392,7 +392,7 @@ test('a run that appears late removes the warning that nothing listens, and a la
   expect(transition(inState('running'), late, NOW, POLICY)?.change.runs).toBeUndefined()
 })
 
-test("the history of every end has the conclusion that Port gets, or GitHub's", () => {
+test("whenever a delivery ends, its history has the conclusion that Port gets, or GitHub's conclusion", () => {
   const job = { job: 'deploy', conclusion: 'success', author: 'success' } as const
   const reported = { attempt: 1, jobs: [job], summary: null, links: [] }
   const hidden = { ...EVENTS.runHidden, cause: { why: 'end not seen', runTimeout: 1, reason: '' } } as const
@@ -449,8 +449,8 @@ const filesWith = (pattern: RegExp) =>
     })
     .sort()
 
-test('one file applies all changes to deliveries, and transition() decides them', () => {
-  // The store's tests check that no method except `apply` writes such a change.
+test('only one file applies changes to deliveries, and it gets every change from transition()', () => {
+  // The store's tests check that no method except `apply` changes what transition() decides.
   expect(filesWith(/\b(store|tally)\.apply\b|\{[^{}]*\bapply\b[^{}]*\} = \S*store\b/)).toEqual([
     'workers/apply.ts',
   ])

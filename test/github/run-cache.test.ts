@@ -137,7 +137,7 @@ test('each installation has a budget of its own, and all lists together stay bel
   expect(large.perMinute).toBeLessThanOrEqual(300)
 })
 
-test('a 304 gives its request back to the installation', async () => {
+test("a 304 doesn't count toward the request budget of the installation", async () => {
   const readsOf = async (isUnchanged: boolean) => {
     const { poll: look, asked, keep } = open([made(1)], 4)
     await look()

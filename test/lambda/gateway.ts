@@ -6,7 +6,7 @@ import type { APIGatewayProxyResult } from 'hono/aws-lambda'
 import { onTestFinished } from 'vitest'
 import type { Context, Event } from '../../relay/lambda-handler.ts'
 
-/** The type of event in which AWS passes a request to the function. An HTTP API without a stage is like a URL. */
+/** The type of event in which AWS passes a request to the function. An HTTP API without a stage uses the type of a function URL. */
 export type Shape = 'function URL' | 'HTTP API with a stage' | 'REST API'
 
 /** Invokes the function as AWS does. */

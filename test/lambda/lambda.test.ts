@@ -40,7 +40,7 @@ async function openFunction(more: Record<string, string> = {}) {
     ...{ port, github, env, invoke },
     runId: () => port.createRun().id,
     body: (id: string) => ({ run: { id }, action: { identifier: 'deploy' }, inputs: { version: '1.4.2' } }),
-    /** Makes all work due that waits for a time, or until the lease of a killed invocation expires. */
+    /** Makes all work due, including work that a killed invocation has leased. */
     async passTime(ms = 0) {
       // A delivery without a due time keeps NULL.
       await client.query('UPDATE deliveries SET lease_until = 0, due_at = due_at * 0')
@@ -173,7 +173,7 @@ describe("an invocation of the bundle, when GitHub doesn't respond in time,", ()
     return { port, github, id, ended, ...opened }
   }
 
-  /** Expects that scheduled invocations alone finish every accepted delivery, and that it is dispatched once. */
+  /** Expects that scheduled invocations alone finish the accepted delivery, which is dispatched once. */
   async function followed({ port, github, id, passTime, invoke }: Awaited<ReturnType<typeof invokeBundle>>) {
     expect(github.dispatches).toHaveLength(1)
     github.setRun(github.runs[0]!.id, { status: 'completed', conclusion: 'success' })

@@ -235,7 +235,7 @@ test('remarks name the lines that need the entity as an object, and the inputs t
 
 const OUTPUT = 'echo "runId=$(jq -r .runId <<< "$port_context")" >> $GITHUB_OUTPUT'
 const VARIABLE = 'echo "RUN_ID=${{ inputs.port_run_id }}" >> $GITHUB_ENV'
-test('a remark names the fields of a user that a workflow reads, although its inputs lack them', async () => {
+test('a remark names the fields of the user that a workflow reads from an input that lacks them', async () => {
   const read = (input: string, ...keys: string[]) => ({
     run: keys.map(key => `echo "\${{ fromJSON(${input}).${key} }}"`).join(' '),
   })

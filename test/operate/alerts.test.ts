@@ -123,7 +123,7 @@ test('sends a signed message when problems start or are resolved, at most once a
   expect(received.at(-1)!.body.text).toContain('Resolved: Port rejects')
 })
 
-test('one of two relays on a database sends all alerts, and the other takes over when it stops', async () => {
+test('one of two relays on a database sends all alerts, and the other takes over when the first one stops', async () => {
   const { reads, relays, relay, set, pass } = await open()
   relays.push(relay())
   set(rejected)
@@ -158,7 +158,7 @@ test('sends an alert about refused webhooks, a rejected credential, and a stalle
   Object.assign(refused, { count: 4, statuses: ['4 × 401'], reason: "The signature doesn't match." })
   set({ ...rejected, side: 'github' })
   const [first, ...others] = await pass(20 * MINUTE)
-  // A rate-limit pause doesn't count as stalled, so this queue has another cause.
+  // A queue in a rate-limit pause doesn't count as stalled, but this queue isn't paused.
   expect(first).toEqual([10, ['credential_rejected', 'queue_stalled', 'webhooks_refused'], []])
   expect(others).toEqual([])
   set(down)
@@ -171,7 +171,7 @@ test('sends an alert about refused webhooks, a rejected credential, and a stalle
   expect((await pass(MINUTE)).flat(2)).toContain('queue_old')
 })
 
-test('sends an alert about a freeze without an end after a day', async () => {
+test('after a day, sends an alert about a freeze without an end', async () => {
   const { received, store, pass, now } = await open()
   const since = now() - 24 * 60 * MINUTE + 5 * MINUTE
   const { id } = await store.addFreeze({ repositories: 'acme/*', reason: 'Sale', since, endsAt: null })
@@ -184,7 +184,7 @@ test('sends an alert about a freeze without an end after a day', async () => {
   expect(await pass(5 * MINUTE)).toEqual([[20, [], ['freeze_old']]])
 })
 
-test('sends an alert if workflow runs have waited for a runner for ten minutes, with their number and labels', async () => {
+test('if workflow runs have waited for a runner for ten minutes, sends an alert with their number and labels', async () => {
   const { received, store, pass, now } = await open()
   const ids = await acceptAll(store, ...[1, 2, 3].map(() => ({ receivedAt: now() })))
   const waiting = {

@@ -72,7 +72,7 @@ function treeOf(spans: Span[]): string[] {
 const attributesOf = ({ attributes }: Span) =>
   Object.fromEntries(attributes.map(({ key, value }) => [key, value.stringValue ?? value.intValue]))
 
-test('after a relay took over a delivery from a killed one, it exports a single trace, without inputs, through the proxy', async () => {
+test('a relay that takes over a delivery from a killed relay exports a single trace through the proxy, without inputs', async () => {
   const { port, github, env, deliver, runOf } = await open()
   const [collector, database] = await Promise.all([startCollector(), newDatabase()])
   const traced = {

@@ -14,7 +14,7 @@ import { openScene, type Scene, WEBHOOK_SECRET, workflow } from '../workflow-dis
 vi.setConfig({ testTimeout: 120_000 })
 
 const APPROVAL = 'WAITING_FOR_APPROVAL'
-/** Has no text, because `toString` isn't a function. */
+/** Can't be converted to text, because `toString` isn't a function. */
 const ODD = { toString: 1, valueOf: 1 }
 
 /** Returns the event of a changed run. Port renders the body of an automation from this event. */
@@ -51,7 +51,7 @@ async function open(): Promise<Scene> {
   return scene
 }
 
-/** Lets GitHub say by webhook what happened to a run, so that the relay doesn't wait for a poll. */
+/** Sends GitHub's webhook about the current state of a run, so that the relay doesn't wait for a poll. */
 const tell = ({ relay, github }: Scene, run: GitHubRun) =>
   sendRunWebhook(relay.url, run, { github, secret: WEBHOOK_SECRET })
 

@@ -14,7 +14,7 @@ function signed(): string {
   return `POST ${path} HTTP/1.1\r\nhost: relay\r\ncontent-length: ${body.length}\r\n${headers.join('')}\r\n${body}`
 }
 
-/** Opens a connection to a relay. `send` returns the status of the response, and whether the response announces the end of the connection. */
+/** Opens a connection to a relay. `send` returns the status of the response, and whether the response closes the connection. */
 async function open() {
   const relay = await openRelayHere(relayEnv())
   const socket = connect(Number(new URL(relay.url).port), '127.0.0.1')
@@ -36,7 +36,7 @@ async function open() {
   }
 }
 
-test('a connection closes after several requests in a row that nobody has verified', async () => {
+test('the relay closes a connection after several unverified requests in a row', async () => {
   const { send, ended, errors } = await open()
   const seen = []
   for (let n = 0; n < LIMITS.unverifiedInARow; n++) seen.push(await send(UNSIGNED))

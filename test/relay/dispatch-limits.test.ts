@@ -30,7 +30,7 @@ test('the dispatch rate allows a burst of 20, then the configured number per min
   expect([after(0), rate.available(7)]).toEqual([20, 7])
   take(20)
   expect([after(0), after(999), after(1), after(3_500)]).toEqual([0, 0, 1, 4])
-  // A delivery that was claimed twice is dispatched later, and takes from the next second.
+  // A dispatch that exceeds the rate, because its delivery was claimed twice, counts toward the next second.
   take(5)
   expect([after(0), after(500), after(1_000), after(600_000)]).toEqual([0, 0, 1, 20])
   const unlimited = createDispatchRate(0)

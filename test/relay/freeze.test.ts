@@ -27,7 +27,7 @@ async function open(options?: SystemOptions) {
 const dispatched = ({ github }: Pick<System, 'github'>) =>
   github.dispatches.map(({ clientPayload }) => clientPayload.run_id)
 
-test('a frozen delivery waits without a timeout, shows the reason in Port, and delays no other repository; afterward, all are dispatched in order', async () => {
+test('frozen deliveries wait without a timeout, with the reason in Port, and delay no other repository; after the freeze, they are dispatched in order', async () => {
   const system = await open()
   const { accept, notify, pass, port, store, history } = system
   await system.dispatch('r_before')
@@ -35,7 +35,7 @@ test('a frozen delivery waits without a timeout, shows the reason in Port, and d
   const ids = [await accept('r_1'), await accept('r_2')]
   const [claimed] = await store.claimQueued(system.now(), 60_000, 1, system.pauses.scope)
   const { id } = await system.start({ endsAt: Date.UTC(2100, 0, 1) })
-  // The attempt that was claimed before doesn't start.
+  // The attempt that was claimed before the freeze doesn't start.
   await system.engine().dispatch(claimed!, NEVER)
   ids.push(await accept('r_3'))
   await accept('r_other', 'other/web')
@@ -79,7 +79,7 @@ test('a frozen delivery waits without a timeout, shows the reason in Port, and d
   expect(await store.freezes()).toEqual([])
 })
 
-test('the first dispatch after a freeze drops a delivery whose run a user finished in Port, except after a redelivery', async () => {
+test('after a freeze, a delivery whose Port run a user finished is not dispatched, unless it was redelivered', async () => {
   const system = await open()
   const failed = await system.dispatch('r_again', 'acme/api')
   const { id } = await system.start()
@@ -94,7 +94,7 @@ test('the first dispatch after a freeze drops a delivery whose run a user finish
   await system.settle()
   expect(dispatched(system)).toEqual(['r_open'])
   expect((await system.delivery(ended)).state).toBe('finished')
-  // The relay tried to dispatch it again; acme/api isn't allowed.
+  // The relay tried to dispatch the redelivered delivery, but acme/api isn't allowed.
   expect(await system.history(failed)).toEqual([
     'dispatchRejected',
     'redelivered',
@@ -124,7 +124,7 @@ test.each<[string, string, (system: System) => unknown]>([
   ['queued', 'a freeze that starts while Port is read', s => freezeBefore(s, s.engine().port, 'read')],
   ['queued', 'a freeze that starts while the request is prepared', s => freezeBefore(s, s.hub, 'dispatch')],
 ])(
-  "after a freeze, a delivery becomes %s, and isn't sent at first, because of %s",
+  'after a freeze, a delivery becomes %s if its first dispatch is prevented by %s',
   async (state, _, trouble) => {
     const system = await open()
     const id = await system.accept(state === 'cancelled' ? NODE : 'r_1')
@@ -157,14 +157,14 @@ test.each([
   await system.engine().freezes.check()
   expect(await system.delivery(id)).toMatchObject(hasRun ? { state: 'running' } : { frozenBy: freezeId })
   expect(await system.delivery(next)).toMatchObject({ state: 'queued', frozenBy: freezeId })
-  // The lost dispatch doesn't count.
+  // The fake GitHub doesn't list the lost dispatch.
   expect(dispatched(system)).toEqual([])
   await system.engine().freezes.end(freezeId, 'release')
   await system.settle()
   expect(dispatched(system)).toEqual(hasRun ? ['r_next'] : ['r_lost', 'r_next'])
 })
 
-test('a freeze ends by time, but not because of a wrong clock; it survives a restart and holds bulk redeliveries', async () => {
+test('a freeze ends at the set time, but not because of a wrong clock; it survives a restart and applies to bulk redeliveries', async () => {
   const system = await open()
   const ids: string[] = []
   for (let n = 0; n < 30; n++) ids.push(await system.dispatch(`r_${n}`, 'acme/api'))
@@ -190,7 +190,7 @@ test('a freeze ends by time, but not because of a wrong clock; it survives a res
   expect(new Set(await system.history(ids[29]!))).toContain('unfrozen')
 })
 
-test('discarding cancels the frozen deliveries, with a line in Port, and nothing else', async () => {
+test('discarding cancels only the frozen deliveries, and Port gets a line about each', async () => {
   const system = await open()
   await system.dispatch('r_running')
   const ids = Array.from({ length: 120 }, (_, n) => `r_${n}`)
@@ -246,7 +246,7 @@ test('after a freeze that was longer than RELAY_RUN_TIMEOUT, errors of GitHub ar
   const freeze = await system.start()
   await system.pass(3 * RUN_TIMEOUT)
   await system.engine().freezes.end(freeze.id, 'release')
-  // The second error is later than RELAY_START_TIMEOUT after the first attempt.
+  // The second error occurs after RELAY_START_TIMEOUT, which counts from the first attempt.
   system.github.fail({ status: 429, headers: { 'retry-after': '70' }, times: 2 })
   await system.pass(180_000)
   expect(await system.history(id)).toEqual([
@@ -254,7 +254,7 @@ test('after a freeze that was longer than RELAY_RUN_TIMEOUT, errors of GitHub ar
   ])
 })
 
-test('a freeze ends by time only after the relay has asked GitHub for the time again', async () => {
+test('before the relay ends a freeze at the set time, it asks GitHub for the time again', async () => {
   const system = await open()
   const { hub } = system
   const { clockOffset, checkCredential } = hub
@@ -307,7 +307,7 @@ test('a freeze that another relay has ended delays no dispatch', async () => {
 const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
 
 test.each(['sqlite', 'postgres'] as const)(
-  'on %s, relays obey a freeze of another relay at once; two freezes, commands, and a restart',
+  'on %s, relays immediately obey freezes that commands start through another relay, even after a restart',
   async kind => {
     const { port, github, env: services } = await startServices()
     github.addRepository('acme/shop')
@@ -369,7 +369,7 @@ test.each(['sqlite', 'postgres'] as const)(
   },
 )
 
-test('administrators freeze on the dashboard', async () => {
+test('administrators can freeze deliveries on the dashboard', async () => {
   const tokens = { RELAY_ADMIN_TOKEN, RELAY_VIEW_TOKEN: 'a-view-token-of-some-length' }
   const { url, log } = await openRelayHere(relayEnv(tokens))
   const post = (path: string, form: Record<string, string>, cookie = '') =>

@@ -13,7 +13,7 @@ import { newDatabase } from '../support/shared-postgres.ts'
 const PAIRS = Number(process.env.DISPATCH_PAIRS ?? 40)
 const SEED = Date.now()
 
-test(`of two webhooks for one repository that reach two idle relays 0 to 20 ms apart, GitHub gets the second dispatch after its response to the first (seed ${SEED})`, async () => {
+test(`if two webhooks for one repository reach two idle relays 0 to 20 ms apart, GitHub gets the second dispatch after its response to the first one (seed ${SEED})`, async () => {
   const random = seededRandom(SEED)
   const { github, env } = await startServices()
   // Commits take as long as on a network disk.
@@ -50,7 +50,7 @@ test(`of two webhooks for one repository that reach two idle relays 0 to 20 ms a
 test.each<[string, string | null, string | null]>([
   ['before the commit of a delivery', 'INSERT INTO deliveries', null],
   ['after the commit of a delivery', null, 'INSERT 0'],
-  // The scope of rate-limit pauses is a parameter of the claim.
+  // Only the claim has a parameter with this text: the scope of rate-limit pauses.
   ['before the commit of its claim', 'token:', null],
   ['after the commit of its claim', null, 'COMMIT'],
 ])(

@@ -59,7 +59,7 @@ test('GET /healthz signs a challenge of 32 to 64 characters, and ignores others'
     expect(await (await request(`/healthz?challenge=${wrong}`)).json()).toEqual({ ok: true })
 })
 
-test('relays of one database sign a challenge alike, a relay of another database does not', async () => {
+test('relays of one database sign a challenge alike, but a relay of another database signs it differently', async () => {
   const [env, challenge] = [relayEnv(), newChallenge()]
   const hmac = async (env: Record<string, string>) => {
     const relay = await openRelayHere(env)
@@ -187,7 +187,7 @@ test('doctor exits with 1 if the public address does not lead to the relay on th
   )
 })
 
-test('a relay whose certificate has expired shows and sends the cause, and is well after the renewal', async () => {
+test('if a certificate has expired, the relay shows the problem and sends an alert, until the certificate is renewed', async () => {
   const alerts: AlertBody[] = []
   const endpoint = createHttp(async (request, response) => {
     alerts.push(JSON.parse(String(Buffer.concat(await request.toArray()))))

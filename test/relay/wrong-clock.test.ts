@@ -58,7 +58,7 @@ test.each([
   },
 )
 
-test('timeouts count again if the difference stays the same for an hour, even if the relay restarts', async () => {
+test('timeouts count again after the clock difference has stayed the same for an hour, even if the relay restarts', async () => {
   const { system, states, dispatches } = await openThree()
   system.setClock(2 * DAY)
   system.restart()

@@ -94,7 +94,7 @@ const SCENARIOS: Record<string, Scenario> = {
   },
   'a cancellation after the report': {
     jobs: uses => job('build', uses()) + job('deploy', '\n      - run: sleep 60', '\n    needs: [build]'),
-    // Directly, the report has finished the run in Port, and the user cancels on GitHub.
+    // Without a relay, the report has finished the run in Port, and the user cancels on GitHub.
     shown: ['FAILURE', 'SUCCESS'],
     summary: /^Canceled[\s\S]*✓ Job build: success/,
     meanwhile: 'a cancellation',
@@ -122,7 +122,7 @@ test.each<Way>(['by polls', "by GitHub's webhooks", 'directly'])(
     const all = Object.entries(SCENARIOS).map(async ([name, scenario], index) => {
       const { jobs, shown, summary, kind, meanwhile } = scenario
       const expected = shown[way === 'directly' ? 1 : 0]
-      // Directly, the first job of a matrix decides. How the relay learns the end matters only for these kinds of ends.
+      // Without a relay, the result of a matrix depends on which job is first. Webhooks matter only for scenarios with `kind` or `meanwhile`.
       if (way === 'directly' ? name.includes('matrix') : webhooks && !kind && !meanwhile) return
       const runId = 16_000_000_100 + index
       const id = kind === 'node' ? `wfnr_${runId}abcdefgh` : `r_${runId}ABCDEfgh`
@@ -134,7 +134,7 @@ test.each<Way>(['by polls', "by GitHub's webhooks", 'directly'])(
         runDispatched(system, dispatch, jobs(uses), { runId, ...more })
       const repository = name.includes('called') ? repositoryWith(called) : {}
       if (meanwhile === 'a re-run') {
-        // The end of the first attempt isn't visible.
+        // GitHub doesn't show the end of the first attempt.
         const setRun: typeof github.setRun = (id, patch) =>
           github.setRun(id, patch.status === 'completed' ? {} : patch)
         await simulate({ github: { ...github, setRun } })

@@ -293,7 +293,7 @@ async function openScene() {
     ...{ bound: bound.id, token, portRunId: bound.portRun!.id },
     /** A delivery that started deploy.yml on the branch `release`. The run's second attempt has reported. */
     workflow,
-    /** Another such delivery. Its run has not reported. */
+    /** Another delivery of deploy.yml, whose run has not reported. */
     otherWorkflow: await system.deliverWorkflow(),
     /** Returns the claims of a valid token with overrides. `undefined` removes a claim. */
     claims: (more?: Claims): Claims => ({ ...system.issuer.claims(system.run(), system.url), ...more }),

@@ -35,7 +35,7 @@ test('reports are sent to Port in order; a repeated report is processed once, an
   expect(portRun).toMatchObject({ ...start, statusLabel: 'Failed' })
   expect(system.port.entities).toMatchObject([{ identifier: 'shop', runId: portRun.id }])
 
-  // The delivery is finished. The response to a re-run shows this even while Port is unreachable.
+  // Even while Port is unreachable, the response to a re-run shows that the delivery is finished.
   await system.port.stop()
   expect((await system.start(id, { runAttempt: 2 })).body.run).toMatchObject({ ended: true })
 })
@@ -59,7 +59,7 @@ test('after the quota is used up, a conclusion without log lines is accepted, an
   await until(() => portRun.status === 'SUCCESS', 'Port shows the result')
 })
 
-test('the limit on the jobs of a workflow run counts jobs across reports, and a job that reports again only once', async () => {
+test('the limit on jobs applies to all reports of a workflow run together, and counts each job once', async () => {
   const { system, id, token } = await startReporting()
   const job = (n: number) => ({ id: n, name: `job ${n}`, author: 'success', ownSummary: false })
   const results = (from: number, to: number) =>

@@ -19,9 +19,9 @@ import { RUN, startSystem } from '../support/system.ts'
 import { aDelivery } from './place.ts'
 
 /*
- * What a webhook, its dispatch, its messages to Port, its run until success, a webhook that is claimed as soon as
- * the worker is woken, and forty webhooks at once cost. The numbers don't depend on the machine. Whoever raises a number
- * explains the reason in the commit.
+ * The costs of a webhook, its dispatch, its messages to Port, and its run until success; of a webhook that is claimed as
+ * soon as the worker is woken; and of forty webhooks at once. The costs don't depend on the machine. To raise a cost,
+ * explain the reason in the commit.
  */
 
 /**
@@ -66,7 +66,7 @@ function countSqlite(counts: Counts): void {
   onTestFinished(() => void Object.assign(Worker.prototype, { postMessage }))
 }
 
-/** Counts the prepared statements, which are all except those that open connections and send notices. */
+/** Counts the prepared statements: all statements except those that open connections or send notices. */
 function countPostgres(counts: Counts): void {
   type Result = { rowCount: number; command: string }
   const { query } = pg.Client.prototype as unknown as { query: (...given: unknown[]) => unknown }
@@ -164,9 +164,9 @@ test('on SQLite, an idle relay starts a dispatch before it responds to the webho
   expect(order).toEqual(['dispatch', 'response'])
 })
 
-test('on PostgreSQL, claims read as little with 10,000 waiting deliveries as with one, with plans made for one', async () => {
+test('on PostgreSQL, claims with a plan for one waiting delivery read as little if 10,000 deliveries wait', async () => {
   const backend = await openBackend({ kind: 'postgres', url: await newDatabase() })
-  // Counts since the last time that the connection was idle for a second.
+  // PostgreSQL counts from the last time that the connection was idle for a second.
   const sql = `SELECT seq_tup_read + idx_tup_fetch AS read FROM pg_stat_xact_user_tables WHERE relname = 'deliveries'`
   const reads: number[] = []
   const run: Backend['run'] = async statements => {

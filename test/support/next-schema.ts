@@ -1,4 +1,4 @@
 import { MIGRATIONS } from '../../relay/store/migrations.ts'
 
-// `node --import` loads this file into a relay and its threads, which then are a relay of a later version.
+// `node --import` loads this file into a relay and its threads, which makes the relay one of a later version.
 MIGRATIONS.push(...JSON.parse(process.env.NEXT_MIGRATIONS ?? '[]'))

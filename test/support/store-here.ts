@@ -11,7 +11,7 @@ export async function openStoreHere(path: string, upgrader?: Upgrader): Promise<
   const file = openSqliteFile(path, upgrader)
   const commit = async ({ inserts = [], requests = [] }: Partial<Batch>) => {
     await new Promise(resolve => setImmediate(resolve))
-    // As claims, no commit waits for the disk. A commit survives a killed process, but not a power failure.
+    // Like claims, commits don't wait for the disk: they survive a killed process, but not a power failure.
     const { inserted, rows } = file.run({ inserts, requests, claims: true })
     return { inserted: firstOf(inserted), rows: firstOf(rows) ?? [] }
   }

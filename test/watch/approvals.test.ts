@@ -166,7 +166,7 @@ test('Port shows why GitHub refuses to show whether a workflow run has started, 
   expect([label(system), await shown()]).toEqual(['Running', null])
 })
 
-test('Port shows that a workflow run waits for a runner with labels, is hidden, or waits in a concurrency group, and when it goes on', async () => {
+test('Port shows if a workflow run waits for a runner or in a concurrency group, or is hidden, until the run continues', async () => {
   const { system, id, run } = await startWithRun({ runTimeout: 3_600_000 }, { status: 'queued' })
   const shown = async () => toShown(await system.delivery(id), null, new Map(), system.now()).waits
   const gpu = { name: 'train', status: 'queued' as const, runner_name: null, labels: ['self-hosted', 'gpu'] }

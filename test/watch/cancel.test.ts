@@ -61,7 +61,7 @@ describe('after a cancellation request, a delivery', () => {
     ['its untitled run', 'after the response', false],
     ['its untitled run', 'while the response is missing', true],
     ['whether it started a run', 'without Actions: read', false],
-  ])('is unknown, not canceled, if the relay can not tell %s (%s)', async (_, how, lost) => {
+  ])("is unknown, not canceled, if the relay can't tell %s (%s)", async (_, how, lost) => {
     const blind = how === 'without Actions: read'
     const system = await startSystem({ actions: blind ? 'none' : 'write' })
     await system.dispatch('r_B1b2C3d4E5f6G7h8')
@@ -78,7 +78,7 @@ describe('after a cancellation request, a delivery', () => {
     expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Unknown' })
   })
 
-  test('whose response was lost leaves the queue at once, and its run is canceled when it appears', async () => {
+  test('whose response was lost leaves the queue at once, and its run is canceled when the run appears', async () => {
     const system = await open()
     const [id, next] = [await system.accept(RUN), await system.accept('r_B1b2C3d4E5f6G7h8')]
     system.github.failures.serverError({ create: false, times: 1 })

@@ -6,7 +6,7 @@ const MINUTE = 60_000
 const isList = ({ path }: ReceivedRequest) => /\/actions\/runs\?/.test(path)
 
 test.each([1, 2])(
-  'of 300 list requests a minute, the polls of %i relays together leave 60 to more urgent lists',
+  'the polls of %i relays together leave 60 of the 300 list requests a minute to more urgent lists',
   async relays => {
     const system = await startSystem({ startTimeout: 10 * MINUTE, runTimeout: 1_440 * MINUTE })
     const { github, hub, store } = system

@@ -10,7 +10,7 @@ const SECOND = { status: 'queued', conclusion: null, runAttempt: 2 } as const
 const [SUCCEEDED, FAILED] = ['SUCCESS Succeeded', 'FAILURE Failed']
 const SALE = { repositories: 'acme/*', reason: 'Sale', since: 1, endsAt: null }
 
-/** The first request doesn't reach GitHub. Then this happens before the relay repeats its request. */
+/** Loses the first request for a re-run, and calls `act` before the relay repeats the request. */
 const beforeRepeat =
   (act: Act): Act =>
   async given => {
@@ -22,7 +22,7 @@ const beforeRepeat =
 
 const CASES: [name: string, act: Act, shown: string, attempts: number, requests: number, log?: RegExp][] = [
   [
-    'a lost runner: the second attempt counts, and what jobs of the first attempt reported does not',
+    'a lost runner: the reports of the second attempt count, and those of the first attempt do not',
     async ({ system, id, fail, succeed, shown, log }) => {
       await system.reportJob(id, 'success', { author: 'failure', id: 7, name: 'build' })
       await fail(LOST)
@@ -171,7 +171,7 @@ const CASES: [name: string, act: Act, shown: string, attempts: number, requests:
     ] as const),
   ],
   [
-    'a missing permission, in the words of an older GitHub',
+    'a missing permission, with the message of an older GitHub',
     ({ fail, failRequest }) => {
       failRequest({ status: 403, body: { message: 'Must have admin rights to Repository.' } })
       return fail(LOST)

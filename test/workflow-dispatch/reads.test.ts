@@ -122,7 +122,7 @@ no | runId | uses: other/action@v1; with:;   runId: \${{ inputs.runId }}
 no | runId | ${PORT_STEP}link: https://github.com/a/b/actions/runs/\${{ inputs.runId }}
 no | port_run_identifier | run: terraform apply \${{ inputs.port_run_identifier }}`
 
-test("an input with the name of a run ID gets the Port run's ID if the file shows that it's Port's, and if Port sends none", async () => {
+test("an input that is named like a run ID gets the Port run's ID if the file uses it for Port, and Port sends no value", async () => {
   const { dispatch } = await openDispatch()
   const rows = RUN_IDS.trim().split('\n')
   const results = rows.map(async row => {
@@ -136,7 +136,7 @@ test("an input with the name of a run ID gets the Port run's ID if the file show
   await Promise.all(results)
 })
 
-test("an input gets Port's context if the workflow reads the run ID from it, and no keys that the context lacks", async () => {
+test("an input gets Port's context if the workflow reads the run ID from the input, and no keys that the context lacks", async () => {
   const { dispatch } = await openDispatch()
   const reads = (...keys: string[]) =>
     file(['context'], keys.map(key => step(`run: "\${{ fromJSON(inputs.context).${key} }}"`)).join('\n'))

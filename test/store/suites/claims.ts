@@ -42,7 +42,7 @@ export function claimTests(place: Place): void {
     expect(order).toEqual(['acme/long', 'acme/other', 'acme/long', 'acme/long'])
   })
 
-  test('a delivery is claimed at once even if it was received in the same turn as another one, but later', async () => {
+  test('a delivery is claimed at once even if another one was received earlier in the same turn', async () => {
     const store = await place.open()
     const claims: ReturnType<typeof claim>[] = []
     let now = 1000

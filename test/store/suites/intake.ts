@@ -55,7 +55,7 @@ export function intakeTests(place: Place): void {
     await store.saveCancellation({ digest: 'canceled', expiresAt: 1 }, { status: 200, body: 'again' })
 
     expect(await store.accept({ ...inBody, id: 'again' })).toEqual({ ...first, duplicate: true })
-    // A delivery with the same signature counts more than one with the same run.
+    // A delivery with the same signature takes precedence over one with the same run.
     const ofAnother = { ...signed, id: 'again', dedupeKey: inBody.dedupeKey, runId: inBody.runId }
     for (const each of [{ ...signed, id: 'again' }, aSigned('signed'), ofAnother])
       expect(await store.accept(each)).toEqual({ ...second, duplicate: true })
