@@ -25,7 +25,7 @@ export async function generateFile(file: string, options: ToActionOptions) {
     .replace(/^\ufeff/, '')
   const name = file === '-' ? 'workflow.yml' : basename(file)
   const generated = toAction(yaml, name, options)
-  // GitHub's parser is loaded only here, because loading it takes longer than starting the relay.
+  // GitHub's parser is loaded here and not at the start, because loading it takes longer than starting the relay.
   const { parseWorkflow } = await import('../simulator/runner/parser.ts')
   const { errors } = await parseWorkflow(name, yaml)
   const rejection = errors.length > 0 ? `GitHub's parser rejects the workflow: ${errors.join('; ')}.` : null

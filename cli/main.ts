@@ -11,7 +11,7 @@ const commands = name === serve.name ? [serve] : (await import('./commands.ts'))
 const command = commands.find(each => each.name === name)
 if (command) {
   const code = await runCommand(command, process.env, args)
-  // After a failure, the process exits even if handles are open. After a success, it exits by itself, because `serve` must continue to run.
+  // After a failure, the process exits even if handles are open. After a success, it exits when all work is done, because `serve` must continue to run.
   if (code !== 0) process.exit(code)
 } else if (['--version', '-v'].includes(name)) {
   console.log(packageJson.version)

@@ -35,7 +35,7 @@ FILE of --port-action contains one or more actions in JSON or YAML.`,
     if (!/^[\w.-]+\/[\w./-]+@[\w./-]+$/.test(action))
       throw new UsageError(`--action must be OWNER/NAME@VERSION, not ${JSON.stringify(action)}.`)
     const relay = relayOf(values.relay ?? (env.RELAY_PUBLIC_URL || undefined))
-    // GitHub's parser is loaded only here, because loading it takes longer than starting the relay.
+    // GitHub's parser is loaded here and not at the start, because loading it takes longer than starting the relay.
     const { migrateFiles } = await import('./migrate/files.ts')
     const { migratePortActions } = await import('./migrate/port-action.ts')
     const { format = 'action' } = values

@@ -48,7 +48,7 @@ GitHub. The exit code is 0 if the workflow succeeded, otherwise 1.`,
   },
 })
 
-/** @param usage the error message. It must not contain the value, which may be a secret. */
+/** @param usage the error message, which must not contain the value, because the value may be a secret */
 function pairs(given: string[] = [], name: RegExp, usage: string): Record<string, string> {
   return Object.fromEntries(
     given.map(pair => {

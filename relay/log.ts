@@ -83,7 +83,7 @@ const LONGEST_REASON = 200
  * requests. A message is written when it first occurs. While the message recurs, one line per minute shows the latest
  * fields, and the `count` since the previous line. If there are different reasons, `reasons` contains the count of each
  * reason. Messages are grouped by their text, so variable values belong in the fields.
- * @param maxReasons the maximum number of reasons in a line; `others` counts the reasons above this number
+ * @param maxReasons the maximum number of reasons in a line; `others` counts the remaining reasons
  */
 export function createThrottledLog(log: Levels, maxReasons: number) {
   type Lasting = { level: keyof Levels; fields: object; count: number; reasons: Map<string, number> }

@@ -195,7 +195,7 @@ export async function createRelay(config: Config, log: Logger, opening?: Promise
   const onRefusal = (status: number, reason: string, address: string) =>
     throttled.warn({ status, reason, address }, "a request that can't be read was refused")
   const server = createRelayServer(relay.app.fetch, onRefusal, relay.receive)
-  // If this queue is full, the kernel drops a connection attempt, and the sender repeats the attempt only after 1 s and 3 s.
+  // If the queue of new connections is full, the kernel drops an attempt to connect, and the sender waits for 1 s before the next attempt.
   server.listen(listenPort, host, LIMITS.connections)
   await once(server, 'listening').catch(async cause => {
     await close()

@@ -40,7 +40,7 @@ const NOTICED_MS = 30_000
 export const secondsAhead = (date: string | null | undefined, now: number) =>
   Math.round((now - Date.parse(date ?? '')) / 1000)
 
-/** Reports a clock difference. It is a problem if it exceeds `mostMs`. @param reason why the clocks must match */
+/** Reports a clock difference, which is a problem if it exceeds `mostMs`. @param reason why the clocks must match */
 export function compareClock(whose: string, ahead: number, mostMs: number, reason: string): Finding | false {
   const apart = Math.abs(ahead)
   if (!(apart * 1000 > NOTICED_MS)) return false

@@ -72,7 +72,7 @@ function withoutChecks(token: string, { config }: CheckDeps): Finding | false {
   )
 }
 
-/** Recognizes the response of an Enterprise Server without rate limits. The server sends it only for a valid credential. */
+/** Whether an error is the response of an Enterprise Server without rate limits, which shows that the credential is valid. */
 const isWithoutLimit = (error: unknown) =>
   error instanceof RequestError && error.status === 404 && /rate limiting is not enabled/i.test(error.message)
 

@@ -34,8 +34,8 @@ export const placeholderNotes = ({ url }: JsonObject): string[] =>
     : []
 
 /**
- * The body with all fields that the relay uses. It has the user's name and email address, but no other data of the user.
- * `event` is null for an action. `inputs` and `entity` are null for an automation. Port doesn't accept a string as a body.
+ * The body with all fields that the relay uses, and with no data of the user except the name and email address. `event`
+ * is null for an action. `inputs` and `entity` are null for an automation. Port doesn't accept a string as a body.
  * @see https://docs.port.io/actions-and-automations/create-self-service-experiences/setup-the-backend#trigger-data
  */
 export const RECOMMENDED_BODY: JsonObject = {

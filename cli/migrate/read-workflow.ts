@@ -185,7 +185,7 @@ function noteOrder([step, ...rest]: Step[], job: yaml.Mapping, { root, edits, re
     )
 }
 
-/** Matches conditions that depend on nothing but the job's result. Messages with such a condition are omitted, because the action logs the result. */
+/** Matches conditions that depend on nothing but the job's result. A log message with a matching condition is omitted, because the action logs the result. */
 const PLAIN_CONDITION = /^(?:[\s!()|&]|\$\{\{|\}\}|\b(?:success|failure|always|cancelled)\s*\(\s*\))*$/
 
 /** Omits log messages with fixed text, because the action logs the steps. */

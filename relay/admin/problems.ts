@@ -59,7 +59,7 @@ interface Found {
   since?: number
   /** A page of the dashboard that shows more, and its name. */
   link?: [path: string, name: string]
-  /** The only place that shows the problem. */
+  /** If set, no other place shows the problem. */
   only?: keyof Kind['after']
 }
 

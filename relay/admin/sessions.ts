@@ -26,7 +26,7 @@ export function createSessions(
 ) {
   const tokens = { admin: adminToken, view: viewToken }
   const keys = new Map<Role, Promise<Buffer>>()
-  /** Whether each recent session is revoked. While the database is unavailable, sessions that aren't known as valid can't read pages. */
+  /** Whether a recent session is revoked, by its ID. While the database is unavailable, only sessions that were valid before can read pages. */
   const known = new BoundedMap<string, boolean>(100)
 
   /** Returns the key for the sessions of a role, from the role's token. With scrypt, guessing a token from a cookie is expensive. */

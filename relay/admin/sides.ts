@@ -126,7 +126,7 @@ const REJECTED = {
   port: "Port rejects the relay's credentials: messages to Port are waiting",
 }
 
-/** Credentials are read only at the start. */
+/** The relay reads credentials when it starts, and never again. */
 export const RESTART = 'After a change, restart the relay.'
 const ADVICE = {
   github: ({ github: { auth } }: SidesConfig) =>

@@ -170,7 +170,7 @@ export function readConfig(env: Env, readFile = (path: string) => readFileSync(p
   }
 }
 
-/** Reads the configuration of a command that calls only Port. @throws ConfigError that lists all problems */
+/** Reads the configuration of a command that calls Port and not GitHub. @throws ConfigError that lists all problems */
 export function readPortConfig(env: Env, readFile = (path: string) => readFileSync(path, 'utf8')) {
   const problems: string[] = []
   const { values, unread } = readSecrets(env, ['PORT_CLIENT_SECRET'], readFile, problems)
@@ -225,7 +225,7 @@ function unknownNames(env: Env): string[] {
 }
 
 /**
- * Whether Kubernetes set this variable. If a Service is named `relay` or `relay-…`, every pod gets variables that start with `RELAY_`.
+ * Whether Kubernetes set this variable. Each pod gets variables such as RELAY_PORT for a Service named `relay` or `relay-…`.
  * @see https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
  */
 const isServiceLink = (name: string, value: string) =>

@@ -34,7 +34,7 @@ function isProxy(text: string): boolean {
 const THIS_MACHINE = ['localhost', '127.0.0.1', '[::1]']
 
 /**
- * Sends requests through the environment's proxy. Requests to `NO_PROXY` and to this machine don't use the proxy.
+ * Sends requests through the environment's proxy. Requests to hosts in `NO_PROXY` and to this machine bypass the proxy.
  * Ignores a malformed proxy URL, because the configuration check reports it.
  * @param env the process environment; the function removes blank proxy variables, because Node can't parse them
  */

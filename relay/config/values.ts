@@ -137,7 +137,7 @@ export const isExclusion = (glob: string): boolean => /^!(?!\()/.test(glob)
 
 /**
  * Returns what is wrong with a glob, as a clause to write after the glob; null if the glob is valid.
- * @param options.repositories whether the glob is for `owner/name`. In such a glob, a leading `!` excludes names.
+ * @param options.repositories whether the glob is for `owner/name`. If so, a leading `!` excludes names.
  */
 export function globProblem(glob: string, options: { repositories?: boolean } = {}): string | null {
   const pattern = options.repositories && isExclusion(glob) ? glob.slice(1) : glob

@@ -74,7 +74,7 @@ export interface JobResult {
   author: Conclusion
 }
 
-/** A required entity that Port rejected, such as `service "shop"`. It turns a success of this attempt into a failure. */
+/** A required entity that Port rejected, such as `service "shop"`. The rejection turns a success of this attempt into a failure. */
 export type Rejected = { attempt: number; entity: string }
 
 /** An accepted webhook and its progress. Times are milliseconds since 1970, by the store's clock. */
@@ -101,7 +101,7 @@ export interface Delivery extends Target {
   version: number
   attempts: number
   firstAttemptAt: number | null
-  /** When the latest dispatch was sent. This is recorded before the request. */
+  /** When the latest dispatch was sent, recorded before the request. */
   attemptedAt: number | null
   /** When the latest attempt was sent, or its response was lost; null if GitHub has responded. */
   awaitingResponseSince: number | null

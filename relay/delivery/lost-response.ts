@@ -50,7 +50,7 @@ export function pollAgainOrRetry(
   const isOld = list !== 'forbidden' && readAt < decidedFrom
   switch (isOld ? 'unavailable' : list) {
     case 'empty':
-      // After a single attempt, the relay dispatches again even if it is late, because it may have been stopped in the meantime.
+      // A single attempt is repeated even if `isLate` is true, because the relay may have been stopped in the meantime.
       if (isLate && delivery.attempts > 1) return giveUp()
       return {
         change: { awaitingResponseSince: null, dueAt: now },

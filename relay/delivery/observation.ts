@@ -153,8 +153,8 @@ function finishRun(delivery: Delivery, run: DeliveryRun, seen: Observation, poli
 }
 
 /**
- * Before a failure finishes the delivery, reads the decisive runs by their IDs, because a user may have re-run one of
- * them in the meantime. If that isn't possible, a list decides if it was read after the relay saw that the runs had finished.
+ * Before a failure finishes the delivery, reads the decisive runs by their IDs, because a user may have re-run one in
+ * the meantime. If that isn't possible, a list decides if it was read after the relay saw that the runs had finished.
  * @returns null if the failure is confirmed, or can't be confirmed in time
  */
 function confirmEnd(
@@ -225,8 +225,8 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
     (observation.portDue && (present.length === 0 || isNamedOnly || mayBeCancelled))
   if (port === 'not read' && needsPort) return { kind: 'read Port' }
   if (typeof port === 'object' && followsPort(delivery)) {
-    // Port finishes a synchronous run as soon as the webhook has a response, so such a run finishes the delivery only
-    // if GitHub shows no result.
+    // Port finishes a synchronous run as soon as the webhook has a response, so the Port run finishes the delivery
+    // only if GitHub shows no result.
     const isUnseen = snapshot.access === 'forbidden' && !isSeen && now >= startBy
     const hasFinished = port.finished && delivery.reportWorkflowStatus !== false
     const isCancelled = isReported && there.length > 0 && !areFinished && !port.synchronized

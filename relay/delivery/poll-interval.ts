@@ -2,7 +2,7 @@ import type { Delivery } from './delivery.ts'
 
 // When a delivery is polled. Times are milliseconds since 1970.
 
-/** At these times after a job's last report, the relay reads the run by its ID, because most runs finish shortly after such a report. */
+/** At these times after a job's last report, the relay reads the run by its ID, because most runs finish shortly after the report. */
 export const QUICK_READS_MS = [2_000, 4_000, 8_000, 16_000, 32_000] as const
 /** The shortest and the longest poll interval. Not every poll reads the list of runs. */
 const SOONEST_MS = 3_000

@@ -37,8 +37,8 @@ export function waitOf(delivery: Listed, pause: RateLimitPause | null, blocker: 
 /** Whether a dispatch of the delivery was sent. A freeze resets `firstAttemptAt`. An attempt that wasn't sent has no `attemptedAt`. */
 const wasSent = ({ firstAttemptAt, attemptedAt }: Listed) => firstAttemptAt !== null && attemptedAt !== null
 /**
- * Whether a delivery waits because something failed: its dispatch, or the search for a workflow that listens to it. A
- * lost response has a later time than the attempt.
+ * Whether a delivery waits because something failed: its dispatch, or the search for a workflow that listens to it.
+ * After a lost response, `awaitingResponseSince` is later than the attempt.
  */
 export function isLate(delivery: Listed): boolean {
   const { state, frozenBy, awaitingResponseSince: since, attemptedAt, shownCause } = delivery

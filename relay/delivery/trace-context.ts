@@ -3,7 +3,7 @@ import type { Delivery } from './delivery.ts'
 
 // Trace IDs are derived from the delivery, so that any relay can continue the trace, and a repeated export has the same IDs.
 
-/** A round of a delivery. It starts when the delivery is queued. Each redelivery starts a round in the same trace. */
+/** A round of a delivery, which starts when the delivery is queued. Each redelivery starts another round in the same trace. */
 type Round = Pick<Delivery, 'id' | 'queuedAt'>
 
 /** The trace id: the delivery's UUID without dashes. */

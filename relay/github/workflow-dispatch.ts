@@ -135,7 +135,7 @@ export function createWorkflowDispatcher(
   }
 }
 
-/** Returns the inputs to send, or an error if an input that a user entered would be lost, or if the inputs are too large. */
+/** Returns the inputs to send. Returns an error if an input that a user entered would be lost, or if the inputs are too large. */
 function chooseInputs(
   dispatched: Dispatched,
   offer: Offer,

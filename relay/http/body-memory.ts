@@ -134,7 +134,7 @@ export function createBodyMemory(
   return (head: Head) => new Reservation(head)
 }
 
-/** Adds up bytes by key. Deletes keys with the sum 0 only when there are many, because each deletion creates garbage. */
+/** Adds up bytes by key. Keeps keys with the sum 0 until there are many, because each deletion creates garbage. */
 function createSums() {
   const sums = new Map<string, number>()
   const of = (key: string) => sums.get(key) ?? 0

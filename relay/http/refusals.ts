@@ -24,7 +24,7 @@ export type Refusals = ReturnType<typeof createRefusals>
 const MINUTE_MS = 60_000
 const HOUR = 60
 
-/** Whether a webhook has no signature. Such requests, for example a scanner's, cause no alert. */
+/** Whether a webhook has no signature. An unsigned request, for example from a scanner, causes no alert. */
 export const isUnsigned = (c: Context) => c.req.header('x-port-signature') === undefined
 
 /** Keeps the refusals since the start of the relay, in memory, so that unknown senders can't cause database writes. */

@@ -91,7 +91,7 @@ function isUnverified(request: IncomingMessage): boolean {
   return inARow >= LIMITS.unverifiedInARow
 }
 
-/** Reads and discards the rest of a body after the response. Otherwise, the kernel could reset the connection before a proxy has read the response. */
+/** Reads and discards the rest of a body after the response, because the kernel could otherwise reset the connection before a proxy has read the response. */
 function linger(socket: Socket): void {
   socket.destroySoon = () => {
     socket.end()
@@ -103,8 +103,8 @@ function linger(socket: Socket): void {
 /**
  * Returns options that close a connection if another request arrives before the response to the previous one was sent.
  * One packet can contain thousands of requests, and Node would create objects for all of them before the first
- * response. Within a packet, nothing but an upgrade stops Node's parser, so the options turn such a request into an
- * upgrade. Node then closes the connection, because the server has no listener for upgrades.
+ * response. Within a packet, nothing but an upgrade stops Node's parser, so the options turn the early request into
+ * an upgrade. Node then closes the connection, because the server has no listener for upgrades.
  * @param onPipelined called with each connection before it's closed
  */
 export function oneAtATime(onPipelined: (socket: Socket) => void) {

@@ -127,8 +127,8 @@ const refNames = (ref: string) =>
 export type RunOrigin = Pick<WorkflowRun, 'title' | 'createdAt'>
 
 /**
- * Creates a function that reads a run's title and creation time once. It returns null if GitHub doesn't return the run.
- * In that case, the next call asks GitHub again.
+ * Creates a function that reads a run's title and creation time once. If GitHub doesn't return the run, the
+ * function returns null, and the next call asks GitHub again.
  */
 export function createRunOrigins(github: Pick<RunReader, 'run'>) {
   const known = new BoundedMap<string, Promise<RunOrigin | null>>(LIMITS.knownRuns)

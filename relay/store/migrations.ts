@@ -2,11 +2,11 @@
 const FIRST_VERSION = 15
 
 /**
- * Changes of the schema, in SQLite's SQL. The first one leads to version 16. A migration may only add tables, indexes,
- * and columns that have a default or allow NULL. Relays of the previous version can therefore accept webhooks during a
- * rolling update, which matters because Port doesn't resend a refused webhook. Each migration has a transaction of its
- * own, so it must change only one table: the statements of running relays could lock two tables in the other order. A
- * released migration never changes.
+ * Changes of the schema, in SQLite's SQL. The first one leads to version 16. A migration may add tables, indexes, and
+ * columns, and nothing else. The columns must have a default or allow NULL. Relays of the previous version can
+ * therefore accept webhooks during a rolling update, which matters because Port doesn't resend a refused webhook. Each
+ * migration has a transaction of its own, so it must change only one table: the statements of running relays could lock
+ * two tables in the opposite order. A released migration never changes.
  */
 export const MIGRATIONS: string[] = [
   // 16: the required entity that Port rejected.

@@ -74,7 +74,7 @@ export function createDispatch(deps: DispatchDeps) {
     const { repository, attemptedAt } = claimed
     if (!claimed.isAttempt) return findLostRun(claimed, deps)
     const record = (event: DeliveryEvent) => apply(claimed, event, { patienceMs: PATIENCE_MS, stopping })
-    // The dispatch is counted before the first `await`. Otherwise, the next claim could exceed the rate.
+    // The dispatch is counted before the first `await`, so that the next claim doesn't exceed the rate.
     rate.take()
     const [deferral, end] = await findObstacles(claimed, deps)
     if (deferral) {

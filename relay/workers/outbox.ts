@@ -50,7 +50,7 @@ export interface OutboxDeps {
   throttled: Pick<ThrottledLog, 'warn'>
   traced?: boolean
   policy: () => Pick<Policy, 'timeoutsFrom'>
-  /** Records under the page's lease that Port rejected a required entity. */
+  /** Records that Port rejected a required entity, if the page's lease is still valid. */
   reject: (page: OutboxPage, rejected: Omit<Event<'entityRejected'>, 'type'>) => Promise<void>
   /** The longest time that a message can wait, in milliseconds. */
   retention: number

@@ -49,7 +49,7 @@ export function createTimeouts(deps: {
 
   return {
     from,
-    /** Explains to operators that a clock is wrong, or that GitHub hasn't responded; null without such a problem. */
+    /** Explains to operators that a clock is wrong, or that GitHub hasn't responded; null if neither is the case. */
     problem(): string | null {
       const [now, offset, countedFrom] = [store.clock(), clockOffset(), from()]
       const suspended = 'no delivery times out'

@@ -50,7 +50,7 @@ export function createTraceExporter(
   }
 }
 
-/** Attribute names that OpenTelemetry calls unstable. It recommends copying such names instead of importing them. */
+/** Attribute names that OpenTelemetry calls unstable, and recommends copying instead of importing. */
 const CICD = {
   action: 'cicd.pipeline.action.name',
   pipeline: 'cicd.pipeline.name',

@@ -11,7 +11,7 @@ import { type createSessions, isOwnForm, isOwnSite, type Session } from '../sess
 import type { Html } from './format.ts'
 import { type About, layout, message, type Page, signInPage } from './layout.ts'
 
-/** Pages load resources only from this relay. Other sites can't embed pages or see URLs. */
+/** Headers that let pages load resources from no other server, and keep other sites from embedding pages or seeing URLs. */
 export const SECURITY = {
   'content-security-policy':
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
@@ -144,7 +144,7 @@ async function readForm(c: Context, session: Session): Promise<Form> {
 
 const pathOf = (c: Context) => c.req.url.slice(new URL(c.req.url).origin.length)
 
-/** Allows only pages of this relay. Excludes `//host` and `/\host`, which point to other hosts. */
+/** Returns the path if it leads to a page of this relay; otherwise, `/`. Excludes `//host` and `/\host`, which point to other hosts. */
 const localPath = (given: unknown) =>
   typeof given === 'string' && /^\/(?![/\\])[\x21-\x7e]*$/.test(given) && !given.startsWith('/sign-')
     ? given

@@ -49,8 +49,8 @@ function lock({ lockNumber }: Dialect, all: readonly Decided[]): Statement[] {
   return [
     // Numbers are locked in a fixed order, so that transactions with the same runs don't deadlock.
     ...[...numbers].sort((a, b) => a - b).map(number => ({ sql: lockNumber, params: [number] })),
-    // The row is locked before the check whether the report is a repetition. Otherwise, an UPDATE that waited for the
-    // row would see old data in its subqueries.
+    // The row is locked before the check for a repeated report, because an UPDATE that waited for the row would see old
+    // data in its subqueries.
     ...all.flatMap(({ delivery, receipt }) => (receipt ? [{ sql: row, params: [delivery.id] }] : [])),
   ]
 }
@@ -75,8 +75,8 @@ function grouped(all: readonly Decided[], changeId: number, now: number): Applie
 }
 
 /**
- * Returns the statements that apply a transition. The first UPDATE applies only to the version of the transition, and
- * marks the rows. The later statements apply only to marked rows.
+ * Returns the statements that apply a transition. The first UPDATE applies to rows that still have the version of the
+ * transition, and marks them. The later statements apply to marked rows.
  */
 function statementsOf(sql: Dialect, applied: Applied): Statement[] {
   const { delivery, ids, changeId, transition, now, receipt } = applied

@@ -29,7 +29,7 @@ export type Claimed = Delivery & {
   freezes: string | null
 }
 
-/** The work that waits. Times are milliseconds since 1970. A time is null if no such work waits. */
+/** The work that waits. Times are milliseconds since 1970. A time is null if no work of its kind waits. */
 export interface Backlog {
   /** For dispatches: when the oldest delivery was queued. For polls and outboxes: when the oldest one became due. */
   dueSince: Record<'dispatch' | 'watch' | 'outbox', number | null>

@@ -20,7 +20,7 @@ export interface Filter {
   since?: number
 }
 
-/** If several relays share a database, a delivery with a higher `seq` can be queued earlier. This is the maximum difference between the times. */
+/** The maximum time by which a delivery with a higher `seq` can be queued earlier, if several relays share a database. */
 const QUEUED_MARGIN_MS = 60_000
 
 /** Returns the possible outcomes of a delivery in this state. An open delivery has the empty outcome. */

@@ -3,7 +3,7 @@ import type { Sent, WaitingMessage } from '../../delivery/outbox-policy.ts'
 import { type Backend, columnOf, named, rowsOf, type Statement } from '../database.ts'
 import { type Condition, insertFor } from './statement.ts'
 
-/** The first waiting messages of a delivery. A claim covers all of them. */
+/** The first waiting messages of a delivery. A claim covers all messages of the delivery. */
 export interface OutboxPage {
   delivery: string
   runId: string

@@ -192,7 +192,7 @@ function createWriter(database: DatabaseSync) {
   }
 }
 
-/** Turns the parameter of LIMIT into an expression. Otherwise, SQLite would plan the statement again for each call. */
+/** Turns the parameter of LIMIT into an expression, so that SQLite doesn't plan the statement again for each call. */
 const plannedOnce = (sql: string) => sql.replace(/LIMIT (\?\d+)/g, 'LIMIT $1 + 0')
 
 const failureOf = (error: unknown): Failure => ({ failed: (error as Error).message, code: codeOf(error) })

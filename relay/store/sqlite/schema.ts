@@ -1,4 +1,4 @@
-/** SQLite's schema in its first version, before `migrations.ts`. Finished deliveries don't slow down processing, because partial indexes contain only open work. */
+/** The first version of SQLite's schema, before the changes in `migrations.ts`. Partial indexes on open work keep finished deliveries from slowing down processing. */
 export const SCHEMA = `
   CREATE TABLE deliveries (
     seq INTEGER PRIMARY KEY,

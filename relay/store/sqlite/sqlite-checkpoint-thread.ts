@@ -34,8 +34,8 @@ port.on('message', () => {
         fdatasyncSync(file)
         syncedAt = began
       }
-      // On a busy CPU, checkpoints with a lower priority delay commits less. Linux is the only system where this
-      // changes one thread and not the whole process.
+      // On a busy CPU, checkpoints with a lower priority delay commits less. On other systems than Linux, the
+      // call would change the priority of the whole process.
       if (process.platform === 'linux') setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
     }
   } catch {

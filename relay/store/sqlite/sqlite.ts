@@ -72,7 +72,7 @@ export async function openSqlite(
     checkpoints.written(changed)
     flush()
     settle(requests, rows)
-    // The batch's claim doesn't find deliveries that were received after the time of the claim.
+    // Causes another claim, because the batch's claim doesn't find deliveries that were received after the claim's time.
     if (requests.length > 0 && inserts.length > 1) onInsert()
     // The responses wait for two event loop turns, so that an idle relay sends the dispatch before it responds to the
     // webhook. One turn isn't enough, because `fetch` waits for a turn before it reuses an open connection.
