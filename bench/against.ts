@@ -12,7 +12,7 @@ const CONNECTIONS = 64
 const SIZE = 1_400
 const WARM_UP = 6
 const SLICES = 20
-/** The number of webhooks for a slice of one second, which is more than a relay handles. Each webhook is sent once. */
+/** The number of webhooks for a slice of one second: more than a relay handles. Each webhook is sent once. */
 const MOST = 25_000
 
 /**

@@ -170,7 +170,7 @@ export async function fillStore(backend: Backend, amount: number): Promise<void>
   for (let from = 1; from <= amount; from += STEP) {
     const numbers = `WITH RECURSIVE n(i) AS (SELECT ${from} UNION ALL SELECT i + 1 FROM n WHERE i < ${from + STEP - 1})`
     const time = `${now} - CAST(${amount} - i AS BIGINT) * ${apart}`
-    // Like Port's IDs, these are in random order in the index on dedupe keys.
+    // In the index on dedupe keys, these IDs are in random order, like Port's IDs.
     const runId = `'r_' || (CAST(i AS BIGINT) * 2654435761 % 4294967296)`
     const event = (number: number, type: string, details: object) => ({
       sql: `INSERT INTO events (delivery, number, at, type, details)

@@ -2,7 +2,7 @@ import { SECRET } from './load/webhooks.ts'
 
 const flags = ['--max-semi-space-size=8']
 
-/** Starts the relay like `npm start` in a clone, but not for the first time: the first start fills the cache. */
+/** Starts the relay like `npm start` in a clone, from the second start on: the first start fills the cache. */
 export const CLONE = {
   file: 'cli/main.ts',
   flags,

@@ -15,9 +15,9 @@ export interface Act {
   query?: Record<string, string>
   /** Environment variables with which to restart the relay. */
   relay?: Record<string, string>
-  /** The user cancels the run in Port while the workflow run waits for a runner. */
+  /** Whether the user cancels the run in Port while the workflow run waits for a runner. */
   isCancelled?: true
-  /** No workflow listens to the dispatch. */
+  /** Whether no workflow listens to the dispatch. */
   startsNothing?: true
   status: 'SUCCESS' | 'FAILURE'
   label: string

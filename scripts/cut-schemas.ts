@@ -171,12 +171,12 @@ function correctWorkflow(workflow: Json, action: Json): void {
   connections.items = CONNECTION
 }
 
-/** Routes that define actions and workflows. Their responses aren't extracted, because Port doesn't describe those for actions. */
+/** Routes that define actions and workflows. Their responses aren't extracted, because Port doesn't describe the responses for actions. */
 const DEFINITIONS: Record<string, string[]> = {
   github: [],
   port: ['POST /v1/actions', 'POST /v1/workflows'],
 }
-/** Routes that aren't extracted, because their request is described as that of another route. */
+/** Routes that aren't extracted, because their requests have the same schema as those of another route. */
 const SAME: Record<string, string> = {
   'PUT /v1/actions/{action_identifier}': 'POST /v1/actions',
   'PUT /v1/workflows/{workflow_identifier}': 'POST /v1/workflows',

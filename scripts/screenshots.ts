@@ -26,7 +26,7 @@ try {
   )
   const relay = system.relay.url
   const { body } = await sendWebhook(action, run, { relay, secret: port.clientSecret })
-  // The relay refuses these, and shows a problem.
+  // The relay refuses these webhooks, and the dashboard shows the problem.
   for (let i = 0; i < 3; i++) await sendWebhook(action, run, { relay, secret: 'wrong' })
   await until(() => run.statusLabel?.includes('approval'), 'Port shows that the run waits for an approval')
 

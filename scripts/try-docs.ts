@@ -75,7 +75,7 @@ const settings = {
   RELAY_DATABASE: `sqlite:${join(folder, 'relay.db')}`,
   HOST: '127.0.0.1',
 }
-// This runs before the relay starts, because its synchronous commands block the fakes.
+// Runs before the relay starts, because the synchronous commands in prepare() block the fakes.
 prepare()
 const relay = await startRelay({ ...settings, PORT: String(listen) }, folder, () => {})
 let failures = 0

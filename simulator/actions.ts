@@ -108,7 +108,7 @@ function placeOwn(
   setDefault('port-api-url', portUrl)
   if (credentials) setDefault('port-client-id', credentials.clientId)
   if (credentials) setDefault('port-client-secret', credentials.clientSecret)
-  // As on GitHub, where the relay waits for all jobs, this job doesn't finish the Port run.
+  // The job doesn't finish the Port run, because on GitHub, the relay would wait for all jobs.
   if (credentials && isWhole) setDefault('report', 'workflow')
   writeFileSync(join(own, 'action.yml'), definition)
   return own

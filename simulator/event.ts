@@ -12,9 +12,9 @@ export interface SimulationEvent {
   invocation: Invocation | null
   /** The webhook's body, as Port stores it. It contains the items that didn't fit into the payload. */
   body: Json
-  /** The event type; null if the event doesn't set one, and the relay's configuration decides. */
+  /** The event type; null if the relay's configuration decides. */
   type: string | null
-  /** Whether the body names a workflow, and no event type. */
+  /** Whether the body names a workflow instead of an event type. */
   namesWorkflow: boolean
   /** The values that the simulation invented, one message each. */
   notes: string[]

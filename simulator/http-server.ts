@@ -148,8 +148,8 @@ export async function startFakeServer<E extends FakeServerEnv>(
 }
 
 /**
- * Whether the request comes from a page of another machine, even if that page uses its own name for this machine. The
- * origin of a page without a referrer is `null`. In this case, browsers send `sec-fetch-site`.
+ * Whether the request comes from a page of another machine, even if that page uses its own name for this machine. If the
+ * origin is `null`, as for a page without a referrer, `sec-fetch-site` decides.
  */
 function isFromForeignPage(c: Context): boolean {
   const { host = '', origin = 'null', 'sec-fetch-site': site } = c.req.header()

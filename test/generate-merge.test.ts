@@ -39,7 +39,7 @@ function merged(before: JsonObject | 'event', change: JsonObject, after: JsonObj
   return result
 }
 
-/** Columns: an input in the file, the input in Port, and what it becomes. */
+/** Columns: an input in the file, the input in Port, and what the input in Port becomes. */
 const INPUTS = `
 { type: string, default: x } | { type: array, items: { type: string } } | same
 { type: string } | { type: object, title: T, default: { a: 1 } } | same

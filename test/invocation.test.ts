@@ -267,7 +267,7 @@ const BODIES: Row[] = [
     ],
   ),
   [
-    "Port's own context among the inputs, which is no input, and the run that it names isn't the invoked run",
+    "neither an input nor the run ID from Port's own context among the inputs",
     { run: { id: 'r_1' }, inputs: { service: 'shop', ...OWN } },
     { ...OF_R1, inputs: { service: 'shop' }, forWorkflow: OWN },
   ],
@@ -315,7 +315,7 @@ const IN_ORDER = [
   ...['runId', 'run_id', 'runID', 'RUN_ID', 'port_run_id', 'nodeRunId', 'workflowNodeRun.identifier'],
 ]
 test.each(IN_ORDER.map((path, i) => [path, IN_ORDER.slice(i + 1)] as const))(
-  'the run id is read from %s before less trusted places and the header, unless the value is not a run id',
+  'the run id in %s, if valid, takes precedence over less trusted places and the header',
   (path, lesser) => {
     const found = { runId: 'r_better', runIdFrom: 'body', kind: 'action_run' }
     for (const other of lesser) {

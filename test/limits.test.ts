@@ -89,7 +89,7 @@ const OTHERS = {
     ...['admin/dashboard/format.ts 1_000', 'admin/dashboard/format.ts 1_000', 'admin/problems.ts 1440'],
     ...['admin/metrics.ts 1800', 'admin/metrics.ts 3600', 'admin/metrics.ts 14_400'],
   ],
-  'tolerance for times in whole seconds, seconds or milliseconds, digits of the largest number of JSON': [
+  'tolerance for times in whole seconds; seconds or milliseconds; digits of the largest JSON number': [
     ...['reports/authorize.ts 10_000', 'intake/verify.ts 1e11', 'http/body.ts 309'],
   ],
 }

@@ -226,7 +226,7 @@ describe('each Port error has a kind and a message that states what to do:', () 
     [404, 'credentials', "to the address of Port's API without a path"],
     [409, 'unreachable', "Port can't accept this request right now."],
   ])(
-    'a %i for a token request is an error of the credentials or temporary, not of the run',
+    'a %i for a token request counts as temporary or as a credentials error, but not as an error of the run',
     async (...row) => {
       const [status, kind, sentence] = row
       const { port, client } = await openPort()

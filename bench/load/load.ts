@@ -88,7 +88,7 @@ async function run(command: string, args: string[]): Promise<Result> {
   child.stdout.on('data', chunk => {
     printed += chunk
   })
-  // Read the CPU time during the run, because the system discards it when the process exits.
+  // Reads the CPU time repeatedly, because the system discards it when the process exits.
   let generatorCpuUs = 0
   const watch = setInterval(() => {
     const used = cpuTime(child.pid)

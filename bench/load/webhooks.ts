@@ -9,7 +9,7 @@ const ID_LENGTH = 18
 const LINE_LENGTH = 44 + 1 + ID_LENGTH + 1
 const START = '{"run":{"id":"'
 
-/** Signed webhooks as Port sends them, each with its own run ID. The rest of the body is stored once, because all webhooks have the same. */
+/** Signed webhooks as Port sends them, each with its own run ID. The rest of the body is the same for all webhooks, and is stored once. */
 export interface Webhooks {
   timestamp: string
   /** The part of the body after the run id. */

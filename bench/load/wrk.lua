@@ -1,4 +1,4 @@
--- Sends the webhooks that a file holds, each once: a line has a signature and the id of a run.
+-- Sends each webhook in a file once. Each line of the file has a signature and a run ID.
 -- Arguments: file of lines, file of the body's rest, timestamp, path of the webhook.
 local LINE = 44 + 1 + 18 + 1
 local lines, head, middle, tail, rest

@@ -19,7 +19,7 @@ export function authenticate(state: GitHubState, authorization: string | undefin
   return grant
 }
 
-/** Returns a grant's permissions in a repository: for each permission, the lower level of the token and the repository. */
+/** Returns a grant's permissions in a repository: for each permission, the lower of the token's and the repository's level. */
 export function permissionsIn(grant: Grant, repository: Repository): Required<Permissions> {
   const lower = (name: keyof Permissions): Access => {
     const theirs = grant.permissions ? (grant.permissions[name] ?? 'none') : 'write'
@@ -71,7 +71,7 @@ export async function authenticateApp(
     const key = await importSPKI(app.publicKey, 'RS256')
     const options = { algorithms: ['RS256'], requiredClaims: ['iat', 'exp'] }
     const { payload } = (await jwtVerify(token, key, options).catch(() => null)) ?? {}
-    // Octokit sends a numeric `iss` as a number, which violates the standard, but is accepted by GitHub.
+    // Octokit sends a numeric `iss` as a number. GitHub accepts the number, although it violates the standard.
     if (!payload || !isIssuer(app, payload.iss)) continue
     if (payload.exp! - Date.now() / 1000 > 600)
       throw refusal(401, "'Expiration time' claim ('exp') is too far in the future")

@@ -42,7 +42,7 @@ export async function startGitHubApi(options: GitHubApiOptions = {}) {
 
   const api = new Hono<GitHubEnv>()
   api.use('*', async (c, next) => {
-    // The fake GitHub refuses a request without a version, for which GitHub would use a default.
+    // The fake GitHub refuses a request without a version. GitHub would use a default version.
     if (
       /^port-webhook-/.test(c.req.header('user-agent') ?? '') &&
       c.req.header('x-github-api-version') !== '2022-11-28'

@@ -19,7 +19,7 @@ interface Manifest {
 }
 
 /**
- * The routes that create an App from a manifest: GitHub's page, and the code exchange. A code works once, for an hour.
+ * The routes that create an App from a manifest: GitHub's page, and the code exchange. A code works once, within an hour.
  *
  * @see https://docs.github.com/apps/sharing-github-apps/registering-a-github-app-from-a-manifest
  */

@@ -64,7 +64,7 @@ export function runRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
     return respond(c, `${RUNS}/{run_id}/attempts/{attempt_number}/jobs`, body, link)
   })
 
-  /** The first run of a group is in progress. @param member shows only the membership of this run */
+  /** Returns a concurrency group, whose first run is in progress. @param member the only run to show */
   const showGroup = (name: string, runs: readonly number[], member?: number) => ({
     group_name: name,
     group_members: runs
@@ -103,7 +103,7 @@ export function runRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
         state.runsById.get(Number(key.split('/')[0]))?.repository === repository.fullName,
     )
     if (!known) return notFound()
-    // As with GitHub's blob store, this URL has another origin than the API, and clients must not send their token to it.
+    // Like GitHub's blob store, this URL has another origin than the API. Clients must not send their token to this origin.
     const blobs = state.serverUrl.replace('127.0.0.1', 'localhost')
     return new Response(null, {
       status: 302,

@@ -20,7 +20,7 @@ export function newPortState(options: PortApiOptions) {
     /** The settings of the organization. */
     settings: {} as { portAgentStreamerName?: 'KAFKA' | 'POLLING' },
     entities: [] as PortEntity[],
-    /** Until a blueprint is declared, every blueprint is known. By identifier, with the properties' JSON Schema. */
+    /** The JSON Schema of a blueprint's properties, by its identifier. Until one is declared, every blueprint is known. */
     blueprints: new Map<string, Record<string, unknown>>(),
   }
 }

@@ -36,7 +36,7 @@ async function open(way: 'credentials' | 'oidc', inputs: Record<string, string> 
 }
 
 describe.each(['credentials', 'oidc'] as const)('when a job reports with %s', way => {
-  test('Port shows texts of steps in order while the job runs, and everything else at the end of the job', async () => {
+  test('Port shows the texts of steps in order while the job runs, and everything else when the job finishes', async () => {
     const job = await open(way, { mask: 'https://preview.acme.example' })
     job.port.declareBlueprint('service', { type: 'object', properties: { tier: { type: 'number' } } })
     expect(await job.main()).toEqual([])

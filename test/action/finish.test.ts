@@ -333,7 +333,7 @@ test('a mistake in a document of $PORT_ENTITIES does not prevent other documents
   expect(system.run.status).toBe('SUCCESS')
 })
 
-test('the warning about a document names its line, and quotes its start after redaction', async () => {
+test('the warning about a document names the line, and quotes the redacted start of the document', async () => {
   const text = `- ${'x'.repeat(55)}-hidden`
   const { printed } = await endWith(await startSystem(), `${ONE}\n---\n\n${text}`, { mask: 'hidden' })
   expect(printed).toEqual([expect.stringContaining('::warning::Line 4 of $PORT_ENTITIES: entity 1 isn')])

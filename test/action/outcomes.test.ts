@@ -72,7 +72,7 @@ test('a re-run after the Port run has finished sets the outputs, but reports not
 
 const ID = 'wfnr_Zy98Xw76Vu54Ts32'
 
-test('a node run gets its link, log, and result, and every update repeats all its outputs', async () => {
+test('a node run gets its link, log, and result, and every update repeats all outputs', async () => {
   const system = await startSystem()
   system.port.createNodeRun({ id: ID })
   const simulated = await system.simulate({

@@ -28,7 +28,7 @@ const workflow = (pause: string) => `  deploy:
           printf 'output.broken:json={"a"\\noutput.two words=x\\n' >> "$PORT_RUN"
 `
 
-test('a node run gets the outputs of three steps although the relay is killed, and every later PATCH repeats them', async () => {
+test('a node run gets the outputs of three steps although the relay is killed, and every later PATCH repeats these outputs', async () => {
   const go = join(temporaryFolder(), 'go')
   const system = await startSystem({}, startRelay)
   const { port } = system

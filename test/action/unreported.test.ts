@@ -31,7 +31,7 @@ async function write(job: InProcessRunner, file: string, line: string) {
   appendFileSync(path!, `${line}\n`)
 }
 
-test('the post step names every kind of text that steps wrote, once in a job and without the content', async () => {
+test('the post step names every kind of text that steps wrote, once per job, but not the text itself', async () => {
   const system = await startSystem()
   const job = openRunner(system, NONE)
   await write(job, 'PORT_LOG', 'Rolled out')

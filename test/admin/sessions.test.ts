@@ -222,7 +222,7 @@ test.each<[string, Partial<Health>, ...patterns: RegExp[]]>([
     /acme\/shop since .*11:53:00 UTC.* \(7 min\), because the delivery d-1 \(run r_1\) waits: .* 500\.<\/strong> .* needed, cancel the delivery\..* <a href=".*d-1">Delivery/,
   ],
   [
-    'workflow runs without a runner of at most three repositories',
+    'workflow runs that wait for a runner, of at most three repositories',
     { waiting: [WITHOUT_RUNNER, WITHOUT_RUNNER, ...OTHERS] },
     /2 workflow runs of acme\/shop have .* with the labels gpu since .*11:53:00 UTC.* \(deploy, delivery d-1\)\./,
     /acme\/a has/,

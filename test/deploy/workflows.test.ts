@@ -54,7 +54,7 @@ test('a release needs every check, starts as a draft, and moves v1 last', () => 
   expect(all('release')).toMatch(/\$DIGEST[\s\S]*--draft=false[\s\S]*refs\/tags\/\$major/)
 })
 
-test('no job has write permissions, except those that publish, scan, or open an issue, and request them', () => {
+test('only jobs that publish, scan, or open an issue request write permissions', () => {
   const writing = files.flatMap(file =>
     jobsOf(file)
       .filter(([, { permissions = {} }]) => Object.values(permissions).includes('write'))

@@ -73,7 +73,7 @@ describe('messages', () => {
     },
   )
 
-  test('have exactly the topics that are sections of docs/errors.md', () => {
+  test('refer to exactly the sections of docs/errors.md', () => {
     const [, topics] = /type Topic =\n(.*?)\n\n/s.exec(text('action/runner/runner.ts'))!
     const names = [...topics!.matchAll(/'([\w-]+)'/g)].map(([, name]) => name!)
     expect([...text('docs/errors.md').matchAll(/^## (.*)$/gm)].map(([, heading]) => heading)).toEqual(names)

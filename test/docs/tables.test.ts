@@ -59,7 +59,7 @@ describe("the relay's variables", () => {
     const names = [...lines.matchAll(/^(?:# )?([A-Z_]+)=/gm)].map(([, name]) => name!)
     expect(VARIABLES).toEqual(expect.arrayContaining(names))
     const filled = [...lines.matchAll(/^([A-Z_]+)=(.*)$/gm)].map(([, name, value]) => [name, value || SECRET])
-    // The secrets are in files.
+    // The example file omits these secrets, because they are in files.
     const secrets = { PORT_CLIENT_SECRET: SECRET, GITHUB_TOKEN: 'token' }
     const config = readConfig({ ...secrets, ...Object.fromEntries(filled) })
     expect(config.targets.repository).toBe('acme/shop')

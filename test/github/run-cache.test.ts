@@ -49,7 +49,7 @@ function open(runs: WorkflowRun[], limit: number | ((limit: string) => number) =
   }
 }
 
-test('list requests continue within the request budget after a correction of a clock that was a day ahead', async () => {
+test('after the correction of a clock that was a day ahead, list requests continue within the request budget', async () => {
   const { asked, poll: look, pass } = open([made(1)], 2)
   pass(86_400_000)
   await look()

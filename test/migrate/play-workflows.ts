@@ -137,7 +137,7 @@ function outcomeOf(
     conclusion: simulated.conclusion,
     /** Sent to Port, in order. */
     entities: JSON.parse(cleaned(JSON.stringify(entitiesOf(port)))) as JsonObject[],
-    // If the workflow doesn't finish the run in Port, its conclusion does, through Port's own backend or the relay.
+    // If the workflow doesn't finish the Port run, Port's backend or the relay does, with the workflow's conclusion.
     status: run.status === 'IN_PROGRESS' ? concluded : run.status,
     /** Without the workflow run's link. */
     links: [...new Set(texts('link').filter(own))],

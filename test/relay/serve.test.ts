@@ -93,7 +93,7 @@ test('if the listen address is in use, startup fails with a clear message and re
   await again.stop()
 })
 
-test('a database belongs to the first Port organization: a relay with another client ID, or later without one, refuses to start', async () => {
+test('a database belongs to the first Port organization that uses it: after that, a relay with another client ID or without one refuses to start', async () => {
   const refused = 'belongs to the Port organization with the client ID first, but PORT_CLIENT_ID is'
   const env = relayEnv({ HOST: '127.0.0.1', PORT: '0', PORT_API_URL: 'http://127.0.0.1:9' })
   for (const [PORT_CLIENT_ID, refusal] of [

@@ -105,7 +105,7 @@ describe('a repeated delivery', () => {
   })
 })
 
-test('a run whose runner was lost is run again if the body or the route that chose the target says so', async () => {
+test('a run whose runner was lost is run again if the body, or the route that chose the target, sets "rerun"', async () => {
   const files = { routes: '[{ match: { action: heal }, repository: acme/shop, rerun: lost-runner }]' }
   const relay = await openReceiving({ env: { RELAY_ROUTES: 'routes' }, files })
   const heal = { action: { identifier: 'heal' } }

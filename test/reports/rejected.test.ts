@@ -81,7 +81,7 @@ test.each([
   ['node run', 'workflow run', 'accepts no entities', 'polls', {}],
   ['node run', 'workflow run', 'accepts no entities', 'webhooks', { GITHUB_WEBHOOK_SECRET: SECRET }],
 ] as const)(
-  'the %s ends with its %s while Port %s (%s): the stored success is sent as a failure',
+  'if the %s finishes with its %s while Port %s (%s), the stored success is sent as a failure',
   async (kind, by, fault, _, env) => {
     const { system, id, shown, read } = await open(kind, env)
     const token = await startReport(system, id)

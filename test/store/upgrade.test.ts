@@ -26,7 +26,7 @@ const NEXT = [
 ]
 const MAIN = join(import.meta.dirname, '../../cli/main.ts')
 const FLAGS = ['--import', join(import.meta.dirname, '../support/next-schema.ts')]
-/** Takes seconds. */
+/** Statements that take seconds. */
 const SLOW = {
   sqlite: `CREATE TABLE slow AS
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000) SELECT max(i) AS i FROM n`,

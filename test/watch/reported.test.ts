@@ -120,7 +120,7 @@ describe('if GitHub refuses to show the runs,', () => {
   })
 })
 
-test('after the report of a job, a result that Port shows finishes the delivery and cancels nothing', async () => {
+test('if the Port run gets a result after the report of a job, the delivery finishes and nothing is canceled', async () => {
   const { system, id } = await running({ actions: 'write' })
   await system.reportJob(id, 'success')
   system.port.endRun(RUN, 'FAILURE')

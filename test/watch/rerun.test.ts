@@ -271,7 +271,7 @@ test.each(CASES)('%s', async (_, act, shown, attempts, requests, log = /./) => {
   expect((await given.system.delivery(given.id)).state).toBe('finished')
 })
 
-test.each(['node', 'synchronous'])('a lost runner of a %s run', async kind => {
+test.each(['node', 'synchronous'])('the relay also re-runs a %s run that lost its runner', async kind => {
   const { system, id, run, fail, succeed, requests, log } = await start(kind)
   await fail(LOST)
   await succeed()
