@@ -77,7 +77,7 @@ export interface KnownSecrets {
   finished?: boolean
 }
 
-/** Collects the secrets that post redacts. A secret stays unknown if its key was rotated, or if the relay withholds it. */
+/** Returns the secrets that post redacts. A secret is missing if its key was rotated, or if the relay withholds it. */
 export async function knownSecrets(
   payload: ClientPayload,
   inputs: Inputs,

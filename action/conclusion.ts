@@ -16,7 +16,7 @@ const LABEL: Record<JobStatus, string> = { success: 'Succeeded', failure: 'Faile
 
 /**
  * Returns the other jobs that affect the result: those in `needs`. If GitHub skipped all of these, also returns all
- * failed and canceled jobs of the workflow run, because such a job makes GitHub skip the jobs that depend on it.
+ * failed and canceled jobs of the workflow run, because GitHub skips the jobs that depend on a failed or canceled job.
  * @param others the conclusions of jobs, by display name
  */
 export function countedJobs(needs: Record<string, string>, others: Record<string, string>) {
@@ -112,9 +112,9 @@ const toLines = (level: LogLine['level'], messages: string[]): LogLine[] =>
   messages.map(message => ({ level, message }))
 
 /**
- * Returns the last update. With `report: job`, it finishes the Port run. With `report: auto`, the relay finishes the
- * Port run later, with this result or a worse one. With other values of `report`, the update contains nothing but the
- * author's summary, if there is one.
+ * Returns the last update. With `report: job`, this update finishes the Port run. With `report: auto`, the relay
+ * finishes the Port run later, with this result or a worse one. With other values of `report`, the update contains
+ * nothing but the author's summary, if there is one.
  */
 function lastUpdate(
   { state, inputs, workflow }: Job,

@@ -58,7 +58,7 @@ function openReporting({ state, inputs }: Job, runner: Runner) {
   return { reporter: createReporter(state.runId, inputs, runner, options), relay, masks }
 }
 
-/** Collects what the job reports; null if the Port run belongs to another workflow run, or accepts no reports. */
+/** Returns what the job reports; null if the Port run belongs to another workflow run, or accepts no reports. */
 async function gather(
   job: Job,
   remaining: Promise<Remaining>,

@@ -4,7 +4,7 @@ import type { Runner, State, Workflow } from './runner/runner.ts'
 
 export type Verdict = { verdict: 'ours' } | { verdict: 'silent' | 'duplicate'; message: string }
 
-/** @param githubRunId the id of this workflow run; re-runs keep the id */
+/** Decides whether this workflow run reports to the Port run. @param githubRunId the workflow run's id, which re-runs keep */
 export function checkRun(runId: string | null, state: RunState, githubRunId: string): Verdict {
   const silent = (reason: string): Verdict => ({
     verdict: 'silent',

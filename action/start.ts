@@ -218,7 +218,7 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
       ...outputOf(kind, allOutputs({}, inputs.needsOutputs, redact).outputs),
     }),
     reporter.log([
-      // Another job or an earlier attempt of this workflow run may have sent the line.
+      // Another job or an earlier attempt of this workflow run may have sent this line.
       ...(isAnnounced ? [] : [{ level: 'INFO' as const, message: `Workflow run started: ${workflow.url}` }]),
       ...warnings.map(message => ({ level: 'WARN' as const, message })),
       ...problems.map(message => ({ level: 'ERROR' as const, message })),

@@ -144,7 +144,7 @@ export interface JobResult {
   outputs: JsonObject
   steps: Step[]
   url: string
-  /** Redacts texts before they are cut or escaped, because it doesn't recognize a changed secret. */
+  /** Applied before texts are cut or escaped, because `redact` doesn't recognize a changed secret. */
   redact: Redact
 }
 

@@ -4,8 +4,9 @@ export type Annotation = { path: string; line: number; level: string; message: s
 
 const MOST_ANNOTATIONS = 10
 
-/** GitHub's path for an annotation without a file, and the runner's annotation for a failed step. */
+/** GitHub's path for an annotation without a file. */
 const NO_FILE = '.github'
+/** Matches the runner's annotation for a failed step. */
 const EXIT_CODE = /^Process completed with exit code \d+\.$/
 
 /** @see https://docs.github.com/rest/checks/runs#list-check-run-annotations */

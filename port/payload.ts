@@ -17,7 +17,7 @@ export type ClientPayload = {
   port: {
     version: 1
     delivery: string
-    /** The URL for reports, and exactly the audience of the action's OIDC token; null without `RELAY_PUBLIC_URL`. */
+    /** The URL for reports, which is also the exact audience of the action's OIDC token; null without `RELAY_PUBLIC_URL`. */
     relay: string | null
     traceparent?: string
     /** False if another system reports the final status; otherwise missing. */
@@ -30,7 +30,7 @@ export type ClientPayload = {
   >
 }
 
-/** Packs an invocation for `repository_dispatch`. Items that don't fit are in `truncated`. The action fetches these items. */
+/** Returns the payload for a `repository_dispatch`. `truncated` names the items that don't fit. The action fetches these items. */
 export function packClientPayload(
   invocation: Invocation,
   options: { delivery: string; relay: string | null; traceparent?: string },
@@ -53,7 +53,7 @@ export function packClientPayload(
   return payload
 }
 
-/** Limits the payload to `maxBytes` of JSON. Omits the largest items first, and lists them in `truncated`. */
+/** Returns the payload with at most `maxBytes` of JSON. Omits the largest items first, and lists them in `truncated`. */
 export function shrinkClientPayload(payload: ClientPayload, maxBytes: number): ClientPayload {
   const copy = structuredClone(payload)
   leaveOutLargest(copy, maxBytes)
@@ -97,7 +97,7 @@ function leaveOutInputs(port: ClientPayload['port']): void {
   port.truncated.push('inputs', 'encrypted')
 }
 
-/** Reads a payload of this relay; null for other values. @throws Error with a message if the version isn't supported */
+/** Returns a payload that the relay sent; null for other values. @throws Error with a message if the version isn't supported */
 export function readClientPayload(value: unknown): ClientPayload | null {
   if (!isObject(value) || !isObject(value.port) || !('version' in value.port)) return null
   const { port } = value
@@ -139,7 +139,7 @@ const bytes = (value: unknown) => Buffer.byteLength(JSON.stringify(value) ?? '')
 const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null)
 
 /**
- * Creates Port's context for a body without a context, in the format that the workflows in Port's guides read.
+ * Returns Port's context for a body without a context, in the format that the workflows in Port's guides read.
  * @see https://docs.port.io/actions-and-automations/setup-backend/github-workflow/
  */
 export function guideContext(invocation: Invocation): JsonObject {
@@ -162,7 +162,7 @@ export function guideContext(invocation: Invocation): JsonObject {
   }
 }
 
-/** Adds the inputs and the event to the context, in the format of Port's older actions. */
+/** Returns the context with the inputs and the event, in the format of Port's older actions. */
 export function guidePayload(invocation: Invocation): JsonObject {
   const { runId, entity, inputs, event } = invocation
   return { ...guideContext(invocation), run: { id: runId }, payload: { entity, properties: inputs }, event }

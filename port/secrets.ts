@@ -7,7 +7,7 @@ export type SecretKey =
 
 const TAG = 16
 
-/** Decrypts a secret input (Base64) with the first key that fits; null if no key fits. */
+/** Returns the plaintext of a secret input (Base64), decrypted with the first key that fits; null if no key fits. */
 export function decryptSecretInput(value: string, keys: readonly SecretKey[]): string | null {
   const data = Buffer.from(value, 'base64')
   for (const key of keys) {

@@ -52,7 +52,7 @@ export function trimEnd(text: string, characters: string): string {
   return text.slice(0, end)
 }
 
-/** Returns undefined if the text isn't JSON. */
+/** Returns the value of a JSON text; undefined if the text isn't JSON. */
 export function parseJson(text: string): Json | undefined {
   try {
     return JSON.parse(text)
@@ -61,7 +61,7 @@ export function parseJson(text: string): Json | undefined {
   }
 }
 
-/** Whether a hostname is this machine's, so that requests to it never reach a network. @param hostname from a `URL` */
+/** Whether a hostname is this machine's, so that requests to this hostname never reach a network. @param hostname from a `URL` */
 export const isLoopback = (hostname: string): boolean =>
   /^(127\.[\d.]+|\[::1\]|(.+\.)?localhost)$/.test(hostname)
 

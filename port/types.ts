@@ -51,13 +51,13 @@ export interface Invocation {
     /** Whether the relay runs the failed jobs once more if every failed job lost its runner. */
     rerun?: 'lost-runner'
   } | null
-  /** Missing if the body has no such facts, or if the relay no longer needs them. */
+  /** Missing if the body has none of these facts, or if the relay no longer needs them. */
   forWorkflow?: ForWorkflow | undefined
 }
 
 /** Facts about a body that are needed only for the inputs of a `workflow_dispatch`. */
 export interface ForWorkflow {
-  /** An object or JSON text. The relay passes it to the workflow unchanged, because its template is the author's. */
+  /** An object or JSON text. The relay passes it to the workflow unchanged, because the author wrote its template. */
   port_context?: JsonObject | string
   port_payload?: JsonObject | string
   /** The names of the `inputs` that come from the author or from Port, not from a user. */

@@ -69,7 +69,7 @@ export function offerInputs(invocation: Invocation, payload: ClientPayload, read
 }
 
 /**
- * Chooses at most 25 inputs. GitHub refuses undeclared inputs. If a user entered inputs that the workflow doesn't
+ * Chooses at most 25 inputs. GitHub rejects undeclared inputs. If a user entered inputs that the workflow doesn't
  * declare, `port` must contain them, unless the workflow reads them from `port_payload`. If the inputs are too large,
  * shortens `port` first, and then omits `port_payload`.
  */

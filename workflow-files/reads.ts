@@ -12,13 +12,13 @@ export interface Reads {
   contexts: string[]
   /** The inputs besides `run_id` and `port_run_id` that contain the ID of Port's run. */
   runIds: string[]
-  /** The inputs with Port's context from which the workflow reads the entity only as text. */
+  /** The inputs with Port's context whose entity the workflow reads only as text. */
   textEntities: string[]
   /** For each input with Port's context, the lines that use the whole input, or its entity as text or as an object. */
   entities: { input: string; wholes: number[]; texts: number[]; objects: number[] }[]
   /** The keys that the workflow reads, although the relay's `port_context` or `port_payload` lacks them. */
   missing: { input: 'port_context' | 'port_payload'; keys: string[]; lines: number[] }[]
-  /** The names that the workflow reads from `payload.properties` of `port_payload`; `all` if it passes all of them on. */
+  /** The names that the workflow reads from `payload.properties` of `port_payload`; `all` if it passes all properties on. */
   properties: string[] | 'all'
 }
 
@@ -71,8 +71,8 @@ const CONTEXT_KEY = /^(?:run_?id|blueprint|entity|action|requestedBy|trigger|con
 const PAYLOAD_KEY = /^(?:run|payload|event|run_?id|blueprint|entity|action|requestedBy|trigger|context)$/i
 
 /**
- * Whether an expression that is passed to Port as a run ID is certainly the ID of Port's run. It must be a key of
- * Port's context, or an input with the name of a run ID.
+ * Whether an expression that is passed to Port as a run ID is certainly the ID of Port's run: it is a key of Port's
+ * context, or an input with the name of a run ID.
  * @param contexts the names of other inputs with Port's context
  */
 export function isRunId(expression: string, contexts: string[]): boolean {
@@ -90,7 +90,7 @@ export function isRunId(expression: string, contexts: string[]): boolean {
 const EVERY_INPUT =
   /\btoJSON\(\s*(?:github(?:\.event(?:\.inputs)?)?|inputs)\s*\)|\binputs(?:\[\s*[^'\s]|\.\*)|\bpayload\.inputs\b(?![.[])|\bgithub\.event_path\b|\bGITHUB_EVENT_PATH\b/gi
 
-/** Finds what a workflow reads from its inputs, in linear time. @param names the declared inputs */
+/** Returns what a workflow reads from its inputs, in linear time. @param names the declared inputs */
 export function readsOf(file: string, names: string[]): Reads {
   const text = file.length > MAX_LENGTH ? '' : file
   // Conditions such as `inputs.port_context != ''` and `inputs.port_context && …` don't pass the input on.
@@ -167,7 +167,7 @@ function readProperties(reads: Reference[]): Reads['properties'] {
 }
 
 /**
- * Returns notes about entities that are objects, although the workflow may read them as text, and about empty keys.
+ * Returns notes about empty keys, and about entities that are objects, although the workflow may read them as text.
  * `line`: the first line that needs the entity as an object, or that reads an empty key.
  */
 export const contextNotes = (file: string, { entities, missing }: Pick<Reads, 'entities' | 'missing'>) => [

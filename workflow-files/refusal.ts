@@ -5,7 +5,7 @@ export type Dispatched = { repository: string; workflow: string; ref: string }
 
 const MAX_NAMES = 10
 
-/** Lists names in quotes. Adds the closest declared name to each name. */
+/** Returns the names in quotes, each with the closest declared name. */
 export function namesOf(names: string[], declared: string[] = []): string {
   // Names that are sent anyway aren't suggested.
   const free = declared.filter(name => !names.includes(name))

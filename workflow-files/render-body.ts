@@ -6,8 +6,8 @@ export type Otherwise = (expression: string) => Json
  * Renders the `body` or `headers` of an action's invocation method as Port does. Supports `spreadValue()`, paths (`.`,
  * `.run.id`, `.inputs["a b"]`), `| del(.key)`, and `| if type == "object" then PATH else … end` with `.` or `null`.
  * Keys with the value null are omitted.
- * @param otherwise evaluates paths without a value, and unsupported expressions. By default, the former are null, and
- *   the latter throw an error.
+ * @param otherwise evaluates paths without a value, and unsupported expressions. By default, a path without a value is
+ *   null, and an unsupported expression throws an error.
  * @see https://docs.port.io/actions-and-automations/create-self-service-experiences/setup-the-backend
  */
 export function renderBody(template: Json, context: JsonObject, otherwise?: Otherwise): Json {

@@ -13,7 +13,7 @@ export interface WorkflowInputs extends Reads {
   declared: JsonObject
 }
 
-/** Parses the section `on:`, and not the whole file, which would delay webhooks. Returns null if `on:` is missing, invalid, or complex. */
+/** Returns the events in `on:`; null if `on:` is missing, invalid, or complex. Parsing the whole file would delay webhooks. */
 export function readEvents(text: string): JsonObject | null {
   const section = sectionOf(text)
   if (section === null) return null

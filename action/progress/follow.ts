@@ -74,7 +74,7 @@ export async function followJob(
   }
 }
 
-/** Sends new entities in order. An entity counts as complete if text follows it, or if the file hasn't grown since the previous poll. */
+/** Returns a function that sends new entities in order. A document is complete if text follows it, or if the file hasn't grown since the previous poll. */
 function followEntities(following: Following): () => Promise<void> {
   const { job, run, folder, masks, clock, stopping, send } = following
   const file = job.files.entities
@@ -94,7 +94,7 @@ function followEntities(following: Following): () => Promise<void> {
     if (size <= mark.offset) return
     const lines = readLogFile(file, mark.offset)
     following.readMasks()
-    // The last document is complete only if the file isn't larger than a chunk, and its last line has a newline.
+    // The last document is complete only if the file isn't larger than a chunk, and the last line has a newline.
     const settled = size === before && lines.at(-1)?.end === size
     const documents = splitDocuments(lines, { settled })
     for (const document of documents) {
@@ -148,8 +148,8 @@ const MOST_A_MINUTE = 30
 const PIECE = 250_000
 
 /**
- * Sends each log line at most once. Lines are marked as sent before the request, and unmarked only if Port certainly
- * didn't accept them. If a response is lost, the post step says how many lines may be missing in Port.
+ * Returns a function that sends each log line at most once. Lines are marked as sent before the request, and unmarked
+ * only if Port certainly didn't accept them. If a response is lost, post says how many lines may be missing in Port.
  */
 function followLog(following: Following): () => Promise<void> {
   const { job, run, folder, masks, clock, stopping, send } = following
@@ -189,7 +189,7 @@ function followLog(following: Following): () => Promise<void> {
       folder.setSent({ ...after, lost: 0 })
       return count < found.length
     }
-    // Post sends these lines again and reports the error.
+    // If Port refused the lines, post sends them again, and reports the error.
     refused = error.kind === 'refused'
     const last = refused ? undefined : lines[error.linesSent - 1]
     // If no line was sent, for example because there is no token, Port also lacks the notice about earlier lost lines.
@@ -205,7 +205,7 @@ const toLine = ({ text }: { text: string }): LogLine => ({ level: 'INFO', messag
 /** GitHub runs no job for longer than five days. */
 const LONGEST_LIFE_MS = 5 * 24 * 3_600_000
 
-/** Creates `stopping`, which is aborted when post requests it, the job's temporary files are gone, or the process `worker` exits. */
+/** Returns `stopping`, which is aborted when post requests a stop, the job's temporary files are gone, or the process `worker` exits. */
 export function waitForStop(folder: Pick<ProgressFolder, 'stopped'>, worker: number) {
   const stopping = new AbortController()
   const poll = () => {
@@ -278,8 +278,8 @@ function followLabel(following: Following): { poll: () => Promise<void>; followS
 }
 
 /**
- * Returns the time until the next request to GitHub, in milliseconds. It grows with the job's age, because all jobs of
- * a repository share a limit of 1,000 requests per hour.
+ * Returns the pause before the next request to GitHub, in milliseconds. It grows with the job's age, because all jobs
+ * of a repository share a limit of 1,000 requests per hour.
  * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
  */
 function pollAfter(age: number): number {

@@ -102,8 +102,8 @@ const SMALL = ['--lite-mode', '--max-semi-space-size=1']
 
 /**
  * Starts the progress reporter, which runs until post stops it or the job finishes. The progress reporter reads keys
- * from standard input, because other processes can read its arguments, files, and environment variables. It keeps the
- * variable RUNNER_TRACKING_ID, so that the runner stops it with the job. It runs in the root directory, because Windows
+ * from standard input, because other processes can read its arguments, files, and environment variables. It keeps
+ * RUNNER_TRACKING_ID, so that the runner stops it when the job finishes. It runs in the root directory, because Windows
  * can't remove a process's working directory.
  */
 export function startProgress(job: FollowedJob, script: string, env: Runner['env']): void {
@@ -158,5 +158,5 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** The id of the process that exits with the job; 0 in a container, because main's parent isn't the runner there. */
+/** Returns the id of the process that exits with the job; 0 in a container, where main's parent isn't the runner. */
 export const findWorker = (tempFolder: string): number => (tempFolder.startsWith('/__w/') ? 0 : process.ppid)

@@ -133,7 +133,7 @@ export function createRelayReporter(
     return body.value
   }
 
-  /** @param fits recognizes the relay's response. The status isn't enough, because a proxy's login page can have any status. */
+  /** @param fits whether the relay sent the response. The status isn't enough, because a proxy's login page can have any status. */
   async function post(
     path: string,
     bearer: string,

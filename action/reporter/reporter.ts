@@ -20,7 +20,7 @@ export interface Reporter extends Pick<PortRun, 'read' | 'update'> {
   isDeferred: boolean
   /** Returns the report token for the job's other processes, or null. */
   token(): Token | null
-  /** Whether the time is up. Only the final status may still be sent. */
+  /** Whether the time is up. If so, only the final status can still be sent. */
   late(): boolean
 }
 
@@ -187,7 +187,7 @@ export function notTheRelay(what: string, { status, movedTo, retryAt }: RelayRes
  */
 export type Outlook = 'later' | 'doubtful' | 'lost' | 'settled'
 
-/** Prints why a report failed. `again`: a sentence about who retries, which is printed if a retry may help. */
+/** Prints why a report failed. `again`: a sentence that says who retries; printed if a retry may help. */
 export function reportFailure(
   error: unknown,
   { core, env }: Pick<Runner, 'core' | 'env'>,
@@ -231,7 +231,7 @@ export function reportDuplicate(
   }
 }
 
-/** Values of the input `report`. The later a value is in this list, the more the job determines the Port run's result. */
+/** Values of the input `report`. With a later value in this list, the job has more influence on the Port run's result. */
 const STRENGTH = ['updates', 'workflow', 'auto', 'job']
 
 /** @param earlier the input `report` of the earlier step, which is the one that reports to Port */

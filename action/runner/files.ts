@@ -20,7 +20,7 @@ const CR = 0x0d
 const WIDE_LF = Buffer.from('\n', 'utf16le')
 
 /**
- * Splits a file into lines, each with the offset after the line. Lines can be UTF-8, or UTF-16 from `>>` in Windows
+ * Returns the lines of a file, each with the offset after the line. Lines can be UTF-8, or UTF-16 from `>>` in Windows
  * PowerShell 5. Strips ANSI codes and zero bytes.
  * @param options.rest whether to return text after the last newline as a line
  * @see https://learn.microsoft.com/powershell/module/microsoft.powershell.core/about/about_character_encoding
@@ -51,8 +51,8 @@ export function splitLines(bytes: Buffer, options: { rest: boolean }): FileLine[
 }
 
 /**
- * Detects UTF-16 by a byte order mark or a two-byte newline. The text before the newline must end with a two-byte CR,
- * or be mostly ASCII. A single LF byte isn't enough, because it can be half of a character such as U+4E0A.
+ * Whether text is UTF-16: it starts with a byte order mark, or has a two-byte newline. The text before this newline
+ * must end with a two-byte CR, or be mostly ASCII. An LF byte alone can be half of a character (U+4E0A).
  * @param end the offset of the next two-byte newline; -1 if there is none
  */
 function isWide(bytes: Buffer, start: number, end: number): boolean {
@@ -81,7 +81,7 @@ function findWide(bytes: Buffer, start: number): number {
 }
 
 /**
- * Ensures that a single step of a job reports to the Port run: the first one that calls this function.
+ * Ensures that only one step of a job reports to the Port run: the first step that calls this function.
  * @returns the input `report` of the earlier step that reports; null if there is none
  */
 export function claimReport(logFile: string, how: string): string | null {
@@ -97,15 +97,15 @@ export type FileLine = { text: string; end: number }
 export const PIECE = 1_000_000
 
 /**
- * Reads complete lines from byte `offset` on, at most one chunk. The rest of a line that starts before `offset` becomes
- * an empty line.
+ * Returns complete lines from byte `offset` on, at most one chunk. If a line starts before `offset`, the rest of this
+ * line becomes an empty line.
  * @throws Error if the file can't be read, or isn't a regular file
  */
 export function readLogFile(path: string, offset: number, most = PIECE): FileLine[] {
   return readPiece(path, offset, Math.min(sizeOf(path) - offset, most), { rest: false, most })
 }
 
-/** A position in the file, in bytes, and the last bytes before it, in Base64. */
+/** A byte offset in the file, and the last bytes before this offset, in Base64. */
 export type LogMark = { offset: number; before: string }
 
 export const START: LogMark = { offset: 0, before: '' }

@@ -104,7 +104,7 @@ function readNeeds(needs: JsonObject) {
   }
 }
 
-/** Reads a JSON object or list, such as `${{ toJSON(secrets) }}`, or one value per line. */
+/** Returns the values in a JSON object or list, such as `${{ toJSON(secrets) }}`, or in text with one value per line. */
 function readMask(text: string): string[] {
   const given = parseJson(text)
   if (typeof given !== 'object' || given === null) return text.split('\n').filter(line => line.trim() !== '')

@@ -37,8 +37,8 @@ const TIMEOUT_MS = 10_000
 const API_VERSION = '2022-11-28'
 
 /**
- * Creates a function that gets this job from GitHub, or null if GitHub doesn't list the job. The function sends the
- * previous response's ETag, because a 304 doesn't count against the rate limit.
+ * Returns a function that gets this job from GitHub. The function returns null if GitHub doesn't list the job. It sends
+ * the previous response's ETag, because a 304 doesn't count against the rate limit.
  * @throws Error with a message for users
  * @see https://docs.github.com/rest/actions/workflow-jobs#list-jobs-for-a-workflow-run-attempt
  */
@@ -121,7 +121,7 @@ async function openOctokit({ apiUrl }: Workflow, token: string, fetch: Runner['f
   return getOctokit(token, { baseUrl: apiUrl, userAgent: 'port-webhook-action', request: { fetch } })
 }
 
-/** Returns an empty list if GitHub denies access. @see https://docs.github.com/rest/checks/runs#list-check-run-annotations */
+/** Returns the annotations of the jobs; none if GitHub denies access. @see https://docs.github.com/rest/checks/runs#list-check-run-annotations */
 export async function listAnnotations(
   workflow: Workflow,
   jobs: readonly number[],
@@ -160,7 +160,7 @@ function readLimitEnd({ status, headers, data }: Response, now: number): number 
   const isLimit =
     status === 429 || used || get('retry-after') !== null || /rate limit/i.test(JSON.stringify(data ?? ''))
   if (!isLimit) return null
-  // If requests remain, the reset time isn't the reason for this response, so it is ignored.
+  // If requests remain, this response has another reason, so the reset time is ignored.
   return (
     readRetryAt({ get: name => (used || name === 'retry-after' ? get(name) : null) }, now, LIMIT_MS) ??
     now + 60_000
@@ -193,8 +193,8 @@ const RUNNERS = ['Set up job', 'Complete job', 'Complete runner', 'Initialize co
 const PREPARES = /^(Set up runner|Pull [^\s./:@]*[./:@]\S*|Build [^\s@]+@\S+)$/
 
 /**
- * Detects the steps that the runner added. `pre` steps come first, and `post` steps follow a gap in the step numbers.
- * The names alone aren't enough, because an author can name a step "Post Migrate".
+ * For each step, returns whether the runner added it. `pre` steps come first, and `post` steps follow a gap in the step
+ * numbers. The names alone aren't enough, because an author can name a step "Post Migrate".
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/JobExtension.cs (InitializeJob)
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/ExecutionContext.cs (CreatePostChild)
  */

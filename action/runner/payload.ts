@@ -7,8 +7,8 @@ import type { Inputs } from './inputs.ts'
 import { help, quote, type RelayAccess, type Runner } from './runner.ts'
 
 /**
- * Reads the input `payload`, a `repository_dispatch`'s `client_payload`, or a `workflow_dispatch`'s input `port`.
- * Returns null if `port` is empty, which means that a user started the workflow on GitHub.
+ * Returns the payload from the input `payload`, from the `client_payload` of a `repository_dispatch`, or from the input
+ * `port` of a `workflow_dispatch`. Returns null if a user started the workflow on GitHub, so that `port` is empty.
  */
 export function readPayload(
   input: string,
@@ -74,8 +74,8 @@ function fromInput(text: string, sentence: string, env: Runner['env']): unknown 
 }
 
 /**
- * Restores the items that didn't fit in GitHub's payload. Reads them from the webhook body that Port stores, or else
- * from the Port run's properties.
+ * Returns the payload with the items that didn't fit in it. Reads these items from the webhook body that Port stores,
+ * or else from the Port run's properties.
  * @param readRun null if Port can't be queried
  * @throws Error with a message that names the missing items and the required settings
  */
@@ -153,13 +153,13 @@ function restore(payload: ClientPayload, run: RunState): ClientPayload {
 const tooLarge = (names: string[]) =>
   `The payload was too large for GitHub, so it doesn't contain ${quote(names)}`
 
-/** Parses a body that is a string, which Port stores if the author wrote the body as a string. */
+/** Returns the JSON in a body. Port stores a string if the author wrote the body as a string. */
 function parse(body: Json): Json {
   const parsed = typeof body === 'string' ? parseJson(body) : body
   return parsed === undefined ? body : parsed
 }
 
-/** Returns null without a relay URL or an OIDC token. @throws Error if `relay-url` has another address */
+/** Returns how to reach the relay; null without a relay URL or an OIDC token. @throws Error if `relay-url` has another address */
 export function findRelay(
   payload: ClientPayload,
   { report, relayUrl, failOnReportError }: Pick<Inputs, 'report' | 'relayUrl' | 'failOnReportError'>,

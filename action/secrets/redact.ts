@@ -4,7 +4,7 @@ import type { Runner } from '../runner/runner.ts'
 
 export type Redact = (text: string) => string
 
-/** Redacts secrets and their parts, in every encoding. Overlapping matches become one `***`. */
+/** Returns a function that redacts secrets and their parts, in every encoding. Overlapping matches become one `***`. */
 export function createRedact(secrets: readonly string[]): Redact {
   const texts = secrets.flatMap(secret => [secret, secret.trim(), ...maskParts(secret)])
   const parts = [...new Set(texts)].filter(text => text.trim() !== '')
@@ -21,7 +21,7 @@ export function createRedact(secrets: readonly string[]): Redact {
   }
 }
 
-/** Redacts secrets in all keys, texts, numbers, and booleans. */
+/** Returns a value whose keys, texts, numbers, and booleans are redacted. */
 export function redactJson(value: Json, redact: Redact): Json {
   if (Array.isArray(value)) return value.map(each => redactJson(each, redact))
   if (isObject(value))
@@ -51,7 +51,7 @@ function createFinder(patterns: readonly string[]): (text: string) => Range[] {
   const branches = new Map<number, number>()
   /** The state of the longest proper suffix that is a state. The search computes a state's fallback when it reaches the state. */
   const fallback = new Int32Array(size)
-  /** The length of the longest pattern that ends in a state; -1 before the first state of each pattern. */
+  /** The length of the longest pattern that ends in a state. The entry before a pattern's first character is -1. */
   const longest = new Int32Array(size)
 
   const branch = (state: number, code: number) => state * 65_536 + code
@@ -110,8 +110,8 @@ function createFinder(patterns: readonly string[]): (text: string) => Range[] {
 const SHORTEST_PART = 4
 
 /**
- * Returns everything to mask for one secret: its lines, and the strings and numbers of JSON. The complete text, if it
- * has several lines, is returned only as Base64. Otherwise, the runner would mask each of its lines, even a single
+ * Returns everything to mask for one secret: its lines, and the strings and numbers of JSON. If a text has several
+ * lines, the whole text is returned only as Base64. Otherwise, the runner would mask each of its lines, even a single
  * bracket.
  * @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#masking-a-value-in-a-log
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/ActionCommandManager.cs (AddMaskCommandExtension)
@@ -121,7 +121,7 @@ export function maskParts(secret: string): string[] {
   const inside = valuesIn(secret)
   const encoded = [secret, ...inside].filter(text => linesOf(text).length > 1).flatMap(encode)
   const long = [...whole, ...inside.flatMap(linesOf)].filter(isLong)
-  // If every line is short, those with a letter or digit are masked.
+  // If every line is short, the lines with a letter or digit are masked.
   const short = whole.length === 1 ? whole : long.length > 0 ? [] : whole.filter(hasWord)
   return [...new Set([...short, ...long, ...encoded])]
 }
@@ -156,7 +156,7 @@ function valuesIn(text: string): string[] {
 }
 
 /**
- * Returns a secret in the encodings that programs print, which are more than the runner masks.
+ * Returns the forms in which programs print a secret. The runner masks only some of these forms.
  * @see https://github.com/actions/runner/blob/main/src/Sdk/DTLogging/Logging/ValueEncoders.cs
  */
 function secretForms(secret: string): string[] {
@@ -215,7 +215,7 @@ const xmlEscape = (text: string, quote: string, apostrophe: string) =>
 /** The minimum length of a Base64 form. Shorter ones would match in almost any text. */
 const SHORTEST_BASE64 = 4
 
-/** Returns three forms, because the bytes before a text shift its Base64. Bytes after the text can change the last digit, so each form is also returned without it. */
+/** Returns three forms, because the bytes before a text shift its Base64. Bytes after the text can change the last digit, so each form is also returned without this digit. */
 function base64Forms(text: string): string[] {
   const bytes = Buffer.from(text)
   const digits = [0, 1, 2].flatMap(offset => {
@@ -230,7 +230,7 @@ function base64Forms(text: string): string[] {
 
 export type Masks = ReturnType<typeof createMasks>
 
-/** The maximum size of all patterns. If they are larger, the search would use too much memory, so all text is hidden. */
+/** The maximum size of all patterns. Larger patterns would need too much memory, so all text is hidden instead. */
 const MOST_CHARACTERS = 1_000_000
 
 export function createMasks(secrets: readonly string[] = []) {

@@ -13,7 +13,7 @@ export interface Entity {
 
 const NAMES = ['blueprint', 'identifier']
 const FIELDS = ['blueprint', 'identifier', 'operation', 'title', 'icon', 'team', 'properties', 'relations']
-/** Fields that Port sets, and ignores if a step sends back an entity that it has read from Port. */
+/** Fields that Port sets. Port ignores these fields if a step reads an entity from Port, and sends it back. */
 const READ_ONLY = ['createdAt', 'createdBy', 'updatedAt', 'updatedBy', 'scorecards']
 const OPERATIONS = ['upsert', 'delete'] as const
 
@@ -90,7 +90,7 @@ function notRead(error: Error & { linePos?: [{ line: number }] }, text: string, 
 const toSource = (_: string, value: Json, context?: { source: string }): Json =>
   typeof value === 'number' || typeof value === 'boolean' ? context!.source : value
 
-/** Omits null fields, because an input that Port didn't send is null. */
+/** Returns the entities without null fields, because an input that Port didn't send is null; null for a scalar. */
 function listOf(given: Json): Json[] | null {
   const list = isObject(given) ? [given] : given
   if (!Array.isArray(list)) return null

@@ -59,10 +59,10 @@ export async function sendEntities(
 }
 
 /**
- * Sends batches of lines in order. Never sends a batch again, because no line must appear twice: after a lost response,
- * sends a notice that lines may be missing. Continues after a rejected batch, unless the workflow run's quota is used
- * up. Throws the error of the first failed batch. Its `linesSent` is the number of lines that the caller must not send
- * again. Its `linesLost` is the number of lines that may be missing without a notice in Port's log.
+ * Returns a function that sends lines in batches. It never sends a batch again, so that no line appears twice. After a
+ * lost response, it sends a notice that lines may be missing. It continues after a rejected batch, unless the workflow
+ * run's quota is used up. Throws the error of the first failed batch. Its `linesSent` is the number of lines that the
+ * caller must not send again. Its `linesLost` is the number of lines that may be missing without a notice in Port.
  * @param late whether the time is up. If it is, no batch after the first one is sent.
  */
 export function createLogSender(send: (batch: LogLine[]) => Promise<void>, late: () => boolean) {

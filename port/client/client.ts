@@ -234,8 +234,8 @@ export interface Token {
 
 /**
  * Provides a token. Concurrent calls share one request. Port returns the same token until it expires, so a token can
- * expire soon after the request. The next token is requested when a tenth of the token's remaining lifetime is left, at
- * most one minute.
+ * expire soon after the request. The next token is requested a minute before the token expires, or when nine tenths of
+ * its remaining lifetime have passed, whichever is later.
  */
 function createTokenCache(mint: () => Promise<Token>, clock: () => number, first: Token | null = null) {
   let latest = first

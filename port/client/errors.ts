@@ -99,7 +99,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
   }
   const later = () => error('unreachable', "Port can't accept this request right now.")
   if (forToken && status === 409) return later()
-  // Without a token, the request wasn't sent.
+  // Port rejected the token, or issued none.
   if (status === 401 || (forToken && status !== 413)) {
     const cure = `check both values, and check that ${apiUrl} is the API of the organization's region.`
     return error('credentials', `Port doesn't accept ${credentials}; ${cure}`)

@@ -8,7 +8,6 @@ const LONGEST_MS = 32_000
 /**
  * A pause during which Port accepts no requests. It applies to all requests of a client, because Port limits whole
  * organizations.
- *
  * @see https://docs.port.io/api-reference/rate-limits
  */
 export function createRateLimitPause(clock: () => number) {

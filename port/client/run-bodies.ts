@@ -39,7 +39,7 @@ export async function sendUpdate(
   }
 }
 
-/** The maximum size of an update as JSON. Reports through the relay have at most 256 KB, including 64 KB of outputs. */
+/** The maximum size of a summary as JSON. Reports through the relay have at most 256 KB, including 64 KB of outputs. */
 const MOST_SUMMARY_BYTES = 180_000
 /** The maximum length of a label, as in the relay. */
 const MOST_LABEL = 1_000
@@ -162,12 +162,12 @@ export const UNREAD: RunState = {
   body: null,
 }
 
-/** The maximum time between the webhook of a synchronous node and its end in Port. */
+/** A node run that succeeds in less time was synchronous. */
 const SYNCHRONOUS_MS = 5_000
 
 /**
- * Reads `GET /v1/workflows/runs/{id}`. Port doesn't document this response. The status of a node run is in `nodeRun`, in
- * `run`, or at the top level. The status of the Port workflow is in `workflowRun`.
+ * Reads `GET /v1/workflows/runs/{id}`. Port doesn't document this response. The status of a node run is in `nodeRun`,
+ * in `run`, or at the top level. The status of the Port workflow is in `workflowRun`.
  */
 export function readNodeRun(response: Json, id: string): RunState {
   if (!isObject(response)) return UNREAD
@@ -208,7 +208,7 @@ export function readRun(response: Json): RunState | null {
 /** The limits of outputs, which later workflow nodes read as `{{ .outputs["node"].NAME }}`. `maxBytes`: the maximum size as JSON. */
 export const OUTPUTS = { name: /^[A-Za-z0-9_-]+$/, maxBytes: 64 * 1024 }
 
-/** Merges outputs. `left`: the names of outputs that keep their earlier values, because the new ones don't fit. */
+/** Returns the merged outputs. `left`: the names of outputs that keep their earlier values, because the new ones don't fit. */
 export function mergeOutputs(outputs: JsonObject, more: JsonObject): { outputs: JsonObject; left: string[] } {
   const merged = new Map(Object.entries(outputs))
   const left: string[] = []

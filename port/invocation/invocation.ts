@@ -70,7 +70,7 @@ function findRunId(body: JsonObject): string | null {
   return typeof found === 'string' ? found : null
 }
 
-/** Reads the ID of a Port workflow's run from a body in the format of `generate`, or from Port's own context. */
+/** Returns the ID of a Port workflow's run from a body in the format of `generate`, or from Port's own context. */
 const findWorkflowRunId = ({ workflowRun, context, port_context }: JsonObject) =>
   [
     object(workflowRun).identifier,
@@ -111,9 +111,9 @@ const STATUS = 'reportWorkflowStatus'
 const LOST_RUNNER = 'lost-runner' as const
 
 /**
- * Reads `github` in the signed body. With unknown keys, `github` is one of the author's inputs. `null` and `""` mean
- * "not set". Values are validated later. `fault` describes a value of the wrong type, so that an invalid target isn't
- * mistaken for a missing one.
+ * Reads `github` in the signed body. If it has unknown keys, `github` is one of the author's inputs. `null` and `""`
+ * mean "not set". Values are validated later. `fault` describes a value of the wrong type, so that an invalid target
+ * isn't mistaken for a missing one.
  */
 function readBodyTarget(value: Json | undefined): Invocation['github'] {
   if (!isObject(value)) return null

@@ -9,7 +9,7 @@ export function contextsOf(body: unknown, read: unknown): Pick<ForWorkflow, (typ
   return Object.fromEntries(NAMES.filter(name => isObject(read[name])).map(name => [name, body[name]]))
 }
 
-/** Parses contexts that are JSON text. Omits everything except identifying values, because such a text can be nested to any depth. */
+/** Parses contexts that are JSON text. Omits everything except identifying values, because the text can be nested to any depth. */
 export function withContextsRead(body: unknown): unknown {
   if (!isObject(body)) return body
   const texts = NAMES.flatMap(name => {
@@ -58,9 +58,8 @@ export function readEntity(value: Json | undefined): JsonObject | null {
 }
 
 /**
- * Whether inputs can be at the top level, next to Port's own context, as in Port's default body. Returns false for a
- * body with `inputs` and a run ID in `run`, unless Port's own context contains run IDs and all of them differ from
- * it.
+ * Whether inputs can be at the top level, next to Port's own context, as in Port's default body. Returns false if the
+ * body has `inputs`, and a run ID in `run`, unless Port's own context contains only other run IDs.
  */
 export function spreadsInputs(body: JsonObject): boolean {
   if (!isObject(body.port_context) && !isObject(body.port_payload)) return false
