@@ -87,18 +87,18 @@ export function seeApproval(
   delivery: Delivery,
   { pending, decided }: Event<'approvalSeen'>,
 ): Transition | null {
-  const waitingFor = pending.map(each => each.environment)
+  const waitingFor = pending.length === 0 ? null : pending.map(each => each.environment).join(', ')
   const known = new Set(delivery.decisions.split('\n'))
   const fresh = decided.filter(each => !keysOf(each).every(key => known.has(key)))
-  const names = waitingFor.join(', ')
-  const isNew = names !== delivery.waitingFor.join(', ')
+  const isNew = waitingFor !== delivery.waitingFor
   if (!isNew && fresh.length === 0) return null
   const lines = [
     ...fresh.map(describeDecision),
-    ...(isNew && names ? [describeWaiting(pending, boundRun(delivery)?.url ?? '')] : []),
+    ...(isNew && waitingFor ? [describeWaiting(pending, boundRun(delivery)?.url ?? '')] : []),
   ]
   const messages: Message[] = [{ log: lines }]
-  if (isNew && names) messages.push({ update: { statusLabel: `${WAITS.approval}: ${names}` } })
+  if (isNew && waitingFor !== null)
+    messages.push({ update: { statusLabel: `${WAITS.approval}: ${waitingFor}` } })
   // The action, if the workflow uses it, replaces this label later.
   else if (isNew) messages.push({ update: { statusLabel: 'Running' } })
   return {
@@ -107,7 +107,7 @@ export function seeApproval(
     history: {
       type: 'approvalSeen',
       details: {
-        waiting_for: waitingFor,
+        waiting_for: pending.map(each => each.environment),
         decided: fresh.map(({ environments, state }) => ({ environments, state })),
       },
     },

@@ -1,8 +1,8 @@
 import type { Change, Delivery, DeliveryRun, Listed } from './delivery.ts'
 
 /**
- * `read` converts the stored value: both databases store booleans as numbers, lists as text with commas, and objects as
- * JSON text. `reset`: the value after a redelivery. Without `reset`, the redelivery keeps or computes the value.
+ * `read` converts the stored value: both databases store booleans as numbers, and objects as JSON text. `reset`: the
+ * value after a redelivery. Without `reset`, the redelivery keeps or computes the value.
  */
 type Column<T> = { reset?: T } & ([T] extends [string | number | null]
   ? { read?: never }
@@ -43,8 +43,7 @@ export const DELIVERY: Columns<Delivery> = {
   ...reset({ outcome: '', reason: null, attempts: 0, firstAttemptAt: null, attemptedAt: null }),
   ...reset({ awaitingResponseSince: null, shownCause: '', shownUntil: 0, frozenBy: 0, unfrozenAt: null }),
   ...reset({ dispatchedAt: null, cancelRequestedAt: null, cancelSentAt: null, finishingAt: null }),
-  ...reset({ decisions: '', outputs: '' }),
-  waitingFor: { read: stored => (stored ? String(stored).split(', ') : []), reset: [] },
+  ...reset({ waitingFor: null, decisions: '', outputs: '' }),
   cancelForced: { read: Boolean, reset: false },
   runWebhook: { read: Boolean, reset: false },
   reportWorkflowStatus: { read: Boolean },

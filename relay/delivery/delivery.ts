@@ -20,10 +20,10 @@ export const OUTCOMES: readonly Outcome[] = ['succeeded', 'failed', 'cancelled',
 /**
  * The cause of a wait. Before the dispatch: an earlier delivery, a pause of the credential, an error of GitHub, the
  * dispatch rate, or a freeze. On GitHub: a runner or a concurrency group. `hidden`: unknown, because GitHub refuses to
- * show the runs. `listener`: no workflow listens to the dispatch.
+ * show the runs.
  */
 export type WaitCause = 'queue' | PauseCause | 'error' | 'rate' | 'frozen' | WaitCauseOnGitHub
-type WaitCauseOnGitHub = 'runner' | 'concurrency' | 'hidden' | 'listener'
+type WaitCauseOnGitHub = 'runner' | 'concurrency' | 'hidden'
 
 /** Why a delivery waits. `until` is null while the relay searches for the workflow run. */
 export type Wait =
@@ -122,8 +122,8 @@ export interface Delivery extends Target {
   cancelSentAt: number | null
   /** Whether the relay requested a forced cancellation because the first request had no effect. */
   cancelForced: boolean
-  /** The environments that must be approved before the run continues. */
-  waitingFor: string[]
+  /** The environments that must be approved before the run continues, separated by commas; null for none. */
+  waitingFor: string | null
   /** The decisions of reviewers that Port's log shows, one per line, such as `production:approved`. */
   decisions: string
   /** The node run's outputs as JSON text; empty for none. Each update to Port replaces all outputs. */

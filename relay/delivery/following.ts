@@ -35,7 +35,7 @@ export function see(
   }
   if (!first) {
     const isOver = ON_GITHUB.includes(delivery.shownCause) && waitOnGitHub(runs) === null
-    const isRunning = isOver && runs.length > 0 && !isFinished(runs) && delivery.waitingFor.length === 0
+    const isRunning = isOver && runs.length > 0 && !isFinished(runs) && delivery.waitingFor === null
     return {
       change: { ...change, ...(isOver && { shownCause: '' }) },
       messages: isRunning ? [{ update: { statusLabel: 'Running' }, unlessStarted: true }] : [],
@@ -213,7 +213,7 @@ export function warn(
   const reason = nothingListens(delivery, hasFiles)
   const message = `${reason} The relay waits for a workflow run until RELAY_START_TIMEOUT (${duration(startTimeout)}) has passed.`
   return {
-    change: { reason, shownCause: 'listener', dueAt: pollAt },
+    change: { reason, dueAt: pollAt },
     messages: [{ log: [{ level: 'WARN', message }] }],
     history: { type: 'listenerMissing', details: { reason } },
   }

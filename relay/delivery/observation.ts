@@ -100,7 +100,7 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
   }
   const isWaiting = open.some(run => run.status === 'waiting')
   const isApprovalDue =
-    isWaiting !== delivery.waitingFor.length > 0 || (isWaiting && seen.approvals === 'due')
+    isWaiting !== (delivery.waitingFor !== null) || (isWaiting && seen.approvals === 'due')
   if (isApprovalDue && seen.approvals !== 'read') return { do: 'read approvals' }
 
   switch (verdict.kind) {
@@ -112,10 +112,7 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
       const isNew = isLate && !isOld && cause !== null && delivery.shownCause !== cause
       if (isNew && seen.wait === 'not read') return { do: 'read wait', run: open[0] as DeliveryRun, cause }
       const hidden = { cause: 'hidden' as const, reason: found.snapshot.reason ?? '', until: null }
-      const wait =
-        isLate && isOld && delivery.shownCause !== 'listener'
-          ? { wait: hidden }
-          : isNew && { wait: seen.wait as Wait }
+      const wait = isLate && isOld ? { wait: hidden } : isNew && { wait: seen.wait as Wait }
       return findListener(delivery, seen, pollAt) ?? apply({ type: 'runsSeen', runs, pollAt, ...wait })
     }
     case 'canceled in Port':
@@ -177,9 +174,9 @@ function findListener(
   { now, found, listeners }: Observation,
   pollAt: number,
 ): PollStep | null {
-  const { state, workflow, shownCause, cancelRequestedAt } = delivery
-  const isWarned = shownCause === 'listener'
-  if (state !== 'dispatched' || workflow !== null || isWarned || cancelRequestedAt !== null) return null
+  const { state, workflow, reason, cancelRequestedAt } = delivery
+  const isNotified = reason !== null
+  if (state !== 'dispatched' || workflow !== null || isNotified || cancelRequestedAt !== null) return null
   if (now < startedAt(delivery) + LISTENER_MS || found.candidates.length > 0 || found.elsewhere) return null
   if (listeners === 'not read') return { do: 'read listeners' }
   if (listeners === 'found' || listeners === 'unknown') return null

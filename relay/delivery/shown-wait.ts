@@ -29,21 +29,9 @@ export function waitOf(delivery: Listed, pause: RateLimitPause | null, blocker: 
   if (pause) return { cause: pause.cause, reason: pause.reason, until: pause.pausedUntil }
   if (blocker) return { cause: 'queue', blocker }
   const { awaitingResponseSince, dueAt, reason } = delivery
-  const isAwaited = awaitingResponseSince !== null
-  if (!isAwaited && !wasSent(delivery)) return { cause: 'rate', reason: OTHERS_FIRST, until: null }
-  return { cause: 'error', reason: reason ?? UNRECORDED, until: isAwaited ? null : dueAt }
-}
-
-/** Whether a dispatch of the delivery was sent. A freeze resets `firstAttemptAt`. An attempt that wasn't sent has no `attemptedAt`. */
-const wasSent = ({ firstAttemptAt, attemptedAt }: Listed) => firstAttemptAt !== null && attemptedAt !== null
-/**
- * Whether a delivery waits because something failed: its dispatch, or the search for a workflow that listens to it.
- * After a lost response, `awaitingResponseSince` is later than the attempt.
- */
-export function isLate(delivery: Listed): boolean {
-  const { state, frozenBy, awaitingResponseSince: since, attemptedAt, shownCause } = delivery
-  if (state !== 'queued') return state === 'dispatched' && shownCause === 'listener'
-  return frozenBy === 0 && (since === null ? wasSent(delivery) : since !== attemptedAt)
+  if (awaitingResponseSince !== null) return { cause: 'error', reason: reason ?? UNRECORDED, until: null }
+  if (reason !== null) return { cause: 'error', reason, until: dueAt }
+  return { cause: 'rate', reason: OTHERS_FIRST, until: null }
 }
 
 /** Returns what the workflow runs wait for on GitHub; null while one of their jobs runs. */
@@ -73,15 +61,16 @@ export function toShown(
   function waits() {
     const { state, reason, waitingFor, runs, shownCause, shownReason, frozenBy } = delivery
     const hidden = shownCause === 'hidden' ? `${WAITS.hidden}: ${shownReason}` : null
-    if (state === 'dispatched') return reason ?? hidden ?? WAITS.listener
+    if (state === 'dispatched') return reason ?? hidden ?? 'Waiting for its workflow run'
     if (state === 'queued') {
       if (frozenBy > 0) return reason
       const { label, clause } = describeWait(delivery, waitOf(delivery, pause, blocker), now)
-      return pause || blocker || isLate(delivery) ? clause : label
+      // Without a reason, the delivery is new, or its dispatch is in progress.
+      return pause || blocker || reason !== null ? clause : label
     }
     if (state !== 'running') return null
     if (hidden) return hidden
-    if (waitingFor.length > 0) return `${WAITS.approval}: ${waitingFor.join(', ')}`
+    if (waitingFor !== null) return `${WAITS.approval}: ${waitingFor}`
     const cause = waitOnGitHub(runs)
     const known = cause === shownCause ? shownReason : ''
     const behind = cause === 'concurrency' && known && ` behind ${known}`
@@ -109,7 +98,6 @@ export const WAITS = {
   runner: 'Waiting for a runner',
   concurrency: 'Waiting in its concurrency group',
   hidden: "GitHub doesn't show the workflow run",
-  listener: 'Waiting for its workflow run',
   approval: 'Waiting for approval',
 } satisfies Record<WaitCause | 'approval', string>
 

@@ -93,7 +93,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
       const job = { ...finished, startedAt: startedAt - offset, finishedAt: finishedAt - offset }
       await apply(delivery, { type: 'jobFinished', runId, job })
     }
-    if (!delivery || (status !== 'waiting' && delivery.waitingFor.length === 0)) return 0
+    if (!delivery || (status !== 'waiting' && delivery.waitingFor === null)) return 0
     const isWaiting = (id: number) => id === runId && status === 'waiting'
     const runs = delivery.runs.map(run => (isWaiting(run.id) ? { ...run, status } : run))
     const { outcome } = await apply(delivery, { type: 'runsSeen', runs, pollAt: store.clock() })
@@ -104,7 +104,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     const { repository, runId, action, environments, reviewers, approver: by, comment } = review
     const delivery = await findOwner(repository, runId)
     if (!delivery) return 0
-    const before = delivery.waitingFor.filter(name => !environments.includes(name))
+    const before = (delivery.waitingFor?.split(', ') ?? []).filter(name => !environments.includes(name))
     const isRequested = action === 'requested'
     const { outcome } = await apply(delivery, {
       type: 'approvalSeen',

@@ -130,7 +130,7 @@ export function createPoll(deps: {
         case 'read approvals': {
           const event = await readApprovals(delivery, runs, { github, budget: approvals })
           const outcome = event && (await apply(delivery, event)).outcome
-          if (outcome === 'applied' || (outcome === 'ignored' && delivery.waitingFor.length > 0)) {
+          if (outcome === 'applied' || (outcome === 'ignored' && delivery.waitingFor !== null)) {
             known.approvalsAt = store.clock() + APPROVALS_MS
           }
           return outcome === null || outcome === 'ignored' ? { approvals: 'read' } : 'done'

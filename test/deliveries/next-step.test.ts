@@ -33,7 +33,7 @@ function poll(after: number, { runs = [{}], delivery, snapshot, of, run, ...seen
   const now = BEGIN + after
   const all = runs.map(aRun)
   const subject = {
-    ...{ cancelRequestedAt: null, cancelSentAt: null, waitingFor: [], kind: 'action_run', workflow: null },
+    ...{ cancelRequestedAt: null, cancelSentAt: null, waitingFor: null, kind: 'action_run', workflow: null },
     ...{ state: all.length > 0 ? 'running' : 'dispatched', reason: null, runs: all, updatedAt: BEGIN },
     ...{ receivedAt: BEGIN, queuedAt: BEGIN, dispatchedAt: BEGIN },
     ...{ reported: null, finishingAt: null, runWebhook: false, ...delivery },
@@ -189,9 +189,9 @@ const STEPS: [after: number, seen: Scene, step: string][] = [
   // Approvals.
   [MINUTE, WAITING, 'read approvals'],
   [MINUTE, { ...WAITING, approvals: 'read' }, 'later'],
-  [MINUTE, { ...WAITING, delivery: { waitingFor: ['production'] } }, 'later'],
-  [MINUTE, { ...WAITING, approvals: 'due', delivery: { waitingFor: ['production'] } }, 'read approvals'],
-  [MINUTE, { delivery: { waitingFor: ['production'] } }, 'read approvals'],
+  [MINUTE, { ...WAITING, delivery: { waitingFor: 'production' } }, 'later'],
+  [MINUTE, { ...WAITING, approvals: 'due', delivery: { waitingFor: 'production' } }, 'read approvals'],
+  [MINUTE, { delivery: { waitingFor: 'production' } }, 'read approvals'],
   // A canceled delivery.
   [MINUTE, { delivery: CANCEL }, 'cancel runs'],
   [MINUTE, { delivery: CANCEL, cancelTried: true }, 'later'],
@@ -206,7 +206,7 @@ const STEPS: [after: number, seen: Scene, step: string][] = [
     'later',
   ],
   [30 * SECOND, { ...NONE, listeners: 'not read', of: candidates('queued') }, 'later'],
-  [30 * SECOND, { ...NONE, listeners: 'not read', delivery: { shownCause: 'listener' } }, 'later'],
+  [30 * SECOND, { ...NONE, listeners: 'not read', delivery: { reason: 'none' } }, 'later'],
 ]
 test.each(STEPS)('%i ms after the dispatch, with %j: %s', (after, seen, step) => {
   expect(poll(after, seen)).toBe(step)

@@ -52,9 +52,9 @@ const inState = (state: State, more: Partial<Delivery> = {}): Delivery => {
     },
     awaitingResponseSince: state === 'queued' ? NOW - 1_000 : null,
     dispatchedAt: isDispatched ? NOW - 500 : null,
-    ...{ frozenBy: 0, cancelRequestedAt: null, cancelSentAt: null, cancelForced: false },
+    ...{ cancelRequestedAt: null, cancelSentAt: null, cancelForced: false },
     ...{
-      waitingFor: [],
+      waitingFor: null,
       decisions: '',
       outputs: '',
       reported: null,
@@ -138,7 +138,7 @@ const LIMITED = ['WARN', "Waiting for GitHub's rate limit until 08:01 UTC"]
 const REDELIVERED: Partial<Delivery> = {
   ...{ state: 'queued', queuedAt: NOW, dueAt: NOW, outcome: '', reason: null, attempts: 0, runs: [] },
   ...{ firstAttemptAt: null, attemptedAt: null, ...NO_RESPONSE, dispatchedAt: null, finishingAt: null },
-  ...{ shownCause: '', shownUntil: 0, frozenBy: 0, unfrozenAt: null, waitingFor: [], decisions: '' },
+  ...{ shownCause: '', shownUntil: 0, frozenBy: 0, unfrozenAt: null, waitingFor: null, decisions: '' },
   ...{ cancelRequestedAt: null, cancelSentAt: null, cancelForced: false, rerunAt: null, outputs: '' },
   ...{ runWebhook: false, reported: null, rejected: null },
 }
@@ -192,7 +192,7 @@ const TABLE: { [T in EventType]: { [S in State]?: Effect } } = {
     ...{ queued: [{ ...UNKNOWN, runs: [] }], dispatched: [{ ...UNKNOWN, runs: [] }] },
     running: [{ ...UNKNOWN, runs: [run()] }],
   },
-  listenerMissing: { dispatched: [{ reason: SENTENCE, shownCause: 'listener', dueAt: NOW + 1 }, 'WARN'] },
+  listenerMissing: { dispatched: [{ reason: SENTENCE, dueAt: NOW + 1 }, 'WARN'] },
   startTimedOut: { dispatched: failed('not_started', 'Not started') },
   runTimedOut: {
     dispatched: failed('unknown', 'Not followed further'),
@@ -216,7 +216,7 @@ const TABLE: { [T in EventType]: { [S in State]?: Effect } } = {
   cancelSent: { running: [{ cancelSentAt: NOW, cancelForced: false, dueAt: NOW + 3_000 }, 'INFO'] },
   cancelRejected: { running: [{ cancelRequestedAt: null, cancelSentAt: NOW, dueAt: NOW + 3_000 }, 'WARN'] },
   approvalSeen: {
-    running: [{ waitingFor: ['production'], decisions: '' }, 'INFO', 'Waiting for approval: production'],
+    running: [{ waitingFor: 'production', decisions: '' }, 'INFO', 'Waiting for approval: production'],
   },
 }
 

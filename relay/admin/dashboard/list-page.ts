@@ -2,7 +2,7 @@ import { html } from 'hono/html'
 import type { DeliveryRun, Listed, Outcome } from '../../delivery/delivery.ts'
 import { OPEN_STATES, OUTCOMES, REDELIVERABLE } from '../../delivery/delivery.ts'
 import { boundRun } from '../../delivery/match.ts'
-import { isLate, type Shown } from '../../delivery/shown-wait.ts'
+import type { Shown } from '../../delivery/shown-wait.ts'
 import type { Hour } from '../../store/store.ts'
 import { FILTERS, type GivenFilter, isBulk } from '../filter.ts'
 import type { Session } from '../sessions.ts'
@@ -151,8 +151,7 @@ ${reason(d)}
 export const runUrl = ({ repository }: Listed, run: DeliveryRun, serverUrl: string) =>
   run.url || `${serverUrl}/${repository}/actions/runs/${run.id}`
 
-export function reason(d: Shown) {
-  const { outcome, reason, waits, blocker } = d
+export function reason({ outcome, reason, waits, blocker, frozenBy }: Shown) {
   const text = outcome ? reason : waits
   if (!text) return ''
   const url = / behind (https?:\S+)$/.exec(text)?.[1]
@@ -163,7 +162,7 @@ export function reason(d: Shown) {
     end && text.endsWith(end)
       ? html`${text.slice(0, -end.length)}<a href="${href}">${end}</a>`
       : withTimes(text)
-  return html`<p class="reason ${isLate(d) && 'late'}">${shown}</p>`
+  return html`<p class="reason ${!outcome && reason !== null && frozenBy === 0 && 'late'}">${shown}</p>`
 }
 
 export const badge = ({ state, outcome, cancelRequestedAt, frozenBy, waits }: Shown) => {

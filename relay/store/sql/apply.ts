@@ -137,7 +137,6 @@ function update(sql: Dialect, applied: Applied, parameter: Parameter): string {
 
 function toColumn(value: Change[keyof Change]): string | number | null {
   if (typeof value === 'boolean') return Number(value)
-  if (Array.isArray(value)) return value.join(', ') || null
   return typeof value === 'object' && value !== null ? JSON.stringify(value) : (value ?? null)
 }
 

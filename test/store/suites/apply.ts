@@ -21,7 +21,7 @@ export function applyTests(place: Place): void {
     const change = {
       ...{ state: 'dispatched' as const, reason: null, dueAt: 1200, attempts: 2, firstAttemptAt: 1050 },
       ...{ attemptedAt: 1090, awaitingResponseSince: null, shownCause: 'error' as const, dispatchedAt: 1100 },
-      ...{ cancelRequestedAt: 1101, cancelSentAt: 1102, cancelForced: true, waitingFor: ['production'] },
+      ...{ cancelRequestedAt: 1101, cancelSentAt: 1102, cancelForced: true, waitingFor: 'production' },
       ...{ decisions: 'staging:approved', outputs: '{"url":"https://a.example"}' },
     }
     const history = { type: 'dispatchAccepted' as const, details: { attempt: 2 } }

@@ -28,7 +28,7 @@ export function intakeTests(place: Place): void {
       ...{ frozenBy: 0, unfrozenAt: null },
       ...{ dispatchedAt: null, cancelRequestedAt: null, cancelSentAt: null, cancelForced: false },
       ...{
-        waitingFor: [],
+        waitingFor: null,
         decisions: '',
         outputs: '',
         reported: null,
