@@ -141,7 +141,7 @@ function readArguments(command: Command, args: string[]): Pick<Call, 'values' | 
     const option = Object.hasOwn(options, token.name) ? options[token.name] : undefined
     if (!option) throw wrong(`${command.name} has no option ${rawName}${didYouMean(rawName, options)}`)
     if (option.type === 'boolean' && value !== undefined) throw wrong(`${rawName} takes no value`)
-    // A value that starts with a dash is probably the next option, so the value is missing.
+    // A value that starts with a dash is probably the next option, so the option's value is missing.
     if (option.type === 'string' && (!value || (!inlineValue && /^-./.test(value))))
       throw wrong(`${rawName} needs a value, ${rawName}=${option.value}`)
     if (value !== undefined && option.choices?.includes(value) === false)

@@ -67,7 +67,7 @@ FILE of --port-action contains one or more actions in JSON or YAML.`,
   },
 })
 
-/** Replaces the file atomically. If the name of the temporary file exists as a link, doesn't follow the link. */
+/** Replaces the file atomically. Doesn't follow a link that has the name of the temporary file. */
 function write(file: string, text: string): void {
   try {
     writeFileSync(`${file}.new`, text, { flag: 'wx' })

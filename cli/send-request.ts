@@ -69,7 +69,7 @@ export function dryRun(
 
 /** Returns the target of a webhook to this URL. @throws Problem if the relay would refuse the webhook */
 export function targetOf(config: Pick<Config, 'targets'>, invocation: Invocation, url: URL): Target {
-  // The relay's routes can be below another path, if a proxy is in front of it.
+  // The relay's routes can be below another path, if a proxy is in front of the relay.
   const path = (url.pathname + url.search).replace(/^.*?(?=\/webhook([/?]|$))/, '')
   const { from: _, ...target } = createTargets(config.targets)(
     invocation,

@@ -88,7 +88,7 @@ export const BACKLOG_MS = MINUTE_MS
 export const STALLED_MS = 5 * MINUTE_MS
 /** If the oldest message is older than this, the banner shows the message. */
 export const MESSAGES_MS = 2 * MINUTE_MS
-/** How long an alert about a delivery that started no workflow lasts. */
+/** How long an alert lasts if its cause is a delivery that started no workflow. */
 const NOT_STARTED_MS = 60 * MINUTE_MS
 export const RUN_AGAIN = 'Afterwards, run the Port actions of refused webhooks again.'
 

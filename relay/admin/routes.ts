@@ -52,7 +52,7 @@ export function createAdmin(
   }
 }
 
-/** The URL of an action run in Port; null for node runs, for which Port documents no page, and for other servers. */
+/** Creates a function that returns the URL of an action run in Port; null for node runs, which have no documented page, and for other servers. */
 function portRunUrl(apiUrl: string): (runId: string) => string | null {
   const [, host] = /^https:\/\/api\.((?:us\.)?port\.io|getport\.io)$/.exec(apiUrl) ?? []
   const page = `https://app.${host}/organization/run`

@@ -26,7 +26,7 @@ export function createSessions(
 ) {
   const tokens = { admin: adminToken, view: viewToken }
   const keys = new Map<Role, Promise<Buffer>>()
-  /** Whether a recent session is revoked, by its ID. While the database is unavailable, only sessions that were valid before can read pages. */
+  /** By ID: whether a recent session is revoked. While the database is unavailable, only sessions that were valid before can read pages. */
   const known = new BoundedMap<string, boolean>(100)
 
   /** Returns the key for the sessions of a role, from the role's token. With scrypt, guessing a token from a cookie is expensive. */

@@ -24,7 +24,7 @@ export const LIMITS = {
   /** The minimum average size of the pieces in which a body arrives. Each piece uses about 1 KB of memory. */
   bodyPiece: 16,
   firstPieces: 200,
-  /** GitHub's JSON parser accepts up to 100 levels. The body is a few levels deep in the client payload. */
+  /** GitHub's JSON parser accepts up to 100 levels. In the client payload, the body is nested a few levels deep. */
   jsonDepth: 90,
   encryptedInputs: 200,
   jsonKeys: 20_000,

@@ -27,7 +27,7 @@ export interface BindingFacts {
   readAt: number
   startTimeout: number
   whole: boolean
-  /** The event types of other deliveries to the repository that were dispatched within the start timeout. */
+  /** The event types of other deliveries that were dispatched to the repository within the start timeout. */
   others: readonly { eventType: string | null }[]
 }
 
@@ -133,7 +133,7 @@ export function isCurrent(
   return !isOlder && !isLater
 }
 
-/** Whether one of the other deliveries whose IDs a run's title contains could have started the run. */
+/** Whether a run could have been started by one of the other deliveries whose IDs its title contains. */
 export const isOfAnother = (
   { createdAt }: Pick<WorkflowRun, 'createdAt'>,
   named: readonly Pick<Delivery, 'attemptedAt'>[],

@@ -31,7 +31,7 @@ export interface Observation {
   listeners: Listeners | 'not read'
   wait: Wait | 'not read'
   approvals: 'due' | 'not due' | 'read'
-  /** Whether this poll has tried to cancel the workflow runs without effect. */
+  /** Whether this poll has tried, without effect, to cancel the workflow runs. */
   cancelTried: boolean
 }
 
@@ -305,7 +305,7 @@ const finishEnd = (delivery: Delivery, policy: Policy) =>
 const REFUSED_MS = 60_000
 const isRefused = ({ access, refusedFor }: Snapshot) => access === 'forbidden' && refusedFor >= REFUSED_MS
 
-/** Decides about a delivery without a known run after the start timeout. @returns null to let a later poll decide */
+/** After the start timeout, decides about a delivery without a known run. @returns null to let a later poll decide */
 function decideStartTimeout(
   { found, port }: Observation,
   startBy: number,

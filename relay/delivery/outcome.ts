@@ -254,7 +254,7 @@ export function finish(
   const { lines = [{ level: success ? 'INFO' : 'ERROR', message: sentence }] } = shown
   const url = run?.url || (run ? `${page}/runs/${run.id}` : page)
   const texts = finalTexts(delivery, { conclusion, sentence, url })
-  // Port has had this link since the dispatch, and a workflow without reports may have replaced the link.
+  // Omits the link, which Port got at the dispatch: a workflow without reports may have replaced it since then.
   if (run?.evidence === 'response' && run.url && delivery.reported === null) delete texts.link
   return {
     change: {

@@ -179,7 +179,7 @@ export function showWait(
   }
 }
 
-/** Before a delivery's first attempt, notifies Port that it waits for another delivery, or for the end of a pause. */
+/** Before a delivery's first attempt, notifies Port that the delivery waits for another one, or for the end of a pause. */
 export function notify(
   delivery: Delivery,
   { wait }: Event<'waitingNotified'>,

@@ -73,7 +73,7 @@ export function transition(
   return isOpen || !delivery.reported ? next : { ...next, change: { ...next.change, reported: null } }
 }
 
-/** Replaces the link of a workflow run if it leads to another server than GitHub's. */
+/** Replaces the link of a workflow run if the link leads to a server other than GitHub's. */
 function withOwnLinks(event: DeliveryEvent, { repository }: Delivery, { serverUrl }: Policy): DeliveryEvent {
   const own = <T extends { id: number; url: string }>(run: T): T =>
     URL.parse(run.url)?.origin === new URL(serverUrl).origin

@@ -209,7 +209,7 @@ export const PROTECTION_HINT =
 
 const isPermission = (message: string) => /^Resource not accessible by/i.test(message)
 
-/** Says how to fix a 403, based on GitHub's message. @param documentation appended if the message isn't known */
+/** Returns how to fix a 403, based on GitHub's message. @param documentation appended if the message isn't known */
 export function forbiddenHint(message: string, permission: string, documentation: string): string {
   if (isProtection(message)) return `${PROTECTION_HINT}.`
   if (/SAML/i.test(message)) return "authorize the relay's token for the organization (SSO)."

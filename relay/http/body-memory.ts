@@ -15,8 +15,8 @@ const CHECK_RATE_MS = 500
 
 /**
  * Creates the memory for the bodies of one kind of route. All bodies that arrive after their heads share
- * `arrivingBytes`. When this memory is used up, the slowest body is dropped: the one whose elapsed time, multiplied by
- * the bytes that the sender's address uses, is highest. A sender with many or slow connections therefore loses its own
+ * `arrivingBytes`. When this memory is used up, the slowest body is dropped: the one with the highest product of
+ * elapsed time and bytes that the sender's address uses. A sender with many or slow connections therefore loses its own
  * bodies. A body that arrives below the minimum rate is always dropped. Complete bodies of verified senders use the
  * budget `processingBytes`.
  * @returns a function that creates a request's reservation; the caller must release it after handling the request

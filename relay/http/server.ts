@@ -47,8 +47,8 @@ export function createRelayServer(
 }
 
 /**
- * Limits a server's open connections. Above the limit, closes a connection of the address with the most connections:
- * its oldest idle connection or, if none is idle, its oldest one.
+ * Limits a server's open connections. Above the limit, closes a connection of the address that has the most: the
+ * oldest idle connection or, if none is idle, the oldest connection.
  */
 export function limitConnections(server: Server, limit: number, isBusy: (socket: Socket) => boolean): void {
   const byAddress = new Map<string, Set<Socket>>()
@@ -75,7 +75,7 @@ export function limitConnections(server: Server, limit: number, isBusy: (socket:
   }
 }
 
-/** The number of unverified requests in a row on a connection. */
+/** The number of consecutive unverified requests on a connection. */
 const unverified = new WeakMap<Socket, number>()
 
 /**

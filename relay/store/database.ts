@@ -100,7 +100,7 @@ export const sqlite: Dialect = {
   jsonRows: (fields, from) => `(SELECT json_group_array(json_object(${pairs(fields)})) FROM ${from})`,
 }
 
-/** Each relay adds a random suffix to the name of its connections. */
+/** The prefix of the name of a relay's connections. The rest of the name is random. */
 export const APPLICATION = 'port-webhook-action relay '
 
 export const postgres: Dialect = {

@@ -120,7 +120,7 @@ export async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: Abo
       reason = `${why.reason}${why.status === undefined ? '' : ` (${why.status})`}`
       retryAt =
         failure.kind === 'later' ? pausedUntil() : nextAttempt(store.clock(), page.attempts, failure.retryAt)
-      // If Port is unreachable, one log line reports this for all requests together.
+      // If Port is unreachable, one log line reports the outage for all requests together.
       if (failure.kind !== 'unreachable' || failure.status !== null)
         deps.throttled.warn({ ...about, ...why }, 'messages to Port are retried')
       break

@@ -22,7 +22,7 @@ export interface Worker {
 
 /**
  * The longest pause before a claim. Each consecutive claim that finds nothing makes the pause a millisecond longer,
- * so that unnecessary wake-ups don't cause a busy loop. After QUIET_MS without such a claim, the pause is zero again.
+ * so that unnecessary wake-ups don't cause a busy loop. After QUIET_MS without an empty claim, the pause is zero again.
  */
 const LONGEST_REST_MS = 20
 const QUIET_MS = 500

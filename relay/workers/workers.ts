@@ -47,8 +47,8 @@ const APPROVALS = 6
 const CONFIRMS = 60
 const MINUTE_MS = 60_000
 /**
- * Additional list requests per minute after lost responses, for which a queue waits, and after cancellations, for which
- * a user waits. The number is large, because many repositories wait after a crash or during an outage of GitHub.
+ * Additional list requests per minute after lost responses, which block a queue, and after cancellations, which a user
+ * waits for. The number is large, because many repositories wait after a crash or during an outage of GitHub.
  */
 const URGENT = 120
 

@@ -45,7 +45,7 @@ export interface Backlog {
 
 export interface TracedDelivery extends Delivery {
   traceDueAt: number
-  /** When Port had received all messages of the delivery; null if it has no messages. */
+  /** When Port received the last message of the delivery; null if the delivery has no messages. */
   notifiedAt: number | null
 }
 

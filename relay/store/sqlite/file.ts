@@ -92,7 +92,7 @@ function open(path: string, upgrader: Upgrader): DatabaseSync {
   return database
 }
 
-/** Creates a folder and its parents. In folders such as /proc, Node's option `recursive` would never return. */
+/** Creates a folder and its parents. In folders such as /proc, Node's `mkdirSync` with `recursive` would never return. */
 function makeFolder(path: string): void {
   if (existsSync(path)) return
   makeFolder(dirname(path))
@@ -119,7 +119,7 @@ function holdAlone(path: string): DatabaseSync {
   return owner
 }
 
-/** Returns the version of the schema, and the owner of a file with tables. */
+/** Returns the version of the schema and, if the file has tables, the owner. */
 export function storedIn(database: DatabaseSync): { version: number; owner: string | null } {
   const version = Number(database.prepare('PRAGMA user_version').get()?.user_version)
   const row = version > 0 && database.prepare('SELECT client_id FROM organization').get()

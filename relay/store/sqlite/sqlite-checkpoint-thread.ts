@@ -34,7 +34,7 @@ port.on('message', () => {
         fdatasyncSync(file)
         syncedAt = began
       }
-      // On a busy CPU, checkpoints with a lower priority delay commits less. On other systems than Linux, the
+      // On a busy CPU, checkpoints with a lower priority delay commits less. On systems other than Linux, the
       // call would change the priority of the whole process.
       if (process.platform === 'linux') setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
     }
