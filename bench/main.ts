@@ -16,8 +16,8 @@ import { type Results, render } from './render.ts'
 import { bundleSizes, starts } from './start.ts'
 
 /*
- * Prints the results of one run on one machine, next to the goals. `npm run bench -- intake latency` runs these two
- * parts. Without arguments, all parts run except million, which takes long. `--json` prints the results as JSON.
+ * Prints the results of one run on one machine, next to the goals. `npm run bench -- intake latency` runs only the
+ * parts intake and latency. Without arguments, all parts run except million, which takes long. `--json` prints the results as JSON.
  * `--against REV` only compares intake with another revision.
  */
 const PARTS = ['intake', 'latency', 'click', 'idle', 'drain', 'starts', 'million'] as const

@@ -281,7 +281,7 @@ for (const [route, same] of name === 'port' ? Object.entries(SAME) : [])
   if (!isDeepStrictEqual(bodyOf(route), bodyOf(same))) throw new Error(`${route} is no longer as ${same}`)
 const known = (api.components?.schemas ?? {}) as Json
 const schemas: Json = {}
-// Cutting a schema adds its references to the Set, so the loop also visits these.
+// Cutting a schema adds its references to the Set, so the loop also visits these references.
 for (const reference of seen) schemas[reference] = cutSchema(known[reference], known, seen)
 const target = new URL(`../simulator/schemas/${name}.json`, import.meta.url)
 const text = JSON.stringify({ routes, components: { schemas } })

@@ -9,7 +9,7 @@ import { TEST_ENV } from './support/environment.ts'
 const root = join(import.meta.dirname, '..')
 const PICTURE = readFileSync(join(root, 'docs/images/demo.svg'), 'utf8')
 
-/** Runs the demo in a temporary folder. Interrupts it at the first line with `interruptAt` after the line with `before`. */
+/** Runs the demo in a temporary folder. Interrupts the demo at the first line with `interruptAt` after the line with `before`. */
 async function demo(
   { onTestFinished }: TestContext,
   args: string[] = [],

@@ -22,7 +22,7 @@ function generated(inputs: JsonObject | 'event', repository = 'acme/shop') {
   return toAction(JSON.stringify({ on, jobs }), 'deploy.yml', { relay: RELAY, repository })
 }
 
-/** Generates an action from a workflow with the inputs `before`, applies `change` to it, and merges a workflow with the inputs `after` into it. */
+/** Generates an action from a workflow with the inputs `before`, applies `change` to the action, and merges a workflow with the inputs `after` into the action. */
 function merged(before: JsonObject | 'event', change: JsonObject, after: JsonObject | 'event') {
   const existing = structuredClone(generated(before).action) as JsonObject
   for (const [path, value] of Object.entries(change)) {

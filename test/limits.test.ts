@@ -45,7 +45,7 @@ test('the code that handles requests contains no other limits', () => {
   expect(found.sort()).toEqual(Object.values(OTHERS).flat().sort())
 })
 
-/** Whether a number can be a limit: it's large, or it's a constant or an argument of a method such as `slice`. */
+/** Whether a number can be a limit: it's large, a constant, or an argument of a method such as `slice`. */
 function isLimit(value: number, parent: Node): boolean {
   if (TIMES.includes(value)) return false
   if (isBinaryExpression(parent) && [1_000, 1_024].includes(value))

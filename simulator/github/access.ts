@@ -43,7 +43,7 @@ export function openRepository(
   const repository = state.repositories.get(fullName.toLowerCase())
   const listed =
     !grant.repositories || grant.repositories.some(name => name.toLowerCase() === fullName.toLowerCase())
-  // A repository doesn't exist for a token that has no access to it.
+  // To a token without access, the repository seems not to exist.
   if (!repository || !listed) throw refusal(404, 'Not Found')
   if (!needs) return repository
   const [name, access] = needs
@@ -71,7 +71,7 @@ export async function authenticateApp(
     const key = await importSPKI(app.publicKey, 'RS256')
     const options = { algorithms: ['RS256'], requiredClaims: ['iat', 'exp'] }
     const { payload } = (await jwtVerify(token, key, options).catch(() => null)) ?? {}
-    // Octokit sends a numeric `iss` as a number. GitHub accepts the number, although it violates the standard.
+    // Octokit sends a numeric `iss` as a number. GitHub accepts the number, although the standard requires a string.
     if (!payload || !isIssuer(app, payload.iss)) continue
     if (payload.exp! - Date.now() / 1000 > 600)
       throw refusal(401, "'Expiration time' claim ('exp') is too far in the future")

@@ -38,7 +38,7 @@ test('a canceled job finishes the Port run as FAILURE with the label Canceled', 
   expect(system.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Canceled' })
 })
 
-test('matrix jobs send status labels, and the last job, which needs them, finishes the Port run', async () => {
+test('matrix jobs send status labels, and the job that needs them finishes the Port run', async () => {
   const system = await startSystem()
   const simulated = await system.simulate({
     yaml: `

@@ -15,7 +15,7 @@ interface Options {
 
 /**
  * Returns a simulated run as YAML: each job's steps, the output of the action's steps, and every request of the action,
- * under the step that was running. Replaces the values that differ between runs, and no others.
+ * under the step that was running. Replaces only the values that differ between runs.
  */
 export function transcript(
   simulated: SimulatedRun,

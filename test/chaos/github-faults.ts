@@ -9,7 +9,7 @@ export interface GitHubFault extends SystemOptions {
   perSecond?: number
   /** Starts the fault. The returned function returns how often the fault has struck. */
   start: (github: GitHubApi) => () => number
-  /** How long the fault lasts, at least. It goes on until it has struck `times` times. */
+  /** The minimum duration of the fault, which goes on until it has struck `times` times. */
   forMs: number
   strikes?: number
 }

@@ -65,7 +65,7 @@ describe('memory for bodies', () => {
     return {
       holding,
       fetch: app.fetch,
-      /** Sends a body that starts with this many bytes. `end` ends it. */
+      /** Sends a body that starts with this many bytes. `end` ends the body. */
       send(bytes: number, headers: Record<string, string> = {}) {
         const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
         const init = { method: 'POST', body: readable, headers, duplex: 'half' }

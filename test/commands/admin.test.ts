@@ -306,7 +306,7 @@ test('deliveries --watch prints new and changed deliveries until it is stopped',
   expect(lines.filter(line => line.includes('RECEIVED'))).toHaveLength(1)
 })
 
-test('the log has one line for repeated reads, and one for every other call', async () => {
+test('the log has one line for repeated reads, and one line for each other call', async () => {
   for (const args of [[], [], [], ['none'], [], []]) await run(deliveries, args, env)
   const calls = relay.log().filter(({ msg }) => msg === 'the admin API was called')
   expect(calls.map(({ path, count }) => [path, count])).toEqual([
@@ -317,7 +317,7 @@ test('the log has one line for repeated reads, and one for every other call', as
   ])
 })
 
-test('redeliver queues deliveries by filter or id, and lists the matching ones in a dry run', async () => {
+test('redeliver queues deliveries by filter or id, and lists the matching deliveries in a dry run', async () => {
   const [failed] = ids
   const filter = ['--state', 'failed', '--since', '1h', '--action', 'deploy', '--run-id', 'r_1']
   const dry = await run(redeliver, [...filter, '--dry-run'], env)
@@ -335,7 +335,7 @@ test('redeliver queues deliveries by filter or id, and lists the matching ones i
   })
 })
 
-test('the command cancel cancels a queued delivery immediately, and the workflow run of a running one', async () => {
+test('the command cancel cancels a queued delivery immediately, and for a running delivery, its workflow run', async () => {
   const [, bound, queued] = ids
   // Until GitHub has responded to the attempt, its workflow run could have started.
   const shown = async () => (await run(deliveries, [queued!], env)).stdout

@@ -385,7 +385,7 @@ describe('while it checks services, doctor', () => {
     github.clearFailures()
   })
 
-  test('says what a credential without Checks: read costs, and warns about a route that needs this permission', async () => {
+  test('says what a credential without Checks: read cannot do, and warns about a route that needs this permission', async () => {
     const cost =
       "Port's log doesn't show the annotations of failed jobs, and rerun: lost-runner has no effect."
     const token = `ok: GITHUB_TOKEN is a fine-grained token, which can't have the permission Checks: read. ${cost} For both, use a GitHub App.`

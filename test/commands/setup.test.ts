@@ -153,7 +153,7 @@ test("writes no escape sequence of GitHub's response to the terminal", async () 
   expect(opened.lines.at(-1)).toMatch(/\/apps\/x%1B\]0;%07title\/installations\/new$/)
 })
 
-test("prints the credentials if it can't write the file, and leaves no file behind if it is stopped", async () => {
+test("prints the credentials if it can't write the file, and leaves no file behind if the command is stopped", async () => {
   const opened = await openSetup()
   rmSync(opened.file)
   const page = await (await fetch(await createOnGitHub(opened))).text()

@@ -29,7 +29,7 @@ test('the archive that runners download contains only the files that the action 
   expect(bytes).toBeLessThan(200_000)
 })
 
-test('the action runs from this archive, and also loads the bundles that it needs later', async () => {
+test('the action runs from the archive that runners download, including the bundles that it loads later', async () => {
   const { port, run, simulate } = await startSystem()
   const { folder } = unpackArchive()
   const shown = join(folder, 'shown')

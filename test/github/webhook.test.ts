@@ -112,7 +112,7 @@ describe('a workflow_run webhook', () => {
     },
   )
 
-  test('wakes the delivery whose run ID is in the title of the run, if the repository is the same, ignoring case', async () => {
+  test('wakes the delivery whose run ID is in the title, if the run is in the same repository (ignoring case)', async () => {
     const relay = await open()
     await relay.delivery()
     const woken = async (run: object, repository?: string) => (await relay.send(event(run, repository))).body

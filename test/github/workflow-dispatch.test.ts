@@ -223,7 +223,7 @@ describe('a workflow_dispatch', () => {
     const { dispatch, sent } = await open(Object.fromEntries(names.map(name => [name, {}])))
     expect(await dispatch(inputs)).toMatchObject({ kind: 'accepted' })
     expect(sent().map(body => Object.keys(body.inputs))).toEqual([names])
-    // The workflow can't declare a 26th input, and all 25 inputs are used, so there is none for the payload.
+    // The workflow can't declare a 26th input, and all 25 inputs are used, so no input is left for the payload.
     expect(await dispatch({ ...inputs, i25: 'x' })).toMatchObject({
       kind: 'rejected',
       reason: expect.stringContaining('declare the input "i25"'),

@@ -385,7 +385,7 @@ test('converts steps in a parallel group, so that none of them finishes the Port
   expect(after).toMatchObject({ status: 'FAILURE', summary: 'All is well' })
 })
 
-test.for(['./', '$/'])('also keeps the callers of an unmigrated workflow (%s) unchanged', async root => {
+test.for(['./', '$/'])('keeps an unmigrated workflow and its callers unchanged (%s)', async root => {
   const call = workflow([LOGGED], { jobs: { call: { uses: `${root}.github/workflows/b.yml` } } })
   const called = workflow([patch({ runId: '${{ inputs.run_id }}', logMessage: '${{ github.ref }}' })], {
     on: { workflow_call: null, workflow_dispatch: { inputs: { port: { type: 'number' } } } },

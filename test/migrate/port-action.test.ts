@@ -316,7 +316,7 @@ describe('--format workflow: the node sends what workflowInputs names', () => {
     ])
   })
 
-  test('if the action has no blueprint, text with its blueprint is kept', async () => {
+  test('keeps text that reads the blueprint of an action without a blueprint', async () => {
     const port_context = '{"runId":"{{ .run.id }}","blueprint":"{{ .action.blueprint }}"}'
     const exported = ofGitHub({ workflowInputs: { port_context } })
     const { definition, notes } = await migrated(exported, '--relay', RELAY, '--format', 'workflow')

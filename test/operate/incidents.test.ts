@@ -13,7 +13,7 @@ import { startServices } from '../support/services.ts'
 
 const MINUTE = 60_000
 
-/** Starts a relay, with alerts. `isApp`: whether it is a GitHub App, which is installed only on acme/shop. */
+/** Starts a relay, with alerts. `isApp`: whether the relay is a GitHub App, which is installed only on acme/shop. */
 async function open(isApp = false) {
   const { github, env: services } = await startServices()
   github.addRepository('acme/shop')

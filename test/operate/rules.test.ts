@@ -141,7 +141,7 @@ test('promtool confirms in which cases each alert fires', context => {
   const { error, status, stdout, stderr } = spawnSync('promtool', ['test', 'rules', CASES], {
     encoding: 'utf8',
   })
-  // .ci/run installs it.
+  // .ci/run installs promtool.
   if (error && process.env.PROMTOOL !== 'required')
     context.skip('promtool, which is part of Prometheus, is not installed')
   expect([error, status, `${stdout}${stderr}`]).toEqual([undefined, 0, expect.stringContaining('SUCCESS')])

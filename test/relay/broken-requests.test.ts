@@ -73,7 +73,7 @@ describe('if a client sends a request before the previous response is flushed (p
     expect(counts).toEqual({ processed: 1, refused: 1 })
   })
 
-  test('the relay closes the connection; it serves sequential requests, including a 401 and a response of 5 MB', async () => {
+  test('the relay closes the connection, but serves sequential requests, even after a 401 or a response of 5 MB', async () => {
     const { socket, counts } = await open(({ url }) =>
       url.endsWith('large') ? new Response(`${'x'.repeat(5_000_000)}!`) : Response.json({}, { status: 401 }),
     )

@@ -97,7 +97,7 @@ test('the relay ignores an event in which no user canceled the run, and its resp
   const refused =
     'The body contains no run to cancel: send "event.diff" of a RUN_UPDATED automation, or {"run_id": "r_…"}.'
   const { event } = runUpdated(run) as { event: JsonObject }
-  // An action's webhook can contain a run_id. Its signature doesn't cover the URL, so it could be sent here.
+  // Signatures don't cover the URL, so the webhook of an action, which can contain a run_id, could be sent to this address.
   const ofAction = { run_id: run.id, version: '1.4.2' }
   const otherKeys = 'To cancel by "run_id", the body must have no other keys: remove them.'
   const none = [{}, [], null, { run_id: 'shop' }, { run_id: 7 }, { event: { ...event, diff: null } }]

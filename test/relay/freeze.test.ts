@@ -222,7 +222,7 @@ test('discarding cancels only the frozen deliveries, and Port gets a line about 
   }
 })
 
-test('a freeze of another relay takes no delivery whose dispatch is in flight', async () => {
+test("a freeze of another relay doesn't apply to a delivery whose dispatch is in flight", async () => {
   const system = await open()
   const [id, next] = [await system.accept('r_1'), await system.accept('r_2')]
   const relay = system.engine()

@@ -91,7 +91,7 @@ describe('a dispatch whose response was lost', () => {
     })
   })
 
-  test('waits while Port is unreachable if the listed run is a candidate, because Port could store its ID', async () => {
+  test('waits while Port is unreachable if the listed run is a candidate, because Port could store the ID of that run', async () => {
     const relay = await open()
     await relay.accept('r_before')
     await relay.step()

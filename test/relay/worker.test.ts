@@ -66,7 +66,7 @@ test('runs at most the allowed number of concurrent steps, and a failed step doe
   expect(most).toBe(3)
 })
 
-test('the last change of a step and the end of that step cause one claim together', async () => {
+test('the last change of a step and the end of the step together cause one claim', async () => {
   let claims = 0
   const worker = start(5, {
     claim: async () => (claims++ === 0 ? [{ id: 'd-1', version: 1 }] : []),

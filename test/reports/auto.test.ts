@@ -182,7 +182,7 @@ test.each<Way>(['by polls', "by GitHub's webhooks", 'directly'])(
   },
 )
 
-test('if the runner of a job with the action is lost, the relay runs the job again, and its second report counts', async () => {
+test('if a job with the action loses its runner, the relay runs the job again, and the second report counts', async () => {
   const system = await startSystem()
   const steps =
     '\n      - { uses: ./, with: { live: "false" } }\n      - run: test $GITHUB_RUN_ATTEMPT = 2 || sleep 60'

@@ -239,7 +239,7 @@ test('forged start requests are refused with one message per status, and bind no
   }
 })
 
-test('the OIDC token of a run that belongs to a delivery is refused for any other delivery, but accepted again for this one', async () => {
+test('a run that belongs to a delivery can use its OIDC token again for that delivery, but not for another delivery', async () => {
   const scene = await openScene()
   const { system, otherWorkflow, free } = scene
   const second = await system.deliverWorkflow()

@@ -43,7 +43,7 @@ export async function startLostRunner(kind = 'action', rerunAt: number | null = 
       })
       system.end(run, 'failure')
     },
-    /** Reports in the second attempt, and finishes it. */
+    /** Reports in the second attempt, and finishes that attempt. */
     async succeed() {
       await system.pass(10_000)
       expect(run).toMatchObject({ runAttempt: 2, status: 'queued' })

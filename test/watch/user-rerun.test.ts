@@ -149,7 +149,7 @@ test('a successful run finishes in Port without another request', async () => {
   expect([shown(), reads()]).toEqual(['SUCCESS', 0])
 })
 
-test('many failures at once are confirmed by at most ten requests at a time, and lists confirm the others', async () => {
+test('if many runs fail at once, at most ten requests at a time confirm failures, and lists confirm the others', async () => {
   const system = await startSystem({ actions: 'write' })
   const runs: GitHubRun[] = []
   const ids = Array.from({ length: 120 }, (_, i) => `r_A1b2C3d4E5f6G${100 + i}`)

@@ -24,7 +24,7 @@ ${steps}
 
 type Result = Record<string, string> | string
 
-/** Returns a function that dispatches a workflow. It returns the inputs that GitHub accepts, or why there are none. */
+/** Returns a function that dispatches a workflow, and returns the inputs that GitHub accepts, or why there are none. */
 async function openDispatch() {
   const api = await startGitHubApi()
   onTestFinished(() => api.close())

@@ -36,7 +36,7 @@ export function sharedTests(place: Place): void {
     }
   })
 
-  test('when two relays claim concurrently, each delivery is claimed by only one of them, and each queue in order', async () => {
+  test('if two relays claim concurrently, only one of them claims each delivery, and each queue is claimed in order', async () => {
     const stores = await two()
     const given = Array.from({ length: 120 }, (_, i) => ({ repository: `acme/${i % 7}` }))
     await Promise.all(given.map(each => stores[0].accept(aDelivery(each))))
@@ -57,7 +57,7 @@ export function sharedTests(place: Place): void {
     for (const seqs of order.values()) expect(seqs).toEqual(seqs.toSorted((a, b) => a - b))
   })
 
-  test('an older delivery that appears while a newer one is being claimed is claimed after the dispatch of the newer one', async () => {
+  test('if an older delivery appears while a newer one is being claimed, the older one is claimed after the dispatch of the newer one', async () => {
     const address = await place.empty()
     const [one, other] = await two(address)
     await runSql(
