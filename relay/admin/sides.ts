@@ -148,7 +148,7 @@ function readGitHub(...[response, error]: Parameters<OnResponse>): Observed | nu
   return { kind: status < 400 ? 'succeeded' : 'refused' }
 }
 
-/** @returns null if the relay sent no request, or if the response may not be from Port */
+/** @returns null if the relay sent no request, or if the response could be from another server */
 function readPort(error: PortError | null): Observed | null {
   if (!error) return { kind: 'succeeded' }
   const { kind, status } = error

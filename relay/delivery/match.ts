@@ -27,7 +27,7 @@ export interface BindingFacts {
   readAt: number
   startTimeout: number
   whole: boolean
-  /** The event types of other deliveries that were dispatched to the repository within the start timeout. */
+  /** The event types of other deliveries to the repository that were dispatched up to a start timeout before this one, or later. */
   others: readonly { eventType: string | null }[]
 }
 

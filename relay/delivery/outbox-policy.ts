@@ -199,7 +199,7 @@ export function describeFailure({ kind, status, cause }: PortFailure): { reason:
 const FIRST_LONGEST_MS = 60_000
 const MANY_ATTEMPTS = 60
 
-/** Returns the time of the next attempt. Uses Port's `retryAt` within limits. Times are milliseconds since 1970. */
+/** Returns the time of the next attempt: Port's `retryAt`, unless the back-off is longer or LONGEST_WAIT_MS is shorter. Times are milliseconds since 1970. */
 export function nextAttempt(now: number, attempts: number, retryAt: number | null): number {
   const longest = attempts < MANY_ATTEMPTS ? FIRST_LONGEST_MS : LONGEST_WAIT_MS
   const soonest = now + backOff(attempts, 1_000, longest)

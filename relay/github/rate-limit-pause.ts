@@ -177,7 +177,7 @@ export function createRequestBudget(given: number | (() => number), windowMs: nu
       for (let n = 0; n < requests; n++) taken.push(now)
       return true
     },
-    /** Gives the last request back, because it didn't count against GitHub's limit. */
+    /** Returns the last request to the budget, because the request didn't count against GitHub's limit. */
     giveBack(): void {
       taken.pop()
     },

@@ -27,7 +27,7 @@ export type TargetSource = 'body' | 'url' | 'route' | 'default'
 /**
  * Creates a function that chooses a webhook's target. The first of these that sets a target decides: the signed body,
  * the URL, the first matching route, `RELAY_REPOSITORY`.
- * @returns a function that throws Problem 422 without a target, and 403 for a target outside the allow-list
+ * @returns a function that throws Problem 422 if nothing sets a target, and 403 if the target isn't allowed
  */
 export function createTargets(targets: Config['targets']) {
   const isAllowed = matcher(targets.allowed)

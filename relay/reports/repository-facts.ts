@@ -10,7 +10,7 @@ const FRESH_MS = 60_000
 
 /**
  * Creates a function that reads a repository's ID and default branch from GitHub, and caches both. Remembers the first
- * ID, to detect if another repository takes over the name.
+ * ID, to detect whether another repository has taken over the name.
  * @returns a function that throws Problem 503 if GitHub doesn't respond, and 403 if GitHub returns no repository or
  * another repository
  */

@@ -7,7 +7,7 @@ import type { Timeouts } from './timeouts.ts'
 const STEP = 200
 const PAUSE_MS = 50
 
-/** Deletes old deliveries. Keeps a delivery whose webhook was signed within `tolerance`, because a copy of the webhook could be accepted again. */
+/** Deletes old deliveries. Keeps a delivery while the signature of its webhook can be valid (`tolerance`), because a copy of the webhook could be accepted again. */
 export async function purge(
   store: Pick<Store, 'purge'>,
   { now, retention, tolerance }: { now: number; retention: number; tolerance: number },

@@ -10,7 +10,7 @@ import type { ThrottledLog } from '../log.ts'
 import type { OutboxPage, Store } from '../store/store.ts'
 import { keepTrying } from './apply.ts'
 
-/** The state that the relay assumes if a delivery has no Port run, or the relay can't read it. */
+/** The state that the relay assumes if a delivery has no Port run, or if the relay can't read the Port run. */
 export const NO_PORT_RUN: RunState = { ...UNREAD, status: 'in_progress' }
 
 export type PortAccess = ReturnType<typeof createPortAccess>

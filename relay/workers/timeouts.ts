@@ -5,7 +5,7 @@ import type { ClockDifference, Store } from '../store/store.ts'
 
 /** If the clocks differ by more than this, no delivery times out. */
 const MOST_MS = 300_000
-/** Timeouts apply again when the difference has changed by at most UNCHANGED_MS within STABLE_MS. */
+/** Timeouts apply again after STABLE_MS in which the difference has changed by at most UNCHANGED_MS. */
 const UNCHANGED_MS = 60_000
 const STABLE_MS = 3_600_000
 /** The clock difference that causes a warning. GitHub rejects an App's tokens if the clocks differ by a minute. */
