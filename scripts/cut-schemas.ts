@@ -203,7 +203,7 @@ function cutSchema(schema: unknown, known: Json, seen: Set<string>): unknown {
   const cut = (value: unknown) => cutSchema(value, known, seen)
   if (typeof source.$ref === 'string') {
     const name = source.$ref.split('/').at(-1) as string
-    // Port's description may lack the schemas of search queries. They are certainly objects.
+    // Port's description may lack the schemas of search queries. Such queries are always objects.
     if (!(name in known)) return { type: 'object' }
     seen.add(name)
     return { $ref: `#/components/schemas/${name}` }

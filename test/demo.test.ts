@@ -37,7 +37,7 @@ async function demo(
   return { exitCode, output, lines: output.split('\n'), relays, left: readdirSync(folder) }
 }
 
-/** The timeline without times and ids, which differ between runs. */
+/** The timeline, without the times and IDs, which differ between runs. */
 const story = (lines: string[]) =>
   lines.flatMap(line => /^ *\d+\.\d\d s {2}(\w+) +.{18} {2}(.*)$/.exec(line)?.slice(1).join(': ') ?? [])
 

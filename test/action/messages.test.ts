@@ -57,7 +57,7 @@ test('a batch whose response was lost is not sent again, but replaced by a line 
   expect(sent.flat().filter(message => !message.startsWith('…'))).toEqual(BATCH.map(({ message }) => message))
 })
 
-test('a replacement line is sent alone if no lines follow, and again with the next lines if its response is lost', async () => {
+test('a replacement line is sent alone if no lines follow, and sent again with the next lines if the response is lost', async () => {
   const { sent, send } = openSender([cutBy('ECONNRESET'), cutBy('EPIPE'), null, cutBy(undefined), null])
   await expect(send([line('a')])).rejects.toMatchObject({ linesSent: 1 })
   await send([line('b'), line('c')])

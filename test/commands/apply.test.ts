@@ -177,7 +177,7 @@ test("--agent needs an address, and refuses definitions that Port doesn't send t
   ])
 })
 
-test('refuses to write and says why', async () => {
+test('--apply refuses conflicts and wrong arguments, and says why', async () => {
   const { port, call, action, env } = await openFolder({
     'a.yml': '{ repository_dispatch: { types: [deploy] } }',
     'b.yml': '{ repository_dispatch: { types: [deploy] } }',

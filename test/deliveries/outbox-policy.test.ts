@@ -50,7 +50,7 @@ const FATES: [response: string, PortFailure, others: [Fate, Fate], end: [Fate, F
 ]
 
 describe.each(FATES)("Port's response: %s", (_, response, others, end) => {
-  test('new messages, and those that are 16 minutes old, are retried, replaced, or dropped as in the table', () => {
+  test('new messages and messages that are 16 minutes old are retried, replaced, or dropped as in the table', () => {
     const fates = (message: Message) => [fate(message, response, 0), fate(message, response, 16 * MINUTE)]
     for (const message of [LOG, LABEL, ENTITY]) expect(fates(message)).toEqual(others)
     expect(fates(END)).toEqual(end)

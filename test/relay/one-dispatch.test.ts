@@ -46,7 +46,7 @@ test(`if two webhooks for one repository reach two idle relays 0 to 20 ms apart,
   expect(overlaps).toBe(0)
 })
 
-/** Cuts the connection at its next request with the first text, or at its next response with the second text. */
+/** Columns: when the connection is cut, the text of the request that is cut, and the text of the response that is cut. */
 test.each<[string, string | null, string | null]>([
   ['before the commit of a delivery', 'INSERT INTO deliveries', null],
   ['after the commit of a delivery', null, 'INSERT 0'],

@@ -74,7 +74,7 @@ test('if the commit fails, every request in the commit fails', () => {
   })
 })
 
-test('only their owner can read the files', () => {
+test('only the owner of the files can read them', () => {
   const path = somewhere()
   open(path)
   const modes = ['', '-wal', '-shm', '-owner'].map(end => statSync(path + end).mode & 0o777)

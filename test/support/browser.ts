@@ -9,7 +9,7 @@ const bin = join(packages, '@sparticuz/chromium/bin')
 const folder = join(packages, '.cache/chromium')
 
 /**
- * Starts the Chromium from npm, with the libraries and fonts that a minimal system lacks. They are unpacked only once.
+ * Starts the Chromium from npm, with the libraries and fonts that a minimal system lacks. Unpacks all files only once.
  * If this Chromium doesn't run, starts an installed Chromium or Chrome.
  *
  * @returns the reason if no browser is available

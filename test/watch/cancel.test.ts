@@ -95,7 +95,7 @@ describe('after a cancellation request, a delivery', () => {
   test.each([
     [404, 'rejects the dispatch'],
     [429, 'limits the relay'],
-  ])('that is being dispatched is canceled at once if GitHub (%i) %s', async status => {
+  ])('that is being dispatched is canceled at once if GitHub responds with %i, which %s', async status => {
     const system = await open()
     const id = await system.accept(RUN)
     system.github.fail({ match: ({ path }) => path.endsWith('/dispatches'), delayMs: 200, times: 1, status })
