@@ -29,7 +29,7 @@ export function checkRun(runId: string | null, state: RunState, githubRunId: str
   return { verdict: 'duplicate', message }
 }
 
-/** Checks in post whether this job reports to the Port run. */
+/** Decides in post whether this job reports to the Port run. */
 export async function findOwner(
   state: State,
   reporter: Pick<Reporter, 'read'>,

@@ -36,7 +36,7 @@ const NOTHING: Remaining = {
   entities: { documents: [], lines: [], problems: [] },
 }
 
-/** Reads the lines and entities that the progress reporter hasn't sent. Never rejects, because a broken file must not prevent the final status. */
+/** Returns the lines and entities that the progress reporter hasn't sent. Never rejects, because a broken file must not prevent the final status. */
 export async function readRemaining(
   files: JobFiles,
   runner: Pick<Runner, 'clock' | 'sleep'>,
@@ -84,8 +84,8 @@ const TOO_MANY_MASKS =
 const MOST_LINES = 20_000
 
 /**
- * Reads the lines and masks after `from` in a job's log file, in chunks. If the text after `from` is too large, keeps
- * only its first and its last megabyte.
+ * Returns the lines and masks after `from` in a job's log file. Reads in chunks. If the text after `from` is too large,
+ * keeps only the first and the last megabyte.
  * @throws Error if the file can't be read, or isn't a regular file
  */
 export function readLinesFrom(path: string, from: number): { lines: string[]; masks: string[] } {

@@ -25,7 +25,7 @@ const MOST_JOBS = 5
 const LAG_MS = 1_000
 
 /**
- * Lists the author's steps in order. `earlier` is the name of a step that ran before this action.
+ * Returns the author's steps in order. `earlier` is the name of a step that ran before this action.
  * @param options.isFailed whether to read this job's annotations. If the job has `needs`, also reads those of other
  *   failed jobs.
  * @param options.startedAt when this action's main step started, in milliseconds since 1970

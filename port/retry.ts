@@ -10,8 +10,8 @@ const NUMBER = /^\d+(\.\d+)?$/
 
 /**
  * Returns when a rate-limiting server accepts the next request, in milliseconds since 1970; null if the time isn't in
- * the future. Reads `Retry-After`: seconds or a date. Without it, and if no requests remain, reads `x-ratelimit-reset`:
- * seconds or milliseconds since 1970, or seconds from now.
+ * the future. Reads `Retry-After`: seconds or a date. Without this header, and if no requests remain, reads
+ * `x-ratelimit-reset`: seconds or milliseconds since 1970, or seconds from now.
  * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
  * @see https://docs.port.io/api-reference/rate-limits
  */

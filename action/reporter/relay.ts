@@ -235,7 +235,7 @@ export function createRelayReporter(
 
 const HINT = 'Give the job "permissions: id-token: write", or set port-client-id and port-client-secret.'
 
-/** Takes as many reports from the list as fit in one message, but at least one. */
+/** Removes as many reports from the list as fit in one message, but at least one, and returns them. */
 function takeBatch(waiting: Waiting[]): Waiting[] {
   let size = 0
   const end = waiting.findIndex((each, index) => {

@@ -68,9 +68,9 @@ const TRIES = 5
 export const FINAL_EXTRA_MS = 30_000
 
 /**
- * Makes up to five attempts. The pauses are about 1, 2, 4, and 8 s, or longer if Port's response says so. All calls
- * share one time budget, because GitHub stops a canceled job after 4 min 45 s. After a call whose attempts have all
- * failed, later calls retry only if Port says how long to wait (`Retry-After`).
+ * Returns a function that makes up to five attempts. The pauses are about 1, 2, 4, and 8 s, or longer if Port's
+ * response says so. All calls share one time budget, because GitHub stops a canceled job after 4 min 45 s. After a call
+ * whose attempts have all failed, later calls retry only if Port says how long to wait (`Retry-After`).
  * @see https://docs.port.io/api-reference/rate-limits
  */
 export function createRetry(options: Pick<Runner, 'clock' | 'sleep'> & { budgetMs: number }) {

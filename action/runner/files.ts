@@ -113,7 +113,7 @@ const MARK_BYTES = 64
 
 export const markAt = (path: string, offset: number): LogMark => keepMarks(path, offset, offset)(offset)
 
-/** Reads a part of the file. Returns a function that creates marks in this part, even if the file changes later. */
+/** Reads a part of the file, and returns a function that creates marks in this part, even if the file changes later. */
 export function keepMarks(path: string, from: number, to: number): (offset: number) => LogMark {
   const start = Math.max(from - MARK_BYTES, 0)
   const bytes = readBytes(path, start, to - start)
@@ -192,7 +192,7 @@ const COMMAND = /^\s*::add-mask::(.*)$/is
 const SHORTEST_MASK = 4
 
 /**
- * Removes `::add-mask::VALUE` lines, as the runner does for its own log.
+ * Returns the values to mask, and the lines except `::add-mask::VALUE`, which the runner also removes from its log.
  * @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#masking-a-value-in-a-log
  */
 export function takeMasks<Line>(lines: readonly Line[], textOf: (line: Line) => string) {

@@ -39,7 +39,7 @@ type Range = { start: number; end: number }
 const ROOT = 1
 
 /**
- * Finds all matches of many patterns in linear time, with an Aho-Corasick automaton. Each state is a prefix of a
+ * Returns a linear-time search for many patterns, with an Aho-Corasick automaton. Each state is a prefix of a
  * pattern. Its number is the position of the prefix's last character in `codes`. State 0 doesn't exist.
  * @returns the ranges that patterns cover, in order; overlapping ranges are merged
  * @see https://doi.org/10.1145/360825.360855
@@ -47,7 +47,7 @@ const ROOT = 1
 function createFinder(patterns: readonly string[]): (text: string) => Range[] {
   const size = patterns.reduce((sum, { length }) => sum + length + 1, ROOT + 1)
   const codes = new Uint16Array(size)
-  /** Children whose number isn't their parent's number plus one. A pattern's new states start at such a child. */
+  /** Children whose number isn't their parent's number plus one. The first new state of each pattern is one of these children. */
   const branches = new Map<number, number>()
   /** The state of the longest proper suffix that is a state. The search computes a state's fallback when it reaches the state. */
   const fallback = new Int32Array(size)

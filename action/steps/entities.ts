@@ -22,7 +22,7 @@ const IDENTIFIER = /^(?!\.{1,2}$)[\p{L}0-9@_.+:\\/=-]{1,1000}$/u
 
 const MOST_CHARACTERS = 1_000_000
 
-/** Reads one entity or a list of entities in YAML or JSON. If an entity is invalid, returns only errors. */
+/** Returns the entities in a YAML or JSON text, which has one entity or a list. If an entity is invalid, returns only errors. */
 export async function readEntities(text: string, line = 1): Promise<Entities> {
   if (text.length > MOST_CHARACTERS) return invalid({ line, sentence: 'the document is larger than 1 MB' })
   try {

@@ -91,7 +91,7 @@ const RESULT = { success: 'SUCCESS', failure: 'FAILED', cancelled: 'CANCELLED' }
 
 /**
  * Returns the body for `PATCH /v1/workflows/nodes/runs/{id}`. Node runs have no summary, so the summary is in `output`.
- * Each call replaces all fields, so a conclusion must repeat the outputs, the link, and the external run ID.
+ * Each call replaces all fields, so a conclusion needs the outputs, the link, and the external run ID, too.
  */
 export function nodeRunBody(update: RunUpdate): JsonObject {
   const { conclusion, statusLabel, link, summary, externalRunId } = update
@@ -117,10 +117,10 @@ const number = (id: string): string | number =>
 /** The maximum length of a log line. Longer lines are hard to read in Port's UI. */
 const MAX_LINE = 8_000
 
-/** The maximum size of a log request. Port accepts 1 MiB, but browsers can't show such a log. */
+/** The maximum size of a log request. Port accepts 1 MiB, but browsers can't show a log of this size. */
 const MAX_BATCH_BYTES = 200_000
 
-/** Groups lines into batches of one request each. Keeps their order, and cuts long lines. */
+/** Returns the lines in batches, one for each request. Keeps the order of the lines, and cuts long ones. */
 export function logBatches(lines: readonly LogLine[]): LogLine[][] {
   const batches: LogLine[][] = []
   let size = Number.POSITIVE_INFINITY
@@ -166,8 +166,8 @@ export const UNREAD: RunState = {
 const SYNCHRONOUS_MS = 5_000
 
 /**
- * Reads `GET /v1/workflows/runs/{id}`. Port doesn't document this response. The status of a node run is in `nodeRun`,
- * in `run`, or at the top level. The status of the Port workflow is in `workflowRun`.
+ * Returns a node run's state from `GET /v1/workflows/runs/{id}`. The response is undocumented. The status of a node run
+ * is in `nodeRun`, in `run`, or at the top level. The status of the Port workflow is in `workflowRun`.
  */
 export function readNodeRun(response: Json, id: string): RunState {
   if (!isObject(response)) return UNREAD
@@ -188,7 +188,7 @@ export function readNodeRun(response: Json, id: string): RunState {
   }
 }
 
-/** Reads `GET /v1/actions/runs/{id}?version=v2`. Returns null if the response has another format. */
+/** Returns an action run's state from `GET /v1/actions/runs/{id}?version=v2`; null if the response has another format. */
 export function readRun(response: Json): RunState | null {
   if (!isObject(response) || !isObject(response.run)) return null
   const { run } = response

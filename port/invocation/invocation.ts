@@ -13,7 +13,7 @@ import {
 } from './values.ts'
 
 /**
- * Reads an invocation from any JSON body that Port or Port's agent can send. A key that isn't part of Port's format
+ * Returns the invocation in any JSON body that Port or Port's agent can send. A key that isn't part of Port's format
  * becomes an input, unless the form has an input with that name. Arrays and scalars become the input `body`.
  * @param runIdHeader the `RUN_ID` header. It isn't signed, so it is used only if the body contains no ID.
  */

@@ -277,7 +277,7 @@ function readAction(value: Json | undefined) {
 }
 
 /**
- * Restores the author's body from the body that Port's agent sends. The agent overwrites `headers`, and adds
+ * Returns the author's body from the body that Port's agent sends. The agent overwrites `headers`, and adds
  * `payload.action.invocationMethod` and `context.runId`. For a Port workflow's node, `context.nodeConfig.body` contains
  * the author's body.
  * @see https://github.com/port-labs/port-agent/blob/main/app/processors/polling/polling_to_webhook_processor.py
