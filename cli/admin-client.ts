@@ -16,8 +16,9 @@ export async function callAdmin(
 ): Promise<unknown> {
   const problems = proxyProblems(env)
   const read = (path: string) => readFileSync(path, 'utf8')
-  const { values } = readSecrets(env, ['RELAY_ADMIN_TOKEN'], read, problems)
-  const { RELAY_ADMIN_TOKEN: token, RELAY_PUBLIC_URL, PORT } = values
+  const { values } = readSecrets(env, ['RELAY_ADMIN_TOKEN', 'RELAY_VIEW_TOKEN'], read, problems)
+  const { RELAY_ADMIN_TOKEN, RELAY_VIEW_TOKEN, RELAY_PUBLIC_URL, PORT } = values
+  const token = RELAY_ADMIN_TOKEN ?? (method === 'GET' ? RELAY_VIEW_TOKEN : undefined)
   if (problems[0]) throw new Error(`${problems[0]}.`)
   if (!token) throw new Error("RELAY_ADMIN_TOKEN is required: set it to the running relay's token.")
   const base = relayAddress({ RELAY_PUBLIC_URL, PORT })

@@ -63,7 +63,9 @@ export function readInput(file: string): Buffer {
   try {
     return readFileSync(file === '-' ? 0 : file)
   } catch (cause) {
-    throw new Error(`${file} can't be read (${(cause as NodeJS.ErrnoException).code}).`, { cause })
+    const { code = '' } = cause as NodeJS.ErrnoException
+    const why = { ENOENT: "doesn't exist", EISDIR: 'is a folder, not a file' }[code]
+    throw new Error(`${file} ${why ?? `can't be read (${code})`}.`, { cause })
   }
 }
 

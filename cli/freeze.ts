@@ -15,7 +15,7 @@ export const freeze = defineCommand({
   positionals: ['GLOB'],
   options: {
     reason: text('TEXT', 'the reason, which Port shows (required)'),
-    until: text('TIME', 'when the freeze ends, such as 2026-12-01T08:00Z; `unfreeze` ends it earlier'),
+    until: text('TIME', 'when the freeze ends, such as 2099-12-01T08:00Z; `unfreeze` ends it earlier'),
     json: JSON_OPTION,
   },
   async run({ env, values: { json, ...given }, positionals: [repositories], print }) {

@@ -25,7 +25,7 @@ const BUDGET = {
   dependencies: 24,
   devDependencies: 26,
   /** `docs/*.md` and README.md. */
-  docsBytes: 182_500,
+  docsBytes: 183_000,
 }
 
 function linesOf(pattern: string): number[] {

@@ -42,13 +42,13 @@ export function readEvent(file: string): SimulationEvent {
     throw new Error(
       `${file} is a repository_dispatch event that isn't from the relay: its client_payload has no "port" with "version", ` +
         '"delivery" and "inputs", so the action would fail on GitHub. --event accepts an event from the relay, or the ' +
-        'webhook body that Port sends. docs/action.md shows an example.',
+        'webhook body that Port sends. https://github.com/org/port-webhook-action/blob/main/docs/action.md shows an example.',
     )
   }
   if (isObject(event.invocationMethod)) {
     throw new Error(
       `${file} is a Port action's definition. --event accepts the webhook body that Port sends when a user runs the ` +
-        'action. docs/action.md shows an example.',
+        'action. https://github.com/org/port-webhook-action/blob/main/docs/action.md shows an example.',
     )
   }
   if (!isObject(given) && !Array.isArray(given)) {

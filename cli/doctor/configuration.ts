@@ -47,7 +47,7 @@ const advice = (config: Config): Record<string, false | 'problem' | 'warning'> =
       port.clientId === null && 'warning',
     "RELAY_ADMIN_TOKEN isn't set: the dashboard, the admin API, and the commands that use it are off.":
       adminToken === null && viewToken === null && 'warning',
-    "RELAY_ADMIN_TOKEN isn't set: the dashboard is read-only, and the commands that use the admin API are off.":
+    "RELAY_ADMIN_TOKEN isn't set: the dashboard is read-only, and the commands that change deliveries are off.":
       adminToken === null && viewToken !== null && 'warning',
     "RELAY_PUBLIC_URL isn't set: workflows can't report through the relay.":
       config.publicUrl === null && 'warning',
@@ -58,7 +58,7 @@ const advice = (config: Config): Record<string, false | 'problem' | 'warning'> =
   }
 }
 
-/** Whether an Enterprise Server's URL lacks /api/v3. GitHub.com and GHE.com have an API host; a fake GitHub is on loopback. */
+/** Whether an Enterprise Server's URL lacks /api/v3. GitHub.com and GHE.com need no path, because their API has its own host. Neither does a fake GitHub, which is on loopback. */
 const isServerWithoutPath = ({ hostname, pathname }: URL) =>
   !/(^|\.)(github|ghe)\.com$/i.test(hostname) && !isLoopback(hostname) && !/\/api\/v3\/?$/.test(pathname)
 

@@ -69,7 +69,7 @@ const fixed = (value: unknown): string | null =>
   typeof value === 'string' && value !== '' && !isComputed(value) ? value : null
 
 /**
- * Makes the action's webhook call the relay. If the webhook already calls the relay, keeps the address, body, RUN_ID
+ * Changes the action's webhook so that it calls the relay. If the webhook already calls the relay, keeps the address, body, RUN_ID
  * header, and agent setting. Otherwise, removes the headers and body, which can contain credentials.
  */
 function relayMethod(old: JsonObject, relay?: string): { method: JsonObject; notes: string[] } {

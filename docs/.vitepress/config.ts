@@ -24,7 +24,7 @@ const SIDEBAR = {
 
 type Token = { attrs: [string, string][] | null; children: Token[] | null; type: string }
 
-/** Links to files outside of this folder lead to GitHub, and code with braces isn't an expression of Vue. */
+/** Makes links to files outside of this folder lead to GitHub, and keeps Vue from evaluating braces in inline code. */
 function adapt(tokens: Token[]): void {
   for (const token of tokens) {
     if (token.type === 'code_inline') token.attrs = [['v-pre', '']]

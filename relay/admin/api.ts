@@ -38,7 +38,10 @@ export function createAdminApi({ roles, store, freezes, redelivery, refusals, sh
   const app = new Hono()
   app.use(async (c, next) => {
     if (!roles.isOpen) throw new Problem(404, 'The admin API is off: set RELAY_ADMIN_TOKEN to turn it on.')
-    const role = roles.ofRequest(c, 'Send RELAY_ADMIN_TOKEN as "Authorization: Bearer …".')
+    const role = roles.ofRequest(
+      c,
+      'Send RELAY_ADMIN_TOKEN, or RELAY_VIEW_TOKEN for reading, as "Authorization: Bearer …".',
+    )
     if (role === 'view' && !['GET', 'HEAD'].includes(c.req.method))
       throw new Problem(403, 'RELAY_VIEW_TOKEN is read-only: send RELAY_ADMIN_TOKEN.')
     await next()

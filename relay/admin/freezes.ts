@@ -6,7 +6,7 @@ import { refuse } from './filter.ts'
 
 const GLOB = 'must be a glob of repositories, such as acme/*'
 const REASON = 'must be 1 to 100 characters on one line'
-const UNTIL = 'must be a time such as 2026-12-01T08:00Z'
+const UNTIL = 'must be a date, a time, and a time zone, such as 2099-12-01T08:00Z'
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d[\d:.]*(Z|[+-]\d\d:\d\d)$/
 const isDate = (text: string) => z.iso.date().safeParse(text.slice(0, 10)).success
 

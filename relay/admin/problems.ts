@@ -255,9 +255,12 @@ function notStarted({ notStarted, now }: Health) {
 function paused({ limits, portPausedUntil: until, now, queued }: Health): Found[] {
   const ofGitHub = limits.map(limit => ({
     text: `${limit.reason}${ownerOf(limit) && ` (${ownerOf(limit)})`}.`,
-    advice: `Next request at ${clockTime(limit.pausedUntil)}.${inQueue({ queued })}`,
+    advice: `The relay goes on by itself at ${clockTime(limit.pausedUntil)}. If this happens often, give it a token or an App of its own.${inQueue({ queued })}`,
   }))
-  const ofPort = { text: 'Port is rate limiting the relay.', advice: `Next message at ${clockTime(until)}.` }
+  const ofPort = {
+    text: 'Port is rate limiting the relay.',
+    advice: `The relay goes on by itself at ${clockTime(until)}.`,
+  }
   return until > now ? [...ofGitHub, ofPort] : ofGitHub
 }
 

@@ -143,7 +143,11 @@ function readGitHub(...[response, error]: Parameters<OnResponse>): Observed | nu
   if (!headers.has('x-github-request-id')) return { kind: 'failed', cause: foreignReason(status) }
   // A 5xx to a dispatch doesn't count, because the search for the workflow run, which follows, shows whether GitHub is down.
   if (status >= 500 && response.url.endsWith('/dispatches')) return null
-  if (status >= 500) return { kind: 'failed', cause: `GitHub responded with ${status}` }
+  if (status >= 500)
+    return {
+      ...{ kind: 'failed', cause: `GitHub responded with ${status}` },
+      advice: 'See https://www.githubstatus.com. The relay tries again by itself.',
+    }
   if (status === 401) return { kind: 'rejected', status }
   return { kind: status < 400 ? 'succeeded' : 'refused' }
 }
@@ -159,7 +163,10 @@ function readPort(error: PortError | null): Observed | null {
   if (status === null)
     return { kind: 'failed', cause: describeOutage(error), advice: checkNetwork('PORT_API_URL') }
   if (status === 404 || status === 409) return null
-  return { kind: 'failed', cause: `PORT_API_URL responded with ${status}` }
+  return {
+    ...{ kind: 'failed', cause: `Port, or a proxy in front of it, responded with ${status}` },
+    advice: 'See https://status.port.io. The relay tries again by itself.',
+  }
 }
 
 const CAUSES: Record<string, string> = {

@@ -181,7 +181,8 @@ function replacement(message: Message, { status }: PortFailure): Message {
 const KINDS: Record<PortFailure['kind'], string> = {
   finished: 'the run has finished',
   synchronized: 'the run is synchronous',
-  unknown_run: "Port doesn't know the run: PORT_CLIENT_ID may belong to another organization",
+  unknown_run:
+    "Port doesn't know the run: it was deleted, or the webhook is from another organization than PORT_CLIENT_ID",
   credentials: "Port rejects the organization's credentials",
   later: "Port limits the organization's requests",
   unreachable: 'Port, or a proxy in front of it, returned an error',

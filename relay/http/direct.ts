@@ -17,7 +17,7 @@ const HOST = /^[a-z\d._-]+(?::(?:[1-5]\d{3,4}|[6-9]\d{3}))?$/
 type Fact = Parameters<Head['set']>[0]
 const refused = new WeakMap<IncomingMessage, { error: unknown; facts: Fact[] }>()
 
-/** Serves webhooks without Hono, which would add a sixth to the CPU time. If a webhook is refused, Hono creates the response. */
+/** Serves webhooks without Hono, which would add 13 percent to a webhook's CPU time with SQLite, and 5 percent with PostgreSQL. If a webhook is refused, Hono creates the response. */
 export function serveDirectly(receive: Receive, others: RequestListener): RequestListener {
   return (incoming, outgoing) => {
     const { method = '', url = '', headers } = incoming

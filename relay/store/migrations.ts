@@ -26,7 +26,7 @@ export type Upgrader = { clientId?: string | null } | null
 
 /** Continues a sentence that starts with the database's name. */
 export const ofAnotherOrganization = (owner: string | null, clientId: string | null) =>
-  `belongs to the Port organization with the client ID ${owner}, but PORT_CLIENT_ID is ${clientId ?? 'not set'}: correct PORT_CLIENT_ID, or use another database for this organization. docs/database.md shows how to change the stored client ID.`
+  `belongs to the Port organization with the client ID ${owner}, but PORT_CLIENT_ID is ${clientId ?? 'not set'}: correct PORT_CLIENT_ID, or use another database for this organization. https://github.com/org/port-webhook-action/blob/main/docs/database.md shows how to change the stored client ID.`
 
 /** Returns the current version of the schema, which SQLite stores in `user_version`, and PostgreSQL in `relay_schema`. */
 export const schemaVersion = (): number => FIRST_VERSION + MIGRATIONS.length

@@ -248,14 +248,14 @@ test('a response of GitHub or Port counts as an outage only if it is a 5xx or co
   for (const status of [200, 404, 422, 429]) expect(github(status)).toEqual([])
   expect([github(502), github(403, {}), github(401)].flat()).toEqual([
     ...[
-      'unreachable',
+      'unreachable See https://www.githubstatus.com. The relay tries again by itself.',
       'unreachable',
       'credential_rejected Set a new token. After a change, restart the relay.',
     ],
   ])
   expect([port('unknown_run', 404), port('unreachable', 404), port('later', 429)].flat()).toEqual([])
   expect([port('unreachable', 503), port('unreachable', null), port('credentials', 401)].flat()).toEqual([
-    'unreachable',
+    'unreachable See https://status.port.io. The relay tries again by itself.',
     'unreachable Check PORT_API_URL, the proxy, and the network.',
     'credential_rejected Set the client ID and secret that Port shows under Credentials. After a change, restart the relay.',
   ])

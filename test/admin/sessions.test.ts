@@ -189,7 +189,7 @@ test.each<[string, Partial<Health>, ...patterns: RegExp[]]>([
     { outdated: 'It is outdated.' },
     /<strong>It is outdated\.<\/strong> <a/,
   ],
-  ["GitHub's limit", { limits: [LIMIT] }, /A limit \(acme\)\..* Next request at .*12:01:00 UTC/],
+  ["GitHub's limit", { limits: [LIMIT] }, /A limit \(acme\)\..* goes on by itself at .*12:01:00 UTC/],
   ["Port's limit", { portPausedUntil: NOW + MINUTE }, /Port is rate limiting the relay.*12:01:00/],
   [
     'a backlog',

@@ -80,7 +80,11 @@ const WRONG: [Command, string[], string][] = [
     ['--state', 'failed', '--action', ''],
     '--action needs a value, --action=NAME; see redeliver --help.',
   ],
-  [freeze, ['acme/*', '--reason', 'x', '--until', '1h'], '--until must be a time such as 2026-12-01T08:00Z.'],
+  [
+    freeze,
+    ['acme/*', '--reason', 'x', '--until', '1h'],
+    '--until must be a date, a time, and a time zone, such as 2099-12-01T08:00Z.',
+  ],
   [freeze, ['acme', '--reason', 'x'], 'repositories must be a glob of repositories, such as acme/*.'],
   [redeliver, ['--state', 'failed', '--limit', 'all'], '--limit must be a whole number from 1 to 1000.'],
   [cancel, [], 'Specify the delivery: cancel ID. `deliveries` lists the ids.'],
@@ -215,7 +219,7 @@ test('the command deliveries, the dashboard, and Port name the same cause and ru
   opened.port.fail({ status: 503, times: Number.POSITIVE_INFINITY })
   await run(redeliver, ['--state', 'failed', '--dry-run'], ofOpened)
   expect((await run(deliveries, [], ofOpened)).stdout).toMatch(
-    /Waiting for Port: .* success\. Port unreachable since .*: PORT_API_URL responded with 503\.$/m,
+    /Waiting for Port: .* success\. Port unreachable since .*: Port, or a proxy in front of it, responded with 503\.$/m,
   )
   expect(page).toContain(`group behind <a href="${reason}">`)
   expect(page).toContain(`run of acme/shop: <a href="/deliveries/${opened.ids.at(-2)}">r_lost</a></p>`)

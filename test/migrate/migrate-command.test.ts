@@ -62,7 +62,7 @@ test('--write does not follow a link that the repository contains', async () => 
 })
 
 test.each([
-  [['a.yml'], /a\.yml can't be read \(ENOENT\)/, 1],
+  [['a.yml'], /a\.yml doesn't exist/, 1],
   [['--action', 'x', 'a.yml'], /--action must be OWNER\/NAME@VERSION, not "x"/, 2],
   [['--port-action', 'a.json', '--format', 'json'], /--format must be one of action, workflow/, 2],
 ])('refuses the arguments %j', async (args, message, code) => {

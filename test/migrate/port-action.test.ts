@@ -215,7 +215,7 @@ test.each(ACTIONS)(
   },
 )
 
-describe('--format workflow: the node sends what workflowInputs names', () => {
+describe('--format workflow: the node sends the inputs in workflowInputs', () => {
   const properties = {
     env: { type: 'string' },
     'node-size': { type: 'string' },

@@ -152,7 +152,7 @@ function refusedPage(session: Session, { since, list }: Refusals, now: number, l
     session,
     live: { on: live, toggle: live ? '/refused?live=off' : '/refused' },
     body: html`<h1>Refused webhooks</h1>
-<p>Webhooks that this relay has refused since it started at ${at(since)}, newest first. Each entry shows the message in the response, and how often the same webhook was refused. <a href="${RUNBOOK}#portrelaywebhooksrefused">What to do</a></p>
+<p>Webhooks that this relay has refused since it started at ${at(since)}, newest first. Each entry shows the message in the response, and how often webhooks were refused for this reason. <a href="${RUNBOOK}#portrelaywebhooksrefused">What to do</a></p>
 <section id="list" data-live aria-label="List of refused webhooks">${
       refused.length === 0
         ? html`<p class="empty">No webhook was refused.</p>`
