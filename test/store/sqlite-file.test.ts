@@ -55,7 +55,7 @@ test('a failing request rolls back only its own changes within a shared commit',
   ])
 })
 
-test('if the commit fails, every request in the commit fails', () => {
+test('while another process has locked the file for writing, writes fail, and reads succeed', () => {
   const path = somewhere()
   const file = open(path)
   const other = new DatabaseSync(path)
@@ -64,10 +64,11 @@ test('if the commit fails, every request in the commit fails', () => {
   const put = [{ sql: PUT, params: [1, 1] }]
   const inserts = [toRow(aDelivery())]
   const locked = { failed: 'database is locked', code: 5 }
-  const failed = { inserted: [locked], rows: [locked], changed: Infinity }
-  expect(file.run({ inserts, requests: [put], claims: false })).toEqual(failed)
-  other.exec('ROLLBACK')
   const read = [{ sql: ALL, params: [] }]
+  const expected = { inserted: [locked], rows: [locked, [[]]], changed: Infinity }
+  expect(file.run({ inserts, requests: [put, read], claims: false })).toEqual(expected)
+  expect(file.run({ inserts: [], requests: [read], claims: false })).toMatchObject({ rows: [[[]]] })
+  other.exec('ROLLBACK')
   expect(file.run({ inserts, requests: [put, read], claims: false })).toMatchObject({
     inserted: [true],
     rows: [[[]], [[{ at: 1 }]]],

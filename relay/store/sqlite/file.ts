@@ -67,7 +67,7 @@ export function openSqliteFile(path: string, upgrader: Upgrader = {}) {
 }
 
 function open(path: string, upgrader: Upgrader): DatabaseSync {
-  const database = new DatabaseSync(path, { timeout: 5000 })
+  const database = new DatabaseSync(path, { timeout: LOCK_MS })
   // With small pages, inserting a random key into an index writes fewer bytes. A larger cache wouldn't be faster,
   // because the operating system also caches the file. A separate thread starts checkpoints, and `endCheckpoint`
   // completes them. A commit runs a checkpoint only if the log exceeds 256 MB.
@@ -106,6 +106,8 @@ class InUse extends Error {}
 
 /** @see https://www.sqlite.org/rescode.html#busy */
 const BUSY = 5
+/** How long a commit waits for another process that has locked the file for writing. */
+const LOCK_MS = 5_000
 
 /** Acquires a lock. The kernel releases the lock if the process is killed. */
 function holdAlone(path: string): DatabaseSync {
@@ -148,13 +150,13 @@ function createWriter(database: DatabaseSync) {
   const changes = prepare('SELECT total_changes() AS total')
   let [claims, total] = [false, 0]
 
-  return function write(batch: Batch): Responses {
+  return function write(batch: Batch, begin: 'BEGIN IMMEDIATE' | 'BEGIN' = 'BEGIN IMMEDIATE'): Responses {
     try {
       if (batch.claims !== claims) {
         claims = batch.claims
         database.exec(`PRAGMA synchronous = ${claims ? 'NORMAL' : 'FULL'}`)
       }
-      database.exec('BEGIN IMMEDIATE')
+      database.exec(begin)
       const inserted = batch.inserts.map(row => attempt(() => insert.run(...row).changes === 1))
       const rows = batch.requests.map(runOne)
       database.exec('COMMIT')
@@ -165,10 +167,15 @@ function createWriter(database: DatabaseSync) {
       // The commit failed, for example because the disk is full, so nothing was written.
       if (database.isTransaction) database.exec('ROLLBACK')
       const { rows, ...all } = failed(batch, failureOf(error))
-      if (batch.inserts.length + batch.requests.length === 1) return { rows, ...all }
-      // Retries each item in a commit of its own, because reads and small writes can still succeed.
-      const alone = (request: Statement[]) => write({ ...batch, inserts: [], requests: [request] }).rows[0]!
-      return { ...all, rows: batch.requests.map(alone) }
+      if (begin === 'BEGIN') return { rows, ...all }
+      // Retries each request in a transaction of its own, because reads and small writes can still succeed. Without
+      // IMMEDIATE, reads succeed while another process has locked the file for writing. Writes don't wait again for this lock.
+      const alone = (request: Statement[]) =>
+        write({ ...batch, inserts: [], requests: [request] }, 'BEGIN').rows[0]!
+      database.exec('PRAGMA busy_timeout = 0')
+      const retried = batch.requests.map(alone)
+      database.exec(`PRAGMA busy_timeout = ${LOCK_MS}`)
+      return { ...all, rows: retried }
     }
   }
 
