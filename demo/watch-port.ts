@@ -15,7 +15,11 @@ export function watchPort(port: PortApi, runId: string, timeline: Timeline): () 
       seen += 1
       if (method === 'GET' || (asked !== path && asked !== `${path}/logs`)) continue
       const message = asked === path ? change(body as JsonObject) : log(body as JsonObject)
-      const what = (status ?? 200) < 300 ? message : `✗ rejects with ${status}: ${message}`
+      const isLate = status === 422 && asked !== path
+      const refused = isLate
+        ? 'drops a log line, because the run has finished'
+        : `✗ rejects with ${status}: ${message}`
+      const what = (status ?? 200) < 300 ? message : refused
       timeline.add({ at, who: 'Port', id: runId, what })
     }
   }

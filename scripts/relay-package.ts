@@ -18,6 +18,7 @@ const DEPLOY = [
  */
 export function relayPackage(folder: string): { file: string; content: string }[] {
   const { version, license, repository, engines } = JSON.parse(readFileSync('package.json', 'utf8'))
+  const project = repository.url.replace(/^git\+|\.git$/g, '')
   const manifest = {
     name: NAME,
     version,
@@ -25,6 +26,7 @@ export function relayPackage(folder: string): { file: string; content: string }[
       "Turns Port's signed webhooks into workflow runs on GitHub, and shows their results in Port.",
     keywords: ['port', 'port.io', 'github-actions', 'webhook', 'self-service', 'internal-developer-portal'],
     license,
+    ...{ homepage: `${project}#readme`, bugs: `${project}/issues` },
     repository,
     engines,
     type: 'module',
