@@ -31,7 +31,7 @@ export async function callAdmin(
   if (response.status === 400 && result.detail) throw new UsageError(result.detail)
   if (response.status === 401)
     throw new Error(
-      `The relay at ${base} doesn't accept this token: RELAY_ADMIN_TOKEN must be the token that the relay was started with.`,
+      `The relay at ${base} doesn't accept this token: ${RELAY_ADMIN_TOKEN ? 'RELAY_ADMIN_TOKEN' : 'RELAY_VIEW_TOKEN'} must be the token that the relay was started with.`,
     )
   if (!response.ok)
     throw new Error(

@@ -2,6 +2,7 @@ import { closeSync, fsyncSync, openSync, readFileSync, realpathSync, rmSync, sta
 import { resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { readSecrets } from '../relay/config/values.ts'
+import { FIRST_VERSION } from '../relay/store/migrations.ts'
 import { storedIn } from '../relay/store/sqlite/file.ts'
 import { defineCommand, UsageError } from './command.ts'
 
@@ -24,7 +25,7 @@ export const backup = defineCommand({
     const created = create(file)
     try {
       const database = new DatabaseSync(realpathSync(path), { readOnly: true, timeout: 5000 })
-      if (storedIn(database).version === 0) throw new Error("it isn't a relay's database")
+      if (storedIn(database).version < FIRST_VERSION) throw new Error("it isn't a relay's database")
       database.prepare('VACUUM INTO ?').run(file)
       // SQLite doesn't wait until the copy is on the disk.
       fsyncSync(created)

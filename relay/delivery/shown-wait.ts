@@ -139,7 +139,7 @@ function describeWait({ repository }: Listed, wait: Wait, now: number): { label:
   }
 }
 
-/** For each repository, tells operators which workflow runs wait for a runner. @param found deliveries, longest wait first */
+/** Describes for operators, for each repository, which workflow runs wait for a runner. @param found deliveries, longest wait first */
 export function describeWithoutRunner(found: readonly Listed[]) {
   return [...Map.groupBy(found, each => each.repository)].map(([repository, all]) => {
     const [{ id, action, shownReason, shownAt: since }] = all as [Listed]

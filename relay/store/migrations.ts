@@ -1,5 +1,5 @@
 /** The version of the schema with which every database starts. Versions 1 to 14 were used during development. */
-const FIRST_VERSION = 15
+export const FIRST_VERSION = 15
 
 /**
  * Changes of the schema, in SQLite's SQL. The first one leads to version 16. A migration may add tables, indexes, and

@@ -85,7 +85,7 @@ export function createEngine(deps: EngineDeps) {
   }
   const details = budget(DETAILS)
   const findUrgently = finder(() => URGENT, total)
-  const left = () => shareOf(LEFT_BY_POLLS)
+  const left = () => Math.min(shareOf(LEFT_BY_POLLS), shareOf(MOST_LISTS) - 1)
   const find = finder(allowed, {
     take: () => total.take(1, left()),
     freeAt: () => total.freeAt(left()),

@@ -268,12 +268,20 @@ test('backup deletes a copy that SQLite finds damaged', async () => {
 })
 
 test('backup copies neither a database in memory nor a file of another program', async () => {
-  const [file, empty] = [join(folder, 'copy.db'), join(folder, 'empty.db')]
+  const [file, empty, foreign] = ['copy.db', 'empty.db', 'foreign.db'].map(name => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ]
   new DatabaseSync(empty).close()
+  const other = new DatabaseSync(foreign)
+  other.exec('PRAGMA user_version = 3')
+  other.close()
   for (const [source, why] of [
     [':memory:', 'ENOENT'],
     ['file:x?mode=memory', 'ENOENT'],
     [empty, "it isn't a relay's database"],
+    [foreign, "it isn't a relay's database"],
   ] as const) {
     const { code, stdout, stderr } = await run(backup, [file], { RELAY_DATABASE: `sqlite:${source}` })
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })

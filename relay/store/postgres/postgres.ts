@@ -107,14 +107,14 @@ export async function openPostgres(url: string, upgrader: Upgrader): Promise<Bac
   }
 }
 
-/** Creates or upgrades the tables. Retries for a minute if another transaction, such as a backup, holds a lock. */
+/** Creates or upgrades the tables. Retries for a minute if another transaction, such as a backup or the upgrade by another relay, holds a lock. */
 async function prepare(connect: () => Client, upgrader: Upgrader): Promise<void> {
   for (let tries = 1; ; tries++) {
     const client = connect()
     client.on('error', () => {})
     try {
       await client.connect()
-      while (await upgradeSchema(client, upgrader)) {}
+      while (await upgradeSchema(client, upgrader)) tries = 0
       return
     } catch (error) {
       if (!isLocked(error) || tries === LOCK_TRIES) throw error
@@ -181,7 +181,7 @@ function refusal(url: string, cause: unknown): Error {
     return new Error(`The PostgreSQL database ${where} ${cause.message}`, { cause })
   if (isLocked(cause))
     return new Error(
-      `The PostgreSQL database ${where} can't be upgraded, because another transaction, such as a backup, holds a lock: start the relay again when this transaction has ended.`,
+      `The PostgreSQL database ${where} can't be upgraded, because another transaction, such as a backup or the upgrade by another relay, holds a lock: start the relay again when this transaction has ended.`,
       { cause },
     )
   return new Error(

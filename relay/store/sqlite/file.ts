@@ -3,7 +3,14 @@ import { dirname } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Row, Statement } from '../database.ts'
 import { codeOf, type Failure, isFailure } from '../failures.ts'
-import { MIGRATIONS, missingMigrations, SchemaRefused, schemaVersion, type Upgrader } from '../migrations.ts'
+import {
+  FIRST_VERSION,
+  MIGRATIONS,
+  missingMigrations,
+  SchemaRefused,
+  schemaVersion,
+  type Upgrader,
+} from '../migrations.ts'
 import { QUEUED } from '../sql/claims.ts'
 import { INSERT } from '../sql/intake.ts'
 import { SCHEMA } from './schema.ts'
@@ -124,7 +131,7 @@ function holdAlone(path: string): DatabaseSync {
 /** Returns the version of the schema and, if the file has tables, the owner. */
 export function storedIn(database: DatabaseSync): { version: number; owner: string | null } {
   const version = Number(database.prepare('PRAGMA user_version').get()?.user_version)
-  const row = version > 0 && database.prepare('SELECT client_id FROM organization').get()
+  const row = version >= FIRST_VERSION && database.prepare('SELECT client_id FROM organization').get()
   return { version, owner: row ? (row.client_id as string | null) : null }
 }
 
@@ -150,13 +157,13 @@ function createWriter(database: DatabaseSync) {
   const changes = prepare('SELECT total_changes() AS total')
   let [claims, total] = [false, 0]
 
-  return function write(batch: Batch, begin: 'BEGIN IMMEDIATE' | 'BEGIN' = 'BEGIN IMMEDIATE'): Responses {
+  return function write(batch: Batch, opening: 'BEGIN IMMEDIATE' | 'BEGIN' = 'BEGIN IMMEDIATE'): Responses {
     try {
       if (batch.claims !== claims) {
+        database.exec(`PRAGMA synchronous = ${batch.claims ? 'NORMAL' : 'FULL'}`)
         claims = batch.claims
-        database.exec(`PRAGMA synchronous = ${claims ? 'NORMAL' : 'FULL'}`)
       }
-      database.exec(begin)
+      database.exec(opening)
       const inserted = batch.inserts.map(row => attempt(() => insert.run(...row).changes === 1))
       const rows = batch.requests.map(runOne)
       database.exec('COMMIT')
@@ -167,7 +174,7 @@ function createWriter(database: DatabaseSync) {
       // The commit failed, for example because the disk is full, so nothing was written.
       if (database.isTransaction) database.exec('ROLLBACK')
       const { rows, ...all } = failed(batch, failureOf(error))
-      if (begin === 'BEGIN') return { rows, ...all }
+      if (opening === 'BEGIN') return { rows, ...all }
       // Retries each request in a transaction of its own, because reads and small writes can still succeed. Without
       // IMMEDIATE, reads succeed while another process has locked the file for writing. Writes don't wait again for this lock.
       const alone = (request: Statement[]) =>
