@@ -43,8 +43,8 @@ const DETAILS = 16
 const LEFT_BY_FILES = 4
 /** The budget for reading pending approvals. With GitHub's webhooks, few of these requests are needed. */
 const APPROVALS = 6
-/** The budget for confirming that failed runs have finished. If it is used up, the relay waits for a list, which confirms many runs with one request. */
-const CONFIRMS = 60
+/** The budget for ten minutes for confirming that failed runs have finished. If it is used up, the relay waits for a list, which confirms many runs with one request. */
+const CONFIRMS = 600
 const MINUTE_MS = 60_000
 /**
  * Additional list requests per minute after lost responses, which block a queue, and after cancellations, which a user
@@ -106,7 +106,7 @@ export function createEngine(deps: EngineDeps) {
         (delivery.cancelRequestedAt === null ? find : findUrgently)(delivery, options),
       details,
       findListeners: createFindListeners(github, details, clock, LEFT_BY_FILES),
-      ...{ approvals: budget(APPROVALS), confirms: budget(CONFIRMS) },
+      ...{ approvals: budget(APPROVALS), confirms: createRequestBudget(CONFIRMS, 10 * MINUTE_MS, clock) },
     }),
     outbox: (page: OutboxPage, stopping: AbortSignal) => sendPage(page, { ...deps, reject }, stopping),
     /** Counts the relays on the database, which share GitHub's limit. */
