@@ -22,7 +22,7 @@ const PACKAGE = [
 
 /** These files are started first, because they wait for up to a minute. At the end, nothing else would run during this time. */
 const LONGEST =
-  /test\/(relay\/cancel|reports\/auto|github\/client|store\/(contract|pooler)|migrate\/migrate|action\/both-ways|admin\/(dashboard|readiness)|commands\/doctor|chaos\/attacks|lambda\/lambda|demo)\.test\.ts$/
+  /test\/(relay\/cancel|reports\/(auto|rejected)|github\/client|store\/(contract|pooler)|migrate\/migrate|action\/both-ways|admin\/(dashboard|readiness)|commands\/doctor|chaos\/(attacks|limits)|lambda\/lambda|demo)\.test\.ts$/
 
 const SHARED_POSTGRES = 'test/support/shared-postgres.ts'
 

@@ -45,19 +45,13 @@ test.each(names.flatMap(name => storesOf(name).map(store => [name, store] as con
   },
 )
 
-/** `ATTACK_PROXIES=nginx` also attacks through nginx, which must be installed. */
-const proxies = process.env.ATTACK_PROXIES
-  ? (['no proxy', 'nginx', 'nginx with keep-alive'] as const)
-  : (['no proxy'] as const)
-const attacks = Object.keys(REFUSED) as (keyof typeof REFUSED)[]
-test.each(
-  attacks.flatMap(name => STORES.flatMap(store => proxies.map(proxy => [name, store, proxy] as const))),
-)(
-  'a sender with 1,000 connections (%s) does not keep honest webhooks from connecting (%s, %s)',
+// The relay refuses these requests, too, before it uses its store.
+test.each(Object.keys(REFUSED) as (keyof typeof REFUSED)[])(
+  'a sender with 1,000 connections (%s) does not keep honest webhooks from connecting',
   { timeout },
-  async (name, store, proxy) => {
-    const database = await databaseOf(store)
-    const { served, responses } = await attackConnections({ name, proxy, database, seconds: seconds + 2 })
+  async name => {
+    const database = await databaseOf('SQLite')
+    const { served, responses } = await attackConnections({ name, database, seconds: seconds + 2 })
     expectServed([served], responses)
   },
 )

@@ -247,7 +247,7 @@ test.each([
       return { portRun, repository: `acme/r${i % 20}`, startAt, reportAt, endAt, shownAt: 0, id: '', run: 0 }
     })
     const began = system.now()
-    const step = 250
+    const step = 500
     for (let at = 0; jobs.some(job => job.shownAt === 0); at += step) {
       const isNow = (time: number) => time >= at && time < at + step
       for (const job of jobs) {
