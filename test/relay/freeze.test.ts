@@ -3,7 +3,7 @@ import { expect, test, vi } from 'vitest'
 import { doctor } from '../../cli/doctor.ts'
 import { freeze, freezes, unfreeze } from '../../cli/freeze.ts'
 import { until } from '../../simulator/http-server.ts'
-import { openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
+import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
 import { send } from '../support/send.ts'
 import { startServices } from '../support/services.ts'
@@ -306,68 +306,60 @@ test('a freeze that another relay has ended delays no dispatch', async () => {
 
 const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
 
-test.each(['sqlite', 'postgres'] as const)(
-  'on %s, relays immediately obey freezes that commands start through another relay, even after a restart',
-  async kind => {
-    const { port, github, env: services } = await startServices()
-    github.addRepository('acme/shop')
-    const database = kind === 'sqlite' ? `sqlite:${temporaryFolder()}/relay.db` : await newDatabase()
-    const settings = { RELAY_ADMIN_TOKEN, RELAY_DISPATCH_RATE: '0', RELAY_DATABASE: database }
-    const openRelay = () => openRelayHere(relayEnv({ ...services, ...settings }))
-    let relay = await openRelay()
-    const other = kind === 'sqlite' ? relay : await openRelay()
-    const env = { RELAY_ADMIN_TOKEN, RELAY_PUBLIC_URL: relay.url }
-    const webhook = (id: string, path = '/webhook') => {
-      port.createRun({ id })
-      return send(other.url, { path, body: { run: { id }, inputs: {} } })
-    }
-    const started = await run(
-      freeze,
-      ['acme/*', '--reason', 'Sale week', '--until', '2100-12-01T08:00Z'],
-      env,
-    )
-    expect(started.stderr).toBe('')
-    expect(started.stdout).toBe('1  acme/*  Sale week  until 2100-12-01T08:00:00.000Z  frozen: 0')
-    expect(await webhook('r_1', '/webhook?wait=dispatch')).toMatchObject({
-      status: 202,
-      body: { state: 'queued' },
-    })
-    await webhook('r_2')
-    await until(() => port.run('r_2').statusLabel === 'Frozen: Sale week', 'Port shows the freeze')
-    const found = await run(doctor, [], {
-      ...relayEnv({ ...services, ...settings }),
-      RELAY_PUBLIC_URL: relay.url,
-    })
-    expect(found.stdout).toMatch(/acme\/\* has been frozen since .*: Sale week\. .* run unfreeze 1\.\n/)
-    await run(freeze, ['acme/shop', '--reason', 'Incident', '--json'], env)
-    const listed = async () => JSON.parse((await run(freezes, ['--json'], env)).stdout).freezes
-    expect(await listed()).toMatchObject([
-      {
-        id: 1,
-        repositories: 'acme/*',
-        reason: 'Sale week',
-        until: '2100-12-01T08:00:00.000Z',
-        deliveries: 2,
-      },
-      { id: 2, repositories: 'acme/shop', reason: 'Incident', until: null, deliveries: 0 },
-    ])
-    const { checks } = (await (await fetch(`${relay.url}/readyz`)).json()) as { checks: object }
-    expect(checks).toMatchObject({ freezes: { ok: true, detail: 'Active deploy freezes: 2.' } })
-    await run(unfreeze, ['1'], env)
-    await until(() => port.run('r_2').statusLabel === 'Frozen: Incident', 'Port shows the other freeze')
-    await relay.stop()
-    relay = await openRelay()
-    await sleep(1_100)
-    expect(github.dispatches).toEqual([])
-    const again = { RELAY_ADMIN_TOKEN, RELAY_PUBLIC_URL: relay.url }
-    expect((await run(unfreeze, ['9'], again)).stderr).toContain('There is no active freeze 9')
-    expect((await run(unfreeze, ['2'], again)).stdout).toContain('Freeze 2 has ended')
-    await until(() => github.dispatches.length === 2, 'both are dispatched')
-    expect(dispatched({ github } as System)).toEqual(['r_1', 'r_2'])
-    expect(relay.log().filter(({ msg }) => msg === 'a deploy freeze ended')).toMatchObject([{ freeze: 2 }])
-    expect((await run(freezes, [], again)).stdout).toBe('No freeze is active.')
-  },
-)
+test('relays immediately obey freezes that commands start through another relay, even after a restart', async () => {
+  const { port, github, env: services } = await startServices()
+  github.addRepository('acme/shop')
+  const settings = { RELAY_ADMIN_TOKEN, RELAY_DISPATCH_RATE: '0', RELAY_DATABASE: await newDatabase() }
+  const openRelay = () => openRelayHere(relayEnv({ ...services, ...settings }))
+  let relay = await openRelay()
+  const other = await openRelay()
+  const env = { RELAY_ADMIN_TOKEN, RELAY_PUBLIC_URL: relay.url }
+  const webhook = (id: string, path = '/webhook') => {
+    port.createRun({ id })
+    return send(other.url, { path, body: { run: { id }, inputs: {} } })
+  }
+  const started = await run(freeze, ['acme/*', '--reason', 'Sale week', '--until', '2100-12-01T08:00Z'], env)
+  expect(started.stderr).toBe('')
+  expect(started.stdout).toBe('1  acme/*  Sale week  until 2100-12-01T08:00:00.000Z  frozen: 0')
+  expect(await webhook('r_1', '/webhook?wait=dispatch')).toMatchObject({
+    status: 202,
+    body: { state: 'queued' },
+  })
+  await webhook('r_2')
+  await until(() => port.run('r_2').statusLabel === 'Frozen: Sale week', 'Port shows the freeze')
+  const found = await run(doctor, [], {
+    ...relayEnv({ ...services, ...settings }),
+    RELAY_PUBLIC_URL: relay.url,
+  })
+  expect(found.stdout).toMatch(/acme\/\* has been frozen since .*: Sale week\. .* run unfreeze 1\.\n/)
+  await run(freeze, ['acme/shop', '--reason', 'Incident', '--json'], env)
+  const listed = async () => JSON.parse((await run(freezes, ['--json'], env)).stdout).freezes
+  expect(await listed()).toMatchObject([
+    {
+      id: 1,
+      repositories: 'acme/*',
+      reason: 'Sale week',
+      until: '2100-12-01T08:00:00.000Z',
+      deliveries: 2,
+    },
+    { id: 2, repositories: 'acme/shop', reason: 'Incident', until: null, deliveries: 0 },
+  ])
+  const { checks } = (await (await fetch(`${relay.url}/readyz`)).json()) as { checks: object }
+  expect(checks).toMatchObject({ freezes: { ok: true, detail: 'Active deploy freezes: 2.' } })
+  await run(unfreeze, ['1'], env)
+  await until(() => port.run('r_2').statusLabel === 'Frozen: Incident', 'Port shows the other freeze')
+  await relay.stop()
+  relay = await openRelay()
+  await sleep(1_100)
+  expect(github.dispatches).toEqual([])
+  const again = { RELAY_ADMIN_TOKEN, RELAY_PUBLIC_URL: relay.url }
+  expect((await run(unfreeze, ['9'], again)).stderr).toContain('There is no active freeze 9')
+  expect((await run(unfreeze, ['2'], again)).stdout).toContain('Freeze 2 has ended')
+  await until(() => github.dispatches.length === 2, 'both are dispatched')
+  expect(dispatched({ github } as System)).toEqual(['r_1', 'r_2'])
+  expect(relay.log().filter(({ msg }) => msg === 'a deploy freeze ended')).toMatchObject([{ freeze: 2 }])
+  expect((await run(freezes, [], again)).stdout).toBe('No freeze is active.')
+})
 
 test('administrators can freeze deliveries on the dashboard', async () => {
   const tokens = { RELAY_ADMIN_TOKEN, RELAY_VIEW_TOKEN: 'a-view-token-of-some-length' }
