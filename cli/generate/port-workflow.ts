@@ -97,7 +97,7 @@ interface Carried {
   value: Json | undefined
   /** The values that a node can't send, with their places in the body. */
   lost: { at: string; expression: string }[]
-  /** The places with fields of an entity other than the identifier. */
+  /** The places with an entity, or with fields of an entity other than the identifier. */
   ofEntity: string[]
 }
 
@@ -117,7 +117,6 @@ function carry(template: Json, action: PortAction, entity: string | null): Carri
     '.run.id': '.workflowNodeRun.identifier',
     '.trigger.at': '.workflowRun.createdAt',
     '.inputs': `.outputs.trigger${entity ? ` | del(.${entity})` : ''}`,
-    ...(entity && { '.entity': `.outputs.trigger.${entity}` }),
   }
   const fixed: Record<string, Json | undefined> = {
     '.action.identifier': action.identifier,
@@ -125,14 +124,14 @@ function carry(template: Json, action: PortAction, entity: string | null): Carri
     '.trigger.operation': action.trigger.operation,
   }
   const lost: Carried['lost'] = []
-  const ofEntity: string[] = []
+  const ofEntity = new Set<string>()
 
   /** Port sends an entity to a node as its identifier or as an object. */
   const field = (input: string, path: string, at: string): string => {
     const [value, inside] = [`.outputs.trigger.${input}`, path].map(quoteKeys)
-    if (path === '' || !isEntity(input)) return `${value}${inside}`
     const isIdentifier = path === '.identifier'
-    if (!isIdentifier) ofEntity.push(at)
+    if (isEntity(input) && !isIdentifier) ofEntity.add(at)
+    if (path === '' || !isEntity(input)) return `${value}${inside}`
     return `${value} | if type == "object" then ${inside} else ${isIdentifier ? '.' : 'null'} end`
   }
   const rewrite = (expression: string, at: string): string | null => {
@@ -141,8 +140,8 @@ function carry(template: Json, action: PortAction, entity: string | null): Carri
     if (user) return `.workflowRun.trigger.by${user}`
     const [, input, path] = /^\.inputs\.([\w@=-]+)((?:\.[\w@=-]+)*)$/.exec(expression) ?? []
     if (input) return field(input, path!, at)
-    const [, ofForm] = /^\.entity((?:\.[\w@=-]+)+)$/.exec(expression) ?? []
-    return ofForm && entity ? field(entity, ofForm, at) : null
+    const [, ofForm] = /^\.entity((?:\.[\w@=-]+)*)$/.exec(expression) ?? []
+    return ofForm !== undefined && entity ? field(entity, ofForm, at) : null
   }
   const rewriteText = (text: string, at: string): string | undefined => {
     const before = lost.length
@@ -172,7 +171,7 @@ function carry(template: Json, action: PortAction, entity: string | null): Carri
     })
     return Object.fromEntries(entries)
   }
-  return { value: visit(template, ''), lost, ofEntity }
+  return { value: visit(template, ''), lost, ofEntity: [...ofEntity] }
 }
 
 export const isComputed = (value: unknown) => typeof value === 'string' && value.includes('{{')

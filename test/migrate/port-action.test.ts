@@ -283,6 +283,11 @@ describe('--format workflow: the node sends the inputs in workflowInputs', () =>
       { tier: '{{ .entity.properties.tier }}', live: '{{ .entity.properties.live }}' },
       ['inputs.tier, inputs.live'],
     ],
+    [
+      { project: '{{ .inputs.project }}', port_context: { entity: '{{ .entity }}' } },
+      ['inputs.project, inputs.port_context.entity'],
+    ],
+    [{ name: '{{ .entity.title }} {{ .entity.properties.tier }}' }, ['inputs.name']],
   ])('%j', async (workflowInputs, checked) => {
     const { action, workflow, notes } = await migrateBoth(workflowInputs)
     const operation = { trigger: { ...ofAction.trigger, operation: 'DAY-2' } }
