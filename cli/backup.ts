@@ -1,10 +1,10 @@
-import { closeSync, fsyncSync, openSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs'
+import { closeSync, fsyncSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { readSecrets } from '../relay/config/values.ts'
 import { FIRST_VERSION } from '../relay/store/migrations.ts'
 import { storedIn } from '../relay/store/sqlite/file.ts'
-import { defineCommand, UsageError } from './command.ts'
+import { createPrivateFile, defineCommand, UsageError } from './command.ts'
 
 export const backup = defineCommand({
   name: 'backup',
@@ -22,7 +22,7 @@ export const backup = defineCommand({
     if (problems[0]) throw new Error(`${problems[0]}.`)
     const [, path] = /^sqlite:(.+)/s.exec(values.RELAY_DATABASE ?? 'sqlite:./data/relay.db') ?? []
     if (!path) throw new Error("RELAY_DATABASE isn't sqlite:PATH. For PostgreSQL, use pg_dump.")
-    const created = create(file)
+    const created = createPrivateFile(file, 'choose another name')
     try {
       const database = new DatabaseSync(realpathSync(path), { readOnly: true, timeout: 5000 })
       if (storedIn(database).version < FIRST_VERSION) throw new Error("it isn't a relay's database")
@@ -46,14 +46,3 @@ export const backup = defineCommand({
 })
 
 const read = (from: DatabaseSync, pragma: string) => from.prepare(`PRAGMA ${pragma}`).get()?.[pragma]
-
-/** Creates an empty file that only its owner can read. SQLite writes to this file. */
-function create(file: string): number {
-  try {
-    return openSync(file, 'wx+', 0o600)
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    const why = code === 'EEXIST' ? 'already exists: choose another name' : `can't be written (${code})`
-    throw new Error(`${file} ${why}.`, { cause })
-  }
-}

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { openSync, readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { parseArgs, styleText } from 'node:util'
 import { cleanLine } from '../port/text.ts'
@@ -66,6 +66,17 @@ export function readInput(file: string): Buffer {
     const { code = '' } = cause as NodeJS.ErrnoException
     const why = { ENOENT: "doesn't exist", EISDIR: 'is a folder, not a file' }[code]
     throw new Error(`${file} ${why ?? `can't be read (${code})`}.`, { cause })
+  }
+}
+
+/** Creates a file that only its owner can read. @param cure how to choose another file. @returns the open file */
+export function createPrivateFile(file: string, cure: string): number {
+  try {
+    return openSync(file, 'wx+', 0o600)
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    const why = code === 'EEXIST' ? 'already exists' : `can't be written (${code})`
+    throw new Error(`${file} ${why}: ${cure}.`, { cause })
   }
 }
 

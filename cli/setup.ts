@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, fstatSync, lstatSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, fstatSync, lstatSync, rmSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { resolve } from 'node:path'
 import { createAdaptorServer } from '@hono/node-server'
@@ -8,7 +8,7 @@ import { html } from 'hono/html'
 import { z } from 'zod'
 import { describeNetworkError } from '../port/client/errors.ts'
 import { trimEnd } from '../port/text.ts'
-import { type Call, choice, defineCommand, quote, text, UsageError } from './command.ts'
+import { type Call, choice, createPrivateFile, defineCommand, quote, text, UsageError } from './command.ts'
 
 const EXCHANGE_MS = 30_000
 
@@ -43,7 +43,8 @@ browser is on another machine, choose a --port and forward it: ssh -L PORT:127.0
     if (!Number.isInteger(port) || port < 0 || port > 65_535)
       throw new UsageError('--port must be a number up to 65535.')
     const apiUrl = server === 'https://github.com' ? null : apiOf(server)
-    const reserved = reserve(file)
+    // The file is created before the App, because GitHub shows the credentials only once.
+    const reserved = createPrivateFile(file, 'choose another --output')
     let isSaved = false
     const save = (app: CreatedApp) => {
       try {
@@ -82,17 +83,6 @@ function addressOf(option: string, given: string | undefined): string {
   if (!url || url.search || url.hash || url.username)
     throw new UsageError(`${option} must be an http(s) URL, such as https://relay.example.com.`)
   return trimEnd(url.href, '/')
-}
-
-/** Creates the file before the App, because GitHub shows the credentials only once. @returns the open file */
-function reserve(file: string): number {
-  try {
-    return openSync(file, 'wx', 0o600)
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    const reason = code === 'EEXIST' ? 'already exists: remove it, or' : `can't be written (${code}):`
-    throw new Error(`${file} ${reason} choose another --output.`, { cause })
-  }
 }
 
 interface Wanted extends Pick<Call, 'print' | 'note' | 'signal'> {

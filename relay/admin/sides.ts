@@ -137,7 +137,7 @@ const checkNetwork = (setting: string) => `Check ${setting}, the proxy, and the 
 
 function readGitHub(...[response, error]: Parameters<OnResponse>): Observed | null {
   if (!response)
-    return { kind: 'failed', cause: describeOutage(error), advice: checkNetwork('GITHUB_API_URL') }
+    return { kind: 'failed', cause: describeNetworkError(error), advice: checkNetwork('GITHUB_API_URL') }
   const { status, headers } = response
   // Without x-github-request-id, the response is from a proxy.
   if (!headers.has('x-github-request-id')) return { kind: 'failed', cause: foreignReason(status) }
@@ -161,28 +161,12 @@ function readPort(error: PortError | null): Observed | null {
   if (kind === 'credentials') return { kind: 'rejected', status: status ?? 401 }
   if (kind !== 'unreachable') return status === null ? null : { kind: 'refused' }
   if (status === null)
-    return { kind: 'failed', cause: describeOutage(error), advice: checkNetwork('PORT_API_URL') }
+    return { kind: 'failed', cause: describeNetworkError(error), advice: checkNetwork('PORT_API_URL') }
   if (status === 404 || status === 409) return null
   return {
     ...{ kind: 'failed', cause: `Port, or a proxy in front of it, responded with ${status}` },
     advice: 'See https://status.port.io. The relay tries again by itself.',
   }
-}
-
-const CAUSES: Record<string, string> = {
-  ECONNREFUSED: 'connection refused',
-  ECONNRESET: 'connection reset',
-  ENOTFOUND: 'unknown host',
-  EAI_AGAIN: 'name resolution failed',
-  EHOSTUNREACH: 'no route to the host',
-  ENETUNREACH: 'no route to the network',
-  UND_ERR_CONNECT_TIMEOUT: 'no connection in time',
-  UND_ERR_SOCKET: 'connection closed',
-}
-
-function describeOutage(error: unknown): string {
-  const code = describeNetworkError(error)
-  return CAUSES[code] ? `${CAUSES[code]} (${code})` : code
 }
 
 function createRecord(name: string, clock: () => number) {

@@ -113,15 +113,10 @@ const MAX_WINDOWS = 1_000
 
 /** @param isToken whether all repositories share one limit. With an App, each owner's installation has its own limit. */
 function createResponseFacts(clock: () => number, isToken: boolean) {
-  const windows = new Map<number, number>()
   /** The latest rate-limit window of each owner; with a token, of all owners together. */
   const latest = new BoundedMap<string, { end: number; remaining: number }>(MAX_WINDOWS)
   const limitOf = (owner: string) => (isToken ? '' : owner.toLowerCase())
   let expiresAt: number | null = null
-
-  function forgetFinished(): void {
-    for (const end of windows.keys()) if (end <= clock()) windows.delete(end)
-  }
 
   return {
     observe({ status, headers, url }: NonNullable<Received>): void {
@@ -134,10 +129,6 @@ function createResponseFacts(clock: () => number, isToken: boolean) {
       if (!(end > clock()) || !Number.isInteger(remaining)) return
       const [, owner] = /\/repos\/([^/]+)\//.exec(url) ?? []
       if (owner) latest.set(limitOf(owner), { end, remaining })
-      if (windows.size >= MAX_WINDOWS && !windows.has(end)) forgetFinished()
-      if (windows.size < MAX_WINDOWS || windows.has(end)) {
-        windows.set(end, Math.min(remaining, windows.get(end) ?? remaining))
-      }
     },
     /** Returns the key of the rate limit that applies to requests for a repository. */
     limitOf: (repository: string) => limitOf(repository.replace(/\/.*/, '')),
@@ -148,8 +139,8 @@ function createResponseFacts(clock: () => number, isToken: boolean) {
     },
     /** Returns the smallest number of remaining requests among the open rate-limit windows; null if none is open. */
     rateLimitRemaining(): number | null {
-      forgetFinished()
-      return windows.size === 0 ? null : Math.min(...windows.values())
+      const open = [...latest.values()].filter(({ end }) => end > clock())
+      return open.length === 0 ? null : Math.min(...open.map(({ remaining }) => remaining))
     },
     /** Returns when the token expires, in milliseconds since 1970; null for an App, or if the token doesn't expire. */
     tokenExpiresAt: () => expiresAt,

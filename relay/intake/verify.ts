@@ -127,13 +127,6 @@ function checkAge(timestamp: string, now: number, tolerance: number): number {
   return signedAt
 }
 
-/** Reads the run ID from the RUN_ID header. A proxy may have repeated the header. */
-function runIdHeader(c: Head): string | undefined {
-  const header = c.req.header('run_id')
-  const [first, ...others] = header?.split(',').map(line => line.trim()) ?? []
-  return others.every(other => other === first) ? first || undefined : header
-}
-
 /**
  * Reads a timestamp; null if it isn't a number. A number above 1e11 is in milliseconds, and a smaller one in seconds.
  * Port documents seconds, but some samples use milliseconds.
@@ -165,7 +158,7 @@ export async function readWebhook({ head, digest, address, body }: VerifiedWebho
 }> {
   const json = parseBody(body)
   if (body.length > LIMITS.webhookInSteps) await nextTurn()
-  const invocation = readInvocation(json, runIdHeader(head))
+  const invocation = readInvocation(json, head.req.header('run_id'))
   if (body.length > LIMITS.webhookInSteps) await nextTurn()
   const { runId, runIdFrom } = invocation
   const dedupeKey = runId ? runKey(runId) : `signed:${digest}`

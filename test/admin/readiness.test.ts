@@ -69,17 +69,13 @@ test('an idle relay checks GitHub and Port, and /readyz shows why they are down 
   expect(others).toEqual({ status: 200, ok: true })
   expect(checks.github).toEqual({
     ...{ ok: false, last_success: TIME },
-    detail: expect.stringMatching(
-      /^GitHub unreachable since 2\S+ \S+ UTC: connection refused \(ECONNREFUSED\)\.$/,
-    ),
+    detail: expect.stringMatching(/^GitHub unreachable since 2\S+ \S+ UTC: ECONNREFUSED\.$/),
   })
-  expect(checks.port.detail).toMatch(
-    /^Port unreachable since 2\S+ \S+ UTC: connection refused \(ECONNREFUSED\)\.$/,
-  )
+  expect(checks.port.detail).toMatch(/^Port unreachable since 2\S+ \S+ UTC: ECONNREFUSED\.$/)
   for (const name of ['GitHub', 'Port']) {
     const lines = relay.log().filter(({ msg }) => msg === `a request to ${name} failed`)
     expect(lines).toHaveLength(1)
-    expect(lines[0]).toMatchObject({ level: 40, reason: 'connection refused (ECONNREFUSED)', since: TIME })
+    expect(lines[0]).toMatchObject({ level: 40, reason: 'ECONNREFUSED', since: TIME })
   }
 
   await Promise.all([github.start(), port.start()])

@@ -209,7 +209,7 @@ test.each([
     /^GitHub can't be reached at http:\/\/127\.0\.0\.1:2\/api\/v3 \(ECONNREFUSED\): .* NODE_EXTRA_CA_CERTS\.$/,
   ],
   ['github URL --output FOLDER/x/a.env', /can't be written \(ENOENT\): choose another --output\.$/],
-  [`github URL --output ${import.meta.filename}`, /already exists: remove it, or choose another/],
+  [`github URL --output ${import.meta.filename}`, /already exists: choose another/],
 ])('refuses the arguments "%s"', async (args, message) => {
   const given = args.replace('URL', `--url ${RELAY}`).replace('FOLDER', temporaryFolder())
   const { code, stderr } = await run(setup, given.split(' ').filter(Boolean))
