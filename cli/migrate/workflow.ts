@@ -1,5 +1,11 @@
 import { parseDocument, stringify, visit } from 'yaml'
-import { contextNotes, type Reads, readsOf, userFieldNotes } from '../../workflow-files/reads.ts'
+import {
+  contextNotes,
+  type Reads,
+  readsOf,
+  referencesIn,
+  userFieldNotes,
+} from '../../workflow-files/reads.ts'
 import { Problem, type Report } from './read-step.ts'
 import type { Job, Migrated, MigrateOptions, Step, Workflow } from './read-workflow.ts'
 import { readWorkflow } from './read-workflow.ts'
@@ -73,13 +79,25 @@ function rewrite(workflow: Workflow, { action }: MigrateOptions): boolean {
   return true
 }
 
-/** Adds remarks about inputs that the workflow passed to Port before the migration, and doesn't pass anymore. */
-function noteUnused({ root, inputs, reads, remark }: Workflow, changed: string): void {
+/** Adds remarks about inputs that no step reads now, and about those that the relay doesn't fill now. */
+function noteUnused({ root, edits, inputs, reads, remark }: Workflow, changed: string): void {
   const after = readsOf(changed, inputs)
   const isFilled = (name: string, by: Reads) => [...by.contexts, ...by.runIds].includes(name)
-  for (const { key } of yaml.itemsOf(yaml.nodeAt(root, 'on', 'workflow_dispatch', 'inputs')))
-    if (isFilled(String(key.value), reads) && !isFilled(String(key.value), after))
-      remark(yaml.startOf(key), `remove the input ${key.value}: no step passes it to Port now.`)
+  const readIn = (text: string) =>
+    referencesIn(text).map(({ root, path }) => `${root}.${path[0]}`.toLowerCase())
+  const [before, now] = [readIn(edits.text), readIn(changed)]
+  const keys = yaml.itemsOf(yaml.nodeAt(root, 'on', 'workflow_dispatch', 'inputs')).map(({ key }) => key)
+  const isIn = (reads: string[], key: unknown) => reads.includes(`inputs.${key}`.toLowerCase())
+  const isUnread = (key: unknown) => isIn(before, key) && !isIn(now, key)
+  const [first, ...others] = after.properties === 'all' ? [] : keys.filter(isUnread)
+  if (first)
+    remark(yaml.startOf(first), `remove the inputs that no step reads now: ${[first, ...others].join(', ')}.`)
+  for (const key of keys.filter(({ value }) => isFilled(String(value), reads) && !isUnread(value)))
+    if (!isFilled(String(key.value), after))
+      remark(
+        yaml.startOf(key),
+        `the relay doesn't fill ${key} now, because no step passes it to Port: send it from the Port action.`,
+      )
 }
 
 const PORTS_EVENT = /^(workflow_(dispatch|call)|repository_dispatch)$/

@@ -2,8 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
-import { migrateFiles } from '../../cli/migrate/files.ts'
-import { migrateAll, migrateOne, OPTIONS, remarksOf } from './migrated.ts'
+import { migrateAll, migrateOne, runMigrate } from './migrated.ts'
 import { playWorkflows, RUN_ID, type Scene } from './play-workflows.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -17,7 +16,7 @@ test.each([...alone.map(name => [name]), called])(
   async (...names) => {
     const results = await migrateAll(Object.fromEntries(names.map(name => [name, guide(name)])))
     for (const [name, result] of results) {
-      const remarks = remarksOf(result).map(line => `# ${line}\n`)
+      const remarks = result.remarks.map(line => `# ${line}\n`)
       await expect(result.text + remarks.join('')).toMatchFileSnapshot(
         join(FOLDER, name.replace('.', '.after.')),
       )
@@ -133,7 +132,7 @@ test.each<[string, string, object[], Given?]>([
   expect(reporting(result.text)).toEqual(reporting(text))
   const line = text.split('\n').findIndex(each => each.includes('name: Report')) + 1
   const said = new RegExp(`^${line}: .*${message}.* The step stays`)
-  expect(remarksOf(result)).toContainEqual(expect.stringMatching(said))
+  expect(result.remarks).toContainEqual(expect.stringMatching(said))
 })
 
 const API = 'https://api.getport.io/v1'
@@ -142,11 +141,7 @@ test.each<[string, object, string]>([
   ['a script', { run: `curl ${API}/actions/runs/$ID -d '{"status": "SUCCESS"}'` }, 'updates'],
   ['an action of the repository', { uses: './report', with: { run: RUN } }, 'updates'],
   ['an action with a secret', { uses: './a', with: { x: '${{ secrets.PORT_CLIENT_SECRET }}' } }, 'updates'],
-  [
-    'a checkout',
-    { uses: 'actions/checkout@v4', with: { token: '${{ secrets.PORT_GITHUB_TOKEN }}' } },
-    'auto',
-  ],
+  ['a checkout', { uses: 'actions/checkout@v4', with: { token: '${{ secrets.PORT_GITHUB }}' } }, 'auto'],
   ['an action of another repository', { uses: 'acme/report@v1', with: { run: RUN } }, 'updates'],
   ["another repository's action without the run", { uses: 'acme/lint@v1', with: { x: 'y' } }, 'auto'],
   ['another action of Port', { uses: 'port-labs/port-sender@v0.2', with: {} }, 'updates'],
@@ -164,11 +159,11 @@ test.each<[string, Keys, string]>([
   ['neither the run id nor a secret', { with: { name: 'x' } }, 'auto'],
 ])('if a workflow of another repository gets %s, the action has report: %s', async (_, keys, report) => {
   const call = { uses: 'acme/shared/.github/workflows/deploy.yml@v1', ...keys }
-  const { text, ...result } = await migrateOne(workflow([{ ...LOGGED, name: 'Log' }], { jobs: { call } }))
+  const { text, remarks } = await migrateOne(workflow([{ ...LOGGED, name: 'Log' }], { jobs: { call } }))
   const [first] = jobsOf(text).main!.steps
   expect((first!.with as Keys | undefined)?.report ?? 'auto').toBe(report)
   const remark = `${call.uses} stays, and may finish the Port run`
-  expect(remarksOf(result).some(line => line.includes(remark))).toBe(report === 'updates')
+  expect(remarks.some(line => line.includes(remark))).toBe(report === 'updates')
 })
 
 test('a remark lists the steps and jobs that a rejected entity no longer stops or starts', async () => {
@@ -181,13 +176,13 @@ test('a remark lists the steps and jobs that a rejected entity no longer stops o
   ]
   const text = workflow(steps, { jobs: { next: { 'runs-on': 'x', needs: ['main'], steps: [WORK] } } })
   const line = (part: string) => text.split('\n').findIndex(each => each.includes(part)) + 1
-  expect(remarksOf(await migrateOne(text))).toContain(
+  expect((await migrateOne(text)).remarks).toContain(
     `${line('name: Entity')}: if Port rejects the entity, the job now continues: GitHub runs line ${line('name: Work')}, line ${line('next:') + 1}, and skips line ${line('name: Undo')}.`,
   )
   const ignored = workflow([entity({}, { 'continue-on-error': true }), WORK])
-  expect(remarksOf(await migrateOne(ignored)).join()).not.toContain('if Port rejects')
+  expect((await migrateOne(ignored)).remarks.join()).not.toContain('if Port rejects')
   const alone = workflow([WORK, entity(), LOGGED])
-  expect(remarksOf(await migrateOne(alone)).join()).not.toContain('if Port rejects')
+  expect((await migrateOne(alone)).remarks.join()).not.toContain('if Port rejects')
 })
 
 const CONCLUDE = 'echo conclusion=failure >> "${PORT_RUN:-/dev/null}"'
@@ -215,20 +210,34 @@ test.each<[string, object, string[]]>([
 })
 
 test('--keep-logs keeps fixed text', async () => {
-  const { text } = await migrateOne(workflow([patch({ logMessage: 'Done' })]), { keepLogs: true })
+  const { text } = await migrateOne(workflow([patch({ logMessage: 'Done' })]), '--keep-logs')
   expect(reporting(text)[0]!.env).toEqual({ MESSAGE: 'Done' })
 })
 
+test.each<[string, string]>([
+  ['RELAY_REPORT_BLUEPRINTS of the relay must allow', workflow([entity({ blueprint: '_user' })])],
+  ["the entity's change is now attributed to the Port run", workflow([entity({ runId: '' })])],
+  ['It now finishes when the job finishes', workflow([patch({ status: 'SUCCESS' }), WORK])],
+  ['the input "x" isn\'t declared, so it\'s empty', workflow([patch({ summary: '${{ inputs.x }}' })])],
+  ["this script stays, and calls Port's API", workflow([LOGGED, { run: `curl ${API}/blueprints` }])],
+  ['no step reports to Port, so the workflow is unchanged', workflow([WORK])],
+  ['A step is in flow style', workflow([LOGGED, { x: 1 }]).replace('x: 1', JSON.stringify(LOGGED))],
+])('prints the remark: %s', async (remark, text) => {
+  expect((await migrateOne(text)).remarks).toContainEqual(expect.stringContaining(remark))
+})
+
 test('remarks name the lines that need the entity as an object, and the inputs that are unused after the migration', async () => {
-  const on = { workflow_dispatch: { inputs: { ...INPUTS, runId: { required: true } } } }
+  const inputs = { ...INPUTS, runId: { required: true }, ctx: { required: true } }
   const whole = { name: 'Work', env: { CONTEXT: '${{ inputs.port_context }}' }, run: 'work' }
-  const text = workflow([patch({ runId: '${{ inputs.runId }}', logMessage: '${{ inputs.name }}' }), whole], {
-    on,
-  })
+  const steps = ['${{ inputs.runId }}', '${{ inputs.port_run_id }}', '${{ fromJSON(inputs.ctx).runId }}'].map(
+    runId => patch({ runId, logMessage: '${{ inputs.name }} ${{ fromJSON(inputs.ctx).blueprint }}' }),
+  )
+  const text = workflow([...steps, whole], { on: { workflow_dispatch: { inputs } } })
   const lineOf = (part: string) => text.split('\n').findIndex(line => line.includes(part)) + 1
   const line = lineOf('CONTEXT:')
-  expect(remarksOf(await migrateOne(text))).toEqual([
-    `${lineOf('runId:')}: remove the input runId: no step passes it to Port now.`,
+  expect((await migrateOne(text)).remarks).toEqual([
+    `${lineOf('port_run_id:')}: remove the inputs that no step reads now: port_run_id, runId.`,
+    `${lineOf('ctx:')}: the relay doesn't fill ctx now, because no step passes it to Port: send it from the Port action.`,
     `${line}: port_context contains the entity as an object if the relay makes the context, because the workflow passes on the whole input (line ${line}). To get the identifier, read .entity.identifier instead of .entity.`,
   ])
 })
@@ -253,13 +262,13 @@ test('a remark names the fields of the user that a workflow reads from an input 
   const lineOf = (part: string) => text.split('\n').findIndex(line => line.includes(part)) + 1
   const left = (fields: string, input: string) =>
     `the relay leaves ${fields} out of ${input}, because it passes these only in port_context: rename the input, here and in the Port action.`
-  expect(remarksOf(await migrateOne(text)).filter(line => line.includes('leaves'))).toEqual([
+  expect((await migrateOne(text)).remarks.filter(line => line.includes('leaves'))).toEqual([
     `${lineOf('phoneNumber')}: ${left(`${user}.firstName, ${user}.phoneNumber`, 'ctx')}`,
     `${lineOf('lastName')}: ${left(`${user}.lastName`, 'trigger')}`,
   ])
   const event = { repository_dispatch: { types: ['x'] } }
   expect((await migrateOne(workflow(steps, { on: event }))).remarks).not.toContainEqual(
-    expect.objectContaining({ message: expect.stringContaining('leaves') }),
+    expect.stringContaining('leaves'),
   )
 })
 
@@ -286,18 +295,14 @@ test.each<[string, unknown, string | null]>([
   ['a list of events', ['push', 'workflow_dispatch'], "for the events push, the action doesn't run"],
   ['no inputs', { workflow_dispatch: null }, null],
   ['25 inputs', { workflow_dispatch: { inputs: MANY } }, '25 inputs, which is the limit of GitHub'],
-  [
-    'an input "port"',
-    { workflow_dispatch: { inputs: { port: { type: 'number' } } } },
-    'its own input "port"',
-  ],
+  ['a "port"', { workflow_dispatch: { inputs: { port: { type: 'number' } } } }, 'its own input "port"'],
   ['an event type', { repository_dispatch: { types: ['x'] } }, "doesn't send client_payload.port_context"],
   ['only a push', 'push', "Port can't start this workflow"],
 ])('migrates a workflow whose "on" contains %s', async (_, on, remark) => {
   const runId = '${{ fromJson(github.event.client_payload.port_context).runId }}'
   const text = workflow([patch({ runId, logMessage: '${{ github.ref }}' })], { on })
   const result = await migrateOne(text)
-  if (remark !== null) expect(remarksOf(result).join('\n')).toContain(remark)
+  if (remark !== null) expect(result.remarks.join('\n')).toContain(remark)
   const after = parse(result.text).on
   if (result.refused) return expect(after).toEqual(on)
   const events = typeof on === 'string' || Array.isArray(on) ? [on].flat() : Object.keys(on as object)
@@ -319,7 +324,7 @@ test.each<[string, unknown, Keys | string]>([
 ])('migrates the permissions of a job: %s', async (name, permissions, expected) => {
   const result = await migrateOne(workflow([{ run: 'git push' }, LOGGED], { job: { permissions } }))
   expect(jobsOf(result.text).main!.permissions).toEqual(expected)
-  expect(remarksOf(result).some(line => line.includes('default permissions'))).toBe(name === 'none')
+  expect(result.remarks.some(line => line.includes('default permissions'))).toBe(name === 'none')
 })
 
 test.each<[unknown, unknown]>([
@@ -334,7 +339,7 @@ test.each<[unknown, unknown]>([
   const { main, other, lint: unchanged } = jobsOf(result.text)
   expect([main!.permissions, other!.permissions]).toEqual([expected, expected])
   expect([parse(result.text).permissions, unchanged]).toEqual([permissions, lint])
-  expect(remarksOf(result).filter(line => line.includes('default permissions'))).toEqual([])
+  expect(result.remarks.filter(line => line.includes('default permissions'))).toEqual([])
 })
 
 test.each([
@@ -372,9 +377,9 @@ test.each([
   ['a parallel group in flow style', FLOW_GROUP, 'in flow style'],
   ['an invalid workflow', workflow([LOGGED], { top: { nonsense: 1 } }), "GitHub's parser rejects it"],
 ])('keeps %s unchanged', async (_, text, message) => {
-  const result = (await migrateFiles(new Map([['a.yml', text]]), OPTIONS)).get('a.yml')!
+  const result = (await runMigrate({ 'a.yml': text })).get('a.yml')!
   expect({ text: result.text, refused: result.refused }).toEqual({ text, refused: true })
-  expect(remarksOf(result)).toEqual([expect.stringMatching(`^\\d+: .*${message}.* stays as it is`)])
+  expect(result.remarks).toEqual([expect.stringMatching(`^\\d+: .*${message}.* stays as it is`)])
 })
 
 test('converts steps in a parallel group, so that none of them finishes the Port run early', async () => {
@@ -392,7 +397,7 @@ test.for(['./', '$/'])('keeps an unmigrated workflow and its callers unchanged (
   })
   const results = await migrateAll({ 'a.yml': call, 'b.yml': called })
   expect([...results].map(([, { text }]) => text)).toEqual([call, called])
-  expect(remarksOf(results.get('a.yml')!)).toEqual([
+  expect(results.get('a.yml')!.remarks).toEqual([
     expect.stringContaining("b.yml can't be migrated, and this workflow calls it or is called by it"),
   ])
 })
