@@ -15,7 +15,6 @@ import { jobName } from './runner/jobs.ts'
 import { findRelay } from './runner/payload.ts'
 import { help, isExplained, loadState, type Runner, readWorkflow, type Unreported } from './runner/runner.ts'
 import { createMasks, jobCredentials, mask, type Redact } from './secrets/redact.ts'
-import { EMPTY_RUN_FILE } from './steps/run.ts'
 import { errorLine, sendEntities } from './steps/send.ts'
 import { readSteps } from './summary.ts'
 
@@ -181,11 +180,17 @@ async function warnUnsent({ files, decides }: Unreported, runner: Runner): Promi
   // Another step of this job reports, or has already printed the warning.
   if (claimReport(files.log, 'off') !== null) return
   const texts = lines.filter(line => line.trim() !== '').length
-  const hasEntries = JSON.stringify({ ...run, problems: [] }) !== JSON.stringify(EMPTY_RUN_FILE)
+  const entries = Object.entries({
+    'status-label': run.statusLabel,
+    link: run.links,
+    summary: run.summary,
+    output: Object.keys(run.outputs),
+    conclusion: run.conclusion ?? '',
+  }).flatMap(([name, value]) => (value.length > 0 ? [name] : []))
   const written = [
     ...(texts > 0 ? [`${texts === 1 ? '1 line' : `${texts} lines`} of $PORT_LOG`] : []),
     ...(entities.documents.length > 0 ? ['$PORT_ENTITIES'] : []),
-    ...(hasEntries ? ['$PORT_RUN'] : []),
+    ...(entries.length > 0 ? [`$PORT_RUN (${entries.join(', ')})`] : []),
   ]
   const unsent =
     written.length > 0 ? [`These texts of steps weren't sent to Port: ${written.join('; ')}.`] : []

@@ -18,7 +18,8 @@ export interface JobsFound {
 
 /** Why the relay doesn't know the result of a delivery's workflow run. Durations are in milliseconds. */
 export type NoRun =
-  | { why: 'nothing listens' }
+  /** `queued`: how many workflow runs of the repository were created in the ten seconds before GitHub accepted the dispatch. */
+  | { why: 'nothing listens'; queued?: number }
   | { why: 'not seen'; reason: string; startTimeout: number }
   | { why: 'unidentified'; amount: number }
   | { why: 'deleted' }

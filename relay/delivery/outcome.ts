@@ -60,12 +60,19 @@ export const unknown = (label: string, sentence: string) => failed('unknown', la
 export const howToName = ({ workflow }: Pick<Delivery, 'workflow'>) =>
   `${workflow === null ? NAME_BY_PAYLOAD : NAME_BY_INPUT}, or use the action as the first step of its job`
 
+/** @see https://docs.github.com/actions/reference/limits */
+const QUEUE_LIMIT = 500
+
 /** Returns the result of a delivery whose workflow run the relay couldn't follow to its end. */
 export function outcomeWithoutRun(cause: NoRun, delivery: Delivery): Ending {
   const { repository, workflow } = delivery
   const dispatch = `dispatch of ${describeDispatch(delivery)}`
   switch (cause.why) {
     case 'nothing listens':
+      if ((cause.queued ?? 0) >= QUEUE_LIMIT)
+        return notStarted(
+          `GitHub accepted the ${dispatch}, but started no workflow run, because ${cause.queued} workflow runs of ${repository} were created within seconds. GitHub blocks more than ${QUEUE_LIMIT} in ten seconds, without an error. Run the Port action again. If the relay causes such bursts, lower RELAY_DISPATCH_RATE.`,
+        )
       return notStarted(workflow === null ? nothingListens(delivery) : noRunOfWorkflow(delivery))
     case 'not seen':
       return notStarted(

@@ -77,6 +77,13 @@ export function createRunReader(credential: Credential) {
         const request = octokit.actions.listWorkflowRunsForRepo(query)
         return tagged(request, etag, data => data.workflow_runs.map(toWorkflowRun))
       }),
+    /** Counts the runs that any event started in a period. Times: milliseconds since 1970, by GitHub's clock. */
+    countRuns: (repository: string, from: number, to: number) =>
+      credential.use(repository, async (octokit, at) => {
+        const created = [from, to].map(time => new Date(time).toISOString().slice(0, 19)).join('Z..')
+        const query = { ...at, created: `${created}Z`, per_page: 1 }
+        return (await octokit.actions.listWorkflowRunsForRepo(query)).data.total_count
+      }),
     run: (repository: string, id: number, etag: string | null) =>
       credential.use(repository, async (octokit, at) => {
         const headers = conditional(etag)

@@ -5,7 +5,7 @@ import type { DeliveryEvent, Policy } from '../delivery/events.ts'
 import { decisiveRuns, refresh, toGithubRunId } from '../delivery/match.ts'
 import type { Observation, PollStep } from '../delivery/observation.ts'
 import { isFinished, nextStep } from '../delivery/observation.ts'
-import { pollInterval, portInterval, quickReads } from '../delivery/poll-interval.ts'
+import { pollInterval, portInterval, quickReads, startedAt } from '../delivery/poll-interval.ts'
 import { hasReported } from '../delivery/reported.ts'
 import { canRerun, SEND_MS } from '../delivery/rerun.ts'
 import type { GitHub } from '../github/client.ts'
@@ -33,6 +33,9 @@ interface Note {
 
 /** The interval between reads of approvals while a run waits. A run can wait for several environments, which are approved at different times. */
 const APPROVALS_MS = 300_000
+/** BURST_MS: the period of GitHub's limit on queued workflow runs. LAG_MS: the time until a dispatch's run is created. */
+const BURST_MS = 10_000
+const LAG_MS = 2_000
 const MAX_NOTES = 20_000
 /** The maximum number of concurrent reads that confirm results. It is low, because GitHub limits concurrent requests, and dispatches need them. */
 const CONFIRMS_AT_ONCE = 10
@@ -83,12 +86,21 @@ export function createPoll(deps: {
       seen = atPresent(seen)
       const step = nextStep(delivery, seen, policy())
       if (step.do === 'apply') {
-        await apply(delivery, step.event)
+        await apply(delivery, await withQueued(step.event))
         return
       }
       const more = await take(step)
       if (more === 'done') return
       seen = { ...seen, ...more }
+    }
+
+    /** Adds to the event how many workflow runs were created around the dispatch, because GitHub blocks bursts without an error. */
+    async function withQueued(event: DeliveryEvent): Promise<DeliveryEvent> {
+      if (event.type !== 'startTimedOut' || event.cause.why !== 'nothing listens' || !details.take())
+        return event
+      const at = startedAt(delivery) + clockOffset()
+      const queued = await github.countRuns(repository, at - BURST_MS, at + LAG_MS).catch(() => 0)
+      return { ...event, cause: { ...event.cause, queued } }
     }
 
     function atPresent(before: Observation): Observation {

@@ -39,7 +39,7 @@ test('the post step names every kind of text that steps wrote, once per job, but
   await write(job, 'PORT_ENTITIES', '{"blueprint":"environment","identifier":"p7"}')
   await write(job, 'PORT_RUN', 'link=https://hunter2.example\noutput.url=https://7.shop.example')
   expect(await job.post()).toEqual([
-    `::warning::These texts of steps weren't sent to Port: 1 line of $PORT_LOG; $PORT_ENTITIES; $PORT_RUN.${seeAlso('credentials')}`,
+    `::warning::These texts of steps weren't sent to Port: 1 line of $PORT_LOG; $PORT_ENTITIES; $PORT_RUN (link, output).${seeAlso('credentials')}`,
   ])
   // The post step of another step that uses the action.
   expect(await job.post()).toEqual([])

@@ -188,6 +188,7 @@ export async function simulate(options: {
       if (!run) throw new Error('no such run')
       return { data: shown(run), etag: null }
     },
+    countRuns: async () => 0,
     jobs: async () => ({ jobs: [], total: 0 }),
     jobLog: async () => null,
     workflowFiles: async () => [],

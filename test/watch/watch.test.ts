@@ -25,6 +25,22 @@ describe('a run in progress', () => {
   })
 })
 
+test.each([
+  [499, /^No workflow in acme\/shop listens/],
+  [500, /started no workflow run, because 500 workflow runs of acme\/shop were created within seconds\./],
+])(
+  'if no run starts after %i other workflow runs in ten seconds, Port shows why',
+  async (others, summary) => {
+    const system = await startSystem()
+    await system.dispatch(RUN)
+    for (let n = 0; n < others; n++) system.run(`push ${n}`, { event: 'push' })
+    await system.pass(2 * START_TIMEOUT)
+    expect(system.port.run(RUN)).toMatchObject({
+      ...{ status: 'FAILURE', statusLabel: 'Not started', summary: expect.stringMatching(summary) },
+    })
+  },
+)
+
 describe('if externalRunId in Port is not the id of a run in the repository, but a title contains the Port run ID,', () => {
   test('Port gets the result of the titled run, for example if a workflow wrote an arbitrary number to Port', async () => {
     const { system, id, run } = await startWithRun({}, RUNNING)
