@@ -9,7 +9,7 @@ import { type Spread, spread } from './statistics.ts'
 
 const ROUNDS = 3
 const WARM_UP_S = 6
-/** The servers' goals apply only to the first case, which is therefore measured longer. */
+/** The first case is measured longer, because only this case has goals. */
 const MAIN_S = 3
 const CASE_S = 1
 /** More webhooks than any server handles in a second. Each webhook is sent once. */

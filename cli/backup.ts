@@ -41,7 +41,6 @@ export const backup = defineCommand({
       closeSync(created)
     }
     print(`Written: ${file}, ${(statSync(file).size / 1e6).toFixed(1)} MB.`)
-    return 0
   },
 })
 

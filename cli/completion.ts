@@ -18,7 +18,6 @@ fish: run once           ${NAME} completion fish > ~/.config/fish/completions/${
       if (!script)
         throw new UsageError(`Specify the shell: completion bash, zsh or fish; not ${JSON.stringify(shell)}.`)
       print(script([...commands, completion]))
-      return 0
     },
   })
   return completion

@@ -1,13 +1,12 @@
 import { cleanLine } from '../port/text.ts'
 import type { ShownFreeze } from '../relay/admin/api.ts'
 import { readFreeze } from '../relay/admin/freezes.ts'
+import { duration } from '../relay/config/values.ts'
 import { callAdmin } from './admin-client.ts'
 import { defineCommand, flag, JSON_OPTION, text, UsageError } from './command.ts'
 
 const describe = ({ id, repositories, reason, until, deliveries }: ShownFreeze) =>
-  cleanLine(
-    `${id}  ${repositories}  ${reason}  ${until === null ? 'without an end' : `until ${until}`}  frozen: ${deliveries}`,
-  )
+  cleanLine(`Freeze ${id} of ${repositories} until ${until ?? 'ended'}: ${reason}. Deliveries: ${deliveries}`)
 
 export const freeze = defineCommand({
   name: 'freeze',
@@ -15,13 +14,15 @@ export const freeze = defineCommand({
   positionals: ['GLOB'],
   options: {
     reason: text('TEXT', 'the reason, which Port shows (required)'),
-    until: text('TIME', 'when the freeze ends, such as 2099-12-01T08:00Z; `unfreeze` ends it earlier'),
+    until: text('TIME', 'when the freeze ends: 4h, or 2099-12-01T08:00Z; `unfreeze` ends it earlier'),
     json: JSON_OPTION,
   },
   async run({ env, values: { json, ...given }, positionals: [repositories], print }) {
     if (!repositories || !given.reason)
       throw new UsageError('Specify repositories and a reason: freeze \'acme/*\' --reason "Migration".')
-    const body = { repositories, ...given }
+    const ahead = duration.safeParse(given.until)
+    const until = ahead.success ? new Date(Date.now() + ahead.data).toISOString() : given.until
+    const body = { repositories, ...given, until }
     try {
       readFreeze(body, Date.now())
     } catch (error) {

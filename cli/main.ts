@@ -5,7 +5,8 @@ import { overview, runCommand } from './command.ts'
 import { serve } from './serve.ts'
 
 useProxy(process.env)
-const [name = 'serve', ...args] = process.argv.slice(2)
+const given = process.argv.slice(2)
+const [name = 'serve', ...args] = given[0] === 'help' && given[1] ? [given[1], '--help'] : given
 // The relay starts faster without loading the other commands.
 const commands = name === serve.name ? [serve] : (await import('./commands.ts')).commands
 const command = commands.find(each => each.name === name)

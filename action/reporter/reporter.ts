@@ -231,7 +231,7 @@ export function reportDuplicate(
   }
 }
 
-/** Values of the input `report`. With a later value in this list, the job has more influence on the Port run's result. */
+/** Values of the input `report`. If two jobs differ, the later value in this list applies. */
 const STRENGTH = ['updates', 'workflow', 'auto', 'job']
 
 /** @param earlier the input `report` of the earlier step, which is the one that reports to Port */

@@ -35,7 +35,7 @@ export function splitLines(bytes: Buffer, options: { rest: boolean }): FileLine[
     const found = wide ? findWide(bytes, start) : bytes.indexOf(LF, start)
     if (found < 0 && !options.rest) break
     const [to, end] = found < 0 ? [bytes.length, bytes.length] : [found, found + (wide ? 2 : 1)]
-    // Zero bytes and ANSI codes inside a secret would prevent redaction. Also, some databases reject zero bytes in text.
+    // Zero bytes and ANSI codes inside a secret would prevent redaction, and some databases reject zero bytes.
     const text = stripAnsiCodes(
       bytes
         .subarray(start, to)

@@ -97,7 +97,7 @@ function update(known: readonly KnownProblem[], present: readonly AnyProblem[], 
   const updated = known.map(each => {
     const again = rest.get(identity(each))
     rest.delete(identity(each))
-    // After an alert about a problem, the problem keeps the alert's text.
+    // A problem that was sent in an alert keeps the text of this alert.
     const text = each.isSent || !again ? each.text : textOf(again)
     return { ...each, text, resolvedAt: again ? null : (each.resolvedAt ?? now) }
   })

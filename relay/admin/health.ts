@@ -83,7 +83,7 @@ export async function readStored(store: Pick<Store, SharedReads | 'clock'>, scop
   }
 }
 
-/** Health without any problem. A command, which can't see a relay's memory, adds what it reads from the database. */
+/** Health without any problem. Commands add the problems that they read from the database, because they can't see a relay's memory. */
 export const NO_PROBLEMS: Health = {
   ...{ now: 0, problems: [], sides: [], database: null, outdated: null, limits: [], freezes: [] },
   ...{ isRead: false, queued: 0, frozen: 0, stalled: [], waiting: [], notStarted: [] },

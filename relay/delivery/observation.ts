@@ -24,7 +24,7 @@ export interface Observation {
   portFreeAt: number
   /** When this relay first saw that all workflow runs had finished; null if a workflow run is still open. */
   finishedSince: number | null
-  /** The jobs of the failed workflow run. A number is the time at which the request budget allows reading them. */
+  /** The jobs of the failed workflow run. A number is the time at which the request budget allows reading the jobs. */
   jobs: JobsFound | 'not read' | number
   /** The decisive runs that this poll has read by ID; null for a 404. `unread`: the read isn't possible now. */
   confirmed: ReadonlyMap<number, WorkflowRun | null> | 'not read' | 'unread'
@@ -260,7 +260,7 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
     )
     if (!wasFinished || now < delivery.updatedAt + GRACE_MS) return pollAgain(now + GRACE_MS)
     const run = worstOf(there)
-    // A workflow run in another repository may continue the work. Its result is visible only in Port.
+    // A workflow run in another repository may continue the work. Only Port shows that run's result.
     if (!(found.elsewhere && isSuccess(run))) return { kind: 'run finished', run }
   }
   if (hasResult && blind && isRefused(snapshot) && !delivery.runWebhook) {

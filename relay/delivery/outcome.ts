@@ -288,7 +288,7 @@ export function finishCancelled(
   policy: Policy,
   by?: Event<'cancelRequested'>['by'],
 ): Transition {
-  const why = by === 'freeze' ? `An operator discarded the frozen deliveries (${delivery.reason}). ` : ''
+  const why = by === 'freeze' ? `An operator canceled the frozen deliveries (${delivery.reason}). ` : ''
   const message = `${why}Delivery ${delivery.id} was canceled before a workflow run started.`
   const history: HistoryEntry = { type: 'cancelled', details: by ? { by } : {} }
   return finish(delivery, CANCELLED, history, policy, { lines: [{ level: 'INFO', message }] })

@@ -55,7 +55,7 @@ export const hasReported = (delivery: Reporting, run: DeliveryRun, job: { id: nu
     ({ job: known }) => known === job.id || known === job.name || /\*{3}/.test(String(known)),
   )
 
-/** Returns the texts of the final update. If the summary is about a better result than the final one, the relay's `sentence` comes first. */
+/** Returns the texts of the final update. If the summary shows a better result than the final one, the relay's `sentence` precedes the summary. */
 export function finalTexts(
   { reported, kind }: Pick<Delivery, 'reported' | 'kind'>,
   { conclusion, sentence, url }: { conclusion: Conclusion; sentence: string; url: string },

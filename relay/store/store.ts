@@ -41,7 +41,7 @@ export function createStore(db: Backend) {
     ...maintenance(db),
     /** Returns the database's time, by which leases expire and work is due. With SQLite, this is the machine's time. */
     clock: () => db.clock.now(),
-    /** Calls the listener when this relay may have made work due. @returns a function that removes the listener */
+    /** Calls the listener after a change of this relay that can make work due. @returns a function that removes the listener */
     onWork(listener: (work: readonly Work[]) => void) {
       listeners.add(listener)
       return () => void listeners.delete(listener)

@@ -10,7 +10,7 @@ import { runDispatched } from './play.ts'
 const SECRET = 'hunter2-secret'
 const NEEDS = { build: { result: 'success', outputs: { digest: 'sha256:1', note: SECRET } } }
 
-/** Three steps write outputs. The second one waits for a file, so that a test can act in the meantime. */
+/** Three steps write outputs. The second step waits for a file, so that a test can act in the meantime. */
 const workflow = (pause: string) => `  deploy:
     runs-on: ubuntu-latest
     steps:

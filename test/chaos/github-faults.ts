@@ -7,7 +7,7 @@ import { judge, type Verdict } from './verdict.ts'
 export interface GitHubFault extends SystemOptions {
   count: number
   perSecond?: number
-  /** Starts the fault. The returned function returns how often the fault has struck. */
+  /** Starts the fault. @returns a function that counts how often the fault has struck */
   start: (github: GitHubApi) => () => number
   /** The minimum duration of the fault, which goes on until it has struck `times` times. */
   forMs: number

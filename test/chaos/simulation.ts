@@ -266,7 +266,7 @@ export async function simulate(options: {
     }
   }
 
-  /** Creates one stream per repository. Some are dense, some pause for longer than the start timeout. */
+  /** Creates one stream per repository. Some streams are dense, others pause for longer than the start timeout. */
   function planDeliveries(): void {
     const repositories = Math.max(4, Math.min(40, Math.round(options.deliveries / 40)))
     const styles = [() => true, () => false, () => chance(0.5)]

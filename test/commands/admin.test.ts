@@ -82,7 +82,7 @@ const WRONG: [Command, string[], string][] = [
   ],
   [
     freeze,
-    ['acme/*', '--reason', 'x', '--until', '1h'],
+    ['acme/*', '--reason', 'x', '--until', 'noon'],
     '--until must be a date, a time, and a time zone, such as 2099-12-01T08:00Z.',
   ],
   [freeze, ['acme', '--reason', 'x'], 'repositories must be a glob of repositories, such as acme/*.'],

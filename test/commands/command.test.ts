@@ -45,6 +45,7 @@ test('the relay lists its commands, prints its version, and names an unknown com
   expect(help).toMatchObject({ code: 0, stderr: '' })
   for (const { name, summary } of commands)
     expect(help.stdout).toMatch(new RegExp(`^  ${name} .*${summary}`, 'm'))
+  expect(await runRelay({}, ['help', 'freeze'])).toEqual(await runRelay({}, ['freeze', '--help']))
   const stdout = `${packageJson.version}\n`
   expect(await runRelay({}, ['-v'])).toEqual({ code: 0, stdout, stderr: '' })
   const known = commands.map(each => each.name).join(', ')

@@ -23,6 +23,15 @@ test.each(pages)('%s links to files and headings that exist', page => {
   }
 })
 
+test('no example freezes until a time in the past', () => {
+  const examples = [...pages, 'cli/freeze.ts', 'relay/admin/freezes.ts'].map(text).join('\n')
+  const times = [...examples.matchAll(/(?:--until|such as|or) (\d{4}-\S*?T\d\d:\d\dZ)/g)].map(
+    ([, time]) => time!,
+  )
+  expect(times.length).toBeGreaterThan(2)
+  expect(times.filter(time => Date.parse(time) < Date.now() + 365 * 86_400_000)).toEqual([])
+})
+
 /** The folders with messages, and with files that users copy. */
 const folders = 'relay,action,port,workflow-files,cli,simulator,demo,deploy,examples'
 const sources = globSync([`{${folders}}/**/*.*`, 'action.yml'], {

@@ -217,7 +217,7 @@ test('discarding cancels only the frozen deliveries, and Port gets a line about 
     const { status, statusLabel, logs } = system.port.run(each)
     expect([status, statusLabel]).toEqual(['FAILURE', 'Canceled'])
     expect(logs[0]!.message).toContain(
-      'An operator discarded the frozen deliveries (Frozen: Payment migration).',
+      'An operator canceled the frozen deliveries (Frozen: Payment migration).',
     )
   }
 })
@@ -320,7 +320,7 @@ test('relays immediately obey freezes that commands start through another relay,
   }
   const started = await run(freeze, ['acme/*', '--reason', 'Sale week', '--until', '2100-12-01T08:00Z'], env)
   expect(started.stderr).toBe('')
-  expect(started.stdout).toBe('1  acme/*  Sale week  until 2100-12-01T08:00:00.000Z  frozen: 0')
+  expect(started.stdout).toBe('Freeze 1 of acme/* until 2100-12-01T08:00:00.000Z: Sale week. Deliveries: 0')
   expect(await webhook('r_1', '/webhook?wait=dispatch')).toMatchObject({
     status: 202,
     body: { state: 'queued' },
@@ -359,6 +359,8 @@ test('relays immediately obey freezes that commands start through another relay,
   expect(dispatched({ github } as System)).toEqual(['r_1', 'r_2'])
   expect(relay.log().filter(({ msg }) => msg === 'a deploy freeze ended')).toMatchObject([{ freeze: 2 }])
   expect((await run(freezes, [], again)).stdout).toBe('No freeze is active.')
+  const timed = await run(freeze, ['acme/none', '--reason', 'x', '--until', '4h', '--json'], again)
+  expect(Date.parse(JSON.parse(timed.stdout).until) - Date.now()).toBeCloseTo(4 * 3_600_000, -5)
 })
 
 test('administrators can freeze deliveries on the dashboard', async () => {

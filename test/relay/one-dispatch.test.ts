@@ -11,7 +11,7 @@ import { newDatabase } from '../support/shared-postgres.ts'
 test.each<[string, string | null, string | null]>([
   ['before the commit of a delivery', 'INSERT INTO deliveries', null],
   ['after the commit of a delivery', null, 'INSERT 0'],
-  // Only the claim has a parameter with this text: the scope of rate-limit pauses.
+  // `token:` is the scope of a rate-limit pause, which is a parameter of the claim only.
   ['before the commit of its claim', 'token:', null],
   ['after the commit of its claim', null, 'COMMIT'],
 ])(

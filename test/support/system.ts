@@ -43,7 +43,7 @@ export interface SystemOptions {
   autoRun?: boolean
   /** GitHub's clock minus the relay's clock (ms). */
   clockOffset?: number
-  /** Replaces the default store, which has no threads. With this option, tests can't use `pass`. */
+  /** Replaces the default store, which has no threads. `pass` doesn't work with this option. */
   file?: Store
 }
 

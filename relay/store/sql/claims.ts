@@ -166,8 +166,8 @@ export function claims(db: Backend) {
       return found.sort((a, b) => a.seq - b.seq)
     },
     /**
-     * Finds waiting deliveries about which Port hasn't been notified. Finds none while many messages wait to be sent to
-     * Port, because results are more urgent.
+     * Finds waiting deliveries about which Port hasn't been notified. While many messages wait to be sent to Port, finds
+     * no delivery, because results are more urgent.
      */
     findWaiting(now: number, before: number, limit: number, scope: string): Promise<Delivery[]> {
       const paused = isPaused(dialect, '?4', '?1', 'waiting')

@@ -27,7 +27,7 @@ export interface Responses {
   /** Whether each delivery was written; false if it already existed. */
   inserted: (boolean | Failure)[]
   rows: (Row[][] | Failure)[]
-  /** The number of changed rows. Infinity after a failed commit, because a checkpoint can free space on a full disk. */
+  /** The number of changed rows. Infinity after a failed commit: a checkpoint then follows, which can free space on a full disk. */
   changed: number
 }
 
