@@ -18,7 +18,7 @@ const BUDGET = {
   simulatorLines: 6_650,
   /** Scripts, demo, and benchmark. */
   otherLines: 4_150,
-  testLines: 29_250,
+  testLines: 29_300,
   /** A minimum, because many tiny files are harder to follow than fewer larger ones. */
   medianLines: 125,
   largestFile: 350,
