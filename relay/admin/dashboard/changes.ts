@@ -106,6 +106,7 @@ const resultOfPortRun = (ended: boolean | null) =>
     : html`${ended === false ? 'The run in Port is open and will show the new workflow run.' : "The relay couldn't check whether the run in Port has finished."}`
 
 const SHOWN = 10
+const LINKED = 10
 
 function bulkPage(
   session: Session,
@@ -126,6 +127,7 @@ ${
     ? html`<p class="empty">No delivery matches.</p><p><a class="button" href="${back}">Back</a></p>`
     : html`<p><strong>${more && 'The newest '}${amount(deliveries.length)}</strong> ${deliveries.length > 1 ? 'match' : 'matches'}. The relay queues the selected deliveries again, the oldest first.${more && ' Older deliveries match as well: repeat the redelivery for them.'}</p>
 ${ended > 0 && html`<p class="problem">For ${number(ended)} of these deliveries, the run in Port has finished: Port won't show the new workflow run.</p>`}
+${narrower('repository', given, deliveries)}${narrower('action', given, deliveries)}
 <p class="risk">${RISK}</p>
 <form method="post" action="/redeliver" id="bulk">${csrf(session)}${Object.entries(given).map(
         ([name, value]) => value && html`<input type="hidden" name="${name}" value="${value}">`,
@@ -146,6 +148,19 @@ ${byReason(deliveries).map(
 }
 </section>`,
   }
+}
+
+/** Returns links to this page, each with a filter for one of the repositories or actions. */
+function narrower(name: 'repository' | 'action', given: GivenFilter, deliveries: Listed[]) {
+  const groups = [...Map.groupBy(deliveries, each => each[name])].sort(([, a], [, b]) => b.length - a.length)
+  if (groups.length < 2) return ''
+  return html`<p class="buttons">Only one ${name}: ${groups
+    .slice(0, LINKED)
+    .map(
+      ([value, { length }]) =>
+        value !== null &&
+        html`<a class="tab" href="/redeliver${query({ ...given, [name]: value })}"><strong>${number(length)}</strong> ${value}</a> `,
+    )}</p>`
 }
 
 /** Groups failures of all repositories by their reason, the largest group first. */
