@@ -17,6 +17,7 @@ export function rejectEntity(
   return { change: { rejected: { attempt, entity } }, messages: [], history }
 }
 
+const labelOf = ({ entity }: Rejected) => `Entity rejected: ${entity}`
 const sentence = ({ entity }: Rejected) =>
   `Port rejected the entity ${entity}, and the action has fail-on-report-error: true. Port's log shows the reason.`
 
@@ -30,7 +31,11 @@ export function withRejected(delivery: Delivery, attempt: number | undefined, en
   const why = ending.conclusion === 'success' ? whyRejected(delivery, attempt) : null
   return why === null
     ? ending
-    : { state: 'finished', outcome: 'failed', conclusion: 'failure', label: 'Entity rejected', sentence: why }
+    : {
+        ...{ state: 'finished', outcome: 'failed', conclusion: 'failure' },
+        label: labelOf(delivery.rejected!),
+        sentence: why,
+      }
 }
 
 /** Turns a stored success into a failure if Port has rejected a required entity in the meantime. */
@@ -39,7 +44,7 @@ export function failIfRejected(update: RunUpdate, rejected: Rejected | null): Ru
   return {
     ...update,
     conclusion: 'failure',
-    statusLabel: `Entity rejected: ${rejected.entity}`,
+    statusLabel: labelOf(rejected),
     summary: [sentence(rejected), update.summary].filter(Boolean).join('\n\n'),
   }
 }

@@ -34,6 +34,7 @@ const entity = (identifier: string, tier: unknown, more: object = { required: tr
 const job = { id: 1, name: 'deploy', author: 'success' as const, ownSummary: false }
 const RESULT = { update: { conclusion: 'success', summary: 'Job deploy: success', job } }
 const WHY = /^Port rejected the entity service "shop"/
+const LABEL = 'Entity rejected: service "shop"'
 const FAILED = { status: 'FAILURE', summary: expect.stringMatching(WHY) }
 
 /** Finishes the run on GitHub. If the relay has the secret of GitHub's webhooks, also sends the webhook. */
@@ -62,6 +63,7 @@ test.each([
   await until(() => shown().status === (kind === 'node run' ? 'FAILED' : 'FAILURE'), 'the run fails in Port')
   expect(shown().summary).toMatch(WHY)
   expect(shown().summary).toContain('Job deploy: success')
+  if (kind === 'action run') expect(shown().statusLabel).toBe(LABEL)
   const { state, outcome, reason, events } = await read()
   expect({ state, outcome }).toEqual({ state: 'finished', outcome: 'failed' })
   expect(reason).toContain('Port rejected the entity')
@@ -103,7 +105,7 @@ test.each([
       'the run fails in Port',
     )
     expect(shown()).toMatchObject({ summary: FAILED.summary })
-    if (kind === 'action run') expect(shown().statusLabel).toBe('Entity rejected: service "shop"')
+    if (kind === 'action run') expect(shown().statusLabel).toBe(LABEL)
     if (!isStored) return
     const { outcome, events } = await read()
     expect(outcome).toBe('succeeded')
