@@ -9,18 +9,19 @@ export async function migrateFiles(files: Files, options: MigrateOptions): Promi
   const refused = new Map<string, Migrated>()
   for (;;) {
     const results = migrateAll(files, options, refused)
-    const after = new Map([...results].map(([name, { text }]) => [name, text]))
     const known = [...refused.keys()]
-    for (const [name, result] of results) {
+    for (const [name, result] of results) if (result.refused) refused.set(name, result)
+    if (refused.size > known.length) continue
+    const after = new Map([...results].map(([name, { text }]) => [name, text]))
+    for (const [name, { text: changed }] of results) {
       const text = files.get(name)!
-      if (refused.has(name) || (result.text === text && !result.refused)) continue
+      if (changed === text) continue
       const other = known.find(each => calls(text, each) || calls(files.get(each)!, name))
       const problem = other
         ? `${other} can't be migrated, and this workflow calls it or is called by it.`
         : await check(name, files, after)
       const remarks = [{ line: 1, message: `${problem} The workflow stays as it is.` }]
-      if (result.refused) refused.set(name, result)
-      else if (problem) refused.set(name, { text, remarks, reports: false, refused: true })
+      if (problem) refused.set(name, { text, remarks, reports: false, refused: true })
     }
     if (refused.size === known.length) return results
   }

@@ -40,15 +40,18 @@ test('--write writes the files, a second run changes nothing, and a refused file
 
 test('a message names a workflow without "on:", and the other workflows are written', async () => {
   const bad = 'name: Nightly\ntrue:\n  push:\njobs:\n  a:\n    runs-on: x\n    steps: [{ run: "true" }]\n'
-  const folder = folderWith({ 'bad.yml': bad, 'deploy.yml': text('deploy.yml') })
-  const result = await run(migrate, ['--write', join(folder, 'bad.yml'), join(folder, 'deploy.yml')])
-  expect(result).toMatchObject({
+  const caller = `${text('deploy.yml')}  bad:\n    uses: ./.github/workflows/bad.yml\n`
+  const folder = folderWith({ 'a.yml': caller, 'bad.yml': bad, 'deploy.yml': text('deploy.yml') })
+  const files = ['a.yml', 'bad.yml', 'deploy.yml'].map(name => join(folder, name))
+  const { code, stdout, stderr } = await run(migrate, ['--write', ...files])
+  expect({ code, stdout }).toEqual({
     code: 1,
-    stdout: `${folder}/bad.yml: unchanged\n${folder}/deploy.yml: rewritten`,
-    stderr: expect.stringContaining(
-      `${folder}/bad.yml:2: GitHub doesn't know the key "true": write "on:" instead.`,
-    ),
+    stdout: `${files[0]}: unchanged\n${files[1]}: unchanged\n${files[2]}: rewritten`,
   })
+  expect(stderr).toContain(
+    `${files[0]}:1: bad.yml can't be migrated, and this workflow calls it or is called`,
+  )
+  expect(stderr).toContain(`${files[1]}:2: GitHub doesn't know the key "true": write "on:" instead.`)
   expect(readFileSync(join(folder, 'bad.yml'), 'utf8')).toBe(bad)
 })
 
