@@ -2,8 +2,8 @@ import { isDeepStrictEqual } from 'node:util'
 import type { PortClient } from '../../port/client/client.ts'
 import { PortError } from '../../port/client/errors.ts'
 import { object } from '../../port/invocation/values.ts'
-import type { JsonObject } from '../../port/types.ts'
-import { merge } from './merge.ts'
+import { isObject, type JsonObject } from '../../port/types.ts'
+import { merge, partsOf } from './merge.ts'
 import { formOf, OF_PORT, readPortActions } from './port-action.ts'
 import { toPortWorkflow } from './port-workflow.ts'
 import type { Generated, ToActionOptions } from './to-action.ts'
@@ -24,6 +24,7 @@ export interface Plan {
 /** @see https://docs.port.io/workflows/build-workflows/self-service-trigger/ */
 const ONLY_ADMINS = 'Until you set the permissions of its trigger in Port, only admins can run the workflow.'
 
+/** The options that set something only in new definitions. */
 const ONLY_NEW = ['approval', 'blueprint', 'operation'] as const
 
 type Port = Pick<PortClient, 'request'>
@@ -60,10 +61,11 @@ export async function plan(
   const identifier = String(created[chosen].identifier)
   const all = { format: chosen, identifier, found: found[chosen] }
   if (all.found) {
-    const fixed = ONLY_NEW.filter(name => options[name]).map(name => `--${name}`)
+    const settings = settingsOf(all.found)
+    const fixed = ONLY_NEW.filter(name => options[name] && options[name] !== settings[name])
     if (fixed.length > 0)
       throw new Error(
-        `${fixed.join(', ')} can't change the existing ${chosen} ${identifier}: change the ${chosen} in Port.`,
+        `${fixed.map(name => `--${name}`).join(', ')} can't change the existing ${chosen} ${identifier}: change the ${chosen} in Port.`,
       )
     const existing = definitionOf(chosen, all.found)
     const mergeWith = async ({ action, said }: Generated) =>
@@ -90,6 +92,18 @@ export async function apply(port: Port, { format, identifier, found, definition 
   if (!isDeepStrictEqual(await read(port, format, identifier), found))
     throw new Error(`The ${format} ${identifier} has just changed in Port: run the command again.`)
   await port.request('PUT', pathOf(format, identifier), definition)
+}
+
+function settingsOf(definition: JsonObject): Record<(typeof ONLY_NEW)[number], unknown> {
+  const { trigger, requiredApproval, nodes } = definition
+  if (!Array.isArray(nodes)) {
+    const { operation, blueprintIdentifier: blueprint } = object(trigger)
+    return { approval: Boolean(requiredApproval), blueprint, operation }
+  }
+  const bodies = partsOf(definition).webhooks.map(({ body }) => object(body))
+  const own = bodies.find(({ action }) => isObject(action)) ?? {}
+  const approval = nodes.some(node => object(object(node).config).type === 'INPUT')
+  return { approval, blueprint: object(own.action).blueprint, operation: object(own.trigger).operation }
 }
 
 const pathOf = (format: Format, identifier: string) => `/v1/${format}s/${encodeURIComponent(identifier)}`

@@ -124,6 +124,19 @@ test('--apply asks before it writes what the file says, and keeps the changes th
   expect(nodes[0]!.config.userInputs.properties).toMatchObject({ tag: { default: 'v1' }, count: {} })
 })
 
+test.each(['action', 'workflow'])(
+  'a second --apply with --approval, --blueprint, and --operation changes nothing in the %s, and refuses other values',
+  async format => {
+    const { call } = await openFolder({ 'release.yml': manual('tag: {}') })
+    const args = `release.yml --apply --yes --format ${format} --operation DAY-2 --approval --blueprint`
+    expect((await call(`${args} service`)).written).toEqual([`POST /v1/${format}s 201`])
+    expect(await call(`${args} service`)).toMatchObject({ code: 0, written: [] })
+    const other = await call(`${args} cluster`)
+    expect(other.stderr).toContain(`--blueprint can't change the existing ${format} release: change the`)
+    expect([other.code, other.written]).toEqual([1, []])
+  },
+)
+
 test('--check reports a node that fails if the response of the relay is late', async () => {
   const { call, portWorkflow } = await openFolder({ 'release.yml': manual('tag: {}') })
   await call('release.yml --apply --yes --format workflow')
