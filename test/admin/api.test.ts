@@ -101,7 +101,7 @@ test('every response of every route matches the API description', async () => {
   await ask('POST', '/api/redeliver', { state: 'failed', action: 'x'.repeat(5000) })
   await ask('POST', '/api/redeliver', {})
   const started = await ask('POST', '/api/freezes', { repositories: 'acme/none', reason: 'Migration' })
-  expect(started.body).toMatchObject({ id: 1, repositories: 'acme/none', until: null, deliveries: 0 })
+  expect(started.body).toMatchObject({ id: 1, repositories: 'acme/none', until: null, started_by: 'api' })
   expect((await ask('GET', '/api/freezes')).body).toMatchObject({ freezes: [started.body] })
   for (const wrong of [
     { repositories: 'acme/*,b/*' },

@@ -174,11 +174,12 @@ test('sends an alert about refused webhooks, a rejected credential, and a stalle
 test('after a day, sends an alert about a freeze without an end', async () => {
   const { received, store, pass, now } = await open()
   const since = now() - 24 * 60 * MINUTE + 5 * MINUTE
-  const { id } = await store.addFreeze({ repositories: 'acme/*', reason: 'Sale', since, endsAt: null })
-  await store.addFreeze({ repositories: 'acme/*', reason: 'Sale', since: 1, endsAt: now() + MINUTE })
+  const sale = { repositories: 'acme/*', reason: 'Sale', startedBy: 'api' } as const
+  const { id } = await store.addFreeze({ ...sale, since, endsAt: null })
+  await store.addFreeze({ ...sale, since: 1, endsAt: now() + MINUTE })
   expect(await pass(10 * MINUTE)).toEqual([[310, ['freeze_old'], []]])
   const text =
-    'acme/* has been frozen since 2026-02-28 03:36:00 UTC (1 d), without an end: Sale. 0 deliveries frozen. If the freeze was forgotten, end it.'
+    'acme/* has been frozen since 2026-02-28 03:36:00 UTC (1 d), without an end: Sale. Started through the API. 0 deliveries frozen. If the freeze was forgotten, end it.'
   expect(received[0]!.body.started).toMatchObject([{ key: String(id), detail: text }])
   await store.endFreeze(id, 'release')
   expect(await pass(5 * MINUTE)).toEqual([[20, [], ['freeze_old']]])

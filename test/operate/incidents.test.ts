@@ -88,37 +88,6 @@ test('doctor counts the signed webhooks that the relay refused in the last hour,
   expect(await doctor()).toMatchObject({ code: 1, ...refused(many) })
 })
 
-test('a freeze says when and where it was started; a freeze without an end counts as forgotten after a day', async () => {
-  const { relay, database, page, doctor } = await open()
-  const start = (body: object) => {
-    const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
-    return fetch(`${relay.url}/api/freezes`, { method: 'POST', headers, body: JSON.stringify(body) })
-  }
-  expect(await (await start({ repositories: 'acme/*', reason: 'Sale' })).json()).toMatchObject({
-    started_by: 'api',
-  })
-  await start({ repositories: 'zeta/*', reason: 'Holidays', until: '2100-01-01T00:00Z' })
-  const texts = (age: string, more: string) => [
-    `acme/\\* has been frozen since [^(]*\\(${age}\\), without an end: Sale\\. Started through the API\\. 0 deliveries frozen\\.${more}`,
-    `zeta/\\* has been frozen since [^(]*\\(${age}\\), until 2100-01-01 00:00:00 UTC: Holidays\\.`,
-  ]
-  const FORGOTTEN = ' If the freeze was forgotten, end it\\.'
-  for (const [days, age, more] of [
-    [0, '\\d s', '(?! If)'],
-    [7, '7 d', FORGOTTEN],
-  ] as const) {
-    database.exec(`UPDATE freezes SET since = since - ${days * 1440 * MINUTE}`)
-    const found = await doctor()
-    expect(found.code).toBe(0)
-    expect(found.lines).toEqual(texts(age, more).map(text => expect.stringMatching(`^warning .*${text}`)))
-    const shown = await page('/')
-    for (const text of texts(age, more)) expect(shown).toMatch(new RegExp(text))
-  }
-  expect(await page('/freezes')).toMatch(
-    /Started through the API\. Since .* \(7 d\), without an end\. If the freeze was forgotten, end it\./,
-  )
-})
-
 test('if the App was removed from a repository, the list, the alert, and doctor show the same sentence', async () => {
   const { github, app, relay, page, doctor, alert } = await open(true)
   await send(relay.url)

@@ -382,7 +382,7 @@ test('administrators can freeze deliveries on the dashboard', async () => {
   const form = { repositories: 'acme/*', reason: 'Sale <week>', until: '2100-12-01T08:00' }
   expect((await post('/freezes', { ...form, csrf: admin!.csrf }, admin!.cookie)).status).toBe(303)
   expect(await admin!.page()).toMatch(
-    /acme\/\*: Sale &lt;week&gt;.*0 deliveries frozen.*until <time datetime="2100-12-01T08:00/s,
+    /acme\/\*: Sale &lt;week&gt;.*0 deliveries frozen\. Started on the dashboard\. .*until <time datetime="2100-12-01T08:00/s,
   )
   expect(await viewer!.page()).toContain('acme/*')
   expect(await viewer!.page()).not.toContain('action="/freezes')

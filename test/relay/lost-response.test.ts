@@ -32,18 +32,6 @@ describe('a dispatch whose response was lost', () => {
     }
   }
 
-  test('is bound by title to the runs of both listening workflows, and later by the report of one of them', async () => {
-    const { relay, id } = await openLost()
-    const deploy = relay.github.createRun({ ...RUN, displayTitle: 'deploy r_1' })
-    const notify = relay.github.createRun({ ...RUN, displayTitle: 'notify r_1' })
-    relay.advance(2_100)
-    await relay.step()
-    expect((await relay.runs(id)).map(([runId]) => runId).sort()).toEqual([deploy.id, notify.id])
-    expect(await relay.bind(id, deploy.id)).toBe(true)
-    expect(await relay.runs(id)).toContainEqual([deploy.id, 'report'])
-    expect(posts(relay)).toBe(1)
-  })
-
   test.each([
     ['is retried if the only untitled run belongs to another delivery', true],
     ['is not retried if the only untitled run could belong to another delivery', false],

@@ -29,6 +29,7 @@ test('a relay whose SQLite file was deleted accepts nothing and is not ready', a
     expect(await sendRun(relay, id)).toBe(503)
     expect(await readyz(relay)).toBe(503)
   }
+  expect(await (await fetch(`${relay.url}/readyz`)).text()).toContain('its file was deleted or replaced. ')
   const named = /relay\.db was deleted or replaced: put it back, or restart the relay/
   await until(() => named.test(relay.printed()), 'its log names the file')
   expect(await relay.stop()).toBe(0)

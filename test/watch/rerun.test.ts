@@ -179,33 +179,11 @@ const CASES: [name: string, act: Act, shown: string, attempts: number, requests:
     ...([FAILED, 1, 1, /can't be run again: .* lacks Actions: write/] as const),
   ],
   [
-    'a lost response, a restart, and a second attempt that waits for a runner',
-    async ({ system, fail, failRequest, succeed }) => {
-      failRequest({ cut: 'after' })
-      await fail(LOST)
-      await system.pass(10_000)
-      system.restart()
-      await system.pass(400_000)
-      await succeed()
-    },
-    ...([SUCCEEDED, 2, 1] as const),
-  ],
-  [
     'a cancellation before the repeated request',
     beforeRepeat(async ({ system, id }) => {
       await system.engine().apply(await system.delivery(id), { type: 'cancelRequested', by: 'api' })
     }),
     ...([FAILED, 1, 1] as const),
-  ],
-  [
-    'a relay that was killed before the request, and down for ten minutes',
-    beforeRepeat(async ({ system, succeed }) => {
-      system.restart()
-      system.advance(600_000)
-      await system.pass(30_000)
-      await succeed()
-    }),
-    ...([SUCCEEDED, 2, 2] as const),
   ],
   [
     "a user's re-run, whose webhook arrives during a request that lacks a permission",

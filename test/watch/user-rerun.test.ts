@@ -37,17 +37,6 @@ const REACHED: [name: string, act: (given: Given) => Promise<unknown>, first?: s
     },
   ],
   [
-    'polls of two relays',
-    async ({ system, poll, rerun }) => {
-      const first = system.engine()
-      system.restart()
-      await poll(first)
-      rerun()
-      system.advance(1_000)
-      await Promise.all([poll(first), poll()])
-    },
-  ],
-  [
     'a poll while GitHub fails to show the run by its ID',
     async ({ system, poll, rerun, failReads }) => {
       failReads({ status: 502 })

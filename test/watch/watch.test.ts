@@ -7,24 +7,6 @@ const lines = (system: System, id = RUN) =>
 const HOUR = 3_600_000
 const RUNNING = { status: 'in_progress' } as const
 
-describe('a run in progress', () => {
-  test('is bound by the externalRunId that the action writes to Port, even if a title bound another run before', async () => {
-    const { system, id, run: lint } = await startWithRun({}, { ...RUNNING, displayTitle: `lint ${RUN}` })
-    await system.pass(20_000)
-    expect(await system.runs(id)).toEqual([[lint.id, 'title']])
-    const deploy = system.run(`deploy ${RUN}`, { status: 'in_progress' })
-    system.port.run(RUN).externalRunId = String(deploy.id)
-    await system.pass(60_000)
-    expect(await system.runs(id)).toContainEqual([deploy.id, 'port'])
-    system.end(lint, 'failure')
-    await system.pass(60_000)
-    expect(system.port.run(RUN).status).toBe('IN_PROGRESS')
-    system.end(deploy, 'success')
-    await system.pass(60_000)
-    expect(system.port.run(RUN)).toMatchObject({ status: 'SUCCESS', externalRunId: String(deploy.id) })
-  })
-})
-
 test.each([
   [499, /^No workflow in acme\/shop listens/],
   [500, /started no workflow run, because 500 workflow runs of acme\/shop were created within seconds\./],
