@@ -79,24 +79,6 @@ test('a run that started no job, in a repository with a lockfile: Port names the
   )
 })
 
-test('a run from before a redelivery is not bound again, even if Port and the title identify the run', async () => {
-  const { system, id, run: old } = await startWithRun()
-  system.port.run(RUN).externalRunId = String(old.id)
-  system.end(old, 'cancelled')
-  await system.pass(100_000)
-  expect(await system.runs(id)).toEqual([[old.id, 'port']])
-
-  await system.redeliver(id)
-  expect(await system.runs(id)).toEqual([])
-  await system.pass(3_000)
-  const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
-  await system.pass(40_000)
-  expect(await system.runs(id)).toEqual([[run.id, 'title']])
-  system.end(run, 'success')
-  await system.pass(60_000)
-  expect(await system.delivery(id)).toMatchObject({ state: 'finished', reason: null })
-})
-
 const ALWAYS = { times: Number.POSITIVE_INFINITY }
 const isList = ({ path }: { path: string }) => path.includes('/actions/runs')
 const isRead = ({ method, path }: { method: string; path: string }) =>
