@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { GitHubRun } from '../simulator/github/github.ts'
 import type { RunOptions, SimulatedStep } from '../simulator/runner/types.ts'
 import { runWorkflow } from '../simulator/runner/workflow.ts'
-import { sendRunWebhook } from '../test/support/run-webhook.ts'
+import { sendRunWebhook } from '../test/support/requests.ts'
 import { REPOSITORY, type System } from './open-system.ts'
 import type { Timeline } from './timeline.ts'
 

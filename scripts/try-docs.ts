@@ -22,7 +22,7 @@ import { keepPort } from '../simulator/keep-port.ts'
 import { startPortApi } from '../simulator/port/port.ts'
 import { blocks, pages, root, text } from '../test/docs/pages.ts'
 import { ALERT_SECRET, openAlertEndpoint } from '../test/support/alert-endpoint.ts'
-import { send } from '../test/support/send.ts'
+import { send } from '../test/support/requests.ts'
 import { renderBody } from '../workflow-files/render-body.ts'
 
 const LIMIT_MS = 900_000

@@ -11,7 +11,7 @@ import { startGitHubApi } from '../simulator/github/github.ts'
 import { until } from '../simulator/http-server.ts'
 import { builtRelay } from './support/built-relay.ts'
 import { openRelayHere, relayEnv } from './support/relay.ts'
-import { SECRET } from './support/sign.ts'
+import { SECRET } from './support/requests.ts'
 
 const exec = promisify(execFile)
 const root = join(import.meta.dirname, '..')

@@ -3,8 +3,8 @@ import addFormats from 'ajv-formats'
 import { beforeEach, expect, test } from 'vitest'
 import { openApi } from '../../relay/admin/openapi.ts'
 import { until } from '../../simulator/http-server.ts'
-import { send } from '../support/send.ts'
-import { ADMIN_TOKEN, openWithDeliveries, REJECTED, running, VIEW_TOKEN } from './place-deliveries.ts'
+import { ADMIN_TOKEN, send, VIEW_TOKEN } from '../support/requests.ts'
+import { openWithDeliveries, REJECTED, running } from './place-deliveries.ts'
 
 interface Listed {
   delivery: string

@@ -6,8 +6,8 @@ import type { DeliveryEvent } from '../../relay/delivery/events.ts'
 import { until } from '../../simulator/http-server.ts'
 import { aRun } from '../store/place.ts'
 import { openBrowser } from '../support/browser.ts'
-import { send } from '../support/send.ts'
-import { ADMIN_TOKEN, openWithDeliveries, REJECTED, running, VIEW_TOKEN } from './place-deliveries.ts'
+import { ADMIN_TOKEN, send, VIEW_TOKEN } from '../support/requests.ts'
+import { openWithDeliveries, REJECTED, running } from './place-deliveries.ts'
 
 const AXE = readFileSync(new URL(import.meta.resolve('axe-core/axe.min.js')), 'utf8')
 

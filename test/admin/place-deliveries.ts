@@ -5,8 +5,8 @@ import { openStore } from '../../relay/store/open.ts'
 import { createApplyEvent } from '../../relay/workers/apply.ts'
 import type { GitHubApi } from '../../simulator/github/github.ts'
 import { type Address, aDelivery, aRun, attempt } from '../store/place.ts'
-import { openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
-import { startServices } from '../support/services.ts'
+import { openRelayHere, relayEnv, startServices, temporaryFolder } from '../support/relay.ts'
+import { ADMIN_TOKEN, VIEW_TOKEN } from '../support/requests.ts'
 
 export type Placed = Partial<NewDelivery> & { events?: DeliveryEvent[] }
 
@@ -34,9 +34,6 @@ export const running = (runId: number): DeliveryEvent[] => [
     pollAt: 4_000_000_000_000,
   },
 ]
-
-export const ADMIN_TOKEN = 'an-admin-token-of-some-length'
-export const VIEW_TOKEN = 'a-view-token-of-some-length'
 
 /** Starts a relay with these deliveries, a fake Port, and a fake GitHub that rate limits every dispatch. */
 export async function openWithDeliveries(placed: Placed[] | ((github: GitHubApi) => Placed[])) {

@@ -10,13 +10,12 @@ import { whyNotWritable } from '../../relay/store/failures.ts'
 import type { GitHubApi, GitHubApp } from '../../simulator/github/github.ts'
 import { type Fault, until } from '../../simulator/http-server.ts'
 import { readSeries } from '../operate/read-series.ts'
-import { openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
+import { openRelayHere, relayEnv, startServices, temporaryFolder } from '../support/relay.ts'
+import { ADMIN_TOKEN, asAdmin, readPage, send, signIn } from '../support/requests.ts'
 import { run } from '../support/run-command.ts'
-import { send } from '../support/send.ts'
-import { startServices } from '../support/services.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 import { mountSmallDisk } from '../support/small-disk.ts'
-import { ADMIN_TOKEN, placeDeliveries } from './place-deliveries.ts'
+import { placeDeliveries } from './place-deliveries.ts'
 
 interface Ready {
   ok: boolean
@@ -40,13 +39,6 @@ async function open(more: (github: GitHubApi) => Record<string, string> = () => 
   const shows = (what: string, check: (checks: Ready['checks']) => boolean) =>
     until(async () => check((await ready()).checks), what, 60_000)
   return { port, github, relay, env, restart, ready, shows }
-}
-
-async function statusPage(url: string): Promise<string> {
-  const form = new URLSearchParams({ token: ADMIN_TOKEN })
-  const signedIn = await fetch(`${url}/sign-in`, { method: 'POST', body: form, redirect: 'manual' })
-  const cookie = signedIn.headers.get('set-cookie')!.split(';')[0]!
-  return (await fetch(`${url}/status`, { headers: { cookie } })).text()
 }
 
 test('an idle relay checks GitHub and Port, and /readyz shows why they are down until they recover', async () => {
@@ -119,10 +111,9 @@ test('after a newer relay has upgraded the database, an older relay accepts webh
   expect((await ready()).checks).toMatchObject({ database: { ok: true }, schema: { ok: false, detail } })
 
   // Otherwise, Prometheus and RELAY_ALERT_URL would send critical alerts that the database accepts no writes.
-  const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
-  const series = readSeries(await (await fetch(`${relay.url}/metrics`, { headers })).text())
+  const series = readSeries(await (await asAdmin(`${relay.url}/metrics`)).text())
   expect(series.database_ok).toEqual({ '': 1 })
-  const page = await statusPage(relay.url)
+  const page = await readPage(`${relay.url}/status`, await signIn(relay.url))
   expect(page).toMatch(/class="banner".*A newer relay has upgraded the database/s)
   expect(page).not.toMatch(/refused with 503|refused webhooks again/)
 
@@ -151,15 +142,14 @@ test('a full disk, an old queue, a rejected credential, and an outage of Port ar
   expect([status, checks.database.detail]).toEqual([503, expect.stringContaining('the disk is full')])
   const texts = [/the disk is full/, /GitHub rejects GITHUB_TOKEN \(401/, /Port unreachable since/]
 
-  const page = await statusPage(relay.url)
+  const page = await readPage(`${relay.url}/status`, await signIn(relay.url))
   const [, banner, table] = /class="banner"(.*?)<\/ul>(.*)/s.exec(page)!
   for (const text of texts) for (const place of [banner, table]) expect(place).toMatch(text)
   expect(banner).toMatch(/refused with 503\. 1 queued/)
   expect(table).toMatch(/rate limit .*Not known yet/)
   expect(table).toMatch(/Queue <span class="state waiting">late.*1 queued/)
 
-  const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
-  const series = readSeries(await (await fetch(`${relay.url}/metrics`, { headers })).text())
+  const series = readSeries(await (await asAdmin(`${relay.url}/metrics`)).text())
   expect(series).toMatchObject({ database_ok: { '': 0 }, credential_ok: { github: 0 } })
   expect(series.oldest_due_age_seconds!.dispatch).toBeGreaterThan(900)
 

@@ -11,10 +11,8 @@ import { LIMITS } from '../../relay/config/limits.ts'
 import { openStore } from '../../relay/store/open.ts'
 import { aDelivery, NO_OUTCOME } from '../store/place.ts'
 import { openRelayHere, type Relay, relayEnv, temporaryFolder } from '../support/relay.ts'
-import { send } from '../support/send.ts'
+import { ADMIN_TOKEN, asAdmin, send, signIn, VIEW_TOKEN } from '../support/requests.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
-
-const [ADMIN, VIEW] = ['an-admin-token-of-some-length', 'a-view-token-of-some-length']
 
 const NONE_REVOKED = { revokeSession: async () => {}, isSessionRevoked: async () => false }
 
@@ -36,26 +34,26 @@ async function roleOf(tokens: AdminTokens, cookie: string): Promise<Role | null>
 
 test.each([
   ['no admin token is set', null],
-  ['an admin token is set', ADMIN],
+  ['an admin token is set', ADMIN_TOKEN],
 ])('an admin session cannot be forged with the view token if %s', async (_, adminToken) => {
-  const tokens = { adminToken, viewToken: VIEW }
+  const tokens = { adminToken, viewToken: VIEW_TOKEN }
   const own = await cookieOf(tokens, 'view')
   const forged = [
     own.replace('view.', 'admin.'),
-    await cookieOf({ adminToken: VIEW, viewToken: VIEW }, 'admin'),
-    await cookieOf({ adminToken: VIEW, viewToken: null }, 'admin'),
+    await cookieOf({ adminToken: VIEW_TOKEN, viewToken: VIEW_TOKEN }, 'admin'),
+    await cookieOf({ adminToken: VIEW_TOKEN, viewToken: null }, 'admin'),
   ]
   for (const cookie of forged) expect(await roleOf(tokens, cookie)).toBeNull()
 })
 
 test('changing one token ends its own sessions, but not the sessions of the other token', async () => {
-  const before = { adminToken: ADMIN, viewToken: VIEW }
+  const before = { adminToken: ADMIN_TOKEN, viewToken: VIEW_TOKEN }
   const after = { ...before, viewToken: 'another-view-token' }
   expect(await roleOf(after, await cookieOf(before, 'view'))).toBeNull()
   expect(await roleOf(after, await cookieOf(before, 'admin'))).toBe('admin')
 })
 
-const TOKENS = { RELAY_ADMIN_TOKEN: ADMIN, RELAY_VIEW_TOKEN: VIEW }
+const TOKENS = { RELAY_ADMIN_TOKEN: ADMIN_TOKEN, RELAY_VIEW_TOKEN: VIEW_TOKEN }
 
 function formsOf({ url }: Relay) {
   const post = (path: string, form: Record<string, string>, headers: Record<string, string> = {}) =>
@@ -63,11 +61,7 @@ function formsOf({ url }: Relay) {
   return {
     post,
     page: (cookie: string) => fetch(url, { headers: { cookie } }),
-    async signIn() {
-      const response = await post('/sign-in', { token: ADMIN })
-      expect(response.status).toBe(303)
-      return response.headers.get('set-cookie')!.split(';')[0]!
-    },
+    signIn: () => signIn(url),
   }
 }
 
@@ -147,7 +141,9 @@ test('requests for the API or metrics are rate limited if their token is wrong, 
   for (let n = 0; n < 40; n++) responses[await ask(n % 2 ? '/metrics' : '/api/deliveries', `guess ${n}`)]!++
   expect(responses[429]).toBeGreaterThan(20)
   for (const path of ['/api/deliveries', '/metrics']) {
-    expect([await ask(path, ADMIN), await ask(path, VIEW), await ask(path)]).toEqual([200, 200, 401])
+    expect([await ask(path, ADMIN_TOKEN), await ask(path, VIEW_TOKEN), await ask(path)]).toEqual([
+      200, 200, 401,
+    ])
   }
 })
 
@@ -300,12 +296,11 @@ interface Refused {
 }
 
 async function open(more: Record<string, string> = {}) {
-  const relay = await openRelayHere(relayEnv({ RELAY_ADMIN_TOKEN: ADMIN!, ...more }))
-  const headers = { authorization: `Bearer ${ADMIN}` }
+  const relay = await openRelayHere(relayEnv({ RELAY_ADMIN_TOKEN: ADMIN_TOKEN, ...more }))
   return {
     ...relay,
     async refused(limit?: number): Promise<Refused> {
-      const response = await fetch(`${relay.url}/api/refused${limit ? `?limit=${limit}` : ''}`, { headers })
+      const response = await asAdmin(`${relay.url}/api/refused${limit ? `?limit=${limit}` : ''}`)
       return (await response.json()) as Refused
     },
   }
@@ -320,7 +315,7 @@ test('the API and the banner show why webhooks were refused, without their bodie
   await send(relay.url, {})
   // The banner ignores a scanner's request, which has no signature.
   await fetch(`${relay.url}/webhook`, { method: 'POST' })
-  const cookie = await cookieOf({ adminToken: ADMIN!, viewToken: null }, 'admin')
+  const cookie = await cookieOf({ adminToken: ADMIN_TOKEN, viewToken: null }, 'admin')
   expect(await (await fetch(relay.url, { headers: { cookie } })).text()).toMatch(
     /4 webhooks were refused since .*<\/strong>.*\(2 × 401, 1 × 403, 1 × 422\)\. Most often: /,
   )

@@ -1,6 +1,6 @@
 import { request } from 'node:http'
 import { connect } from 'node:net'
-import { webhookRequest } from '../support/send.ts'
+import { webhookRequest } from '../support/requests.ts'
 import { createCounter, honest, runAttacker, startAttacker } from './attacker.ts'
 import { withSystem } from './system.ts'
 

@@ -1,5 +1,5 @@
 import { fixtureNames, readFixture } from '../support/fixture.ts'
-import { SECRET, sign } from '../support/sign.ts'
+import { SECRET, sign } from '../support/requests.ts'
 
 export interface FuzzRequest {
   method: string

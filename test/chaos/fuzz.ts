@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { seededRandom } from '../support/random.ts'
-import { SECRET } from '../support/sign.ts'
+import { SECRET } from '../support/requests.ts'
 import { type Memory, memoryOf } from './attacker.ts'
 import { type FuzzRequest, fuzzRequest, MAX_BODY, rawBytes } from './fuzz-requests.ts'
 import { prepareRelay } from './relay-process.ts'

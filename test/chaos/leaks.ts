@@ -9,7 +9,7 @@ import { encryptFor, encryptWith } from '../action/encrypt.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { REPOSITORY, startSystem } from '../reports/open-stage.ts'
 import { startRelay } from '../support/relay.ts'
-import { type Webhook, webhookRequest } from '../support/send.ts'
+import { type Webhook, webhookRequest } from '../support/requests.ts'
 
 const { privateKeyPem, publicKeyPem } = vectors['client-side']
 /** The relay's secrets, in addition to the client secret and the GitHub token. */

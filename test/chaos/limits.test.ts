@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { type ReceivedRequest, until } from '../../simulator/http-server.ts'
-import { send } from '../support/send.ts'
+import { send } from '../support/requests.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 import { type System, withSystem } from './system.ts'
 

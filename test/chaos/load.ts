@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { Agent, request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { SECRET, sign } from '../support/sign.ts'
+import { SECRET, sign } from '../support/requests.ts'
 
 const CONNECTIONS = 64
 /** The delay before a refused or failed webhook is sent again. */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { until } from '../../simulator/http-server.ts'
-import { send } from '../support/send.ts'
+import { send } from '../support/requests.ts'
 import type { RelayProcess } from './relay-process.ts'
 import { AUDIENCE, REPOSITORY, type SystemOptions, withSystem } from './system.ts'
 import { judge, judgeStrikes, type Strikes, type Verdict } from './verdict.ts'

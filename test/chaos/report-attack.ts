@@ -3,7 +3,7 @@ import { until } from '../../simulator/http-server.ts'
 import type { PortRun } from '../../simulator/port/port.ts'
 import { GITHUB_RUN_ID, startSystem } from '../reports/open-stage.ts'
 import { startRelay } from '../support/relay.ts'
-import { send } from '../support/send.ts'
+import { send } from '../support/requests.ts'
 import { createCounter, honest, memoryOf, releasedSince, runAttacker, startAttacker } from './attacker.ts'
 import { AUDIENCE, MEASURED, REPOSITORY, type System, withSystem } from './system.ts'
 

@@ -9,7 +9,7 @@ import { type Problem, sendProblem } from '../../relay/http/problem.ts'
 import { createRelayServer } from '../../relay/http/server.ts'
 import { startSystem } from '../reports/open-stage.ts'
 import { relayEnv, startRelay } from '../support/relay.ts'
-import { send } from '../support/send.ts'
+import { send } from '../support/requests.ts'
 
 const slow = [
   // By default, Node would wait for 60 s and 300 s.

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { startGitHubApi } from '../../simulator/github/github.ts'
 import { startOidcIssuer } from '../../simulator/github/oidc-issuer.ts'
 import { startPortApi } from '../../simulator/port/port.ts'
-import { SECRET } from '../support/sign.ts'
+import { SECRET } from '../support/requests.ts'
 import { type Load, type LoadOptions, type Sent, startLoad, type Target, WORKFLOW } from './load.ts'
 import { prepareRelay, type RelayProcess } from './relay-process.ts'
 

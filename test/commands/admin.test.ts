@@ -15,19 +15,12 @@ import type { DeliveryEvent, Event } from '../../relay/delivery/events.ts'
 import { openStore } from '../../relay/store/open.ts'
 import { startGitHubApi } from '../../simulator/github/github.ts'
 import { until } from '../../simulator/http-server.ts'
-import {
-  ADMIN_TOKEN,
-  openWithDeliveries,
-  placeDeliveries,
-  REJECTED,
-  running,
-} from '../admin/place-deliveries.ts'
+import { openWithDeliveries, placeDeliveries, REJECTED, running } from '../admin/place-deliveries.ts'
 import { aRun } from '../store/place.ts'
 import { listenHere } from '../support/listen-here.ts'
 import { openRelayHere, type Relay, relayEnv, temporaryFolder } from '../support/relay.ts'
+import { ADMIN_TOKEN, readPage, signIn } from '../support/requests.ts'
 import { run } from '../support/run-command.ts'
-
-const RELAY_ADMIN_TOKEN = ADMIN_TOKEN
 
 let env: Record<string, string>
 let folder: string
@@ -53,9 +46,9 @@ beforeEach(async () => {
     GITHUB_TOKEN: github.token,
     RELAY_DATABASE: `sqlite:${path}`,
   }
-  relay = await openRelayHere(relayEnv({ RELAY_ADMIN_TOKEN, ...settings }))
+  relay = await openRelayHere(relayEnv({ RELAY_ADMIN_TOKEN: ADMIN_TOKEN, ...settings }))
   url = relay.url
-  env = { RELAY_ADMIN_TOKEN, PORT: new URL(url).port, PORT_CLIENT_SECRET: 'a secret of Port' }
+  env = { RELAY_ADMIN_TOKEN: ADMIN_TOKEN, PORT: new URL(url).port, PORT_CLIENT_SECRET: 'a secret of Port' }
   const workflow = 'on: workflow_dispatch\njobs: { a: { runs-on: x, steps: [{ run: ls }] } }\n'
   writeFileSync(join(folder, 'a.yml'), workflow)
 })
@@ -201,10 +194,8 @@ test('the command deliveries, the dashboard, and Port name the same cause and ru
       .slice(1)
       .map(line => line.split(/ {2,}/).at(-1)),
   ).toEqual(texts.toReversed())
-  const body = new URLSearchParams({ token: ADMIN_TOKEN })
-  const signedIn = await fetch(`${opened.relay.url}/sign-in`, { method: 'POST', redirect: 'manual', body })
-  const cookie = signedIn.headers.get('set-cookie')!.split(';')[0]!
-  const read = async (path: string) => (await fetch(opened.relay.url + path, { headers: { cookie } })).text()
+  const cookie = await signIn(opened.relay.url)
+  const read = (path: string) => readPage(opened.relay.url + path, cookie)
   const page = await read('/')
   const reasons = [...page.matchAll(/<p class="reason[^"]*">(.*?)<\/p>/g)].map(([, text]) =>
     text!.replaceAll(/<[^>]+>/g, ''),
@@ -366,7 +357,7 @@ test('the command cancel cancels a queued delivery immediately, and for a runnin
 test('the commands read their variables as the relay does, and report missing variables', async () => {
   const of = (more: Record<string, string>) => run(deliveries, ['--limit', '1'], { ...env, ...more })
   const file = join(folder, 'token')
-  writeFileSync(file, `\ufeff${RELAY_ADMIN_TOKEN}\r\n`)
+  writeFileSync(file, `\ufeff${ADMIN_TOKEN}\r\n`)
   const fromFile = { RELAY_ADMIN_TOKEN: '', RELAY_PUBLIC_URL: '', RELAY_ADMIN_TOKEN_FILE: file }
   expect(await of(fromFile)).toMatchObject({ code: 0, stderr: '' })
   const proxy = createServer((_, response) => response.writeHead(404).end('<p>Not found</p>'))
@@ -384,7 +375,7 @@ test('the commands read their variables as the relay does, and report missing va
 })
 
 test('the admin API explains invalid queries, and refuses wrong methods and tokens that are not sent as Bearer', async () => {
-  const ask = async (path: string, method = 'GET', authorization = `Bearer ${RELAY_ADMIN_TOKEN}`) => {
+  const ask = async (path: string, method = 'GET', authorization = `Bearer ${ADMIN_TOKEN}`) => {
     const response = await fetch(`${url}/api/deliveries${path}`, { method, headers: { authorization } })
     const { detail } = (await response.json()) as { detail?: string }
     return [response.status, response.headers.get('allow') ?? detail]
@@ -394,10 +385,10 @@ test('the admin API explains invalid queries, and refuses wrong methods and toke
   expect(await ask('?before=9007199254740991&limit=200&repository=acme/shop')).toEqual([200, undefined])
   for (const path of ['', '/d']) expect(await ask(path, 'DELETE')).toEqual([405, 'GET, HEAD'])
   for (const path of ['/d/redeliver', '/d/cancel']) expect(await ask(path)).toEqual([405, 'POST'])
-  const wrong = [RELAY_ADMIN_TOKEN, `Basic ${RELAY_ADMIN_TOKEN}`, `Bearer  ${RELAY_ADMIN_TOKEN}`, 'Bearer']
-  for (const given of [...wrong, `Bearer ${RELAY_ADMIN_TOKEN}x`])
+  const wrong = [ADMIN_TOKEN, `Basic ${ADMIN_TOKEN}`, `Bearer  ${ADMIN_TOKEN}`, 'Bearer']
+  for (const given of [...wrong, `Bearer ${ADMIN_TOKEN}x`])
     expect((await ask('', 'GET', given))[0], given).toBe(401)
-  expect((await ask('', 'GET', `bearer ${RELAY_ADMIN_TOKEN}`))[0]).toBe(200)
+  expect((await ask('', 'GET', `bearer ${ADMIN_TOKEN}`))[0]).toBe(200)
 })
 
 test('without tokens, the admin API, the metrics, and the dashboard respond to every request with 404', async () => {

@@ -18,8 +18,8 @@ import type { DeclaredInput } from '../../simulator/github/types.ts'
 import { type PortApi, startPortApi } from '../../simulator/port/port.ts'
 import { acceptAll, applyTo } from '../store/place.ts'
 import { runRelay } from '../support/relay.ts'
+import { send } from '../support/requests.ts'
 import { run } from '../support/run-command.ts'
-import { send } from '../support/send.ts'
 
 const PUBLIC_URL = 'https://relay.example.com'
 type Env = Record<string, string>

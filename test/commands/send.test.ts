@@ -4,8 +4,8 @@ import { expect, onTestFinished, test } from 'vitest'
 import { send } from '../../cli/send.ts'
 import { startGitHubApi } from '../../simulator/github/github.ts'
 import { openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
+import { SECRET } from '../support/requests.ts'
 import { run } from '../support/run-command.ts'
-import { SECRET } from '../support/sign.ts'
 
 const PORT_CLIENT_SECRET = SECRET
 const nowhere = { PORT_CLIENT_SECRET, PORT: '9' }

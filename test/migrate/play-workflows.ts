@@ -7,8 +7,7 @@ import type { JsonObject } from '../../port/types.ts'
 import type { PortApi } from '../../simulator/port/port.ts'
 import type { SimulatedRun } from '../../simulator/runner/types.ts'
 import { runWorkflow } from '../../simulator/runner/workflow.ts'
-import { temporaryFolder } from '../support/relay.ts'
-import { startServices } from '../support/services.ts'
+import { startServices, temporaryFolder } from '../support/relay.ts'
 
 const root = join(import.meta.dirname, '../..')
 export const RUN_ID = 'r_Q0YotCZMKxDLdlaU'

@@ -4,12 +4,10 @@ import { DatabaseSync } from 'node:sqlite'
 import { expect, onTestFinished, test } from 'vitest'
 import { doctor } from '../../cli/doctor.ts'
 import { until } from '../../simulator/http-server.ts'
-import { ADMIN_TOKEN } from '../admin/place-deliveries.ts'
 import { ALERT_SECRET, openAlertEndpoint } from '../support/alert-endpoint.ts'
-import { openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
+import { openRelayHere, relayEnv, startServices, temporaryFolder } from '../support/relay.ts'
+import { ADMIN_TOKEN, readPage, send, signIn } from '../support/requests.ts'
 import { run } from '../support/run-command.ts'
-import { send } from '../support/send.ts'
-import { startServices } from '../support/services.ts'
 
 const MINUTE = 60_000
 
@@ -28,9 +26,7 @@ async function open(isApp = false) {
     ...(isApp && appEnv),
   })
   const relay = await openRelayHere(env)
-  const form = new URLSearchParams({ token: ADMIN_TOKEN })
-  const signedIn = await fetch(`${relay.url}/sign-in`, { method: 'POST', body: form, redirect: 'manual' })
-  const cookie = signedIn.headers.get('set-cookie')!.split(';')[0]!
+  const cookie = await signIn(relay.url)
   const database = new DatabaseSync(path, { timeout: 5_000 })
   onTestFinished(() => database.close())
   return {
@@ -40,8 +36,7 @@ async function open(isApp = false) {
       return endpoint.received[0]!.body.started
     },
     /** The text of a page, without markup. */
-    page: async (path: string) =>
-      (await (await fetch(relay.url + path, { headers: { cookie } })).text()).replace(/<[^>]*>/g, ''),
+    page: async (path: string) => (await readPage(relay.url + path, cookie)).replace(/<[^>]*>/g, ''),
     /** Returns the exit code, and the problems and warnings of these checks. */
     async doctor(checks = 'deliveries|webhooks') {
       const PORT = new URL(relay.url).port

@@ -3,17 +3,13 @@ import { connect } from 'node:net'
 import { expect, test } from 'vitest'
 import type { GitHubRun } from '../../simulator/github/github.ts'
 import { until } from '../../simulator/http-server.ts'
-import { type Env, openRelayHere, relayEnv } from '../support/relay.ts'
-import { sendRunWebhook } from '../support/run-webhook.ts'
-import { send, type Webhook } from '../support/send.ts'
-import { startServices } from '../support/services.ts'
-import { SECRET } from '../support/sign.ts'
+import { type Env, openRelayHere, relayEnv, startServices } from '../support/relay.ts'
+import { ADMIN_TOKEN, asAdmin, SECRET, send, sendRunWebhook, type Webhook } from '../support/requests.ts'
 
 /** `LOG_DELIVERIES=10000` runs the complete form. */
 const AMOUNT = Number(process.env.LOG_DELIVERIES ?? 60)
 const REPOSITORIES = 20
 const AT_ONCE = 20
-const ADMIN_TOKEN = 'an admin token of some length'
 const WEBHOOK_SECRET = 'a-secret-of-the-app-of-some-length'
 
 const RUN_NAME = (payload: Record<string, unknown>) => `Deploy ${payload.run_id}`
@@ -41,10 +37,8 @@ async function open(env: Env = {}) {
     const sent = body instanceof Uint8Array ? body : { run: { id: runId }, ...(body as object) }
     return send(relay.url, { ...webhook, path, body: sent })
   }
-  const call = async (method: string, path: string) => {
-    const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
-    return (await fetch(`${relay.url}/api/${path}`, { method, headers })).status
-  }
+  const call = async (method: string, path: string) =>
+    (await asAdmin(`${relay.url}/api/${path}`, { method })).status
   const runOf = (runId: string) => {
     const find = () => github.runs.findLast(({ displayTitle }) => displayTitle.endsWith(` ${runId}`))
     return until(find, 'the workflow run appears', 60_000) as Promise<GitHubRun>

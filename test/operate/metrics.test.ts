@@ -4,13 +4,9 @@ import { describe, expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
 import { until } from '../../simulator/http-server.ts'
 import { NO_OUTCOME } from '../store/place.ts'
-import { type Env, openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
-import { send } from '../support/send.ts'
-import { startServices } from '../support/services.ts'
+import { type Env, openRelayHere, relayEnv, startServices, temporaryFolder } from '../support/relay.ts'
+import { ADMIN_TOKEN, send, VIEW_TOKEN } from '../support/requests.ts'
 import { declaredIn, readSeries, samplesOf } from './read-series.ts'
-
-const RELAY_VIEW_TOKEN = 'a view token of some length'
-const RELAY_ADMIN_TOKEN = 'an admin token of some length'
 
 /** Every series in docs/runbook.md, and its label. */
 const SERIES = () => {
@@ -32,7 +28,7 @@ async function open(env: Env = {}) {
       ...services,
       RELAY_DATABASE: `sqlite:${database}`,
       ...{ RELAY_ALLOWED_REPOSITORIES: 'acme/*', RELAY_DISPATCH_RATE: '0' },
-      ...{ RELAY_VIEW_TOKEN, RELAY_ADMIN_TOKEN },
+      ...{ RELAY_VIEW_TOKEN: VIEW_TOKEN, RELAY_ADMIN_TOKEN: ADMIN_TOKEN },
       ...env,
     }),
   )
@@ -45,7 +41,7 @@ async function open(env: Env = {}) {
   return { port, github, relay, read, database, deliver }
 }
 
-async function scrape(url: string, token = RELAY_VIEW_TOKEN): Promise<string> {
+async function scrape(url: string, token = VIEW_TOKEN): Promise<string> {
   const response = await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${token}` } })
   expect([response.status, response.headers.get('content-type')]).toEqual([
     200,
@@ -57,7 +53,7 @@ async function scrape(url: string, token = RELAY_VIEW_TOKEN): Promise<string> {
 describe('GET /metrics', () => {
   test('has every series in docs/runbook.md from the first scrape, with the documented label and no other', async () => {
     const { relay } = await open()
-    const text = await scrape(relay.url, RELAY_ADMIN_TOKEN)
+    const text = await scrape(relay.url, ADMIN_TOKEN)
     expect([...declaredIn(text).keys()].sort()).toEqual(
       SERIES()
         .map(([name]) => name)

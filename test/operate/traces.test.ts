@@ -8,14 +8,11 @@ import { openStore } from '../../relay/store/open.ts'
 import type { GitHubRun } from '../../simulator/github/github.ts'
 import { until } from '../../simulator/http-server.ts'
 import { listenHere } from '../support/listen-here.ts'
-import { relayEnv, startRelay } from '../support/relay.ts'
-import { sendGitHubWebhook, sendRunWebhook } from '../support/run-webhook.ts'
-import { send } from '../support/send.ts'
-import { startServices } from '../support/services.ts'
+import { relayEnv, startRelay, startServices } from '../support/relay.ts'
+import { ADMIN_TOKEN, asAdmin, send, sendGitHubWebhook, sendRunWebhook } from '../support/requests.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 
 const WEBHOOK_SECRET = 'a-secret-of-the-app-of-some-length'
-const ADMIN_TOKEN = 'an admin token of some length'
 const FAILED = { status: 'completed', conclusion: 'failure' } as const
 
 interface Span {
@@ -143,8 +140,7 @@ test('if the collector is unreachable, traces are sent later, with redeliveries 
   server.off('connection', cut)
   await until(() => spans().length > 0, 'the trace is exported', 60_000)
   port.createRun({ id: 'r_1' })
-  const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
-  await fetch(`${relay.url}/api/deliveries/${delivery}/redeliver`, { method: 'POST', headers })
+  await asAdmin(`${relay.url}/api/deliveries/${delivery}/redeliver`, { method: 'POST' })
   const run = await runOf()
   github.setRun(run.id, { status: 'completed', conclusion: 'success' })
   await sendRunWebhook(relay.url, run, { github, secret: WEBHOOK_SECRET })

@@ -5,7 +5,7 @@ import { createRelayServer } from '../../relay/http/server.ts'
 import { until } from '../../simulator/http-server.ts'
 import { listenHere } from '../support/listen-here.ts'
 import { openRelayHere, relayEnv } from '../support/relay.ts'
-import { send } from '../support/send.ts'
+import { send } from '../support/requests.ts'
 
 test('refuses requests that are not valid HTTP/1.1, and logs the reason', async () => {
   const relay = await openRelayHere(relayEnv())

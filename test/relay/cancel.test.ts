@@ -6,8 +6,7 @@ import type { PortRun } from '../../simulator/port/port.ts'
 import { renderBody } from '../../workflow-files/render-body.ts'
 import { text } from '../docs/pages.ts'
 import { readFixture } from '../support/fixture.ts'
-import { sendRunWebhook } from '../support/run-webhook.ts'
-import { send } from '../support/send.ts'
+import { send, sendRunWebhook } from '../support/requests.ts'
 import { openScene, type Scene, WEBHOOK_SECRET, workflow } from '../workflow-dispatch/open-scene.ts'
 
 // Each test waits for several polls, seconds apart.

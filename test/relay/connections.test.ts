@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { LIMITS } from '../../relay/config/limits.ts'
 import { openRelayHere, relayEnv } from '../support/relay.ts'
-import { webhookRequest } from '../support/send.ts'
+import { webhookRequest } from '../support/requests.ts'
 
 const UNSIGNED = 'POST /webhook HTTP/1.1\r\nhost: relay\r\ncontent-length: 2\r\n\r\n{}'
 

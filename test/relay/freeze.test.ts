@@ -3,10 +3,9 @@ import { expect, test, vi } from 'vitest'
 import { doctor } from '../../cli/doctor.ts'
 import { freeze, freezes, unfreeze } from '../../cli/freeze.ts'
 import { until } from '../../simulator/http-server.ts'
-import { openRelayHere, relayEnv } from '../support/relay.ts'
+import { openRelayHere, relayEnv, startServices } from '../support/relay.ts'
+import { ADMIN_TOKEN, readPage, send, signIn, VIEW_TOKEN } from '../support/requests.ts'
 import { run } from '../support/run-command.ts'
-import { send } from '../support/send.ts'
-import { startServices } from '../support/services.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 import { NEVER, RUN_TIMEOUT, type System, type SystemOptions, startSystem } from '../support/system.ts'
 
@@ -304,7 +303,7 @@ test('a freeze that another relay has ended delays no dispatch', async () => {
   expect(dispatched(system)).toEqual(['r_1'])
 })
 
-const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
+const RELAY_ADMIN_TOKEN = ADMIN_TOKEN
 
 test('relays immediately obey freezes that commands start through another relay, even after a restart', async () => {
   const { port, github, env: services } = await startServices()
@@ -364,7 +363,7 @@ test('relays immediately obey freezes that commands start through another relay,
 })
 
 test('administrators can freeze deliveries on the dashboard', async () => {
-  const tokens = { RELAY_ADMIN_TOKEN, RELAY_VIEW_TOKEN: 'a-view-token-of-some-length' }
+  const tokens = { RELAY_ADMIN_TOKEN, RELAY_VIEW_TOKEN: VIEW_TOKEN }
   const { url, log } = await openRelayHere(relayEnv(tokens))
   const post = (path: string, form: Record<string, string>, cookie = '') =>
     fetch(url + path, {
@@ -373,12 +372,12 @@ test('administrators can freeze deliveries on the dashboard', async () => {
       headers: { cookie },
       redirect: 'manual',
     })
-  const signIn = async (token: string) => {
-    const cookie = (await post('/sign-in', { token })).headers.get('set-cookie')!.split(';')[0]!
-    const page = async () => (await fetch(`${url}/freezes`, { headers: { cookie } })).text()
+  const open = async (token: string) => {
+    const cookie = await signIn(url, token)
+    const page = () => readPage(`${url}/freezes`, cookie)
     return { cookie, page, csrf: /name="csrf" value="([^"]+)"/.exec(await page())![1]! }
   }
-  const [admin, viewer] = await Promise.all(Object.values(tokens).map(signIn))
+  const [admin, viewer] = await Promise.all(Object.values(tokens).map(open))
   const form = { repositories: 'acme/*', reason: 'Sale <week>', until: '2100-12-01T08:00' }
   expect((await post('/freezes', { ...form, csrf: admin!.csrf }, admin!.cookie)).status).toBe(303)
   expect(await admin!.page()).toMatch(

@@ -2,9 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { until } from '../../simulator/http-server.ts'
 import { cutting } from '../support/cutting-proxy.ts'
-import { openRelayHere, relayEnv } from '../support/relay.ts'
-import { send } from '../support/send.ts'
-import { startServices } from '../support/services.ts'
+import { openRelayHere, relayEnv, startServices } from '../support/relay.ts'
+import { send } from '../support/requests.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 
 /** Columns: when the connection is cut, the text of the request that is cut, and the text of the response that is cut. */

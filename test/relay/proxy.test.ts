@@ -1,9 +1,8 @@
 import { expect, test } from 'vitest'
 import { until } from '../../simulator/http-server.ts'
 import { openProxy } from '../support/proxy.ts'
-import { relayEnv, runRelay, startRelay } from '../support/relay.ts'
-import { send } from '../support/send.ts'
-import { startServices } from '../support/services.ts'
+import { relayEnv, runRelay, startRelay, startServices } from '../support/relay.ts'
+import { send } from '../support/requests.ts'
 
 test('a relay connects to GitHub through http_proxy, and to localhost directly, even if NO_PROXY lists other hosts; blank variables and line breaks are ignored', async () => {
   const { port, github, env } = await startServices()

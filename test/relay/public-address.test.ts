@@ -13,16 +13,15 @@ import {
   signChallenge,
 } from '../../relay/admin/public-address.ts'
 import { until } from '../../simulator/http-server.ts'
-import { ADMIN_TOKEN } from '../admin/place-deliveries.ts'
 import { readSeries } from '../operate/read-series.ts'
 import type { AlertBody } from '../support/alert-endpoint.ts'
 import { createCertificate } from '../support/certificate.ts'
 import { listenHere } from '../support/listen-here.ts'
 import { openProxy } from '../support/proxy.ts'
 import { openReceiving } from '../support/receiving.ts'
-import { openRelayHere, relayEnv, startRelay, temporaryFolder } from '../support/relay.ts'
+import { openRelayHere, relayEnv, startRelay, startServices, temporaryFolder } from '../support/relay.ts'
+import { ADMIN_TOKEN, asAdmin, readPage, signIn } from '../support/requests.ts'
 import { run } from '../support/run-command.ts'
-import { startServices } from '../support/services.ts'
 
 /** This machine, but not by an address that the relay recognizes as its own. */
 const HOST = '0.0.0.0'
@@ -212,9 +211,8 @@ test('if a certificate has expired, the relay shows the problem and sends an ale
     ['--import', join(import.meta.dirname, '../support/scale-clock.ts')],
   )
   relayUrl = relay.url
-  const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
   const metric = async () =>
-    readSeries(await (await fetch(`${relay.url}/metrics`, { headers })).text()).public_url_ok!['']
+    readSeries(await (await asAdmin(`${relay.url}/metrics`)).text()).public_url_ok!['']
   await until(() => alerts.length > 0, 'the alert', 60_000)
   const { started } = alerts[0]!
   expect(started).toMatchObject([
@@ -227,7 +225,8 @@ test('if a certificate has expired, the relay shows the problem and sends an ale
     },
   ])
   expect(await metric()).toBe(0)
-  const page = await readStatusPage(relay.url)
+  const cookie = await signIn(relay.url)
+  const page = await readPage(`${relay.url}/status`, cookie)
   const [, banner, table] = /class="banner"(.*?)<\/ul>(.*)/s.exec(page)!
   expect(banner).toMatch(/class="outage".*the certificate has expired .*Renew the certificate/s)
   expect(table).toMatch(/Public address <span class="state failed">problem.*the certificate has expired/s)
@@ -237,15 +236,10 @@ test('if a certificate has expired, the relay shows the problem and sends an ale
   await until(() => alerts.length > 1, 'the alert about the renewal', 60_000)
   expect(alerts[1]!).toMatchObject({ started: [], resolved: [{ type: 'public_url_unreachable' }] })
   expect(await metric()).toBe(1)
-  expect(await readStatusPage(relay.url)).toMatch(/Public address <span class="state succeeded">ok/)
+  expect(await readPage(`${relay.url}/status`, cookie)).toMatch(
+    /Public address <span class="state succeeded">ok/,
+  )
 }, 180_000)
-
-async function readStatusPage(url: string): Promise<string> {
-  const form = new URLSearchParams({ token: ADMIN_TOKEN })
-  const signedIn = await fetch(`${url}/sign-in`, { method: 'POST', body: form, redirect: 'manual' })
-  const cookie = signedIn.headers.get('set-cookie')!.split(';')[0]!
-  return (await fetch(`${url}/status`, { headers: { cookie } })).text()
-}
 
 test('if the proxy in HTTPS_PROXY refuses the request, the address does not count as failed', async () => {
   const proxy = createHttp().on('connect', (_, socket) => void socket.end('HTTP/1.1 403 Forbidden\r\n\r\n'))
@@ -259,9 +253,10 @@ test('if the proxy in HTTPS_PROXY refuses the request, the address does not coun
     }),
     ['--import', join(import.meta.dirname, '../support/scale-clock.ts')],
   )
+  const cookie = await signIn(relay.url)
   const isShown = async () =>
     /Public address <span class="state ">off.*the proxy in HTTPS_PROXY refuses/s.test(
-      await readStatusPage(relay.url),
+      await readPage(`${relay.url}/status`, cookie),
     )
   await until(isShown, 'Status shows the refusal', 60_000)
 }, 180_000)

@@ -7,9 +7,8 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { readConfig } from '../../relay/config/config.ts'
 import { createRelay } from '../../relay/relay.ts'
 import { until } from '../../simulator/http-server.ts'
-import { openRelayHere, relayEnv, startRelay } from '../support/relay.ts'
-import { send, webhookRequest } from '../support/send.ts'
-import { startServices } from '../support/services.ts'
+import { openRelayHere, relayEnv, startRelay, startServices } from '../support/relay.ts'
+import { send, webhookRequest } from '../support/requests.ts'
 
 describe('a running relay', () => {
   test('refuses a body without Content-Length as soon as the body exceeds RELAY_MAX_BODY', async () => {

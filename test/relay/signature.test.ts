@@ -5,7 +5,7 @@ import { verifySignature, withoutWhitespace } from '../../relay/intake/signature
 import { configProblems } from '../support/config-problems.ts'
 import { signatureVectors } from '../support/fixture.ts'
 import { openReceiving } from '../support/receiving.ts'
-import { SECRET, sign } from '../support/sign.ts'
+import { SECRET, sign } from '../support/requests.ts'
 
 const TIMESTAMP = '1713277889'
 const BODY = Buffer.from('{"port_context":{"runId":"r_Q0YotCZMKxDLdlaU"},"a b":"c\\" d"}')

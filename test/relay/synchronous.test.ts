@@ -3,9 +3,8 @@ import type { Delivery } from '../../relay/delivery/delivery.ts'
 import { awaitDispatch } from '../../relay/intake/receive.ts'
 import { until } from '../../simulator/http-server.ts'
 import { openReceiving } from '../support/receiving.ts'
-import { openRelayHere, relayEnv } from '../support/relay.ts'
-import { send } from '../support/send.ts'
-import { startServices } from '../support/services.ts'
+import { openRelayHere, relayEnv, startServices } from '../support/relay.ts'
+import { send } from '../support/requests.ts'
 
 const PATH = '/webhook/acme/shop?wait=dispatch'
 const invocation = (id: string) => ({ run: { id }, action: { identifier: 'deploy' }, inputs: {} })

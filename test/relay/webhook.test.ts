@@ -4,8 +4,7 @@ import { DatabaseError } from '../../relay/store/failures.ts'
 import { type Store, StoreBusy } from '../../relay/store/store.ts'
 import { fixtureNames, readFixture } from '../support/fixture.ts'
 import { openReceiving, type Receiving } from '../support/receiving.ts'
-import type { Webhook } from '../support/send.ts'
-import { SECRET, sign } from '../support/sign.ts'
+import { SECRET, sign, type Webhook } from '../support/requests.ts'
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 const context = (more: object = {}) => ({

@@ -2,8 +2,7 @@ import { expect, test } from 'vitest'
 import { until } from '../../simulator/http-server.ts'
 import type { RunOptions } from '../../simulator/runner/types.ts'
 import { action, repositoryWith, runDispatched, workflow } from '../action/play.ts'
-import { sendRunWebhook } from '../support/run-webhook.ts'
-import { send } from '../support/send.ts'
+import { send, sendRunWebhook } from '../support/requests.ts'
 import { startSystem } from './open-stage.ts'
 
 // What Port shows for whole workflows with `report: auto`, through a real relay and directly, with the built action.

@@ -7,9 +7,8 @@ import type { WorkflowDispatch } from '../../simulator/github/types.ts'
 import { until } from '../../simulator/http-server.ts'
 import { keepPort } from '../../simulator/keep-port.ts'
 import type { PortApi, PortRun } from '../../simulator/port/port.ts'
-import { type Env, openRelayHere, type Relay, relayEnv } from '../support/relay.ts'
-import { send } from '../support/send.ts'
-import { startServices } from '../support/services.ts'
+import { type Env, openRelayHere, type Relay, relayEnv, startServices } from '../support/relay.ts'
+import { send } from '../support/requests.ts'
 
 export const REPOSITORY = 'acme/shop'
 export const GITHUB_RUN_ID = 16_000_000_042

@@ -4,17 +4,15 @@ import { type FakeServerEnv, startFakeServer, until } from '../../simulator/http
 import { runDispatched } from '../action/play.ts'
 import { transcript } from '../action/transcript.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
+import { ADMIN_TOKEN, asAdmin } from '../support/requests.ts'
 import { withoutDelivery } from '../support/without-delivery.ts'
 import { GITHUB_RUN_ID, REPOSITORY, startReport, startSystem } from './open-stage.ts'
 
-const ADMIN = 'an-admin-token-of-some-length'
-
 test("after a redelivery, the previous run can't report and doesn't block the new run", async () => {
-  const system = await startSystem({ RELAY_ADMIN_TOKEN: ADMIN })
+  const system = await startSystem({ RELAY_ADMIN_TOKEN: ADMIN_TOKEN })
   const { id, portRun } = await system.deliver()
   const api = async (path: string, method = 'GET') => {
-    const headers = { authorization: `Bearer ${ADMIN}` }
-    const response = await fetch(`${system.url}/api/deliveries/${id}${path}`, { method, headers })
+    const response = await asAdmin(`${system.url}/api/deliveries/${id}${path}`, { method })
     return (await response.json()) as { state: string }
   }
   await startReport(system, id)

@@ -2,18 +2,21 @@ import { expect, test } from 'vitest'
 import type { ShownDelivery, ShownEvent } from '../../relay/admin/api.ts'
 import { until } from '../../simulator/http-server.ts'
 import { action, linesOf, runDispatched } from '../action/play.ts'
-import { sendRunWebhook } from '../support/run-webhook.ts'
+import { ADMIN_TOKEN, asAdmin, sendRunWebhook } from '../support/requests.ts'
 import { GITHUB_RUN_ID, REPOSITORY, type System, startReport, startSystem } from './open-stage.ts'
 
 // With `fail-on-report-error: true`, an entity that Port rejects makes a success of its attempt a failure.
 
-const ADMIN = 'an-admin-token-of-some-length'
 const SECRET = "a secret of GitHub's webhook"
 const BLUEPRINT = { type: 'object', properties: { tier: { type: 'number' } } }
 
 async function open(kind: 'action run' | 'node run' = 'action run', env: Record<string, string> = {}) {
   const all = {
-    ...{ RELAY_ADMIN_TOKEN: ADMIN, GITHUB_WEBHOOK_SECRET: SECRET, RELAY_REPORT_DELETE_BLUEPRINTS: 'service' },
+    ...{
+      RELAY_ADMIN_TOKEN: ADMIN_TOKEN,
+      GITHUB_WEBHOOK_SECRET: SECRET,
+      RELAY_REPORT_DELETE_BLUEPRINTS: 'service',
+    },
     ...env,
   }
   const system = await startSystem(all)
@@ -21,9 +24,8 @@ async function open(kind: 'action run' | 'node run' = 'action run', env: Record<
   const node = kind === 'node run' ? system.port.createNodeRun() : null
   const body = node && { run: { id: node.id } }
   const { id, portRun, dispatch } = await system.deliver(body ? { runId: null, body } : {})
-  const headers = { authorization: `Bearer ${ADMIN}` }
   const read = async () =>
-    (await (await fetch(`${system.url}/api/deliveries/${id}`, { headers })).json()) as ShownDelivery & {
+    (await (await asAdmin(`${system.url}/api/deliveries/${id}`)).json()) as ShownDelivery & {
       events: ShownEvent[]
     }
   const shown = (): { status?: string; statusLabel?: string; summary?: string } =>
@@ -65,7 +67,7 @@ test.each(['action run', 'node run'] as const)(
     await until(() => shown().status === FAILURE[kind], 'the run fails in Port')
     expect(shown().summary).toMatch(WHY)
     expect(shown().summary).toContain('Job deploy: success')
-  if (kind === 'action run') expect(shown().statusLabel).toBe(LABEL)
+    if (kind === 'action run') expect(shown().statusLabel).toBe(LABEL)
     const { state, outcome, reason, events } = await read()
     expect({ state, outcome }).toEqual({ state: 'finished', outcome: 'failed' })
     expect(reason).toContain('Port rejected the entity')

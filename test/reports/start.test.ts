@@ -5,9 +5,8 @@ import { createRepositoryFacts } from '../../relay/reports/repository-facts.ts'
 import { encryptWith } from '../action/encrypt.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { openRelayHere, relayEnv } from '../support/relay.ts'
-import { send } from '../support/send.ts'
+import { SECRET, send } from '../support/requests.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
-import { SECRET } from '../support/sign.ts'
 import { GITHUB_RUN_ID, REPOSITORY, startReport, startSystem } from './open-stage.ts'
 
 test('a run authenticates with GitHub’s token and gets the status of its Port run', async () => {

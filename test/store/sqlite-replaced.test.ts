@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { openSqliteFile } from '../../relay/store/sqlite/file.ts'
 import { until } from '../../simulator/http-server.ts'
 import { openRelayHere, type Relay, relayEnv, startRelay, temporaryFolder } from '../support/relay.ts'
-import { send } from '../support/send.ts'
+import { send } from '../support/requests.ts'
 
 /* SQLite keeps writing to a deleted file, and those writes are lost when the process exits. */
 

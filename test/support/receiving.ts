@@ -10,7 +10,7 @@ import type { Claimed, Store } from '../../relay/store/store.ts'
 import type { ApplyEvent } from '../../relay/workers/apply.ts'
 import { listenHere } from './listen-here.ts'
 import { relayEnv, temporaryFolder } from './relay.ts'
-import { type Webhook, webhookRequest } from './send.ts'
+import { type Webhook, webhookRequest } from './requests.ts'
 import { openStoreHere } from './store-here.ts'
 
 /** The relay's intake without a socket: the HTTP app with a real SQLite file. */

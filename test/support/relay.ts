@@ -7,10 +7,13 @@ import { onTestFinished } from 'vitest'
 import { readConfig } from '../../relay/config/config.ts'
 import { createLog } from '../../relay/log.ts'
 import { createRelay } from '../../relay/relay.ts'
+import { type GitHubApi, startGitHubApi } from '../../simulator/github/github.ts'
+import type { GitHubApiOptions } from '../../simulator/github/types.ts'
 import { until } from '../../simulator/http-server.ts'
 import { keepPort } from '../../simulator/keep-port.ts'
+import { type PortApi, startPortApi } from '../../simulator/port/port.ts'
 import { TEST_ENV } from './environment.ts'
-import { SECRET } from './sign.ts'
+import { SECRET } from './requests.ts'
 import { openStoreHere } from './store-here.ts'
 
 export type Env = Record<string, string>
@@ -101,6 +104,19 @@ export function relayEnv(more: Env = {}): Env {
     RELAY_DATABASE: `sqlite:${join(temporaryFolder(), 'relay.db')}`,
     ...more,
   }
+}
+
+/** Starts a fake Port and a fake GitHub, and returns the relay's variables for them. */
+export async function startServices(
+  options: GitHubApiOptions = {},
+): Promise<{ port: PortApi; github: GitHubApi; env: Env }> {
+  const [port, github] = await Promise.all([startPortApi({ clientSecret: SECRET }), startGitHubApi(options)])
+  onTestFinished(async () => void (await Promise.all([port.close(), github.close()])))
+  const env = {
+    ...{ PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId },
+    ...{ GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token },
+  }
+  return { port, github, env }
 }
 
 /** Creates an empty folder, and removes it after the test. */

@@ -4,8 +4,7 @@ import { packClientPayload } from '../../port/payload.ts'
 import type { Invocation } from '../../port/types.ts'
 import type { RunOptions } from '../../simulator/runner/types.ts'
 import { runWorkflow } from '../../simulator/runner/workflow.ts'
-import { temporaryFolder } from './relay.ts'
-import { startServices } from './services.ts'
+import { startServices, temporaryFolder } from './relay.ts'
 
 /** Simulates a workflow with the built action. Fake commands record calls, and fail if an argument is `broken`. */
 export async function simulateForPort(

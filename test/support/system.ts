@@ -21,7 +21,7 @@ import { createEngine, POLL_LEASE_MS } from '../../relay/workers/workers.ts'
 import { type GitHubRun, startGitHubApi } from '../../simulator/github/github.ts'
 import { startPortApi } from '../../simulator/port/port.ts'
 import { temporaryFolder } from './relay.ts'
-import { gitHubRequest, runWebhook } from './run-webhook.ts'
+import { gitHubRequest, runWebhook } from './requests.ts'
 import { openStoreHere } from './store-here.ts'
 
 export const START_TIMEOUT = 60_000

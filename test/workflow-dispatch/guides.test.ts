@@ -7,8 +7,7 @@ import type { WorkflowDispatch } from '../../simulator/github/types.ts'
 import { until } from '../../simulator/http-server.ts'
 import { runWorkflow } from '../../simulator/runner/workflow.ts'
 import { temporaryFolder } from '../support/relay.ts'
-import { sendRunWebhook } from '../support/run-webhook.ts'
-import { send } from '../support/send.ts'
+import { send, sendRunWebhook } from '../support/requests.ts'
 import { openScene, type Scene, WEBHOOK_SECRET, workflow } from './open-scene.ts'
 
 const FIXTURES = join(import.meta.dirname, '../fixtures')

@@ -1,11 +1,9 @@
 import type { JsonObject } from '../../port/types.ts'
 import type { DeclaredInput, GitHubApiOptions } from '../../simulator/github/types.ts'
-import { openRelayHere, relayEnv } from '../support/relay.ts'
-import { send } from '../support/send.ts'
-import { startServices } from '../support/services.ts'
+import { openRelayHere, relayEnv, startServices } from '../support/relay.ts'
+import { ADMIN_TOKEN, asAdmin, send } from '../support/requests.ts'
 
 export const WEBHOOK_SECRET = 'a-secret-of-the-app-of-some-length'
-const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
 
 /** A relay between a fake Port and a fake GitHub. */
 export type Scene = Awaited<ReturnType<typeof openScene>>
@@ -19,13 +17,10 @@ interface ShownDelivery {
 
 export async function openScene(options: GitHubApiOptions = {}, database: Record<string, string> = {}) {
   const { port, github, env } = await startServices(options)
-  const settings = { RELAY_ALLOWED_REPOSITORIES: 'acme/*', RELAY_DISPATCH_RATE: '0', RELAY_ADMIN_TOKEN }
-  const secret = { GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET }
+  const settings = { RELAY_ALLOWED_REPOSITORIES: 'acme/*', RELAY_DISPATCH_RATE: '0' }
+  const secret = { GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET, RELAY_ADMIN_TOKEN: ADMIN_TOKEN }
   const relay = await openRelayHere(relayEnv({ ...env, ...settings, ...secret, ...database }))
-  const api = async (path: string) => {
-    const headers = { authorization: `Bearer ${RELAY_ADMIN_TOKEN}` }
-    return (await fetch(`${relay.url}/api/deliveries${path}`, { headers })).json()
-  }
+  const api = async (path: string) => (await asAdmin(`${relay.url}/api/deliveries${path}`)).json()
   return {
     ...{ port, github, relay },
     /** Creates a run in Port, and sends the run's webhook to this path of the relay. */
