@@ -92,6 +92,20 @@ describe('an item that Port never accepts does not block the result:', () => {
     expect(relay.port.requests.length).toBeLessThan(70)
   })
 
+  test('an entity that the attempt requires makes its success a failure when a notice replaces the entity', async () => {
+    const shop = { blueprint: 'service', properties: { identifier: 'shop' } }
+    const relay = await open([{ entity: { ...shop, required: true, attempt: 1 } }, END])
+    await relay.bind('d_1', 42)
+    relay.port.fail({ ...ALWAYS, status: 500, match: ({ path }) => path.includes('/entities') })
+    await sendEachMinute(relay, 14)
+    expect(relay.port.run('r_1').status).toBe('IN_PROGRESS')
+    await sendEachMinute(relay, 5)
+    expect(relay.port.run('r_1')).toMatchObject({
+      status: 'FAILURE',
+      statusLabel: 'Entity rejected: service "shop"',
+    })
+  })
+
   test('no message is lost or replaced while Port responds to every request with 503', async () => {
     const entity = { blueprint: 'service', properties: { identifier: 'shop' } }
     const relay = await open([line('a'), { entity }, line('b'), ...FAILED])

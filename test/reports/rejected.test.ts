@@ -124,28 +124,16 @@ test('if Port refuses every update with a summary, a rejected entity still turns
 })
 
 const gone = { properties: { identifier: 'no' }, operation: 'delete', required: true }
+const PASSED = { status: 'SUCCESS', summary: 'all well' }
+const BROKEN = { update: { conclusion: 'failure', summary: 'Broken' } }
+const STOPPED = { update: { conclusion: 'cancelled', statusLabel: 'Canceled' } }
 const CASES: [string, unknown[], object][] = [
   ['an entity in the same report as the result of the job', [entity('shop', 'x'), LAST], FAILED],
-  ['an entity without the mark', [entity('shop', 'x', {}), LAST], { status: 'SUCCESS', summary: 'all well' }],
-  ['an accepted entity', [entity('shop', 1), LAST], { status: 'SUCCESS', summary: 'all well' }],
-  [
-    'an entity to delete that does not exist',
-    [{ entity: { blueprint: 'service', ...gone } }, LAST],
-    { status: 'SUCCESS', summary: 'all well' },
-  ],
-  [
-    'a job that failed',
-    [entity('shop', 'x'), { update: { conclusion: 'failure', summary: 'Broken' } }],
-    { status: 'FAILURE', summary: 'Broken' },
-  ],
-  [
-    'a canceled job',
-    [
-      entity('shop', 'x'),
-      { update: { conclusion: 'cancelled', statusLabel: 'Canceled', summary: 'Stopped' } },
-    ],
-    { status: 'FAILURE', statusLabel: 'Canceled', summary: 'Stopped' },
-  ],
+  ['an entity without the mark', [entity('shop', 'x', {}), LAST], PASSED],
+  ['an accepted entity', [entity('shop', 1), LAST], PASSED],
+  ['a missing entity to delete', [{ entity: { blueprint: 'service', ...gone } }, LAST], PASSED],
+  ['a job that failed', [entity('shop', 'x'), BROKEN], { status: 'FAILURE', summary: 'Broken' }],
+  ['a canceled job', [entity('shop', 'x'), STOPPED], { status: 'FAILURE', statusLabel: 'Canceled' }],
 ]
 
 test('a rejected entity changes only the success of its own attempt', async () => {
@@ -158,6 +146,19 @@ test('a rejected entity changes only the success of its own attempt', async () =
     expect(portRun, name).toMatchObject(expected)
   }
   await Promise.all(CASES.map(run))
+})
+
+test('a rejected entity changes neither a finished run nor the status that another system sets', async () => {
+  const { system } = await open()
+  const [done, other] = [{}, { body: { github: { reportWorkflowStatus: false } } }].map(system.deliver)
+  const { id, portRun } = await done!
+  system.port.endRun(portRun!.id, 'SUCCESS')
+  await system.report(await startReport(system, id, { runId: 7 }), id, [entity('shop', 'x'), LAST])
+  const { id: otherId, portRun: shown } = await other!
+  await system.report(await startReport(system, otherId), otherId, [entity('shop', 'x'), RESULT])
+  await finishOnGitHub(system, 'success')
+  await until(() => shown!.statusLabel === 'Succeeded', 'Port shows the result')
+  expect([portRun!.status, shown!.status]).toEqual(['SUCCESS', 'IN_PROGRESS'])
 })
 
 test('a later attempt that succeeds is a success', async () => {
