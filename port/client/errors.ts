@@ -175,7 +175,7 @@ export function describeNetworkError(error: unknown): string {
 }
 
 /** Returns an error and its causes, the innermost last. `fetch` and Octokit wrap network errors. If a host has several addresses, each address has its own error. */
-function errorChain(error: unknown): NodeJS.ErrnoException[] {
+export function errorChain(error: unknown): NodeJS.ErrnoException[] {
   const errors: NodeJS.ErrnoException[] = []
   for (let each = error; each instanceof Error && errors.length < 10; ) {
     errors.push(each)

@@ -77,108 +77,63 @@ interface Kind {
   find: (health: Health) => Found[] | Found | false | '' | null
 }
 
-const kind = (
-  ...[severity, section, page, after, find]: [Kind['severity'], string, string, Kind['after'], Kind['find']]
-): Kind => ({ severity, section, page, after, find })
+const kind =
+  (severity: Kind['severity']) =>
+  (name: string, after: Kind['after'], find: Kind['find'], page = '/status'): Kind => ({
+    ...{ severity, section: name === 'Health' ? name : `PortRelay${name}`, page, after, find },
+  })
+const [outage, warning, note] = [kind('outage'), kind('warning'), kind('note')]
 
 const MINUTE_MS = 60_000
 const DAY_MS = 1440 * MINUTE_MS
 /** If nothing was dispatched from a queue for BACKLOG_MS, the banner shows the queue. After STALLED_MS, the relay sends an alert. */
 export const BACKLOG_MS = MINUTE_MS
 export const STALLED_MS = 5 * MINUTE_MS
-/** If the oldest message is older than this, the banner shows the message. */
+/** If the oldest message is older than this, the banner shows the message. If Port has rejected it, the banner shows it after REJECTED_MS. */
 export const MESSAGES_MS = 2 * MINUTE_MS
+const REJECTED_MS = MINUTE_MS / 2
 /** How long an alert lasts if its cause is a delivery that started no workflow. */
 const NOT_STARTED_MS = 60 * MINUTE_MS
 export const RUN_AGAIN = 'Afterwards, run the Port actions of refused webhooks again.'
 
-const DATABASE = 'PortRelayDatabaseUnavailable'
-const REJECTED = 'PortRelayCredentialRejected'
+const QUEUED = '/?state=queued'
 const AT_ONCE = { banner: 0, alert: 0 }
 
 /** Every problem that operators see, the worst first. The banner, the alerts, `/readyz`, `doctor`, and the runbook's test read this table. */
 export const PROBLEMS = {
-  database_unavailable: kind(
-    'outage',
-    DATABASE,
-    '/status',
-    AT_ONCE,
-    ({ database: text, ...health }) =>
-      text && { text, advice: `Webhooks are refused with 503.${inQueue(health)} ${RUN_AGAIN}` },
-  ),
-  outdated: kind('warning', 'Health', '/status', { banner: 0 }, ({ outdated: text }) => text && { text }),
-  credential_rejected: kind('outage', REJECTED, '/status', { ...AT_ONCE, readyz: 0 }, health =>
+  database_unavailable: outage('DatabaseUnavailable', AT_ONCE, databaseUnavailable),
+  outdated: warning('Health', { banner: 0 }, ({ outdated: text }) => text && { text }),
+  credential_rejected: outage('CredentialRejected', { ...AT_ONCE, readyz: 0 }, health =>
     ofSides(health, 'credential_rejected'),
   ),
-  unreachable: kind(
-    ...(['outage', 'PortRelayUnreachable', '/status'] as const),
-    { banner: 0, alert: 5 * MINUTE_MS, readyz: 0 },
-    health => ofSides(health, 'unreachable'),
+  unreachable: outage('Unreachable', { banner: 0, alert: 5 * MINUTE_MS, readyz: 0 }, health =>
+    ofSides(health, 'unreachable'),
   ),
-  public_url_unreachable: kind(
-    'outage',
-    'PortRelayPublicUrlUnreachable',
-    '/status',
+  public_url_unreachable: outage(
+    'PublicUrlUnreachable',
     AT_ONCE,
-    ({ address }) => address?.kind === 'failed' && address,
+    health => health.address?.kind === 'failed' && health.address,
   ),
-  clock_off: kind(
-    'outage',
-    'PortRelayClockOff',
-    '/status',
-    { banner: 0, readyz: 0 },
+  clock_off: outage(
+    'ClockOff',
+    { banner: 0, alert: 10 * MINUTE_MS, readyz: 0 },
     ({ clock: text }) => text && { side: 'github', text },
   ),
-  token_expires: kind(
-    'warning',
-    'PortRelayTokenExpires',
-    '/status',
-    { banner: 0 },
-    ({ tokenExpiresAt: at, now }) =>
-      at !== null &&
-      at - now < SOON_MS && {
-        text: `GITHUB_TOKEN ${at > now ? `expires on ${clockTime(at)}` : 'has expired'}.`,
-        advice: `Set a new token. ${RESTART}`,
-      },
+  token_expires: warning('TokenExpires', { banner: 0 }, tokenExpires),
+  messages_wait: warning('MessagesWait', { banner: REJECTED_MS, alert: 15 * MINUTE_MS }, messagesWait),
+  queue_stalled: warning('QueueStalled', { banner: BACKLOG_MS, alert: STALLED_MS }, queueStalled, QUEUED),
+  queue_old: warning('QueueIsOld', { banner: BACKLOG_MS, alert: 15 * MINUTE_MS }, queueOld, QUEUED),
+  no_runner: warning('NoRunner', AT_ONCE, noRunner, '/?state=running'),
+  webhooks_refused: warning('WebhooksRefused', AT_ONCE, webhooksRefused, '/refused'),
+  workflow_not_started: warning('NotStarted', { alert: 0 }, notStarted, '/?outcome=not_started'),
+  freeze_old: warning(
+    'Frozen',
+    { banner: DAY_MS, alert: DAY_MS },
+    health => frozen(health, true),
+    '/freezes',
   ),
-  messages_wait: kind(
-    'warning',
-    'PortRelayMessagesWait',
-    '/status',
-    { banner: MESSAGES_MS, alert: 15 * MINUTE_MS },
-    messagesWait,
-  ),
-  queue_stalled: kind(
-    'warning',
-    'PortRelayQueueStalled',
-    '/?state=queued',
-    { banner: BACKLOG_MS, alert: STALLED_MS },
-    queueStalled,
-  ),
-  queue_old: kind(
-    'warning',
-    'PortRelayQueueIsOld',
-    '/?state=queued',
-    { banner: BACKLOG_MS, alert: 15 * MINUTE_MS },
-    queueOld,
-  ),
-  // If the database doesn't accept writes, the relay doesn't poll, so these runs may have a runner by now.
-  no_runner: kind('warning', 'PortRelayNoRunner', '/?state=running', AT_ONCE, ({ database, waiting }) =>
-    describeWithoutRunner(database === null ? waiting : []),
-  ),
-  webhooks_refused: kind('warning', 'PortRelayWebhooksRefused', '/refused', AT_ONCE, webhooksRefused),
-  workflow_not_started: kind(
-    'warning',
-    'PortRelayNotStarted',
-    '/?outcome=not_started',
-    { alert: 0 },
-    notStarted,
-  ),
-  freeze_old: kind('warning', 'PortRelayFrozen', '/freezes', { banner: DAY_MS, alert: DAY_MS }, health =>
-    frozen(health, true),
-  ),
-  frozen: kind('note', 'PortRelayFrozen', '/freezes', { banner: 0 }, health => frozen(health, false)),
-  paused: kind('note', 'PortRelayPaused', '/status', { banner: 0 }, paused),
+  frozen: note('Frozen', { banner: 0 }, health => frozen(health, false), '/freezes'),
+  paused: note('Paused', { banner: 0 }, paused),
 }
 
 /** Returns the row of a problem; undefined for an unknown type, because an alert of an earlier version can have another type. */
@@ -201,11 +156,32 @@ export function findProblems(health: Health, place: keyof Kind['after']): Proble
 
 const linkTo = (id: string): Found['link'] => [`/deliveries/${encodeURIComponent(id)}`, 'Delivery']
 
+function databaseUnavailable({ database: text, ...health }: Health): Found | null {
+  return text === null
+    ? null
+    : { text, advice: `Webhooks are refused with 503.${inQueue(health)} ${RUN_AGAIN}` }
+}
+
+function tokenExpires({ tokenExpiresAt: at, now }: Health): Found | null {
+  if (at === null || at - now >= SOON_MS) return null
+  const text = `GITHUB_TOKEN ${at > now ? `expires on ${clockTime(at)}` : 'has expired'}.`
+  return { text, advice: `Set a new token. ${RESTART}` }
+}
+
+// If the database doesn't accept writes, the relay doesn't poll, so these runs may have a runner by now.
+function noRunner({ database, waiting }: Health): Found[] {
+  return describeWithoutRunner(database === null ? waiting : [])
+}
+
 function messagesWait(health: Health): Found | null {
   const { problems, oldestMessage: since, oldestOf, oldestReason, portPausedUntil, now } = health
   if (since === null || portPausedUntil > now || problems.some(({ side }) => side === 'port')) return null
+  if (oldestReason === null && now - since < MESSAGES_MS) return null
   const text = `Messages to Port are delayed: the oldest message has waited since ${timeAndAge(since, now)}.`
-  const advice = oldestReason === null ? "The relay's log shows Port's responses." : `${oldestReason}.`
+  const advice =
+    oldestReason === null
+      ? "Port hasn't rejected it: Port responds slowly, or many messages are waiting."
+      : `${oldestReason}.`
   return { text, advice, since, ...(oldestOf !== null && { link: linkTo(oldestOf) }) }
 }
 
@@ -228,8 +204,14 @@ function queueStalled({ database, problems, stalled, now }: Health): Found[] {
 function queueOld({ now, database, problems, queued, queuedSince: since, stalled, limits }: Health) {
   if (since === null || database !== null || problems.some(({ side }) => side === 'github')) return null
   const text = `Dispatches are delayed: the oldest of ${amount(queued)} in the queue has waited since ${timeAndAge(since, now)}.`
-  if (stalled.length > 0 || limits.length > 0) return { text, since, only: 'alert' as const }
-  return { text, since, advice: 'GitHub is slow or failing, or RELAY_DISPATCH_RATE is too low.' }
+  const [[limit], [first]] = [limits, stalled]
+  // The banner shows rate limits and stalled queues by themselves.
+  if (limit) return { text, since, only: 'alert' as const, advice: describeLimit(limit) }
+  const slow = `${OTHERS_FIRST}. If the queue grows, raise RELAY_DISPATCH_RATE, or see https://www.githubstatus.com.`
+  if (!first) return { text, since, advice: slow }
+  const { repository, reason } = first
+  const advice = `The queue of ${repository} has waited the longest: ${reason ?? OTHERS_FIRST}.`
+  return { text, since, only: 'alert' as const, advice }
 }
 
 function webhooksRefused({ refused, now }: Health): Found | null {
@@ -252,9 +234,11 @@ function notStarted({ notStarted, now }: Health) {
   })
 }
 
+const describeLimit = (limit: RateLimitPause) => `${limit.reason}${ownerOf(limit) && ` (${ownerOf(limit)})`}.`
+
 function paused({ limits, portPausedUntil: until, now, queued }: Health): Found[] {
   const ofGitHub = limits.map(limit => ({
-    text: `${limit.reason}${ownerOf(limit) && ` (${ownerOf(limit)})`}.`,
+    text: describeLimit(limit),
     advice: `The relay goes on by itself at ${clockTime(limit.pausedUntil)}. If this happens often, give it a token or an App of its own.${inQueue({ queued })}`,
   }))
   const ofPort = {

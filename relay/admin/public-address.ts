@@ -1,10 +1,10 @@
 import { createHmac, randomBytes } from 'node:crypto'
-import { describeNetworkError } from '../../port/client/errors.ts'
-import { isLoopback, parseJson } from '../../port/text.ts'
+import { cleanText, isLoopback, parseJson } from '../../port/text.ts'
 import { isObject } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
 import { clockTime } from '../delivery/outcome.ts'
 import type { ThrottledLog } from '../log.ts'
+import { explainNetworkError } from './network-error.ts'
 
 const CHALLENGE = /^[\w-]{32,64}$/
 export const newChallenge = () => randomBytes(24).toString('base64url')
@@ -35,11 +35,11 @@ export async function challengeAddress(
   try {
     const init = { redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) } as const
     const response = await fetch(`${url}/healthz?challenge=${challenge}`, init)
-    if (response.ok) return readBody(parseJson(await readStart(response)), response.status, expected)
+    if (response.ok) return readBody(parseJson(await readStart(response)), response, expected)
     await response.body?.cancel()
     return readStatus(response, url)
   } catch (error) {
-    return readError(error)
+    return readError(error, url)
   }
 }
 
@@ -55,8 +55,10 @@ async function readStart({ body }: Response): Promise<string> {
 const CORRECT = 'Correct RELAY_PUBLIC_URL, or correct the address to which the proxy forwards requests.'
 const failed = (cause: string, advice: string): Found => ({ kind: 'failed', cause, advice })
 
-function readBody(body: unknown, status: number, expected: string | null): Found {
-  if (!isObject(body) || body.ok !== true) return failed(`another server responds (${status})`, CORRECT)
+function readBody(body: unknown, { status, headers }: Response, expected: string | null): Found {
+  const server = cleanText(headers.get('server') ?? '', 40)
+  if (!isObject(body) || body.ok !== true)
+    return failed(`another server responds (${status}${server && `, ${server}`})`, CORRECT)
   const hmac = typeof body.hmac === 'string' ? body.hmac : null
   if (expected === null || hmac === expected) return { kind: 'relay', hmac }
   if (hmac === null) return { kind: 'unknown', cause: 'a relay of an earlier version responds' }
@@ -76,29 +78,15 @@ function readStatus({ status, headers }: Response, url: string): Found {
   return failed(cause, `${routes}, or correct RELAY_PUBLIC_URL.`)
 }
 
-const CA =
-  'Let the proxy send the complete chain of certificates. If the CA is private, set NODE_EXTRA_CA_CERTS to its certificate; Port and the runners must trust the CA, too.'
-const CONNECT =
-  "Start the proxy, and check the firewall. If this network can't reach its own public address, set RELAY_CHECK_PUBLIC_URL=false."
-/** Patterns of Node's error codes, the causes, and the advice. @see https://nodejs.org/api/tls.html#x509-certificate-error-codes */
-const ERRORS: [RegExp, string, string][] = [
-  [/^CERT_HAS_EXPIRED$/, 'the certificate has expired', 'Renew the certificate, and reload the proxy.'],
-  [/^CERT_NOT_YET_VALID$/, "the certificate isn't valid yet", "Check this machine's clock."],
-  [/ALTNAME/, 'the certificate is for another name', 'Correct the certificate, or RELAY_PUBLIC_URL.'],
-  [/CERT|SIGNED|ISSUER|VERIFY/, "this machine doesn't trust the certificate's CA", CA],
-  [/^ENOTFOUND|^EAI_AGAIN/, "the name doesn't resolve", 'Correct RELAY_PUBLIC_URL, or the DNS record.'],
-  [/^ERR_SSL|^EPROTO/, "the server doesn't speak TLS", 'Let the proxy serve https on this port.'],
-  [/^/, 'no connection', CONNECT],
-]
-
-function readError(error: unknown): Found {
-  for (let each = error; each instanceof Error; each = each.cause)
-    // Undici's message if the proxy in HTTPS_PROXY refuses the tunnel.
-    if (each.message.includes('HTTP Tunneling'))
-      return { kind: 'unknown', cause: 'the proxy in HTTPS_PROXY refuses the connection' }
-  const code = describeNetworkError(error)
-  const [, cause, advice] = ERRORS.find(([pattern]) => pattern.test(code)) as (typeof ERRORS)[number]
-  return failed(`${cause} (${code})`, advice)
+function readError(error: unknown, url: string): Found {
+  const { byProxy, cause, advice } = explainNetworkError(error, url, 'RELAY_PUBLIC_URL')
+  if (byProxy) return { kind: 'unknown', cause }
+  const own = cause.includes('trust')
+    ? ' Port and the runners must trust the CA, too.'
+    : cause.includes('certificate')
+      ? ''
+      : " If this network can't reach its own public address, set RELAY_CHECK_PUBLIC_URL=false."
+  return failed(cause, advice + own)
 }
 
 export const CHECK_MS = 5 * 60_000
@@ -118,12 +106,13 @@ export function createPublicAddress(deps: {
   const given = config.checkPublicUrl ? config.publicUrl : null
   const url = given !== null && isLoopback(new URL(given).hostname) ? null : given
   let [found, failures, since]: [Found | null, number, number] = [null, 0, 0]
+  let first = 'Not checked yet. The relay checks it 5 seconds after its start.'
 
   return {
     /** Returns the last result; null if the check is off. A single failure doesn't count as a result. */
     status(): AddressStatus | null {
       if (url === null) return null
-      if (!found) return { kind: null, since, text: 'Not checked yet.' }
+      if (!found) return { kind: null, since, text: first }
       const { kind } = found
       if (found.kind === 'relay') return { kind, since, text: `This machine reaches the relay at ${url}.` }
       if (found.kind === 'unknown') return { kind, since, text: `${url} can't be checked: ${found.cause}.` }
@@ -136,7 +125,10 @@ export function createPublicAddress(deps: {
       const challenge = newChallenge()
       const result = await challengeAddress(url, challenge, signChallenge(key, challenge))
       const isFailed = result.kind === 'failed'
-      if (isFailed && failures++ === 0) since = clock()
+      if (result.kind === 'failed' && failures++ === 0) {
+        since = clock()
+        first = `The first check of ${url} failed: ${result.cause}. ${result.advice} The relay checks again after 30 seconds.`
+      }
       if (!isFailed) failures = 0
       if (isFailed) throttled.warn({ reason: result.cause }, "RELAY_PUBLIC_URL doesn't lead to this relay")
       // The cause of a single failure can be the restart of a proxy.

@@ -1,4 +1,4 @@
-import { describeNetworkError, type PortError } from '../../port/client/errors.ts'
+import type { PortError } from '../../port/client/errors.ts'
 import type { Config } from '../config/config.ts'
 import type { OnResponse } from '../config/outgoing.ts'
 import { RETRIED_MS } from '../delivery/delivery.ts'
@@ -6,6 +6,7 @@ import { clockTime } from '../delivery/outcome.ts'
 import { ownerOf, type RateLimitPauses } from '../github/rate-limit-pause.ts'
 import { foreignReason } from '../github/response.ts'
 import type { ThrottledLog } from '../log.ts'
+import { explainNetworkError } from './network-error.ts'
 
 export const SIDES = ['github', 'port'] as const
 export type Side = (typeof SIDES)[number]
@@ -100,8 +101,9 @@ export function createSides(deps: {
   }
 
   return {
-    observeGitHub: (...result: Parameters<OnResponse>) => observe('github', readGitHub(...result)),
-    observePort: (error: PortError | null) => observe('port', readPort(error)),
+    observeGitHub: (...result: Parameters<OnResponse>) =>
+      observe('github', readGitHub(config.github.apiUrl, ...result)),
+    observePort: (error: PortError | null) => observe('port', readPort(config.port.apiUrl, error)),
     /** Whether the relay uses the service. The relay uses Port only if PORT_CLIENT_ID is set. */
     isUsed: (side: Side) => side === 'github' || config.port.clientId !== null,
     lastSuccess: (side: Side) => records[side].lastSuccess,
@@ -133,14 +135,16 @@ const ADVICE = {
     'token' in auth ? `Set a new token. ${RESTART}` : `Check both values and this server's clock. ${RESTART}`,
   port: () => `Set the client ID and secret that Port shows under Credentials. ${RESTART}`,
 }
-const checkNetwork = (setting: string) => `Check ${setting}, the proxy, and the network.`
 
-function readGitHub(...[response, error]: Parameters<OnResponse>): Observed | null {
-  if (!response)
-    return { kind: 'failed', cause: describeNetworkError(error), advice: checkNetwork('GITHUB_API_URL') }
+function readGitHub(apiUrl: string, ...[response, error]: Parameters<OnResponse>): Observed | null {
+  if (!response) return { kind: 'failed', ...explainNetworkError(error, apiUrl, 'GITHUB_API_URL') }
   const { status, headers } = response
   // Without x-github-request-id, the response is from a proxy.
-  if (!headers.has('x-github-request-id')) return { kind: 'failed', cause: foreignReason(status) }
+  if (!headers.has('x-github-request-id'))
+    return {
+      ...{ kind: 'failed', cause: foreignReason(status) },
+      advice: `Check GITHUB_API_URL (${apiUrl}), HTTPS_PROXY, and the gateways in between.`,
+    }
   // A 5xx to a dispatch doesn't count, because the search for the workflow run, which follows, shows whether GitHub is down.
   if (status >= 500 && response.url.endsWith('/dispatches')) return null
   if (status >= 500)
@@ -153,15 +157,17 @@ function readGitHub(...[response, error]: Parameters<OnResponse>): Observed | nu
 }
 
 /** @returns null if the relay sent no request, or if the response could be from another server */
-function readPort(error: PortError | null): Observed | null {
+function readPort(apiUrl: string, error: PortError | null): Observed | null {
   if (!error) return { kind: 'succeeded' }
   const { kind, status } = error
   if (error.ofToken && status === 404)
-    return { kind: 'failed', cause: 'PORT_API_URL is wrong: the server has no route for tokens (404)' }
+    return {
+      ...{ kind: 'failed', cause: 'PORT_API_URL is wrong: the server has no route for tokens (404)' },
+      advice: `Set it to the API of your region, such as https://api.port.io. ${RESTART}`,
+    }
   if (kind === 'credentials') return { kind: 'rejected', status: status ?? 401 }
   if (kind !== 'unreachable') return status === null ? null : { kind: 'refused' }
-  if (status === null)
-    return { kind: 'failed', cause: describeNetworkError(error), advice: checkNetwork('PORT_API_URL') }
+  if (status === null) return { kind: 'failed', ...explainNetworkError(error, apiUrl, 'PORT_API_URL') }
   if (status === 404 || status === 409) return null
   return {
     ...{ kind: 'failed', cause: `Port, or a proxy in front of it, responded with ${status}` },

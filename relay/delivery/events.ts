@@ -3,6 +3,7 @@ import type { Approval, PendingDeployment } from '../github/approvals.ts'
 import type { Job } from '../github/jobs.ts'
 import type { PauseCause } from '../github/rate-limit-pause.ts'
 import type { ResponseId } from '../github/response.ts'
+import type { Listeners } from '../github/workflow-files.ts'
 import type { DeliveryRun, Message, Wait } from './delivery.ts'
 
 /** A finished job. Its name is omitted, because it can contain inputs. Times are milliseconds since 1970. */
@@ -19,7 +20,7 @@ export interface JobsFound {
 /** Why the relay doesn't know the result of a delivery's workflow run. Durations are in milliseconds. */
 export type NoRun =
   /** `queued`: how many workflow runs of the repository were created in the ten seconds before GitHub accepted the dispatch. */
-  | { why: 'nothing listens'; queued?: number }
+  | { why: 'nothing listens'; queued?: number; listeners?: Listeners }
   | { why: 'not seen'; reason: string; startTimeout: number }
   | { why: 'unidentified'; amount: number }
   | { why: 'deleted' }
@@ -58,8 +59,8 @@ export type DeliveryEvent =
   | { type: 'runFinished'; run: DeliveryRun; runs: DeliveryRun[]; found: JobsFound | null }
   /** The run in Port has finished. `conclusion`: the run's status in Port. */
   | { type: 'finishedInPort'; runs: DeliveryRun[]; conclusion?: string }
-  /** No workflow on the default branch listens to the dispatch. `hasFiles`: whether the branch has workflow files. */
-  | { type: 'listenerMissing'; hasFiles: boolean; pollAt: number }
+  /** No active workflow on the default branch listens to the dispatch. */
+  | { type: 'listenerMissing'; listeners: Listeners; pollAt: number }
   | { type: 'startTimedOut'; cause: NoRun }
   | { type: 'runTimedOut'; cause: NoRun }
   | { type: 'runUnidentified'; cause: NoRun }

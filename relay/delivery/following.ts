@@ -194,9 +194,14 @@ export function finishInPort(
 ): Transition | null {
   if (delivery.cancelRequestedAt !== null) return null
   const runs = mergeRuns(delivery.runs, seen)
+  const outcome = outcomeInPort(conclusion, boundRun({ runs }))
+  const reason =
+    outcome === 'succeeded'
+      ? null
+      : `The run in Port has finished (${conclusion}): a user ended it, or the workflow reported to Port without the relay. Port's log shows more.`
   return {
     change: {
-      ...{ state: 'finished', outcome: outcomeInPort(conclusion, boundRun({ runs })), reason: null },
+      ...{ state: 'finished', outcome, reason },
       ...{ dueAt: null, awaitingResponseSince: null, runs },
     },
     messages: [],
@@ -207,10 +212,10 @@ export function finishInPort(
 /** Warns in Port that no workflow listens to the dispatch. The delivery waits until the start timeout. */
 export function warn(
   delivery: Delivery,
-  { hasFiles, pollAt }: Event<'listenerMissing'>,
+  { listeners, pollAt }: Event<'listenerMissing'>,
   { policy: { startTimeout } }: Context,
 ): Transition {
-  const reason = nothingListens(delivery, hasFiles)
+  const reason = nothingListens(delivery, listeners)
   const message = `${reason} The relay waits for a workflow run until RELAY_START_TIMEOUT (${duration(startTimeout)}) has passed.`
   return {
     change: { reason, dueAt: pollAt },

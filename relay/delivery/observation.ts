@@ -180,7 +180,7 @@ function findListener(
   if (now < startedAt(delivery) + LISTENER_MS || found.candidates.length > 0 || found.elsewhere) return null
   if (listeners === 'not read') return { do: 'read listeners' }
   if (listeners === 'found' || listeners === 'unknown') return null
-  return apply({ type: 'listenerMissing', hasFiles: listeners === 'none', pollAt })
+  return apply({ type: 'listenerMissing', listeners, pollAt })
 }
 
 /** Decides how the delivery continues, based on the workflow runs and the Port run. The first rule that applies decides. */

@@ -196,6 +196,26 @@ export function describeFailure({ kind, status, cause }: PortFailure): { reason:
   return { reason: `Port didn't respond (${describeNetworkError(cause)})` }
 }
 
+const SET_CREDENTIALS =
+  "Set PORT_CLIENT_ID and PORT_CLIENT_SECRET to the credentials of the run's organization, check PORT_API_URL, and restart the relay"
+const CURES: Partial<Record<PortFailure['kind'], string>> = {
+  unknown_run: `If the run was deleted, wait: the relay drops its messages after 15 minutes. If not: ${SET_CREDENTIALS}`,
+  credentials: SET_CREDENTIALS,
+  later: 'The relay goes on by itself',
+  unreachable:
+    'See https://status.port.io, or check PORT_API_URL and HTTPS_PROXY. The relay tries again by itself',
+}
+
+/** Describes a failure for operators, with what to do. Without a period at the end. */
+export function explainFailure(failure: PortFailure): string {
+  const { reason, status } = describeFailure(failure)
+  const ofContent =
+    status === 403
+      ? 'Give the credentials in PORT_CLIENT_ID the permission to update runs and entities'
+      : 'If this continues for 15 minutes, the relay sends only the result of the run'
+  return `${reason}${status === undefined ? '' : ` (${status})`}. ${CURES[failure.kind] ?? ofContent}`
+}
+
 /** The longest time between two attempts is FIRST_LONGEST_MS for about an hour, and LONGEST_WAIT_MS after that. */
 const FIRST_LONGEST_MS = 60_000
 const MANY_ATTEMPTS = 60

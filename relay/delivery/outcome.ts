@@ -1,7 +1,8 @@
 import { duration } from '../../port/text.ts'
 import type { Conclusion, LogLine } from '../../port/types.ts'
-import { PROTECTION_HINT } from '../github/errors.ts'
+import { ENABLE, PROTECTION_HINT } from '../github/errors.ts'
 import type { Job } from '../github/jobs.ts'
+import type { Listeners } from '../github/workflow-files.ts'
 import type { Delivery, DeliveryRun, HistoryEntry, Outcome, Transition } from './delivery.ts'
 import type { Event, NoRun, Policy } from './events.ts'
 import { boundRun } from './match.ts'
@@ -73,7 +74,9 @@ export function outcomeWithoutRun(cause: NoRun, delivery: Delivery): Ending {
         return notStarted(
           `GitHub accepted the ${dispatch}, but started no workflow run, because ${cause.queued} workflow runs of ${repository} were created within seconds. GitHub blocks more than ${QUEUE_LIMIT} in ten seconds, without an error. Run the Port action again. If the relay causes such bursts, lower RELAY_DISPATCH_RATE.`,
         )
-      return notStarted(workflow === null ? nothingListens(delivery) : noRunOfWorkflow(delivery))
+      return notStarted(
+        workflow === null ? nothingListens(delivery, cause.listeners) : noRunOfWorkflow(delivery),
+      )
     case 'not seen':
       return notStarted(
         `No workflow run in ${repository} reported within ${duration(cause.startTimeout)} of the ${dispatch}. Possible causes: ${workflow === null ? 'no workflow on the default branch listens to the dispatch' : `the workflow has no "workflow_dispatch:" in its "on:" or is disabled`}; the workflow run still waits for a runner; the workflow doesn't use the action. The relay can't read the repository's workflow runs: ${cause.reason}. Give the relay the permission Actions: read, and check the repository's Actions page.`,
@@ -108,12 +111,17 @@ export function outcomeWithoutRun(cause: NoRun, delivery: Delivery): Ending {
 
 export function nothingListens(
   { repository, eventType }: Pick<Delivery, 'repository' | 'eventType'>,
-  hasWorkflows = true,
+  listeners: Listeners = 'unknown',
 ): string {
+  if (typeof listeners === 'object')
+    return `Workflow ${listeners.disabled} in ${repository} listens to repository_dispatch type ${eventType}, but is disabled: ${ENABLE}`
+  if (listeners === 'found')
+    return `GitHub started no workflow run, although a workflow in ${repository} listens to repository_dispatch type ${eventType} on its default branch: check that Actions are enabled in the repository's settings, and run the Port action again.`
   const listens = `No workflow in ${repository} listens to repository_dispatch type ${eventType} on its default branch`
   const on = `"on: repository_dispatch: types: [${eventType}]"`
-  if (!hasWorkflows)
+  if (listeners === 'no files')
     return `${listens}: the repository has no workflows. Add a workflow with ${on} to the default branch, and check that Actions are enabled in the repository's settings.`
+  if (listeners === 'none') return `${listens}. Add ${on} to a workflow, or correct the event type.`
   return `${listens}. Add ${on} to a workflow, correct the event type, or enable the workflow if it's disabled.`
 }
 

@@ -4,12 +4,13 @@ import { BoundedMap } from '../cache.ts'
 import type { Config } from '../config/config.ts'
 import type { OnResponse, Received } from '../config/outgoing.ts'
 import { createApprovalReader } from './approvals.ts'
-import { createCredential, hideSecrets, pausedCredential } from './credentials.ts'
+import { CredentialError, createCredential, hideSecrets, pausedCredential } from './credentials.ts'
 import { repositoryDispatchRefusal, sendRepositoryDispatch } from './dispatch.ts'
-import { type DispatchOutcome, dispatchFailure } from './errors.ts'
+import { type DispatchOutcome, dispatchFailure, type Listed } from './errors.ts'
 import { createJobReader } from './jobs.ts'
 import { createRateLimitPauses } from './rate-limit-pause.ts'
 import { createRepositoryReader } from './repository.ts'
+import { findResponse } from './response.ts'
 import { createRunControl, createRunReader } from './runs.ts'
 import { createWorkflowDispatcher } from './workflow-dispatch.ts'
 import { createWorkflowFileReader } from './workflow-files.ts'
@@ -58,6 +59,13 @@ export function createGitHub(
   const credential = pausedCredential(hideSecrets(direct, ours), pauses, clock)
   const repositories = createRepositoryReader(credential)
   const dispatchWorkflow = createWorkflowDispatcher(credential, repositories, clock)
+  /** After a 404, shows whether the repository, the workflow, or a permission is missing. */
+  const listIfNotFound = async (error: unknown, repository: string): Promise<Listed> => {
+    if (findResponse(error)?.status !== 404 || error instanceof CredentialError) return null
+    return repositories
+      .workflows(repository)
+      .catch(refusal => (findResponse(refusal)?.status === 404 ? 'hidden' : null))
+  }
   return {
     serverUrl: serverUrl(config.apiUrl),
     /** Returns GitHub's time minus the relay's time, in milliseconds; null before GitHub's first response. */
@@ -91,13 +99,14 @@ export function createGitHub(
               )
             : await dispatchWorkflow({ repository, workflow, ref }, content, policy)
       } catch (error) {
+        const listed = await listIfNotFound(error, repository)
         outcome = dispatchFailure(error, {
           repository,
           now: clock(),
           refusal: (...refused) =>
             workflow === null
-              ? repositoryDispatchRefusal(refused, { repository, eventType }, content.payload)
-              : workflowRefusal(refused, { repository, workflow, ref: ref ?? 'the default branch' }),
+              ? repositoryDispatchRefusal(refused, { repository, eventType, listed }, content.payload)
+              : workflowRefusal(refused, { repository, workflow, ref: ref ?? 'the default branch', listed }),
         })
       }
       // The response to a read doesn't end the pause, because GitHub limits reads and writes separately.

@@ -8,7 +8,9 @@ import {
   type DispatchOutcome,
   deferred,
   forbiddenHint,
+  hiddenSentence,
   isProtection,
+  type Listed,
   lost,
   PROTECTION_HINT,
   PreparationError,
@@ -38,7 +40,7 @@ export async function sendRepositoryDispatch(
 /** Explains why GitHub rejected a `repository_dispatch`. Omits the values of its payload. */
 export function repositoryDispatchRefusal(
   [status, message, documentation]: Refused,
-  { repository, eventType }: { repository: string; eventType: string },
+  { repository, eventType, listed }: { repository: string; eventType: string; listed: Listed },
   { port }: ClientPayload,
 ): string {
   const { inputs, entity, event, trigger } = port
@@ -50,6 +52,9 @@ export function repositoryDispatchRefusal(
     case 403:
       return `GitHub doesn't let the relay dispatch to ${repository} (403: ${said}): ${forbiddenHint(message, 'Contents: write', documentation)}`
     case 404:
+      if (listed === 'hidden') return hiddenSentence(repository)
+      if (listed)
+        return `The relay's token or App can read ${repository}, but can't dispatch to it (404): it lacks Contents: write on the repository.`
       return `GitHub can't find ${repository}: the repository doesn't exist, or the relay's token or App lacks Contents: write on the repository.`
     case 422:
       return `GitHub rejected the payload for "${eventType}" in ${repository} (422: ${said}).${documentation}`

@@ -2,6 +2,7 @@ import { describeNetworkError, wasNotSent } from '../../port/client/errors.ts'
 import { backOff } from '../../port/retry.ts'
 import { CredentialError } from './credentials.ts'
 import { type PauseCause, PausedError, readLimit } from './rate-limit-pause.ts'
+import type { ListedWorkflow } from './repository.ts'
 import {
   findResponse,
   foreignReason,
@@ -94,6 +95,12 @@ export function dispatchFailure(error: unknown, context: DispatchContext): Dispa
 
 /** GitHub's refusal of a request. `documentation`: see `readDocumentation`. */
 export type Refused = [status: number, message: string, documentation: string]
+
+/** The workflows of the repository to which GitHub responded with 404; `hidden` if GitHub doesn't show the repository, null if unknown. */
+export type Listed = ListedWorkflow[] | 'hidden' | null
+
+export const hiddenSentence = (repository: string) =>
+  `GitHub can't find ${repository}: it doesn't exist, or the relay's token has no access to it. Correct the repository's name in Port or in the relay's settings, or give the token access to the repository.`
 
 type DispatchContext = { repository: string; now: number; refusal: (...refused: Refused) => string }
 
@@ -206,6 +213,8 @@ export const isProtection = (message: string): boolean =>
 
 export const PROTECTION_HINT =
   "a workflow execution protection of the repository, organization, or enterprise blocks the run (Settings, Actions, Policies): allow the event repository_dispatch or workflow_dispatch, and allow the relay's GitHub App or the user of GITHUB_TOKEN as an actor"
+
+export const ENABLE = 'enable it on GitHub (Actions, the workflow, Enable workflow).'
 
 const isPermission = (message: string) => /^Resource not accessible by/i.test(message)
 

@@ -4,6 +4,7 @@ import { eventTypes, inputsOf, readEvents, type WorkflowInputs } from '../../wor
 import { BoundedMap, createTtlCache } from '../cache.ts'
 import type { Credential } from './credentials.ts'
 import type { RequestBudget } from './rate-limit-pause.ts'
+import type { ListedWorkflow, RepositoryReader } from './repository.ts'
 import { mustBeGitHub } from './response.ts'
 
 /** A workflow file on the default branch. `blob`: the ID of its contents. `size`: their size in bytes. */
@@ -56,12 +57,12 @@ export async function readFile(
 
 type Types = ReturnType<typeof eventTypes>
 
-/** Whether workflow files listen to a dispatch. `unknown`: a file can't be read, there are too many files, or the request budget is used up. */
-export type Listeners = 'found' | 'none' | 'no files' | 'unknown'
+/** Whether workflow files listen to a dispatch. `disabled`: the only file that listens. `unknown`: a file can't be read, there are too many files, or the request budget is used up. */
+export type Listeners = 'found' | 'none' | 'no files' | 'unknown' | { disabled: string }
 
 /** Creates a function that finds listeners and never throws. @param leave the number of requests to leave in the budget for more urgent work */
 export function createFindListeners(
-  github: WorkflowFileReader,
+  github: WorkflowFileReader & Pick<RepositoryReader, 'workflows'>,
   budget: RequestBudget,
   clock: () => number,
   leave: number,
@@ -70,6 +71,7 @@ export function createFindListeners(
   const repositories = createTtlCache<{
     files: Promise<WorkflowFile[] | null>
     types: Map<string, Promise<Types>>
+    listed?: Promise<ListedWorkflow[]>
   }>(REMEMBERED_MS, clock)
 
   async function readTypes(repository: string, { path, blob, size }: WorkflowFile): Promise<Types> {
@@ -103,8 +105,14 @@ export function createFindListeners(
       read.push(types ?? known.types.get(file.blob) ?? null)
     }
     const types = await Promise.all(read)
-    if (types.some(each => each === 'all' || each?.includes(eventType))) return 'found'
-    return types.includes(null) ? 'unknown' : 'none'
+    const listening = files.filter((_, i) => types[i] === 'all' || types[i]?.includes(eventType))
+    if (listening.length === 0) return types.includes(null) ? 'unknown' : 'none'
+    if (!known.listed && budget.take(1, leave)) known.listed = github.workflows(repository).catch(() => [])
+    const listed = (await known.listed) ?? []
+    const isDisabled = ({ path }: WorkflowFile) =>
+      listed.some(({ file, isActive }) => !isActive && path === `${FOLDER}/${file}`)
+    if (types.includes(null) || !listening.every(isDisabled)) return 'found'
+    return { disabled: listening[0]!.path.slice(FOLDER.length + 1) }
   }
 }
 

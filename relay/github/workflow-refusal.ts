@@ -1,6 +1,15 @@
 import { cleanText, parseJson } from '../../port/text.ts'
-import type { Dispatched } from '../../workflow-files/refusal.ts'
-import { forbiddenHint, isProtection, PROTECTION_HINT, type Refused } from './errors.ts'
+import { type Dispatched, namesOf } from '../../workflow-files/refusal.ts'
+import {
+  ENABLE,
+  forbiddenHint,
+  hiddenSentence,
+  isProtection,
+  type Listed,
+  PROTECTION_HINT,
+  type Refused,
+} from './errors.ts'
+import { MAX_LISTED } from './repository.ts'
 import { MAX_MESSAGE, withoutValues } from './response.ts'
 
 /** Returns the undeclared input names in GitHub's message; empty if the message is about something else. */
@@ -22,6 +31,9 @@ export const isUnknownField = (message: string, field: string): boolean =>
 
 const UNKNOWN_FIELD =
   /^(?:Invalid request\.\s+)?(?:(?:Invalid|Unknown|Unexpected|Unpermitted|Unrecognized) (?:field|key|parameter|property|argument)s?:? )?["'`]?(?<field>\w+)\b/
+
+const disabledSentence = ({ workflow, repository }: Pick<Dispatched, 'repository' | 'workflow'>) =>
+  `Workflow ${workflow} in ${repository} is disabled: ${ENABLE}`
 
 /** Patterns for the message of a 422, and the texts that users see instead. The texts omit the values that GitHub quotes. */
 const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => string][] = [
@@ -45,11 +57,7 @@ const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => str
     ({ workflow, repository, ref }) =>
       `Workflow ${workflow} in ${repository} has no trigger workflow_dispatch on "${ref}": add "workflow_dispatch:" to its "on:".`,
   ],
-  [
-    /on a disabled workflow/,
-    ({ workflow, repository }) =>
-      `Workflow ${workflow} in ${repository} is disabled: enable it on GitHub (Actions, the workflow, Enable workflow).`,
-  ],
+  [/on a disabled workflow/, disabledSentence],
   [
     /for input '(?<name>[^']*)' not in the list/,
     ({ workflow, repository, name }) =>
@@ -75,19 +83,17 @@ const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => str
 /** Explains in one sentence why GitHub rejected a `workflow_dispatch`. Omits the values of the inputs. */
 export function workflowRefusal(
   [status, message, documentation]: Refused,
-  dispatched: Dispatched,
+  dispatched: Dispatched & { listed?: Listed },
   sent: Record<string, string> = {},
 ): string {
-  const { repository, workflow, ref } = dispatched
+  const { repository, workflow, ref, listed = null } = dispatched
   if (isProtection(message)) {
     return `GitHub doesn't let the relay start workflow ${workflow} in ${repository} (${status}): ${PROTECTION_HINT}.`
   }
   if (status === 403) {
     return `GitHub doesn't let the relay start workflow ${workflow} in ${repository} (403: ${message}): ${forbiddenHint(message, 'Actions: write', documentation)}`
   }
-  if (status === 404) {
-    return `GitHub finds no workflow ${workflow} in ${repository}: the repository doesn't exist, or .github/workflows on its default branch doesn't contain the file, or the relay's token lacks Actions: write on the repository.`
-  }
+  if (status === 404) return notFound(dispatched, listed)
   if (status === 422) {
     for (const [pattern, sentence] of UNPROCESSABLE) {
       const match = pattern.exec(message)
@@ -96,4 +102,15 @@ export function workflowRefusal(
   }
   const shown = cleanText(withoutValues(message, sent), MAX_MESSAGE) || 'no reason given'
   return `GitHub rejected the dispatch of workflow ${workflow} in ${repository} on "${ref}" (${status}: ${shown}).${documentation}`
+}
+
+function notFound({ repository, workflow }: Dispatched, listed: Listed): string {
+  if (listed === 'hidden') return hiddenSentence(repository)
+  const found = listed?.find(({ file, id }) => [file, String(id)].includes(workflow))
+  if (found && !found.isActive) return disabledSentence({ repository, workflow })
+  if (found)
+    return `The relay's token or App can read workflow ${workflow} in ${repository}, but lacks Actions: write on the repository, so it can't start the workflow (404).`
+  if (listed && listed.length < MAX_LISTED)
+    return `${repository} has no workflow ${workflow}: add .github/workflows/${workflow} to its default branch, or correct the workflow's name in Port or in RELAY_ROUTES. Workflows of the repository: ${namesOf(listed.map(({ file }) => file)) || 'none'}.`
+  return `GitHub finds no workflow ${workflow} in ${repository}: the repository doesn't exist, or .github/workflows on its default branch doesn't contain the file, or the relay's token lacks Actions: write on the repository.`
 }

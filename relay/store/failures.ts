@@ -36,9 +36,10 @@ export function whyNotWritable(error: unknown, shown = ''): string | null {
       return `it is a read-only replica${shown}. Connect to the primary server.`
     case 5:
     case 6:
+      return `it is locked${shown}. Stop the process that has a transaction open, such as a backup or a shell: fuser or lsof, with the path in RELAY_DATABASE, lists the processes that use the file.`
     case '55P03':
     case '57014':
-      return `it is locked${shown}. Wait until an upgrade of the database ends, or stop the process that has a transaction open, such as a backup or a shell.`
+      return `it is locked${shown}. Wait until an upgrade of the database ends, or stop the process that has a transaction open: pg_stat_activity lists it.`
     case '53300':
       return `it has no free connection${shown}. Raise max_connections, or run fewer relays.`
     case 'REPLACED':

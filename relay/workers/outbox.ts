@@ -4,7 +4,14 @@ import { type Invocation, type JsonObject, type RunState, runKind } from '../../
 import type { Delivery, EntityMessage, Listed, Message, Rejected } from '../delivery/delivery.ts'
 import { type Event, type Policy, timeoutEnd } from '../delivery/events.ts'
 import type { PortFailure } from '../delivery/outbox-policy.ts'
-import { coalesce, describeFailure, nextAttempt, nextStep, settledOf } from '../delivery/outbox-policy.ts'
+import {
+  coalesce,
+  describeFailure,
+  explainFailure,
+  nextAttempt,
+  nextStep,
+  settledOf,
+} from '../delivery/outbox-policy.ts'
 import { failIfRejected } from '../delivery/rejected.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { OutboxPage, Store } from '../store/store.ts'
@@ -116,13 +123,12 @@ export async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: Abo
     if (isReplaced && 'entity' in message) await noteRejected(message.entity)
     const outcome = step.do === 'replace' ? (isReplaced ? 'done' : step.otherwise) : step.do
     if (failure && outcome === 'retry') {
-      const why = describeFailure(failure)
-      reason = `${why.reason}${why.status === undefined ? '' : ` (${why.status})`}`
+      reason = explainFailure(failure)
       retryAt =
         failure.kind === 'later' ? pausedUntil() : nextAttempt(store.clock(), page.attempts, failure.retryAt)
       // If Port is unreachable, one log line reports the outage for all requests together.
       if (failure.kind !== 'unreachable' || failure.status !== null)
-        deps.throttled.warn({ ...about, ...why }, 'messages to Port are retried')
+        deps.throttled.warn({ ...about, ...describeFailure(failure) }, 'messages to Port are retried')
       break
     }
     if (failure && failure.kind !== 'finished') {

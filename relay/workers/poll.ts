@@ -94,13 +94,15 @@ export function createPoll(deps: {
       seen = { ...seen, ...more }
     }
 
-    /** Adds to the event how many workflow runs were created around the dispatch, because GitHub blocks bursts without an error. */
+    /** Adds to the event which workflows listen, and how many workflow runs were created around the dispatch, because GitHub blocks bursts without an error. */
     async function withQueued(event: DeliveryEvent): Promise<DeliveryEvent> {
       if (event.type !== 'startTimedOut' || event.cause.why !== 'nothing listens' || !details.take())
         return event
       const at = startedAt(delivery) + clockOffset()
       const queued = await github.countRuns(repository, at - BURST_MS, at + LAG_MS).catch(() => 0)
-      return { ...event, cause: { ...event.cause, queued } }
+      const { eventType } = delivery
+      const listeners = eventType === null ? 'unknown' : await findListeners(repository, eventType)
+      return { ...event, cause: { ...event.cause, queued, listeners } }
     }
 
     function atPresent(before: Observation): Observation {

@@ -10,8 +10,6 @@ const UNCHANGED_MS = 60_000
 const STABLE_MS = 3_600_000
 /** The clock difference that causes a warning. GitHub rejects an App's tokens if the clocks differ by a minute. */
 const FAR_MS = 30_000
-/** If GitHub hasn't responded this long after the start, operators see a warning. */
-const LATE_MS = 60_000
 
 export type Timeouts = ReturnType<typeof createTimeouts>
 
@@ -23,7 +21,6 @@ export function createTimeouts(deps: {
   log: { warn: (fields: object, message: string) => void }
 }) {
   const { store, clockOffset, log } = deps
-  const startedAt = store.clock()
   let known = deps.stored
 
   /** Returns the time from which timeouts count, in milliseconds since 1970 by the store's clock; Infinity before GitHub's first response. */
@@ -49,19 +46,14 @@ export function createTimeouts(deps: {
 
   return {
     from,
-    /** Explains to operators that a clock is wrong, or that GitHub hasn't responded; null if neither is the case. */
+    /** Explains to operators that a clock is wrong; null if it isn't, or if GitHub hasn't responded. */
     problem(): string | null {
       const [now, offset, countedFrom] = [store.clock(), clockOffset(), from()]
-      const suspended = 'no delivery times out'
-      if (offset === null)
-        return now < startedAt + LATE_MS
-          ? null
-          : `GitHub hasn't responded since the relay started. Until GitHub responds, ${suspended}.`
-      if (Math.abs(offset) <= FAR_MS) return null
+      if (offset === null || Math.abs(offset) <= FAR_MS) return null
       const side = offset > 0 ? 'behind' : 'ahead of'
       const wrong = `The clock of the database's machine is ${duration(Math.abs(offset))} ${side} GitHub's. Synchronize it with NTP.`
       if (countedFrom <= now) return wrong
-      return `${wrong} Until the clocks agree, ${suspended}. If the difference doesn't change, timeouts start again at ${clockTime(countedFrom)}.`
+      return `${wrong} Until the clocks agree, no delivery times out. If the difference doesn't change, timeouts start again at ${clockTime(countedFrom)}.`
     },
   }
 }

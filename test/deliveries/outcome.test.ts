@@ -82,6 +82,7 @@ const reason = 'its token lacks Actions: read'
 test.each<[cause: NoRun, label: string, part: string]>([
   [{ why: 'nothing listens' }, 'Not started', 'Add "on: repository_dispatch: types: [deploy]"'],
   [{ why: 'nothing listens' }, 'Not started', "enable the workflow if it's disabled"],
+  [{ why: 'nothing listens', listeners: 'found' }, 'Not started', 'check that Actions are enabled'],
   [{ why: 'not seen', reason, startTimeout: 60_000 }, 'Not started', 'within 1 min of the dispatch'],
   [{ why: 'end not seen', reason, runTimeout: 300_000 }, 'Not followed further', `can't read it: ${reason}`],
   [{ why: 'unknown', reason, runTimeout: 300_000 }, 'Unknown', `within 5 min: ${reason}`],

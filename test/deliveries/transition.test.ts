@@ -94,7 +94,7 @@ const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
   rerunRequested: { type: 'rerunRequested', run: run(), lost: [] },
   runFinished: { type: 'runFinished', run: ENDED, runs: [ENDED], found: null },
   finishedInPort: { type: 'finishedInPort', runs: [] },
-  listenerMissing: { type: 'listenerMissing', hasFiles: true, pollAt: NOW + 1 },
+  listenerMissing: { type: 'listenerMissing', listeners: 'none', pollAt: NOW + 1 },
   startTimedOut: { type: 'startTimedOut', cause: { why: 'nothing listens' } },
   runTimedOut: { type: 'runTimedOut', cause: { why: 'too long', runTimeout: 1, status: 'queued' } },
   runUnidentified: { type: 'runUnidentified', cause: { why: 'unidentified', amount: 2 } },
@@ -377,11 +377,15 @@ describe('a dispatch', () => {
 })
 
 test.each([
-  [true, 'or enable the workflow'],
-  [false, 'the repository has no workflows'],
-])('warns before the start timeout that nothing listens (workflow files: %s)', (hasFiles, part) => {
+  ['none', 'to a workflow, or correct the event type.'],
+  ['no files', 'the repository has no workflows'],
+  [
+    { disabled: 'a.yml' },
+    'Workflow a.yml in acme/shop listens to repository_dispatch type deploy, but is dis',
+  ],
+] as const)('warns before the start timeout that nothing listens (workflow files: %s)', (listeners, part) => {
   const { messages } =
-    transition(inState('dispatched'), { ...EVENTS.listenerMissing, hasFiles }, NOW, POLICY) ?? {}
+    transition(inState('dispatched'), { ...EVENTS.listenerMissing, listeners }, NOW, POLICY) ?? {}
   expect(messages).toEqual([{ log: [{ level: 'WARN', message: expect.stringContaining(part) }] }])
 })
 

@@ -344,3 +344,24 @@ test.each([
     expect(JSON.stringify(outcome)).not.toContain('hunter2')
   },
 )
+
+/** GitHub's status for the list of workflows, a listed file, its state, and a part of the reason. */
+test.each([
+  [404, '', '', "can't find acme/shop: it doesn't exist, or the relay's token has no access to it"],
+  [200, 'test.yml', 'active', 'has no workflow deploy.yml: add .github/workflows/deploy.yml'],
+  [200, 'deploy.yml', 'disabled_manually', 'is disabled: enable it on GitHub'],
+  [200, 'deploy.yml', 'active', 'lacks Actions: write on the repository'],
+])(
+  'a 404 for a dispatch is explained with the list of workflows (%i %s %s)',
+  async (status, file, state, part) => {
+    const apiUrl = 'https://api.github.test'
+    const list = { workflows: [{ id: 1, path: `.github/workflows/${file}`, state }] }
+    const route = '/repos/acme/shop/actions/workflows'
+    nock(apiUrl).post(`${route}/deploy.yml/dispatches`).reply(404, { message: 'Not Found' })
+    nock(apiUrl).get(`${route}?per_page=100`).reply(status, list)
+    onTestFinished(() => nock.cleanAll())
+    const github = createGitHub({ apiUrl, auth: { token: 't' }, webhookSecret: null, oidcIssuer: '' })
+    const outcome = await github.dispatch({ ...TARGET, ref: 'main' }, formContent({}))
+    expect(outcome).toMatchObject({ kind: 'rejected', reason: expect.stringContaining(part) })
+  },
+)

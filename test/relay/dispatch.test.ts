@@ -85,8 +85,16 @@ const BLOCKED = "Event 'repository_dispatch' is not allowed to trigger Actions w
 test.each<[string, (relay: System) => void, RegExp]>([
   [
     'no repository',
+    relay => {
+      const body = { message: 'Not Found' }
+      relay.github.fail({ status: 404, body, times: 2 })
+    },
+    /^GitHub can't find acme\/shop: it doesn't exist, or the relay's token has no access to it\. /,
+  ],
+  [
+    'no permission',
     rejects(404, 'Not Found'),
-    /^GitHub can't find acme\/shop: .* lacks Contents: write on the repository\.$/,
+    /can read acme\/shop, but .* lacks Contents: write on the repo/,
   ],
   [
     'no write access',
@@ -117,7 +125,7 @@ test.each<[string, (relay: System) => void, RegExp]>([
     })
     relay.advance(3_600_000)
     expect(await relay.step()).toBe(0)
-    expect(relay.github.requests).toHaveLength(1)
+    expect(relay.github.requests.filter(({ method }) => method === 'POST')).toHaveLength(1)
     await relay.send()
     const link = [`${relay.github.serverUrl}/acme/shop/actions`]
     expect(sentTo(relay, 'r_1')).toEqual([

@@ -37,7 +37,7 @@ test('?wait=dispatch responds with 502 if GitHub rejects the dispatch; other mes
   const { port, relay } = await startSystem()
   const run = port.createRun({ id: 'r_1', synchronized: true })
   const detail =
-    "GitHub can't find acme/shop: the repository doesn't exist, or the relay's token or App lacks Contents: write on the repository."
+    "GitHub can't find acme/shop: it doesn't exist, or the relay's token has no access to it. Correct the repository's name in Port or in the relay's settings, or give the token access to the repository."
   expect(await send(relay.url, webhook)).toEqual({
     status: 502,
     body: { type: 'about:blank', title: 'Bad Gateway', status: 502, detail },

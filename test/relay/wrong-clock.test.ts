@@ -81,5 +81,4 @@ test('no delivery ends before GitHub’s first response since the start', async 
   system.hub.clockOffset = () => null
   await system.pass(70 * MINUTE)
   expect(await states()).toEqual(['running', 'dispatched', 'queued'])
-  expect(system.timeouts().problem()).toMatch(/^GitHub hasn't responded since the relay started/)
 })

@@ -116,8 +116,20 @@ test('Port shows within a minute that no workflow listens, and the delivery fail
   await system.pass(10 * MINUTE)
   expect((await system.delivery(id)).state).toBe('failed')
   expect(system.port.run(RUN).status).toBe('FAILURE')
-  // One request for the list, and one for each file: a file is read again only if it changed.
-  expect([reads(system), warnings(system).length]).toEqual([12, 2])
+  // One request for each list, and one for each file: a file is read again only if it changed.
+  expect([reads(system), warnings(system).length]).toEqual([13, 2])
+})
+
+test('if the only workflow that listens is disabled, Port and the dashboard name it', async () => {
+  const system = await start(OTHER)
+  system.workflows([{ name: 'a', state: 'disabled_manually' }])
+  const id = await system.dispatch(RUN)
+  await system.pass(35_000)
+  const reason =
+    'Workflow a.yml in acme/shop listens to repository_dispatch type deploy, but is disabled: enable it on GitHub (Actions, the workflow, Enable workflow).'
+  expect((await system.delivery(id)).reason).toBe(reason)
+  await system.pass(10 * MINUTE)
+  expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', summary: reason })
 })
 
 test.each([

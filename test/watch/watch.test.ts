@@ -8,7 +8,7 @@ const HOUR = 3_600_000
 const RUNNING = { status: 'in_progress' } as const
 
 test.each([
-  [499, /^No workflow in acme\/shop listens/],
+  [499, /^GitHub started no workflow run, although a workflow in acme\/shop listens/],
   [500, /started no workflow run, because 500 workflow runs of acme\/shop were created within seconds\./],
 ])(
   'if no run starts after %i other workflow runs in ten seconds, Port shows why',

@@ -28,7 +28,8 @@ const ADDRESS = { relay: 'ok', unknown: 'off', failed: 'problem' } as const
 
 /** Shows whether each part on which the relay depends works, and when the part last worked. */
 export function statusTable(health: Health): Html {
-  const { now, problems, limits, queued, queuedSince, rateLimitRemaining, oldestMessage } = health
+  const { now, problems, limits, queued, queuedSince, rateLimitRemaining, oldestMessage, oldestReason } =
+    health
   const database = health.database ?? health.outdated
   const row = (name: string, state: keyof typeof LOOKS, text: Html | string) =>
     html`<div><dt>${name} <span class="state ${LOOKS[state]}">${state}</span></dt><dd>${text}</dd></div>`
@@ -46,10 +47,10 @@ export function statusTable(health: Health): Html {
     return row(NAMES[side], state, html`${found.map(({ text }) => html`${withTimes(text)} `)}${last}`)
   })}
 ${row('Database', database === null ? 'ok' : 'problem', database ?? 'Accepts writes.')}
-${health.isRead && row('Queue', health.stalled.length > 0 || isLate(queuedSince, BACKLOG_MS) ? 'late' : 'ok', html`${counted(queued)} queued${queuedSince !== null && html`. The oldest due delivery has waited since ${at(queuedSince)}`}.`)}
-${isPortUsed ? health.isRead && row('Messages to Port', isLate(oldestMessage, MESSAGES_MS) ? 'late' : 'ok', oldestMessage === null ? 'No message is waiting.' : html`The oldest message has waited since ${at(oldestMessage)}.`) : row('Port', 'off', "PORT_CLIENT_ID isn't set: the relay sends nothing to Port.")}
+${health.isRead && row('Queue', health.stalled.length > 0 || isLate(queuedSince, BACKLOG_MS) ? 'late' : 'ok', html`${counted(queued)} queued${health.frozen > 0 && `, and ${counted(health.frozen)} frozen`}${queuedSince !== null && html`. The oldest due delivery has waited since ${at(queuedSince)}`}.`)}
+${isPortUsed ? health.isRead && row('Messages to Port', oldestReason !== null || isLate(oldestMessage, MESSAGES_MS) ? 'late' : 'ok', oldestMessage === null ? 'No message is waiting.' : html`The oldest message has waited since ${at(oldestMessage)}.${oldestReason !== null && ` ${oldestReason}.`}`) : row('Port', 'off', "PORT_CLIENT_ID isn't set: the relay sends nothing to Port.")}
 ${health.address && row('Public address', ADDRESS[health.address.kind ?? 'unknown'], withTimes(health.address.text))}
 ${row('Deploy freezes', health.freezes.length > 0 ? 'active' : 'off', html`${health.freezes.length === 0 ? 'None.' : html`${health.freezes.map(({ repositories, since }) => html`${repositories} since ${at(since)}. `)}${health.isRead && html`${counted(health.frozen)} frozen.`}`}`)}
-${row("GitHub's rate limit", limits.length > 0 ? 'active' : 'ok', html`${limited}${rateLimitRemaining !== null ? `${number(rateLimitRemaining)} requests left.` : limits.length === 0 && 'Not known yet.'}`)}
+${row("GitHub's rate limit", limits.length > 0 ? 'active' : 'ok', html`${limited}${rateLimitRemaining !== null ? `${number(rateLimitRemaining)} requests left${limits.length > 0 ? ' in the hourly limit' : ''}.` : limits.length === 0 && 'Not known yet.'}`)}
 </dl>`
 }

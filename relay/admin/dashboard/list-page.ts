@@ -2,7 +2,7 @@ import { html } from 'hono/html'
 import type { DeliveryRun, Listed, Outcome } from '../../delivery/delivery.ts'
 import { OPEN_STATES, OUTCOMES, REDELIVERABLE } from '../../delivery/delivery.ts'
 import { boundRun } from '../../delivery/match.ts'
-import type { Shown } from '../../delivery/shown-wait.ts'
+import { type Shown, WAITS } from '../../delivery/shown-wait.ts'
 import type { Hour } from '../../store/store.ts'
 import { FILTERS, type GivenFilter, isBulk } from '../filter.ts'
 import type { Session } from '../sessions.ts'
@@ -151,7 +151,7 @@ ${reason(d)}
 export const runUrl = ({ repository }: Listed, run: DeliveryRun, serverUrl: string) =>
   run.url || `${serverUrl}/${repository}/actions/runs/${run.id}`
 
-export function reason({ outcome, reason, waits, blocker, frozenBy }: Shown) {
+export function reason({ outcome, reason, waits, blocker, frozenBy, runs }: Shown) {
   const text = outcome ? reason : waits
   if (!text) return ''
   const url = / behind (https?:\S+)$/.exec(text)?.[1]
@@ -162,7 +162,11 @@ export function reason({ outcome, reason, waits, blocker, frozenBy }: Shown) {
     end && text.endsWith(end)
       ? html`${text.slice(0, -end.length)}<a href="${href}">${end}</a>`
       : withTimes(text)
-  return html`<p class="reason ${!outcome && reason !== null && frozenBy === 0 && 'late'}">${shown}</p>`
+  const page = boundRun({ runs })?.url
+  const cure = text.startsWith(WAITS.runner)
+    ? '. If this lasts, start a runner with these labels, or correct runs-on.'
+    : text.startsWith(WAITS.approval) && page && html`. <a href="${page}">Review it on GitHub</a>`
+  return html`<p class="reason ${!outcome && reason !== null && frozenBy === 0 && 'late'}">${shown}${!outcome && cure}</p>`
 }
 
 export const badge = ({ state, outcome, cancelRequestedAt, frozenBy, waits }: Shown) => {
