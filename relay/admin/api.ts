@@ -133,26 +133,13 @@ export type ShownEvent = ReturnType<typeof showEvents>[number]
 function showDelivery(d: Listed & Partial<Shown>) {
   const run = boundRun(d)
   return {
-    delivery: d.id,
-    seq: d.seq,
-    state: d.state,
-    outcome: d.outcome || null,
-    reason: d.reason,
-    run_id: d.runId,
-    action: d.action,
-    repository: d.repository,
-    event_type: d.eventType,
-    workflow: d.workflow,
-    ref: d.ref,
-    github_run_id: run?.id ?? null,
-    evidence: run?.evidence ?? null,
-    attempts: d.attempts,
-    waiting_for: d.waits ?? null,
+    ...{ delivery: d.id, seq: d.seq, state: d.state, outcome: d.outcome || null, reason: d.reason },
+    ...{ run_id: d.runId, action: d.action, repository: d.repository, event_type: d.eventType },
+    ...{ workflow: d.workflow, ref: d.ref, github_run_id: run?.id ?? null, evidence: run?.evidence ?? null },
+    ...{ attempts: d.attempts, waiting_for: d.waits ?? null },
     blocked_by: d.blocker ? { delivery: d.blocker.id, run_id: d.blocker.runId } : null,
     cancel_requested_at: isoOrNull(d.cancelRequestedAt),
-    received_at: iso(d.receivedAt),
-    updated_at: iso(d.updatedAt),
-    due_at: isoOrNull(d.dueAt),
+    ...{ received_at: iso(d.receivedAt), updated_at: iso(d.updatedAt), due_at: isoOrNull(d.dueAt) },
   }
 }
 
@@ -177,9 +164,7 @@ export interface RefusedList {
 }
 
 const showRefusal = ({ firstAt, lastAt, ...rest }: Refusal) => ({
-  first_at: iso(firstAt),
-  last_at: iso(lastAt),
-  ...rest,
+  ...{ first_at: iso(firstAt), last_at: iso(lastAt), ...rest },
 })
 
 const iso = (ms: number) => new Date(ms).toISOString()

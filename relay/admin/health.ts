@@ -86,17 +86,9 @@ export async function readStored(store: Pick<Store, SharedReads | 'clock'>, scop
 /** Health without any problem. Commands add the problems that they read from the database, because they can't see a relay's memory. */
 export const NO_PROBLEMS: Health = {
   ...{ now: 0, problems: [], sides: [], database: null, outdated: null, limits: [], freezes: [] },
-  ...{ isRead: false, queued: 0, frozen: 0, stalled: [], waiting: [], notStarted: [] },
-  ...{
-    queuedSince: null,
-    oldestMessage: null,
-    oldestOf: null,
-    oldestReason: null,
-    portPausedUntil: 0,
-    clock: null,
-  },
-  ...{ rateLimitRemaining: null, tokenExpiresAt: null },
-  address: null,
+  ...{ isRead: false, queued: 0, frozen: 0, stalled: [], waiting: [], notStarted: [], portPausedUntil: 0 },
+  ...{ queuedSince: null, oldestMessage: null, oldestOf: null, oldestReason: null, rateLimitRemaining: null },
+  ...{ tokenExpiresAt: null, clock: null, address: null },
   refused: { since: 0, count: 0, statuses: [], reason: '' },
 }
 

@@ -22,50 +22,35 @@ const WEBHOOKS = ['accepted', 'duplicate', 'cancellation', 'unsigned', ...REFUSA
 const FAST = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 const SLOW = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14_400]
 
-/** The help text of each metric, by its name without the prefix `port_relay_`. */
+/** The help text of each metric, by its name without the prefix `port_relay_`. Shared: all relays on one database report the same value. */
 const HELP = {
-  webhooks_total:
-    "Port's webhooks by result: accepted, duplicate, cancellation, unsigned, or the status of the refusal",
-  webhook_duration_seconds:
-    'Time from the arrival of an accepted webhook until it was persisted; excludes webhooks with ?wait=dispatch',
-  deliveries:
-    'Deliveries in the database by state (at most 10000 per state; for queued, plus at most 10000 frozen deliveries); all relays on one database report the same value',
-  oldest_due_age_seconds:
-    'Time since the oldest unfinished work became due; all relays on one database report the same value',
+  webhooks_total: "Port's webhooks by result: accepted, duplicate, cancellation, unsigned, or the status",
+  webhook_duration_seconds: 'Time until an accepted webhook was persisted; excludes ?wait=dispatch',
+  deliveries: 'Deliveries by state (at most 10000 per state, and 10000 frozen ones; shared)',
+  oldest_due_age_seconds: 'Time since the oldest unfinished work became due (shared)',
   stalled_queues:
-    'Repositories (at most 100) with a stalled queue: nothing was dispatched for five minutes, although the queue is not paused; all relays on one database report the same value',
-  deliveries_without_runner:
-    'Deliveries (at most 200) whose workflow runs have waited ten minutes for a runner; all relays on one database report the same value',
-  public_url_ok:
-    '1 if RELAY_PUBLIC_URL leads to this relay, 0 if two checks in a row failed; NaN if that is unknown',
+    'Repositories (at most 100) without a dispatch for five minutes, although not paused (shared)',
+  deliveries_without_runner: 'Workflow runs (at most 200) that have waited ten minutes for a runner (shared)',
+  public_url_ok: '1 if RELAY_PUBLIC_URL leads to this relay, 0 if two checks in a row failed; NaN if unknown',
   database_ok: '1 if the database accepted the last test write, 0 if not',
-  frozen_deliveries:
-    'Queued deliveries (at most 10000) that a deploy freeze holds back; all relays on one database report the same value',
+  frozen_deliveries: 'Queued deliveries (at most 10000) that a deploy freeze holds back (shared)',
   dispatch_attempts_total: 'Dispatches sent to GitHub',
-  accept_to_dispatch_seconds:
-    'Time from the acceptance or redelivery of a delivery, or the end of its freeze, until GitHub accepted its dispatch',
-  accept_to_run_seconds:
-    'Time from the acceptance or redelivery of a delivery, or the end of its freeze, until its workflow run was bound',
+  accept_to_dispatch_seconds: 'Time from acceptance, redelivery, or the end of a freeze to the dispatch',
+  accept_to_run_seconds: 'Time from acceptance, redelivery, or the end of a freeze to a bound workflow run',
   deliveries_ended_total: 'Deliveries that finished, by outcome',
   runs_bound_total: 'Workflow runs bound to deliveries, by evidence',
-  outbox_messages:
-    'Unsent messages to Port (at most 10000); all relays on one database report the same value',
-  outbox_oldest_age_seconds:
-    'Age of the oldest unsent message to Port; all relays on one database report the same value',
+  outbox_messages: 'Unsent messages to Port (at most 10000; shared)',
+  outbox_oldest_age_seconds: 'Age of the oldest unsent message to Port (shared)',
   port_requests_total: "Requests to Port's API",
   github_requests_total: "Requests to GitHub's API",
   github_rate_limit_remaining:
-    'Requests that GitHub still allows in the current rate-limit window; for an App, the lowest value of all installations',
-  paused_until_timestamp_seconds:
-    'Time at which the relay sends requests to this service again; 0 if requests are not paused',
-  credential_ok:
-    "1 if the last response accepted the relay's credential, 0 if the last response rejected it; absent before the first response",
-  last_success_timestamp_seconds:
-    'Time of the last successful request to this service; 0 before the first success',
+    'Requests that GitHub still allows; with an App, the lowest of all installations',
+  paused_until_timestamp_seconds: 'When the relay sends requests to this service again; 0 if not paused',
+  credential_ok: '1 if the last response accepted the credential, 0 if it rejected the credential',
+  last_success_timestamp_seconds: 'Time of the last successful request to this service; 0 for none',
   reports_total: "The action's reports by result: accepted, or the status of the refusal",
   build_info: "Always 1; the label shows the relay's version",
-  github_token_expiry_timestamp_seconds:
-    'Time at which GITHUB_TOKEN expires; NaN if the token never expires, the time is unknown, or the relay uses a GitHub App',
+  github_token_expiry_timestamp_seconds: 'When GITHUB_TOKEN expires; NaN with an App, or if unknown',
   github_clock_offset_seconds: "GitHub's clock minus this machine's; NaN before GitHub's first response",
 }
 

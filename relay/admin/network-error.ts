@@ -6,16 +6,16 @@ const CONNECT = 'Check SETTING, HTTPS_PROXY, and the firewall.'
 
 /** Patterns of Node's error codes, the causes, and the advice. @see https://nodejs.org/api/tls.html#x509-certificate-error-codes */
 const ERRORS: [RegExp, string, string][] = [
-  [/^CERT_HAS_EXPIRED$/, 'the certificate of HOST has expired', "Renew the server's certificate."],
+  [
+    /^CERT_HAS_EXPIRED$/,
+    'the certificate of HOST has expired',
+    'Renew the certificate, and reload its server or proxy.',
+  ],
   [/^CERT_NOT_YET_VALID$/, "the certificate of HOST isn't valid yet", "Check this machine's clock."],
   [/ALTNAME/, 'the certificate of HOST is for another name', 'Correct the certificate, or SETTING.'],
   [/CERT|SIGNED|ISSUER|VERIFY/, "this machine doesn't trust the CA of HOST's certificate", CA],
   [/^ENOTFOUND|^EAI_AGAIN/, "the name HOST doesn't resolve", 'Correct SETTING or HTTPS_PROXY, or the DNS.'],
-  [
-    /^ERR_SSL|^EPROTO/,
-    "HOST doesn't speak TLS",
-    'Correct SETTING, or let the server use https on this port.',
-  ],
+  [/^ERR_SSL|^EPROTO/, "HOST doesn't speak TLS", 'Correct SETTING, or let the server use https.'],
   [/^ECONNREFUSED/, 'nothing accepts connections at HOST', CONNECT],
   [/^E\w+UNREACH$/, 'no route leads to HOST', CONNECT],
   [/time/i, "HOST doesn't respond in time", CONNECT],
@@ -35,10 +35,7 @@ export function explainNetworkError(error: unknown, url: string, setting: string
   // With a proxy, these are the proxy's.
   const at = address === undefined ? (hostname ?? host) : `${address}:${port}`
   const code = describeNetworkError(error)
-  const [, cause, advice] = ERRORS.find(([pattern]) => pattern.test(code)) as (typeof ERRORS)[number]
-  return {
-    byProxy: false,
-    cause: `${cause.replace('HOST', at)} (${code})`,
-    advice: advice.replace('SETTING', setting),
-  }
+  const [, why, cure] = ERRORS.find(([pattern]) => pattern.test(code)) as (typeof ERRORS)[number]
+  const cause = `${why.replace('HOST', at)} (${code})`
+  return { byProxy: false, cause, advice: cure.replace('SETTING', setting) }
 }

@@ -12,10 +12,7 @@ const flag = { type: 'boolean' }
 const orNull = <T extends { type: string }>(schema: T) => ({ ...schema, type: [schema.type, 'null'] })
 const described = <T extends object>(description: string, schema: T) => ({ ...schema, description })
 const object = (properties: Record<string, object>) => ({
-  type: 'object',
-  properties,
-  required: Object.keys(properties),
-  additionalProperties: false,
+  ...{ type: 'object', properties, required: Object.keys(properties), additionalProperties: false },
 })
 const list = (items: object) => ({ type: 'array', items })
 const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` })
@@ -64,10 +61,8 @@ const query = (name: string, schema: unknown) => ({ name, in: 'query', schema })
 const id = { name: 'id', in: 'path', required: true, schema: text }
 const dryRun = described('change nothing, and show what would be redelivered', flag)
 
-const json = (description: string, schema: object) => ({
-  description,
-  content: { 'application/json': { schema } },
-})
+const json = (description: string, schema: object) =>
+  described(description, { content: { 'application/json': { schema } } })
 const problems = (...statuses: number[]) =>
   Object.fromEntries(
     [401, 404, 429, ...statuses].map(status => [
@@ -195,10 +190,7 @@ export const openApi = {
         dry_run: flag,
         deliveries: described(
           'oldest first; with dry_run, `port_run_ended` is included',
-          list({
-            ...object({ ...delivery, port_run_ended: portRunEnded }),
-            required: Object.keys(delivery),
-          }),
+          list({ ...object({ ...delivery, port_run_ended: portRunEnded }), required: Object.keys(delivery) }),
         ),
         redelivered: whole,
         more: described('whether older deliveries match as well', flag),

@@ -126,13 +126,8 @@ export const PROBLEMS = {
   no_runner: warning('NoRunner', AT_ONCE, noRunner, '/?state=running'),
   webhooks_refused: warning('WebhooksRefused', AT_ONCE, webhooksRefused, '/refused'),
   workflow_not_started: warning('NotStarted', { alert: 0 }, notStarted, '/?outcome=not_started'),
-  freeze_old: warning(
-    'Frozen',
-    { banner: DAY_MS, alert: DAY_MS },
-    health => frozen(health, true),
-    '/freezes',
-  ),
-  frozen: note('Frozen', { banner: 0 }, health => frozen(health, false), '/freezes'),
+  freeze_old: warning('Frozen', { banner: DAY_MS, alert: DAY_MS }, all => frozen(all, true), '/freezes'),
+  frozen: note('Frozen', { banner: 0 }, all => frozen(all, false), '/freezes'),
   paused: note('Paused', { banner: 0 }, paused),
 }
 

@@ -78,15 +78,14 @@ function readStatus({ status, headers }: Response, url: string): Found {
   return failed(cause, `${routes}, or correct RELAY_PUBLIC_URL.`)
 }
 
+const OWN_ADDRESS = " If this network can't reach its own public address, set RELAY_CHECK_PUBLIC_URL=false."
+
 function readError(error: unknown, url: string): Found {
   const { byProxy, cause, advice } = explainNetworkError(error, url, 'RELAY_PUBLIC_URL')
   if (byProxy) return { kind: 'unknown', cause }
-  const own = cause.includes('trust')
-    ? ' Port and the runners must trust the CA, too.'
-    : cause.includes('certificate')
-      ? ''
-      : " If this network can't reach its own public address, set RELAY_CHECK_PUBLIC_URL=false."
-  return failed(cause, advice + own)
+  if (cause.includes('trust')) return failed(cause, `${advice} Port and the runners must trust the CA, too.`)
+  const hint = cause.includes('certificate') ? '' : OWN_ADDRESS
+  return failed(cause, advice + hint)
 }
 
 export const CHECK_MS = 5 * 60_000

@@ -198,7 +198,7 @@ export function finishInPort(
   const reason =
     outcome === 'succeeded'
       ? null
-      : `The run in Port has finished (${conclusion}): a user ended it, or the workflow reported to Port without the relay. Port's log shows more.`
+      : `The run in Port has finished${conclusion === 'unknown' ? '' : ` (${conclusion})`}: a user ended it, or the workflow reported to Port without the relay. Port's log shows more.`
   return {
     change: {
       ...{ state: 'finished', outcome, reason },

@@ -178,43 +178,42 @@ function replacement(message: Message, { status }: PortFailure): Message {
   return { log: [{ level: 'WARN', message: sentence }] }
 }
 
-const KINDS: Record<PortFailure['kind'], string> = {
-  finished: 'the run has finished',
-  synchronized: 'the run is synchronous',
-  unknown_run:
+const SET_CREDENTIALS =
+  "Set PORT_CLIENT_ID and PORT_CLIENT_SECRET to the credentials of the run's organization, check PORT_API_URL, and restart the relay"
+/** What each failure means, and what to do. */
+const KINDS: Record<PortFailure['kind'], [reason: string, cure: string]> = {
+  finished: ['the run has finished', ''],
+  synchronized: ['the run is synchronous', ''],
+  unknown_run: [
     "Port doesn't know the run: it was deleted, or the webhook is from another organization than PORT_CLIENT_ID",
-  credentials: "Port rejects the organization's credentials",
-  later: "Port limits the organization's requests",
-  unreachable: 'Port, or a proxy in front of it, returned an error',
-  refused: 'Port rejects the request',
+    `If the run was deleted, the relay drops its messages by itself. Otherwise: ${SET_CREDENTIALS}`,
+  ],
+  credentials: ["Port rejects the organization's credentials", SET_CREDENTIALS],
+  later: ["Port limits the organization's requests", 'The relay goes on by itself'],
+  unreachable: [
+    'Port, or a proxy in front of it, returned an error',
+    'See https://status.port.io, or check PORT_API_URL and HTTPS_PROXY. The relay tries again by itself',
+  ],
+  refused: [
+    'Port rejects the request',
+    "Check the outputs and links that the workflow reports. After 15 minutes, the relay sends only the run's result",
+  ],
 }
 
 /** Describes a failure for the log. Omits Port's error text, because it can quote the request. */
 export function describeFailure({ kind, status, cause }: PortFailure): { reason: string; status?: number } {
-  if (status !== null) return { reason: KINDS[kind], status }
-  if (kind !== 'unreachable') return { reason: KINDS[kind] }
+  if (status !== null) return { reason: KINDS[kind][0], status }
+  if (kind !== 'unreachable') return { reason: KINDS[kind][0] }
   return { reason: `Port didn't respond (${describeNetworkError(cause)})` }
-}
-
-const SET_CREDENTIALS =
-  "Set PORT_CLIENT_ID and PORT_CLIENT_SECRET to the credentials of the run's organization, check PORT_API_URL, and restart the relay"
-const CURES: Partial<Record<PortFailure['kind'], string>> = {
-  unknown_run: `If the run was deleted, wait: the relay drops its messages after 15 minutes. If not: ${SET_CREDENTIALS}`,
-  credentials: SET_CREDENTIALS,
-  later: 'The relay goes on by itself',
-  unreachable:
-    'See https://status.port.io, or check PORT_API_URL and HTTPS_PROXY. The relay tries again by itself',
 }
 
 /** Describes a failure for operators, with what to do. Without a period at the end. */
 export function explainFailure(failure: PortFailure): string {
   const { reason, status } = describeFailure(failure)
-  const ofContent =
-    status === 403
-      ? 'Give the credentials in PORT_CLIENT_ID the permission to update runs and entities'
-      : 'If this continues for 15 minutes, the relay sends only the result of the run'
-  return `${reason}${status === undefined ? '' : ` (${status})`}. ${CURES[failure.kind] ?? ofContent}`
+  const cure = failure.kind === 'refused' && status === 403 ? PERMISSION : KINDS[failure.kind][1]
+  return `${reason}${status === undefined ? '' : ` (${status})`}. ${cure}`
 }
+const PERMISSION = 'Give the credentials in PORT_CLIENT_ID the permission to update runs and entities'
 
 /** The longest time between two attempts is FIRST_LONGEST_MS for about an hour, and LONGEST_WAIT_MS after that. */
 const FIRST_LONGEST_MS = 60_000

@@ -74,9 +74,7 @@ export function outcomeWithoutRun(cause: NoRun, delivery: Delivery): Ending {
         return notStarted(
           `GitHub accepted the ${dispatch}, but started no workflow run, because ${cause.queued} workflow runs of ${repository} were created within seconds. GitHub blocks more than ${QUEUE_LIMIT} in ten seconds, without an error. Run the Port action again. If the relay causes such bursts, lower RELAY_DISPATCH_RATE.`,
         )
-      return notStarted(
-        workflow === null ? nothingListens(delivery, cause.listeners) : noRunOfWorkflow(delivery),
-      )
+      return notStarted(workflow === null ? nothingListens(delivery, cause.listeners) : noRunOf(delivery))
     case 'not seen':
       return notStarted(
         `No workflow run in ${repository} reported within ${duration(cause.startTimeout)} of the ${dispatch}. Possible causes: ${workflow === null ? 'no workflow on the default branch listens to the dispatch' : `the workflow has no "workflow_dispatch:" in its "on:" or is disabled`}; the workflow run still waits for a runner; the workflow doesn't use the action. The relay can't read the repository's workflow runs: ${cause.reason}. Give the relay the permission Actions: read, and check the repository's Actions page.`,
@@ -125,7 +123,7 @@ export function nothingListens(
   return `${listens}. Add ${on} to a workflow, correct the event type, or enable the workflow if it's disabled.`
 }
 
-function noRunOfWorkflow(delivery: Delivery): string {
+function noRunOf(delivery: Delivery): string {
   const { ref } = delivery
   const where = ref === null ? 'the default branch' : `"${ref}"`
   return `GitHub accepted the dispatch of ${describeDispatch(delivery)}, but shows no run for it. Check that the workflow file has "workflow_dispatch:" in its "on:" on ${where}, and that the workflow is enabled on the repository's Actions page.`

@@ -191,13 +191,9 @@ test.each<[string, Partial<Health>, ...patterns: RegExp[]]>([
     'a backlog',
     BEHIND,
     /Messages to Port are delayed.* \(25 min\)/,
-    /Dispatches are delayed.* 10,000\+ deliveries/,
+    /Dispatches are delayed.* 10,000\+ deliveries.*<\/strong> RELAY_DISPATCH_RATE limits the rate/,
   ],
-  [
-    'an outage without the queues that it stalls',
-    { ...STALLED_QUEUE, problems: [DOWN] },
-    /GitHub unreachable/,
-  ],
+  ['an outage without its stalled queues', { ...STALLED_QUEUE, problems: [DOWN] }, /GitHub unreachable/],
   [
     'a stalled queue, also while another owner has suspended the App',
     { ...STALLED_QUEUE, limits: [LIMIT], problems: [SUSPENDED] },
@@ -230,11 +226,7 @@ test.each<[string, Partial<Health>, ...patterns: RegExp[]]>([
     { waiting: [{ ...WITHOUT_RUNNER, shownReason: '2026-99-99 99:99:99 UTC' }] },
     /the labels 2026-99-99 99:99:99 UTC since/,
   ],
-  [
-    'refused webhooks',
-    { refused: REFUSED },
-    /3 webhooks were refused in the last hour.*\(2 × 401, 1 × 413\)/,
-  ],
+  ['refusals', { refused: REFUSED }, /3 webhooks were refused in the last hour.*\(2 × 401, 1 × 413\)/],
   [
     'refused webhooks of a relay that has just started',
     { refused: { ...REFUSED, since: NOW - 5 * MINUTE } },
@@ -251,12 +243,18 @@ test.each<[string, Partial<Health>, ...patterns: RegExp[]]>([
 })
 
 test('the status page shows outages in red, delays in amber, and temporary waits in blue', async () => {
-  const health = { ...WELL, ...BEHIND, problems: [DOWN], limits: [LIMIT] }
-  const sides = [{ side: 'github', lastSuccess: null } as const]
+  const waits = { oldestReason: 'Port rejects the request (403). Give it', frozen: 2, rateLimitRemaining: 40 }
+  const health = { ...WELL, ...BEHIND, ...waits, problems: [DOWN], limits: [LIMIT] }
+  const sides = (['github', 'port'] as const).map(side => ({ side, lastSuccess: null }))
   const table = String(await statusTable({ ...health, sides }))
+  expect(table).toMatch(
+    /Messages to Port <span class="state waiting">late.* rejects the request \(403\)\. Give it\./,
+  )
   expect(table).toMatch(/GitHub <span class="state failed">problem/)
-  expect(table).toMatch(/Queue <span class="state waiting">late/)
-  expect(table).toMatch(/GitHub(&#39;|')s rate limit <span class="state dispatched">active/)
+  expect(table).toMatch(/Queue <span class="state waiting">late.*10,000\+ queued, and 2 frozen\. /)
+  expect(table).toMatch(
+    /GitHub(&#39;|')s rate limit <span class="state dispatched">active.* 40 requests left in the hourly limit/,
+  )
 })
 
 test('counts events per hour and keeps the counts for two days', async () => {

@@ -200,7 +200,12 @@ test('the command deliveries, the dashboard, and Port name the same cause and ru
   const reasons = [...page.matchAll(/<p class="reason[^"]*">(.*?)<\/p>/g)].map(([, text]) =>
     text!.replaceAll(/<[^>]+>/g, ''),
   )
-  expect(reasons).toEqual(texts.toReversed())
+  const ofRunner = /^(Waiting for a runner.*)$/
+  const onPage = (text: string) =>
+    text
+      .replace(ofRunner, '$1. If this lasts, start a runner with the labels in runs-on, or correct runs-on.')
+      .replace(/^(Waiting for approval.*)$/, '$1. Review it on GitHub')
+  expect(reasons).toEqual(texts.toReversed().map(onPage))
   const timelines = await Promise.all([0, 2, 4].map(n => read(`/deliveries/${opened.ids[n]}`)))
   expect(timelines.map(text => /<h3>(Waiting .*)<\/h3>/.exec(text)?.[1])).toEqual([
     'Waiting for a runner',

@@ -241,7 +241,7 @@ describe('while it checks services, doctor', () => {
     for (const other of others) other.close()
     expect(found).toEqual([
       `The database ${free} is locked by another process, such as a backup or a shell with an open transaction: stop that process.`,
-      `The database ${used} doesn't accept writes: it is locked (database is locked). Wait until an upgrade of the database ends, or stop the process that has a transaction open, such as a backup or a shell.`,
+      `The database ${used} doesn't accept writes: it is locked (database is locked). Stop the process that has a transaction open, such as a backup or a shell: fuser or lsof, with the path in RELAY_DATABASE, lists the processes that use the file.`,
     ])
   })
 

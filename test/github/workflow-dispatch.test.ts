@@ -306,8 +306,8 @@ test.each<[string, object, string[], number]>([
   },
 )
 
-/** GitHub's response to a dispatch of deploy.yml on "main", and a part of the reason. The input's value is hunter2. */
-test.each([
+/** GitHub's response to a dispatch of deploy.yml on "main", a part of the reason, and the listed workflow. The input's value is hunter2. */
+test.each<[number, string, string, listed?: number, file?: string, state?: string]>([
   [403, 'Resource not accessible by personal access token', 'needs the permission Actions: write'],
   [
     403,
@@ -316,7 +316,11 @@ test.each([
   ],
   [403, 'the `acme` organization has an IP allow list enabled', "to the organization's IP allow list"],
   [403, 'Repository was archived so is read-only.', 'the repository is archived; unarchive it'],
-  [404, 'Not Found', 'finds no workflow deploy.yml in acme/shop'],
+  [404, 'Not Found', 'finds no workflow deploy.yml in acme/shop: the repository', 403, 'deploy.yml'],
+  [404, 'Not Found', "can't find acme/shop: it doesn't exist, or the relay's token has no access", 404, ''],
+  [404, 'Not Found', 'has no workflow deploy.yml: add .github/workflows/deploy.yml', 200, 'test.yml'],
+  [404, 'Not Found', 'is disabled: enable it on GitHub', 200, 'deploy.yml', 'disabled_manually'],
+  [404, 'Not Found', 'lacks Actions: write on the repository', 200, 'deploy.yml'],
   [410, '', '(410: no reason given)'],
   [422, "Required input 'service' not provided", 'requires the input "service", which Port didn\'t send'],
   [422, 'Unexpected inputs provided: not a list', "doesn't declare the inputs not a list"],
@@ -331,37 +335,19 @@ test.each([
   [422, 'Something of hunter2 is new', '(422: Something of *** is new)'],
 ])(
   'if GitHub rejects a dispatch with %i %j, the reason states what to change',
-  async (status, message, part) => {
+  async (status, message, part, listed = 500, file = '', state = 'active') => {
     const apiUrl = 'https://api.github.test'
+    const workflows = [{ id: 1, path: `.github/workflows/${file}`, state }]
     nock(apiUrl)
       .persist()
       .post('/repos/acme/shop/actions/workflows/deploy.yml/dispatches')
       .reply(status, message ? { message } : {})
+      .get('/repos/acme/shop/actions/workflows?per_page=100')
+      .reply(listed, { workflows })
     onTestFinished(() => nock.cleanAll())
     const github = createGitHub({ apiUrl, auth: { token: 't' }, webhookSecret: null, oidcIssuer: '' })
     const outcome = await github.dispatch({ ...TARGET, ref: 'main' }, formContent({ service: 'hunter2' }))
     expect(outcome).toMatchObject({ kind: 'rejected', reason: expect.stringContaining(part) })
     expect(JSON.stringify(outcome)).not.toContain('hunter2')
-  },
-)
-
-/** GitHub's status for the list of workflows, a listed file, its state, and a part of the reason. */
-test.each([
-  [404, '', '', "can't find acme/shop: it doesn't exist, or the relay's token has no access to it"],
-  [200, 'test.yml', 'active', 'has no workflow deploy.yml: add .github/workflows/deploy.yml'],
-  [200, 'deploy.yml', 'disabled_manually', 'is disabled: enable it on GitHub'],
-  [200, 'deploy.yml', 'active', 'lacks Actions: write on the repository'],
-])(
-  'a 404 for a dispatch is explained with the list of workflows (%i %s %s)',
-  async (status, file, state, part) => {
-    const apiUrl = 'https://api.github.test'
-    const list = { workflows: [{ id: 1, path: `.github/workflows/${file}`, state }] }
-    const route = '/repos/acme/shop/actions/workflows'
-    nock(apiUrl).post(`${route}/deploy.yml/dispatches`).reply(404, { message: 'Not Found' })
-    nock(apiUrl).get(`${route}?per_page=100`).reply(status, list)
-    onTestFinished(() => nock.cleanAll())
-    const github = createGitHub({ apiUrl, auth: { token: 't' }, webhookSecret: null, oidcIssuer: '' })
-    const outcome = await github.dispatch({ ...TARGET, ref: 'main' }, formContent({}))
-    expect(outcome).toMatchObject({ kind: 'rejected', reason: expect.stringContaining(part) })
   },
 )

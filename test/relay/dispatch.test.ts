@@ -91,11 +91,7 @@ test.each<[string, (relay: System) => void, RegExp]>([
     },
     /^GitHub can't find acme\/shop: it doesn't exist, or the relay's token has no access to it\. /,
   ],
-  [
-    'no permission',
-    rejects(404, 'Not Found'),
-    /can read acme\/shop, but .* lacks Contents: write on the repo/,
-  ],
+  ['no permission', rejects(404, 'Not Found'), /can read acme\/shop, but .* lacks Contents: write/],
   [
     'no write access',
     readOnly,

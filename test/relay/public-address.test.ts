@@ -97,34 +97,32 @@ test('the check names the cause of each failure, and what to do about it', async
   const { cert, key } = createCertificate(HOST)
   const private_ = await openTls(relayWith(KEY), { cert, key }, false)
   expect(await check(private_)).toMatch(
-    /^this machine doesn't trust the certificate's CA \(DEPTH_ZERO_SELF_SIGNED_CERT\)\. .*NODE_EXTRA_CA_CERTS/,
+    /^this machine doesn't trust the CA of \S+'s certificate \(DEPTH_ZERO_SELF_SIGNED_CERT\)\. .*NODE_EXTRA_CA_CERTS/,
   )
   const expired = await openTls(relayWith(KEY), createCertificate(HOST, -1))
   expect(await check(expired)).toBe(
-    'the certificate has expired (CERT_HAS_EXPIRED). Renew the certificate, and reload the proxy.',
+    `the certificate of ${new URL(expired).host} has expired (CERT_HAS_EXPIRED). Renew the certificate, and reload its server or proxy.`,
   )
   const other = await openTls(relayWith(KEY), createCertificate('relay.example.com'))
   expect(await check(other)).toMatch(
-    /^the certificate is for another name \(ERR_TLS_CERT_ALTNAME_INVALID\)\. Correct the certificate/,
+    /^the certificate of \S+ is for another name \(ERR_TLS_CERT_ALTNAME_INVALID\)\. Correct the certificate/,
   )
   expect(await check('https://relay.invalid')).toMatch(
-    /^the name doesn't resolve \((ENOTFOUND|EAI_AGAIN)\)\. Correct RELAY_PUBLIC_URL, or the DNS record\.$/,
+    /^the name relay\.invalid doesn't resolve \((ENOTFOUND|EAI_AGAIN)\)\. Correct RELAY_PUBLIC_URL or HTTPS_PROXY, /,
   )
-  expect(await check(`https://${HOST}:2`)).toMatch(/^no connection \(ECONNREFUSED\)\. Start the proxy/)
+  expect(await check(`https://${HOST}:2`)).toMatch(
+    /^nothing accepts connections at 0\.0\.0\.0:2 \(ECONNREFUSED\)\. Check RELAY_PUBLIC_URL/,
+  )
 })
 
 test.each<[string, RequestListener, string | RegExp]>([
-  ['a page of another server', responding(200, {}, '<html>'), `another server responds (200). ${NOT_HERE}`],
   [
-    'an endless page',
-    (_, response) => void response.write('x'.repeat(65_536)),
-    /^another server responds \(200\)\./,
+    'a page of nginx',
+    responding(200, { server: 'nginx' }, '<html>'),
+    `another server responds (200, nginx). ${NOT_HERE}`,
   ],
-  [
-    'a relay of another database',
-    relayWith('another key'),
-    `a relay with another database responds. ${NOT_HERE}`,
-  ],
+  ['no end', (_, response) => void response.write('x'.repeat(65_536)), /^another server responds \(200\)\./],
+  ['another database', relayWith('another key'), `a relay with another database responds. ${NOT_HERE}`],
   ['404', responding(404), /^the address responds with 404\. Let the proxy forward \/healthz, \/webhook, /],
   [
     '502',
@@ -219,7 +217,7 @@ test('if a certificate has expired, the relay shows the problem and sends an ale
     {
       ...{ type: 'public_url_unreachable', side: null, key: '' },
       detail: expect.stringMatching(
-        /^RELAY_PUBLIC_URL \(https:\/\/relay.example.com\) hasn't led to this relay since 2.* UTC: the certificate has expired \(CERT_HAS_EXPIRED\)\. Renew the certificate, and reload the proxy\.$/,
+        /^RELAY_PUBLIC_URL \(https:\/\/relay.example.com\) hasn't led to this relay since 2.* UTC: the certificate of relay\.example\.com has expired \(CERT_HAS_EXPIRED\)\. Renew the certificate, and reload .*$/,
       ),
       runbook: `${RUNBOOK}#portrelaypublicurlunreachable`,
     },
@@ -228,8 +226,10 @@ test('if a certificate has expired, the relay shows the problem and sends an ale
   const cookie = await signIn(relay.url)
   const page = await readPage(`${relay.url}/status`, cookie)
   const [, banner, table] = /class="banner"(.*?)<\/ul>(.*)/s.exec(page)!
-  expect(banner).toMatch(/class="outage".*the certificate has expired .*Renew the certificate/s)
-  expect(table).toMatch(/Public address <span class="state failed">problem.*the certificate has expired/s)
+  expect(banner).toMatch(/class="outage".*the certificate of .* has expired .*Renew the certificate/s)
+  expect(table).toMatch(
+    /Public address <span class="state failed">problem.*the certificate of .* has expired/s,
+  )
   expect((await fetch(`${relay.url}/readyz`)).status).toBe(200)
 
   server.setSecureContext(renewed)

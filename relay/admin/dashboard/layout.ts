@@ -71,14 +71,10 @@ ${live && html`<a class="quiet live" href="${live.toggle}">${live.on ? 'Pause up
 <form method="post" action="/sign-out"><input type="hidden" name="csrf" value="${csrf}"><button class="quiet">Sign out</button></form>
 </div>`
 
-const KEYS = [
-  ['/', 'search'],
-  ['j', 'next delivery'],
-  ['k', 'previous delivery'],
-  ['Enter', 'open the delivery'],
-  ['Esc', 'leave the search'],
-  ['?', 'show the keys'],
-] as const
+const KEYS = Object.entries({
+  ...{ '/': 'search', j: 'next delivery', k: 'previous delivery' },
+  ...{ Enter: 'open the delivery', Esc: 'leave the search', '?': 'show the keys' },
+})
 
 export const message = (session: Session | null, title: string, sentence: string | Html): Page => ({
   title,
@@ -124,10 +120,8 @@ nav a:not(:hover), .rows .main:not(:hover), .links a:not(:hover) { text-decorati
 :focus-visible { outline: 3px solid var(--link); outline-offset: 2px; border-radius: 3px; }
 code { font: 0.92em ui-monospace, "SF Mono", Menlo, monospace; }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0.3rem 0 1rem; }
-h2 { font-size: 1.1rem; margin: 1.8rem 0 0.7rem; }
-h3 { font-size: 1rem; font-weight: 600; margin: 0; }
-p { margin: 0.4rem 0; }
-ol, ul, dd { list-style: none; margin: 0; padding: 0; }
+h2 { font-size: 1.1rem; margin: 1.8rem 0 0.7rem; } h3 { font-size: 1rem; font-weight: 600; margin: 0; }
+p { margin: 0.4rem 0; } ol, ul, dd { list-style: none; margin: 0; padding: 0; }
 .skip { position: absolute; left: -99rem; }
 .skip:focus { left: 0.5rem; top: 0.5rem; background: var(--card); padding: 0.5rem; z-index: 1; }
 .away { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
@@ -142,8 +136,7 @@ button.quiet { background: none; border: 0; padding: 0.2rem 0; font: inherit; fo
 main { max-width: 76rem; margin: 0 auto; padding: 1rem; }
 .card > :first-child { margin-top: 0; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.2rem; }
-.narrow, .form { max-width: 30rem; }
-.narrow { margin: clamp(1rem, 4vw, 3rem) auto 0; }
+.narrow, .form { max-width: 30rem; } .narrow { margin: clamp(1rem, 4vw, 3rem) auto 0; }
 .overview h1, #actions { margin: 0.3rem 0; }
 .card + .card, .empty + .card, .overview + .card { margin-top: 1rem; }
 .stack { display: grid; gap: 0.5rem; margin-top: 1rem; }
@@ -153,10 +146,8 @@ input, select { font: inherit; color: inherit; background: var(--card); border: 
 body .tab:hover, .button:hover, button:hover { border-color: var(--link); }
 button.quiet:hover { color: var(--text); }
 .primary { background: var(--link); border-color: var(--link); color: var(--card); }
-.danger { border-color: var(--red); color: var(--red); }
-button.danger { background: var(--red); color: var(--card); }
-[data-copy] { user-select: all; }
-[data-copy] + button { padding: 0; }
+.danger { border-color: var(--red); color: var(--red); } button.danger { background: var(--red); color: var(--card); }
+[data-copy] { user-select: all; } [data-copy] + button { padding: 0; }
 #stale:not([hidden]) { position: sticky; top: 0; z-index: 1; border-left: 4px solid currentColor; padding: 0.4rem max(1rem, calc((100% - 74rem) / 2)); margin: 0; }
 .buttons { display: flex; flex-wrap: wrap; gap: 0.6rem; align-items: center; }
 p + .buttons, input + .buttons, summary + form, .buttons + p, .buttons + .group { margin-top: 0.9rem; }
@@ -164,9 +155,7 @@ p + .buttons, input + .buttons, summary + form, .buttons + p, .buttons + .group 
 .risk, .notice { border-radius: 6px; padding: 0.35rem 1rem; margin: 0.6rem 0; }
 .banner { margin: 0 0 0.8rem; display: grid; gap: 0.4rem; }
 nav [aria-current] { font-weight: 600; }
-.banner a { color: inherit; }
-.banner a + a { margin-left: 0.6rem; }
-.banner a:last-child { white-space: nowrap; }
+.banner a { color: inherit; } .banner a + a { margin-left: 0.6rem; } .banner a:last-child { white-space: nowrap; }
 .banner li { border-left: 4px solid currentColor; border-radius: 6px; padding: 0.35rem 1rem; }
 .overview { display: flex; flex-wrap: wrap; gap: 0.6rem 1rem; align-items: center; justify-content: space-between; }
 #tabs { display: flex; flex: 1 1 30rem; flex-wrap: wrap; gap: 0.3rem; }
@@ -174,35 +163,28 @@ nav [aria-current] { font-weight: 600; }
 .tab[aria-current] { border-color: var(--link); box-shadow: inset 0 0 0 1px var(--link); font-weight: 600; }
 #chart:has([open]) { flex-basis: 100%; min-width: 0; }
 .chart summary { display: block; font-size: 0.85rem; text-decoration: underline; }
-.chart { overflow-x: auto; }
-.chart svg { display: block; width: 13rem; height: 28px; }
-.chart .accepted { fill: var(--bar); }
-.chart .failed { fill: var(--red); }
-.chart .base { stroke: var(--line); }
-details { font-size: 0.9rem; }
-summary { cursor: pointer; color: var(--quiet); }
+.chart { overflow-x: auto; } .chart svg { display: block; width: 13rem; height: 28px; }
+.chart .accepted { fill: var(--bar); } .chart .failed { fill: var(--red); } .chart .base { stroke: var(--line); }
+details { font-size: 0.9rem; } summary { cursor: pointer; color: var(--quiet); }
 table { border-collapse: collapse; margin-top: 0.4rem; }
 th, td { text-align: right; padding: 0.1rem 0.9rem 0.1rem 0; font-weight: 400; white-space: nowrap; }
 th:first-child { text-align: left; }
 .filters { margin: 0.8rem 0; display: flex; flex-wrap: wrap; gap: 0.4rem 0.6rem; align-items: center; }
 .filters input { flex: 1 1 14rem; }
-.filters select { width: auto; }
-.filters p { flex-basis: 100%; margin: 0; }
+.filters select { width: auto; } .filters p { flex-basis: 100%; margin: 0; }
 footer { max-width: 76rem; margin: 0 auto; padding: 0 1rem 1rem; color: var(--quiet); font-size: 0.85rem; }
 dialog { background: var(--card); color: inherit; border: 1px solid var(--line); border-radius: 10px; }
 kbd { border: 1px solid var(--line); border-radius: 4px; padding: 0 0.3rem; background: var(--card); }
 [type=checkbox] { flex: none; width: 1rem; height: 1rem; margin: 0; align-self: start; position: relative; top: 0.2rem; }
 button:disabled { opacity: 0.5; }
 .group { border-top: 1px solid var(--line); padding: 0.6rem 0 0.4rem; }
-.group label { display: flex; gap: 0.6rem; align-items: baseline; }
-.group details { padding-left: 1.5rem; }
+.group label { display: flex; gap: 0.6rem; align-items: baseline; } .group details { padding-left: 1.5rem; }
 .rows { background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
 .rows li:hover, .rows li:focus-within { background: var(--hover); }
 .headings, .rows li { display: grid; grid-template-columns: 9rem minmax(0, 3fr) minmax(0, 5fr) 14.5rem minmax(0, 2fr) 3.2rem 5rem; gap: 0.1rem 0.9rem; padding: 0.5rem 1rem; align-items: baseline; }
 .headings { font-size: 0.8rem; color: var(--quiet); padding-bottom: 0.3rem; }
 .rows li + li { border-top: 1px solid var(--line); }
-.rows .main { font-weight: 600; }
-.rows .links { font-size: 0.85rem; display: flex; flex-wrap: wrap; gap: 0 0.9rem; }
+.rows .main { font-weight: 600; } .rows .links { font-size: 0.85rem; display: flex; flex-wrap: wrap; gap: 0 0.9rem; }
 .rows .reason { grid-column: 2 / -1; margin: 0; }
 .rows .reason, .rows .target, .rows .by { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; }
 .rows .by:empty::before { content: "–"; }
@@ -221,10 +203,8 @@ dt { font-size: 0.85rem; color: var(--quiet); }
 .timeline li { display: grid; grid-template-columns: 11rem minmax(0, 1fr); gap: 0 1.6rem; position: relative; padding-bottom: 1.1rem; }
 .timeline li > div + div { border-left: 2px solid var(--line); padding: 0 0 0.9rem 1.4rem; margin-bottom: -1.1rem; position: relative; }
 .timeline li > div + div::before { content: ""; position: absolute; left: -7px; top: 0.4rem; width: 12px; height: 12px; border-radius: 50%; background: var(--grey); box-shadow: 0 0 0 3px var(--back); }
-.timeline .good > div + div::before { background: var(--green); }
-.timeline .bad > div + div::before { background: var(--red); }
-.timeline .wait > div + div::before { background: var(--amber); }
-.timeline .todo > div + div::before { background: var(--back); border: 2px solid var(--quiet); }
+.timeline .good > div + div::before { background: var(--green); } .timeline .bad > div + div::before { background: var(--red); }
+.timeline .wait > div + div::before { background: var(--amber); } .timeline .todo > div + div::before { background: var(--back); border: 2px solid var(--quiet); }
 .timeline .todo > div + div { border-left-style: dashed; }
 .timeline li:last-child > div + div, .timeline li:first-child .when { border-left-color: transparent; }
 .timeline p { margin: 0.1rem 0; color: var(--quiet); }
@@ -232,24 +212,20 @@ dt { font-size: 0.85rem; color: var(--quiet); }
 .host, .rows .links, h1 .target, .timeline .todo h3 { color: var(--quiet); font-weight: 400; }
 thead th, .rows .what, .by, .took, .age, .lead, .cancelled .reason, .queued .reason, .dispatched .reason, .running .reason { color: var(--quiet); }
 .reason.late { color: var(--amber); }
-.ruled { margin: 0.8rem 0; }
-.ruled li { padding: 0.35rem 0; border-top: 1px solid var(--line); }
+.ruled { margin: 0.8rem 0; } .ruled li { padding: 0.35rem 0; border-top: 1px solid var(--line); }
 @media (max-width: 64rem) {
   .headings { display: none; }
   .rows li { grid-template-columns: 9rem minmax(0, 1fr) minmax(0, 1fr) 6rem; }
   .rows .age { grid-area: 1 / 4; }
   .rows .links { grid-column: 2; }
-  .rows .away { all: unset; }
+  .rows .away { all: unset; } .rows span:empty { display: none; }
   #tabs { flex-wrap: nowrap; overflow-x: auto; white-space: nowrap; }
-  .tab.failed, .tab.not_started { order: -1; }
-  .tab[aria-current] { order: -2; }
-  .rows span:empty { display: none; }
+  .tab.failed, .tab.not_started { order: -1; } .tab[aria-current] { order: -2; }
 }
 @media (max-width: 40rem) {
   .rows li { display: flex; flex-wrap: wrap; gap: 0.1rem 0.8rem; }
   .rows li::after { content: ""; flex-basis: 100%; order: -1; }
-  .rows .state { order: -2; }
-  .rows .age { order: -1; margin-left: auto; }
+  .rows .state { order: -2; } .rows .age { order: -1; margin-left: auto; }
   .rows .reason { flex-basis: 100%; }
   .timeline li { grid-template-columns: minmax(0, 1fr); }
   .when { text-align: left; padding-left: 1.4rem; border-left: 2px solid var(--line); }
@@ -257,10 +233,8 @@ thead th, .rows .what, .by, .took, .age, .lead, .cancelled .reason, .queued .rea
   .brand { flex: 1; min-width: 0; }
   .more, .role, .chart svg, [data-follow] .live::before, footer { display: none; }
   header nav { order: 1; flex-basis: 100%; }
-  #banner { font-size: 0.9rem; }
-  #chart { flex-basis: 100%; }
-  .filters input { flex: 1 1 60%; }
-  .filters select { flex: 1 0 35%; }
+  #banner { font-size: 0.9rem; } #chart { flex-basis: 100%; }
+  .filters input { flex: 1 1 60%; } .filters select { flex: 1 0 35%; }
   .filters select, .filters .button, .filters p { order: 1; font-size: 0.9rem; }
 }
 @media (scripting: none) { footer, .live { display: none; } }

@@ -164,7 +164,7 @@ export function reason({ outcome, reason, waits, blocker, frozenBy, runs }: Show
       : withTimes(text)
   const page = boundRun({ runs })?.url
   const cure = text.startsWith(WAITS.runner)
-    ? '. If this lasts, start a runner with these labels, or correct runs-on.'
+    ? '. If this lasts, start a runner with the labels in runs-on, or correct runs-on.'
     : text.startsWith(WAITS.approval) && page && html`. <a href="${page}">Review it on GitHub</a>`
   return html`<p class="reason ${!outcome && reason !== null && frozenBy === 0 && 'late'}">${shown}${!outcome && cure}</p>`
 }
