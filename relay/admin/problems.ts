@@ -139,10 +139,8 @@ export const textOf = ({ text, advice }: Pick<Found, 'text' | 'advice'>) => `${t
 /** Lists the problems that have lasted long enough to be reported in `place`, the worst first. */
 export function findProblems(health: Health, place: keyof Kind['after']): Problem[] {
   return (Object.keys(PROBLEMS) as ProblemType[]).flatMap(type => {
-    const {
-      find,
-      after: { [place]: patience },
-    } = PROBLEMS[type]
+    const { find, after }: Kind = PROBLEMS[type]
+    const patience = after[place]
     const isShown = ({ since = 0, only = place }: Found) => only === place && health.now - since >= patience!
     const found = patience === undefined ? [] : [find(health) || []].flat()
     return found.filter(isShown).map(each => ({ type, ...each }))

@@ -67,7 +67,7 @@ export function createRedelivery({ store, apply, port }: Pick<RouteDeps, 'store'
       mustBeRedeliverable(applied.delivery)
       throw new Problem(
         409,
-        `Delivery ${delivery.id} changed during this request: check its state, and try again.`,
+        `Delivery ${delivery.id} changed during this request: check its state, and retry.`,
       )
     },
     /** @returns the deliveries that were redelivered */

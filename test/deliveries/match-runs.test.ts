@@ -147,12 +147,7 @@ test('never binds a run that belongs to another delivery or to an earlier attemp
 describe('binds the only candidate', () => {
   test.each<[string, string | null, Partial<WorkflowRun>, Partial<BindingFacts>]>([
     ['if nothing else was dispatched', 'candidate', {}, {}],
-    [
-      'if the title is its event type, and no other delivery has it',
-      'candidate',
-      {},
-      { others: other('restart') },
-    ],
+    ['if the title is its event type, and no other has it', 'candidate', {}, { others: other('restart') }],
     ['but not if another delivery of this event type was dispatched', null, {}, { others: other() }],
     ['but not within 11 s, since a second run may still appear', null, {}, { readAt: DISPATCHED + 10_999 }],
     ['but not from an incomplete list', null, {}, { whole: false }],

@@ -200,11 +200,7 @@ const STEPS: [after: number, seen: Scene, step: string][] = [
   [30 * SECOND, { ...NONE, listeners: 'not read' }, 'read listeners'],
   [30 * SECOND - 1, { ...NONE, listeners: 'not read' }, 'later'],
   [30 * SECOND, { ...NONE, listeners: 'none' }, 'listenerMissing'],
-  [
-    30 * SECOND,
-    { ...NONE, listeners: 'not read', wait: 'not read', delivery: { workflow: 'a.yml' } },
-    'later',
-  ],
+  [30 * SECOND, { ...NONE, listeners: 'not read', wait: 'not read', delivery: { workflow: '1' } }, 'later'],
   [30 * SECOND, { ...NONE, listeners: 'not read', of: candidates('queued') }, 'later'],
   [30 * SECOND, { ...NONE, listeners: 'not read', delivery: { reason: 'none' } }, 'later'],
 ]

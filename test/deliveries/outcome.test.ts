@@ -56,11 +56,7 @@ test.each<[conclusion: string | null, jobs: Job[] | null, start: string]>([
     [...job('failure', second), ...job('failure', [])],
     'Job "deploy" failed at step 2 "Run it" (and 1 more',
   ],
-  [
-    'failure',
-    job('failure', [['Run it', null]]),
-    'The runner of job "deploy" was lost while step 1 "Run it"',
-  ],
+  ['failure', job('failure', [['Run it', null]]), 'The runner of job "deploy" was lost while step 1 "Run it'],
   ['cancelled', job('cancelled', [], false), `${RUN} was canceled before a runner picked it up`],
   ['cancelled', job('cancelled', []), `${RUN} was canceled or reached timeout-minutes`],
   ['timed_out', null, `${RUN} timed out: raise the job's timeout-minutes`],

@@ -52,17 +52,9 @@ ${
 </body>
 </html>`
 
-const PAGES = {
-  '/': 'Deliveries',
-  '/refused': 'Refused',
-  '/freezes': 'Freezes',
-  '/status': 'Status',
-}
+const PAGES = { '/': 'Deliveries', '/refused': 'Refused', '/freezes': 'Freezes', '/status': 'Status' }
 
-const top = (
-  { role, csrf }: Session,
-  { title, live }: Pick<Page, 'title' | 'live'>,
-) => html`<nav aria-label="Pages">
+const top = ({ role, csrf }: Session, { title, live }: Partial<Page>) => html`<nav aria-label="Pages">
 ${Object.entries(PAGES).map(([path, name]) => html`<a href="${path}" ${name === title ? html`aria-current="page"` : ''}>${name}</a> `)}
 </nav>
 <div class="who">
@@ -134,8 +126,7 @@ nav { display: flex; flex-wrap: wrap; gap: 0.2rem 1.1rem; }
 .role, .quiet { color: var(--quiet); font-size: 0.9rem; }
 button.quiet { background: none; border: 0; padding: 0.2rem 0; font: inherit; font-size: 0.9rem; text-decoration: underline; cursor: pointer; color: var(--quiet); }
 main { max-width: 76rem; margin: 0 auto; padding: 1rem; }
-.card > :first-child { margin-top: 0; }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.2rem; }
+.card > :first-child { margin-top: 0; } .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.2rem; }
 .narrow, .form { max-width: 30rem; } .narrow { margin: clamp(1rem, 4vw, 3rem) auto 0; }
 .overview h1, #actions { margin: 0.3rem 0; }
 .card + .card, .empty + .card, .overview + .card { margin-top: 1rem; }
@@ -144,8 +135,7 @@ main { max-width: 76rem; margin: 0 auto; padding: 1rem; }
 input, select { font: inherit; color: inherit; background: var(--card); border: 1px solid var(--quiet); border-radius: 6px; padding: 0.35rem 0.5rem; width: 100%; min-width: 0; }
 .button, button { display: inline-block; font: inherit; font-weight: 600; border: 1px solid var(--quiet); border-radius: 6px; padding: 0.35rem 0.9rem; background: var(--card); color: inherit; text-decoration: none; cursor: pointer; }
 body .tab:hover, .button:hover, button:hover { border-color: var(--link); }
-button.quiet:hover { color: var(--text); }
-.primary { background: var(--link); border-color: var(--link); color: var(--card); }
+button.quiet:hover { color: var(--text); } .primary { background: var(--link); border-color: var(--link); color: var(--card); }
 .danger { border-color: var(--red); color: var(--red); } button.danger { background: var(--red); color: var(--card); }
 [data-copy] { user-select: all; } [data-copy] + button { padding: 0; }
 #stale:not([hidden]) { position: sticky; top: 0; z-index: 1; border-left: 4px solid currentColor; padding: 0.4rem max(1rem, calc((100% - 74rem) / 2)); margin: 0; }
@@ -176,8 +166,7 @@ footer { max-width: 76rem; margin: 0 auto; padding: 0 1rem 1rem; color: var(--qu
 dialog { background: var(--card); color: inherit; border: 1px solid var(--line); border-radius: 10px; }
 kbd { border: 1px solid var(--line); border-radius: 4px; padding: 0 0.3rem; background: var(--card); }
 [type=checkbox] { flex: none; width: 1rem; height: 1rem; margin: 0; align-self: start; position: relative; top: 0.2rem; }
-button:disabled { opacity: 0.5; }
-.group { border-top: 1px solid var(--line); padding: 0.6rem 0 0.4rem; }
+button:disabled { opacity: 0.5; } .group { border-top: 1px solid var(--line); padding: 0.6rem 0 0.4rem; }
 .group label { display: flex; gap: 0.6rem; align-items: baseline; } .group details { padding-left: 1.5rem; }
 .rows { background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
 .rows li:hover, .rows li:focus-within { background: var(--hover); }
@@ -207,12 +196,10 @@ dt { font-size: 0.85rem; color: var(--quiet); }
 .timeline .wait > div + div::before { background: var(--amber); } .timeline .todo > div + div::before { background: var(--back); border: 2px solid var(--quiet); }
 .timeline .todo > div + div { border-left-style: dashed; }
 .timeline li:last-child > div + div, .timeline li:first-child .when { border-left-color: transparent; }
-.timeline p { margin: 0.1rem 0; color: var(--quiet); }
-.when { color: var(--quiet); font-size: 0.9rem; text-align: right; }
+.timeline p { margin: 0.1rem 0; color: var(--quiet); } .when { color: var(--quiet); font-size: 0.9rem; text-align: right; }
 .host, .rows .links, h1 .target, .timeline .todo h3 { color: var(--quiet); font-weight: 400; }
 thead th, .rows .what, .by, .took, .age, .lead, .cancelled .reason, .queued .reason, .dispatched .reason, .running .reason { color: var(--quiet); }
-.reason.late { color: var(--amber); }
-.ruled { margin: 0.8rem 0; } .ruled li { padding: 0.35rem 0; border-top: 1px solid var(--line); }
+.reason.late { color: var(--amber); } .ruled { margin: 0.8rem 0; } .ruled li { padding: 0.35rem 0; border-top: 1px solid var(--line); }
 @media (max-width: 64rem) {
   .headings { display: none; }
   .rows li { grid-template-columns: 9rem minmax(0, 1fr) minmax(0, 1fr) 6rem; }
@@ -229,8 +216,7 @@ thead th, .rows .what, .by, .took, .age, .lead, .cancelled .reason, .queued .rea
   .rows .reason { flex-basis: 100%; }
   .timeline li { grid-template-columns: minmax(0, 1fr); }
   .when { text-align: left; padding-left: 1.4rem; border-left: 2px solid var(--line); }
-  .card { padding: 0.8rem; }
-  .brand { flex: 1; min-width: 0; }
+  .card { padding: 0.8rem; } .brand { flex: 1; min-width: 0; }
   .more, .role, .chart svg, [data-follow] .live::before, footer { display: none; }
   header nav { order: 1; flex-basis: 100%; }
   #banner { font-size: 0.9rem; } #chart { flex-basis: 100%; }

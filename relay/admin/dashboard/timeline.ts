@@ -73,9 +73,7 @@ function toStep({ at, type, details: d }: HistoryEntry & { at: number }): Step {
     d.by === 'port' && 'In Port.',
     d.by === 'api' && "Through the relay's API or dashboard.",
     d.forced && 'The relay forced the cancellation: the first request had no effect.',
-    ...(list(d.decided) as JsonObject[]).map(
-      each => `${list(each.environments).join(', ')} was ${each.state}.`,
-    ),
+    ...(list(d.decided) as JsonObject[]).map(one => `${list(one.environments).join(', ')} was ${one.state}.`),
   ]
   return {
     at,
