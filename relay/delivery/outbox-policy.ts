@@ -178,17 +178,17 @@ function replacement(message: Message, { status }: PortFailure): Message {
   return { log: [{ level: 'WARN', message: sentence }] }
 }
 
-const SET_CREDENTIALS =
-  "Set PORT_CLIENT_ID and PORT_CLIENT_SECRET to the credentials of the run's organization, check PORT_API_URL, and restart the relay"
+const CREDENTIALS =
+  "PORT_CLIENT_ID and PORT_CLIENT_SECRET to the credentials of the run's organization, check PORT_API_URL, and restart the relay"
 /** What each failure means, and what to do. */
 const KINDS: Record<PortFailure['kind'], [reason: string, cure: string]> = {
   finished: ['the run has finished', ''],
   synchronized: ['the run is synchronous', ''],
   unknown_run: [
     "Port doesn't know the run: it was deleted, or the webhook is from another organization than PORT_CLIENT_ID",
-    `If the run was deleted, the relay drops its messages by itself. Otherwise: ${SET_CREDENTIALS}`,
+    `If the run was deleted, the relay drops its messages by itself. Otherwise, set ${CREDENTIALS}`,
   ],
-  credentials: ["Port rejects the organization's credentials", SET_CREDENTIALS],
+  credentials: ["Port rejects the organization's credentials", `Set ${CREDENTIALS}`],
   later: ["Port limits the organization's requests", 'The relay goes on by itself'],
   unreachable: [
     'Port, or a proxy in front of it, returned an error',

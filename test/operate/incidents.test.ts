@@ -53,7 +53,7 @@ test("if Port doesn't know a run, the banner, the delivery's page, doctor, and t
   const retried = () => relay.log().some(({ msg }) => msg === 'messages to Port are retried')
   await until(retried, 'Port responded', 30_000)
   const reason =
-    "Port doesn't know the run: it was deleted, or the webhook is from another organization than PORT_CLIENT_ID (404). If the run was deleted, the relay drops its messages by itself. Otherwise: Set PORT_CLIENT_ID and PORT_CLIENT_SECRET to the credentials of the run's organization, check PORT_API_URL, and restart the relay"
+    "Port doesn't know the run: it was deleted, or the webhook is from another organization than PORT_CLIENT_ID (404). If the run was deleted, the relay drops its messages by itself. Otherwise, set PORT_CLIENT_ID and PORT_CLIENT_SECRET to the credentials of the run's organization, check PORT_API_URL, and restart the relay"
   const shown = `oldest message has waited since [^(]*\\(16 min\\)\\. ${reason.replace(/[()]/g, '\\$&')}\\.`
   await until(() => database.prepare('SELECT reason FROM outboxes').get()?.reason === reason, 'it is stored')
   expect((await doctor()).lines.join()).not.toContain('oldest message')

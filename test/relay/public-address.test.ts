@@ -111,7 +111,7 @@ test('the check names the cause of each failure, and what to do about it', async
     /^the name relay\.invalid doesn't resolve \((ENOTFOUND|EAI_AGAIN)\)\. Correct RELAY_PUBLIC_URL or HTTPS_PROXY, /,
   )
   expect(await check(`https://${HOST}:2`)).toMatch(
-    /^nothing accepts connections at 0\.0\.0\.0:2 \(ECONNREFUSED\)\. Check RELAY_PUBLIC_URL/,
+    /^nothing accepts connections at 0\.0\.0\.0:2 \(ECONNREFUSED\)\. Correct RELAY_PUBLIC_URL or HTTPS_PROXY, check the firewall/,
   )
 })
 

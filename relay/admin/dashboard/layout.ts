@@ -213,7 +213,7 @@ thead th, .rows .what, .by, .took, .age, .lead, .cancelled .reason, .queued .rea
   .rows li { display: flex; flex-wrap: wrap; gap: 0.1rem 0.8rem; }
   .rows li::after { content: ""; flex-basis: 100%; order: -1; }
   .rows .state { order: -2; } .rows .age { order: -1; margin-left: auto; }
-  .rows .reason { flex-basis: 100%; }
+  .rows .reason { flex-basis: 100%; -webkit-line-clamp: 5; }
   .timeline li { grid-template-columns: minmax(0, 1fr); }
   .when { text-align: left; padding-left: 1.4rem; border-left: 2px solid var(--line); }
   .card { padding: 0.8rem; } .brand { flex: 1; min-width: 0; }
